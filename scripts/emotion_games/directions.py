@@ -1,0 +1,258 @@
+"""Directions: one vector a layer for each emotion in a model, measured on stimuli and calibrated to natural units.
+
+An emotion's direction is the mean hidden state at the last token of its stimuli less the mean over neutral stimuli.
+Knows stimuli and vectors; knows nothing of games. One safetensors file a model, with everything about its making.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from emotion_games.emotions import load_stimuli, split_stimuli
+from emotion_games.errors import UserError
+from emotion_games.journal import digest
+from emotion_games.models import LoadedModel, chat_text, load_model, steered_layers, token_ids, weights_hash
+from emotion_games.prompts import Templates, load_templates, probe
+from emotion_games.steering import capture, steer
+
+PROBES_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The directions of a model. `vectors` and `shuffled` are {emotion: (layers, hidden)} over all decoder layers."""
+
+    vectors: dict[str, Tensor]
+    shuffled: dict[str, Tensor]
+    about: dict
+
+    @property
+    def layers(self) -> list[int]:
+        """The steered layers."""
+        return self.about["layers"]
+
+    @property
+    def content_hash(self) -> str:
+        """The same for files with equal vectors and calibration, whenever and wherever they were made."""
+        exact = {f"{kind}/{e}": v.numpy().tobytes().hex() for kind, e, v in self._tensors()}
+        return digest([exact, {k: self.about[k] for k in ("layers", "calibration", "weights_hash")}])
+
+    def _tensors(self) -> list[tuple[str, str, Tensor]]:
+        pairs = (("direction", self.vectors), ("shuffled", self.shuffled))
+        return [(kind, emotion, tensor) for kind, group in pairs for emotion, tensor in sorted(group.items())]
+
+    def push(self, emotion: str, intensity: float, shuffled: bool = False) -> Tensor:
+        """What is added at the steered layers, (steered layers, hidden): intensity · c · d_l / K over K layers."""
+        stack = (self.shuffled if shuffled else self.vectors)[emotion][self.layers]
+        return stack * (intensity * self.about["calibration"][emotion] / len(self.layers))
+
+    def random_push(self, seed: int, intensity: float) -> Tensor:
+        """An emotion's push turned by a random rotation, (steered layers, hidden).
+
+        The rotation keeps the norm of every layer's push and the angles between layers, so the pushes of the layers
+        add up as those of an emotion do. Seeds take the emotions in turn, so that their norms are those of emotions.
+        """
+        emotions = sorted(self.vectors)
+        return rotate(self.push(emotions[seed % len(emotions)], intensity), seed)
+
+
+def rotate(stack: Tensor, seed: int) -> Tensor:
+    """Turn a stack of vectors (layers, hidden) at random: with stackᵀ = Q·R, the result is (U·R)ᵀ, U orthonormal."""
+    upper = torch.linalg.qr(stack.double().T).R
+    generator = torch.Generator().manual_seed(1_000_003 * (seed + 1))
+    noise = torch.randn(stack.shape[1], upper.shape[0], generator=generator, dtype=torch.float64)
+    return (torch.linalg.qr(noise).Q @ upper).T.to(stack)
+
+
+def extract(
+    entry: dict,
+    path: str,
+    settings: dict,
+    stimuli_folder: Path,
+    templates_path: Path,
+    output: Path,
+    runtime: dict,
+    log: Callable[[str], None] = print,
+) -> None:
+    """Measure the directions of a model and write them to `output` (safetensors) by rename.
+
+    `settings` gives emotions, layers, direction_method and seed. Raises UserError for unusable stimuli or models.
+    """
+    stimuli = load_stimuli(stimuli_folder)
+    templates = load_templates(templates_path)
+    loaded = load_model(entry, path, runtime)
+    emotions = [*settings["emotions"], "neutral"]
+    parts = {e: split_stimuli(stimuli[e]) for e in emotions}
+    log(f"directions of {entry['id']}: {len(emotions)} emotions, {len(loaded.layers)} layers")
+    states = {e: hidden_states(loaded, templates, parts[e][0], log) for e in emotions}
+    held_out = {e: hidden_states(loaded, templates, parts[e][1], log) for e in emotions}
+    vectors = {e: direction(states[e], states["neutral"], settings["direction_method"]) for e in settings["emotions"]}
+    layers = steered_layers(settings["layers"], len(loaded.layers))
+    doses = {e: calibrate(loaded, templates, parts["neutral"][1], v, layers) for e, v in vectors.items()}
+    about = {
+        "model": entry["id"],
+        "revision": entry.get("revision"),
+        "weights_hash": weights_hash(entry, path),
+        "stimuli_hash": digest({e: stimuli[e] for e in emotions}),
+        "method": settings["direction_method"],
+        "layers": layers,
+        "depth": len(loaded.layers),
+        "calibration": {e: dose["calibration"] for e, dose in doses.items()},
+        "realised_dose": {e: dose["realised"] for e, dose in doses.items()},
+        "push_ratio": {e: dose["push_ratio"] for e, dose in doses.items()},
+        "separation": {e: separation(held_out[e], held_out["neutral"], v) for e, v in vectors.items()},
+        "cosines": cosines(vectors, layers[-1]),
+    }
+    save(Directions(vectors, shuffled_directions(states, vectors, settings), about), output)
+    log(f"directions of {entry['id']}: written to {output}")
+
+
+@torch.inference_mode()
+def hidden_states(loaded: LoadedModel, templates: Templates, stimuli: Sequence[str], log: Callable = print) -> Tensor:
+    """Residual stream after every layer at the last token of each stimulus: (layers, stimuli, hidden), float32."""
+    found = []
+    for start in range(0, len(stimuli), PROBES_AT_ONCE):
+        batch, last = _probe_batch(loaded, templates, stimuli[start : start + PROBES_AT_ONCE])
+        everywhere = list(range(len(loaded.layers)))
+        with capture(loaded.layers, everywhere) as states:
+            loaded.model(**batch, use_cache=False)
+        rows = torch.arange(len(last))
+        found.append(torch.stack([states[layer][rows, last].float().cpu() for layer in everywhere]))
+        log(f"  stimuli read: {start + len(last)} of {len(stimuli)}")
+    return torch.cat(found, 1)
+
+
+def _probe_batch(loaded: LoadedModel, templates: Templates, stimuli: Sequence[str]) -> tuple[dict, list[int]]:
+    """Right-padded probes and the position of each stimulus' last token."""
+    ids, last = [], []
+    for stimulus in stimuli:
+        messages, shown = probe(templates, stimulus)
+        text = chat_text(loaded.tokenizer, messages)
+        before, found, _ = text.rpartition(shown)
+        assert found, f"the chat template changed the stimulus {shown!r}"
+        ids.append(token_ids(loaded.tokenizer, text))
+        last.append(_last_token(loaded.tokenizer, text, len(before) + len(shown)))
+    width = max(map(len, ids))
+    pad = loaded.tokenizer.pad_token_id
+    batch = {
+        "input_ids": torch.tensor([row + [pad] * (width - len(row)) for row in ids], device=loaded.device),
+        "attention_mask": torch.tensor(
+            [[1] * len(row) + [0] * (width - len(row)) for row in ids], device=loaded.device
+        ),
+    }
+    return batch, last
+
+
+def _last_token(tokenizer: object, text: str, end: int) -> int:
+    """Index of the token that holds the character before `end`."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    return max(i for i, (start, _) in enumerate(encoded["offset_mapping"]) if start < end)
+
+
+def direction(states: Tensor, neutral: Tensor, method: str) -> Tensor:
+    """Direction (layers, hidden) from states (layers, stimuli, hidden) of an emotion and of neutral.
+
+    `mean_difference`: difference of the means. `paired_pca`: first principal component of the differences between
+    stimuli of the same line (Zou et al. 2023, arXiv:2310.01405), scaled to the same gap along itself.
+    """
+    gap = states.mean(1) - neutral.mean(1)
+    if method == "mean_difference":
+        return gap
+    pairs = min(states.shape[1], neutral.shape[1])
+    differences = states[:, :pairs] - neutral[:, :pairs]
+    # Signs alternate so that the mean difference is not removed by centring.
+    signs = torch.tensor([1.0, -1.0]).repeat(pairs)[:pairs, None]
+    axis = torch.linalg.svd(differences * signs, full_matrices=False).Vh[:, 0]
+    return axis * (gap * axis).sum(-1, keepdim=True)
+
+
+@torch.inference_mode()
+def calibrate(
+    loaded: LoadedModel, templates: Templates, stimuli: Sequence[str], vectors: Tensor, layers: list[int]
+) -> dict[str, float]:
+    """Measure on neutral probes how far the push of c = 1 really moves the last steered layer along its direction.
+
+    1/c = ⟨mean(h_steered − h), d_last⟩ / ‖d_last‖². Returns c, the dose realised with it (in natural gaps) and
+    ‖push‖/‖h‖ at the last steered layer.
+    """
+    batch, last = _probe_batch(loaded, templates, stimuli[:PROBES_AT_ONCE])
+    rows, final = torch.arange(len(last)), layers[-1]
+    target = vectors[final]
+
+    def states(scale: float) -> Tensor:
+        push = {at: (vectors[at] * scale / len(layers)).expand(len(last), -1).to(loaded.device) for at in layers}
+        with steer(loaded.model, loaded.layers, push), capture(loaded.layers, [final]) as found:
+            loaded.model(**batch, use_cache=False)
+        return found[final][rows, last].float().cpu()
+
+    def dose(scale: float) -> float:
+        return float((states(scale) - plain).mean(0) @ target / (target @ target))
+
+    plain = states(0.0)
+    gain = dose(1.0)
+    if not gain > 0:
+        raise UserError(f"calibration: the push moves layer {final} by {gain:.3g} gaps; choose other layers")
+    scale = 1 / gain if len(layers) > 1 else 1.0
+    ratio = float((vectors[layers].norm(dim=-1) * scale / len(layers)).max() / plain.norm(dim=-1).mean())
+    return {"calibration": scale, "realised": dose(scale), "push_ratio": ratio}
+
+
+def shuffled_directions(states: dict[str, Tensor], vectors: dict[str, Tensor], settings: dict) -> dict[str, Tensor]:
+    """Directions of emotions whose stimuli were dealt out anew at random, with the norms of the true ones."""
+    pool = torch.cat([states[e] for e in sorted(states)], 1)
+    deal = torch.from_numpy(np.random.default_rng(settings["seed"]).permutation(pool.shape[1]))
+    dealt, start = {}, 0
+    for emotion in sorted(states):
+        size = states[emotion].shape[1]
+        dealt[emotion] = pool[:, deal[start : start + size]]
+        start += size
+    result = {}
+    for emotion, true in vectors.items():
+        raw = dealt[emotion].mean(1) - dealt["neutral"].mean(1)
+        result[emotion] = raw * (true.norm(dim=-1) / raw.norm(dim=-1))[:, None]
+    return result
+
+
+def separation(states: Tensor, neutral: Tensor, vectors: Tensor) -> list[float]:
+    """For each layer, the chance that a held-out emotional stimulus lies further along the direction than a neutral one."""
+    along = torch.einsum("lnd,ld->ln", states, vectors)
+    neutral_along = torch.einsum("lnd,ld->ln", neutral, vectors)
+    return [round(float((a[:, None] > b[None]).float().mean()), 4) for a, b in zip(along, neutral_along, strict=True)]
+
+
+def cosines(vectors: dict[str, Tensor], layer: int) -> dict[str, dict[str, float]]:
+    """Cosines between the emotions' directions at a layer."""
+    unit = {e: v[layer] / v[layer].norm() for e, v in vectors.items()}
+    return {a: {b: round(float(unit[a] @ unit[b]), 4) for b in unit} for a in unit}
+
+
+def save(directions: Directions, output: Path) -> None:
+    """Write one safetensors file, complete or not at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    tensors = {f"{kind}/{emotion}": tensor.contiguous() for kind, emotion, tensor in directions._tensors()}
+    save_file(tensors, part, metadata={"about": json.dumps(directions.about)})
+    os.replace(part, output)
+
+
+def load(path: Path) -> Directions:
+    """Read a directions file. Raises UserError when it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            about = json.loads(file.metadata()["about"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a readable directions file ({error}); delete it and run again") from error
+    groups = {
+        kind: {n.split("/")[1]: t for n, t in tensors.items() if n.startswith(kind)}
+        for kind in ("direction", "shuffled")
+    }
+    return Directions(groups["direction"], groups["shuffled"], about)

@@ -1,0 +1,291 @@
+"""One experiment: a game and a model, from the plan of trials to the four result files.
+
+Every finished batch is in the journal before the next one starts, so an interrupted experiment goes on where it was;
+one whose trials are all in the journal does not load the model again.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from emotion_games import checks, results
+from emotion_games.analysis import analyse
+from emotion_games.conditions import Condition, plan_conditions
+from emotion_games.directions import Directions
+from emotion_games.directions import load as load_directions
+from emotion_games.journal import Journal, digest, read_journal
+from emotion_games.measure import Instrument, Measurement, Request, batch_budget, measure, plan_batches
+from emotion_games.models import LoadedModel, ModelError, chat_text, load_model, plain_text, token_ids, weights_hash
+from emotion_games.plan import the_plan
+from emotion_games.provenance import answering_code_hash, code_commit, environment
+from emotion_games.questions import Questions, load_questions, reopen_after_rationale, trial_requests
+from emotion_games.selfcheck import check_steering
+
+
+class Interrupted(RuntimeError):
+    """The experiment was asked to stop; its place is saved."""
+
+
+@dataclass
+class Run:
+    """What one run of an experiment works with."""
+
+    spec: dict
+    files: Mapping[str, Path]
+    runtime: dict
+    questions: Questions
+    directions: Directions
+    journal: Path
+    records: dict[str, dict]
+    should_stop: Callable[[], bool]
+    progress: Callable[[int, int], None]
+    log: Callable[[str], None]
+    seconds: dict[str, float]
+
+
+def run(
+    spec: dict,
+    files: Mapping[str, Path],
+    model_path: str,
+    directions_path: Path,
+    journal_path: Path,
+    output_dir: Path,
+    runtime: dict,
+    should_stop: Callable[[], bool],
+    progress: Callable[[int, int], None],
+    log: Callable[[str], None] = print,
+) -> None:
+    """Measure what is missing and write the result files into `output_dir`.
+
+    `spec` is all that determines the results (exp_id, game, model, model_name, settings, hashes); `files` names game
+    folder, scenarios, stimuli, prompts and checks; `runtime` only affects running. Raises Interrupted when
+    `should_stop` says so after a batch, UserError for what a user can mend.
+    """
+    start = time.perf_counter()
+    questions = load_questions(spec, files)
+    for problem in questions.problems:
+        log(f"skipped scenario: {problem}")
+    directions = load_directions(directions_path)
+    fingerprint = digest(_identity(spec, questions, directions, files))
+    records = {r["key"]: r for r in read_journal(journal_path, fingerprint, log)}
+    work = Run(spec, files, runtime, questions, directions, journal_path, records, should_stop, progress, log, {})
+    work.seconds["read"] = time.perf_counter() - start
+    _report_progress(work)
+    if "complete" not in records:
+        with Journal(journal_path, fingerprint) as journal:
+            _measure_missing(work, model_path, journal)
+    start = time.perf_counter()
+    _write(work, output_dir, fingerprint)
+    log(f"{spec['exp_id']}: results written in {time.perf_counter() - start:.1f} s")
+
+
+def _identity(spec: dict, questions: Questions, directions: Directions, files: Mapping[str, Path]) -> dict:
+    """Everything that can change an answer."""
+    return {
+        "spec": {key: spec[key] for key in ("game", "model", "settings")},
+        "weights": directions.about["weights_hash"],
+        "directions": directions.content_hash,
+        "prompts": digest(questions.prompts),
+        "options": digest({name: dict(s.options) for name, s in questions.scenarios.items()}),
+        "checks": files["checks"].read_text(),
+        "code": answering_code_hash(),
+    }
+
+
+def _measure_missing(work: Run, model_path: str, journal: Journal) -> None:
+    """Load the model and measure trials, then the checks that build on their answers."""
+    start = time.perf_counter()
+    loaded = load_model(work.spec["model"], model_path, work.runtime)
+    if weights_hash(work.spec["model"], model_path) != work.directions.about["weights_hash"]:
+        raise ModelError(
+            f"model {loaded.name}: its weights are not those that its directions were measured with; "
+            "delete the directions file of this model and run again"
+        )
+    instrument = _instrument(work, loaded)
+    work.seconds["load"] = time.perf_counter() - start
+
+    def to_text(messages: list[dict]) -> str:
+        return chat_text(loaded.tokenizer, messages, answering=messages[-1]["role"] == "user")
+
+    requests = trial_requests(work.questions, work.spec, to_text)
+    if any(r.key not in work.records for r in requests):
+        _check_steering(work, instrument, requests)
+    _measure_all(work, instrument, requests, journal, "trials")
+    _measure_all(work, instrument, _check_requests(work, loaded, to_text), journal, "checks")
+    _project(work, instrument, requests, journal)
+    work.seconds |= instrument.seconds
+    complete = {
+        "key": "complete",
+        "seconds": {k: round(v, 2) for k, v in work.seconds.items()},
+        "machine": environment(),
+    }
+    work.records["complete"] = complete
+    journal.append([complete])
+
+
+def _instrument(work: Run, loaded: LoadedModel) -> Instrument:
+    generation, settings = work.spec["settings"]["generation"], work.spec["settings"]
+    reopen = settings["scoring"]["after_rationale"] and settings["answer_form"] == "rationale"
+    return Instrument(
+        loaded=loaded,
+        layers=work.directions.layers,
+        pushes=condition_pushes(work.directions, plan_conditions(settings)),
+        temperature=generation["temperature"],
+        top_p=generation["top_p"],
+        reopen=reopen_after_rationale if reopen else None,
+        share=work.runtime.get("share_layers", True),
+    )
+
+
+def condition_pushes(directions: Directions, conditions: Sequence[Condition]) -> dict:
+    """The push of every condition that has one: {name: (steered layers, hidden)}."""
+    pushes = {}
+    for c in conditions:
+        if c.arm == "random":
+            pushes[c.name] = directions.random_push(int(c.emotion.removeprefix("random_")), c.intensity)
+        elif c.is_pushed:
+            pushes[c.name] = directions.push(c.emotion, c.intensity, shuffled=c.arm == "shuffled")
+    return pushes
+
+
+def _check_steering(work: Run, instrument: Instrument, requests: Sequence[Request]) -> None:
+    with instrument.timed("self_check"):
+        check_steering(instrument, requests)
+    work.log("self-check: pushes arrive on their own rows and layers, and the engine agrees with the plain model")
+
+
+def _measure_all(work: Run, instrument: Instrument, requests: Sequence[Request], journal: Journal, what: str) -> None:
+    """Measure all requests without a record, batch by batch, planned from the full list."""
+    lengths = {p: len(token_ids(instrument.loaded.tokenizer, p)) for p in {r.prompt for r in requests}}
+    budget = batch_budget(instrument.loaded, work.runtime.get("batch_tokens"))
+    batches = plan_batches(requests, lengths, work.spec["settings"]["generation"]["max_new_tokens"], budget)
+    work.log(f"{what}: {len(requests)} requests in {len(batches)} batches of at most {budget} tokens")
+    start, done = time.perf_counter(), 0
+    for number, batch in enumerate(batches, start=1):
+        if all(r.key in work.records for r in batch):
+            continue
+        _stop_if_asked(work)
+        _keep(work, journal, [_record(r, m) for r, m in zip(batch, measure(instrument, batch, work.log), strict=True)])
+        done += len(batch)
+        rate = done / (time.perf_counter() - start)
+        work.log(f"  {what}: batch {number} of {len(batches)}, {len(batch)} requests, {rate:.1f} a second")
+
+
+def _record(request: Request, measured: Measurement) -> dict:
+    return {
+        "key": request.key,
+        "scores": asdict(measured.scores) if measured.scores else None,
+        "answers": measured.answers,
+        "after": [asdict(s) if s else None for s in measured.after],
+    }
+
+
+def _keep(work: Run, journal: Journal, records: list[dict]) -> None:
+    journal.append(records)
+    work.records.update({r["key"]: r for r in records})
+    _report_progress(work)
+
+
+def _stop_if_asked(work: Run) -> None:
+    if work.should_stop():
+        done, total = _progress(work)
+        raise Interrupted(f"stopped after {done} of {total} trials; run the same command again to go on")
+
+
+def _progress(work: Run) -> tuple[int, int]:
+    return sum(t.request_key in work.records for t in work.questions.trials), len(work.questions.trials)
+
+
+def _report_progress(work: Run) -> None:
+    work.progress(*_progress(work))
+
+
+def _check_requests(work: Run, loaded: LoadedModel, to_text: Callable) -> list[Request]:
+    settings, questions = work.spec["settings"], work.questions
+    wanted: list[Request] = []
+    if settings["checks"]["manipulation"]:
+        outputs = {
+            t.trial_id: work.records[t.request_key]["answers"][t.repeat]
+            for t in questions.trials
+            if t.condition.generated
+        }
+        wanted += checks.manipulation_requests(questions, outputs, to_text)
+    if settings["checks"]["damage"]:
+        plain = lambda text: plain_text(loaded.tokenizer, text)  # noqa: E731 (needs the tokenizer)
+        wanted += checks.damage_requests(questions, plan_conditions(settings), work.files["checks"], to_text, plain)
+    if settings["show_payoffs"]:
+        wanted += checks.comprehension_requests(questions, to_text)
+    return wanted
+
+
+def _project(work: Run, instrument: Instrument, requests: Sequence[Request], journal: Journal) -> None:
+    """The shift in a later layer, for the prompts that the manipulation checks use."""
+    if not work.spec["settings"]["checks"]["manipulation"] or checks.later_layer(work.directions) is None:
+        return
+    wanted = {t.request_key for t in checks.checked_trials(work.questions) if t.condition.arm == "steered"}
+    by_prompt: dict[str, list[Request]] = {}
+    for request in requests:
+        if request.key in wanted:
+            by_prompt.setdefault(request.prompt, []).append(request)
+    for group in by_prompt.values():
+        keys = [checks.projection_key(r) for r in group]
+        if all(key in work.records for key in keys):
+            continue
+        _stop_if_asked(work)
+        values = checks.projections(instrument, work.directions, group)
+        _keep(work, journal, [{"key": k, "value": v} for k, v in zip(keys, values, strict=True)])
+
+
+def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
+    """Tables, statistics and configuration from the records."""
+    settings, questions = work.spec["settings"], work.questions
+    conditions = plan_conditions(settings)
+    ratios = _push_ratios(work.directions, conditions)
+    table = results.trial_table(questions, work.spec, work.records, ratios)
+    by_name = {c.name: c for c in conditions}
+    rows = [
+        checks.check_row(r, by_name)
+        for k, r in work.records.items()
+        if checks.SEPARATOR in k and k.split("|")[0] in checks.KINDS
+    ]
+    measured = pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
+    statistics = analyse(table, measured, questions.game, settings)
+    results.publish(output_dir, table, statistics, _configuration(work, fingerprint))
+
+
+def _push_ratios(directions: Directions, conditions: Sequence[Condition]) -> dict[str, float]:
+    """‖push‖/‖h‖ of each condition at the steered layer where it is largest, from the ratio measured at intensity 1."""
+    emotions = sorted(directions.vectors)
+    ratios = directions.about["push_ratio"]
+    found = {}
+    for c in conditions:
+        if c.arm == "random":
+            found[c.name] = ratios[emotions[int(c.emotion.removeprefix("random_")) % len(emotions)]] * abs(c.intensity)
+        elif c.is_pushed:
+            found[c.name] = ratios[c.emotion] * abs(c.intensity)
+    return {name: round(value, 5) for name, value in found.items()}
+
+
+def _configuration(work: Run, fingerprint: str) -> dict:
+    """The content of exp_config.yaml: all that is needed to repeat the experiment."""
+    questions, complete = work.questions, work.records["complete"]
+    plan = the_plan(work.spec["settings"], questions.game)
+    return {
+        **work.spec,
+        "files": {name: str(path) for name, path in work.files.items()},
+        "plan": plan,
+        "fingerprint": fingerprint,
+        "code": {"commit": code_commit(), "answering_modules": answering_code_hash()},
+        "directions": {**work.directions.about, "content_hash": work.directions.content_hash},
+        "scenarios": {
+            "used": list(questions.scenarios),
+            "skipped": len(questions.problems),
+            "problems": questions.problems,
+        },
+        "machine": complete["machine"],
+        "runtime": work.runtime,
+        "seconds": complete["seconds"],
+    }
