@@ -1,7 +1,7 @@
 """What can be measured about the shipped scenario banks: form, lengths, balance, wording and repetition.
 
-Knows the labels of every game and what a text may not contain; whether a story gives the payoff order of its game
-is for a reader to judge, not for this file. Run with `-s` to read the figures.
+Knows what a text may not contain, and takes the labels from each `game.yaml`. Whether a story gives the payoff order
+of its game is for a reader to judge, not for this file. The figures are printed.
 """
 
 import itertools
@@ -13,32 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-BANKS = sorted((Path(__file__).parents[1] / "config" / "games").glob("*/scenarios.yaml"))
+GAMES = Path(__file__).parents[1] / "config" / "games"
+BANKS = sorted(GAMES.glob("*/scenarios.yaml"))
 SETTINGS = {"everyday", "work", "business", "nature", "public"}
-TWO_STEPS = {"behavior_choices": {"choice_1", "choice_2"}}
-TRUST = {
-    "trustor_behavior_choices": {"trust_none", "trust_low", "trust_high"},
-    "trustee_behavior_choices": {"return_none", "return_medium", "return_high"},
-}
-ULTIMATUM = {
-    "proposer_behavior_choices": {"offer_low", "offer_medium", "offer_high"},
-    "responder_behavior_choices": {"accept", "reject"},
-}
-LABELS: dict[str, dict[str, set[str]]] = {
-    "Prisoners_Dilemma": {"behavior_choices": {"cooperate", "defect"}},
-    "Stag_Hunt": {"behavior_choices": {"cooperate", "defect"}},
-    "Battle_Of_Sexes": {"behavior_choices": {"option_a", "option_b"}},
-    "Wait_Go": {"behavior_choices": {"wait", "go"}},
-    "Duopolistic_Competition": {"behavior_choices": {"choice_2", "choice_3"}},
-    "Escalation_Game": {"behavior_choices": {"escalate", "withdraw"}},
-    "Monopoly_Game": TWO_STEPS,
-    "Hot_Cold_Game": TWO_STEPS,
-    "Draco_Game": TWO_STEPS,
-    "Tri_Game": TWO_STEPS,
-    "Trust_Game": TRUST,
-    "Ultimatum_Game": ULTIMATUM,
-}
-
 LEAST_SCENARIOS = 24
 DESCRIPTION_WORDS = (60, 140)
 OPTION_WORDS = (5, 14)
@@ -67,11 +44,17 @@ MORAL = re.compile(
 )
 # Words with a plain sense in a story ("a fair", "a kind of wood") that would still colour an option.
 MORAL_IN_OPTION = re.compile(
-    r"\b(fair(ly|ness|er)?|kind(ly|ness|er)?|unkind\w*|mean(ly|ness)?|trust(ed|s|ing|worthy)?|steal\w*|lie(s|d)?"
-    r"|trick\w*|sneak\w*|secret\w*|abandon\w*|desert(s|ed|ing)?|sacrific\w*|punish\w*|revenge|guilt\w*|wrong\w*|right(ly|eous\w*)"
+    r"\b(fair(ly|ness|er)?|kind(ly|ness|er)?|unkind\w*|mean(ly|ness)?|trust(ed|s|ing|worthy)?|steal\w*|lies|lied|liar\w*"
+    r"|trick\w*|sneak\w*|secret(s|ly)?|abandon\w*|desert(s|ed|ing)?|sacrific\w*|punish\w*|revenge|guilt\w*|wrong\w*|right(ly|eous\w*)"
     r"|cooperat\w*|defect(s|ed|ing)?|good|bad|nasty|nice(ly)?|considerate|promise\w*|take advantage)\b",
     re.IGNORECASE,
 )
+
+
+def labels(name: str) -> frozenset[str]:
+    """The labels that every scenario of a game offers; where a story shows a part of them, `aliases` names the part."""
+    game = yaml.safe_load((GAMES / name / "game.yaml").read_text(encoding="utf-8"))
+    return frozenset(game["aliases"].values() if game.get("subset") else game["choices"])
 
 
 def words(text: str) -> list[str]:
@@ -109,11 +92,11 @@ def length_balance(bank: list[dict]) -> dict[tuple[str, str], tuple[float, float
             for first, second in itertools.combinations(sorted(choices), 2):
                 pairs.setdefault((first, second), []).append((len(choices[first]), len(choices[second])))
     return {
-        labels: (
+        pair: (
             sum((a > b) + 0.5 * (a == b) for a, b in lengths) / len(lengths),
             sum(a for a, _ in lengths) / sum(b for _, b in lengths),
         )
-        for labels, lengths in pairs.items()
+        for pair, lengths in pairs.items()
     }
 
 
@@ -144,8 +127,8 @@ def test_form(named_bank: tuple[str, list[dict]]) -> None:
     assert len(set(ids)) == len(ids)
     assert [i for i in ids if not re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", i)] == []
     assert len({i.split("_")[0] for i in ids}) == 1
-    for scenario in bank:
-        assert {field: set(choices) for field, choices in choice_sets(scenario)} == LABELS[name], scenario["id"]
+    offered = {frozenset(choices) for scenario in bank for _, choices in choice_sets(scenario)}
+    assert offered == {labels(name)}
     per_setting = Counter(scenario["setting"] for scenario in bank)
     assert set(per_setting) == SETTINGS
     even = len(bank) / len(SETTINGS)
@@ -177,9 +160,9 @@ def test_lengths(named_bank: tuple[str, list[dict]]) -> None:
 
 def test_balance(named_bank: tuple[str, list[dict]]) -> None:
     _, bank = named_bank
-    for labels, (longer, ratio) in length_balance(bank).items():
-        assert LONGER_SHARE[0] <= longer <= LONGER_SHARE[1], (labels, longer)
-        assert MEAN_RATIO[0] <= ratio <= MEAN_RATIO[1], (labels, ratio)
+    for pair, (longer, ratio) in length_balance(bank).items():
+        assert LONGER_SHARE[0] <= longer <= LONGER_SHARE[1], (pair, longer)
+        assert MEAN_RATIO[0] <= ratio <= MEAN_RATIO[1], (pair, ratio)
 
 
 def test_options(named_bank: tuple[str, list[dict]]) -> None:
@@ -188,7 +171,8 @@ def test_options(named_bank: tuple[str, list[dict]]) -> None:
         for _, choices in choice_sets(scenario):
             openings = [tuple(words(text)[:4]) for text in choices.values()]
             assert len(set(openings)) == len(openings), scenario["id"]
-            assert not [t for t in choices.values() if '"' in t or t.endswith(".") or not t[0].isupper()], scenario["id"]
+            for text in choices.values():
+                assert '"' not in text and not text.endswith(".") and text[0].isupper(), scenario["id"]
 
 
 def test_wording(named_bank: tuple[str, list[dict]]) -> None:
@@ -235,7 +219,7 @@ def test_figures(named_bank: tuple[str, list[dict]], capsys: pytest.CaptureFixtu
     )
     with capsys.disabled():
         print(
-            f"\n{name}: {len(bank)} scenarios, {min(counts)}-{max(counts)} words (mean {sum(counts) / len(counts):.0f}); "
-            f"{balance}; widest option ratio {max(map(widest, bank)):.2f}; listed first {dict(first)}"
+            f"\n{name}: {len(bank)} scenarios, {min(counts)}-{max(counts)} words "
+            f"(mean {sum(counts) / len(counts):.0f}); {balance}; widest option ratio {max(map(widest, bank)):.2f}; listed first {dict(first)}"
         )
     assert counts
