@@ -20,8 +20,10 @@ _CHOOSING = re.compile(
     r"\b(?:choose|pick|select|take|go with|decide on|decide for|opt for|decision is|choice is|answer is)"
     r"\s*:?\s*\"?option\s*#?\s*(\d+)\b"
 )
-_FIELD = re.compile(r"[\"']?\bdecision[\"']?\s*[:=]\s*", re.IGNORECASE)
+_FIELD = re.compile(r"([\"'])decision\1\s*[:=]\s*", re.IGNORECASE)
+_BARE_FIELD = re.compile(r"\bdecision\s*[:=]\s*", re.IGNORECASE)
 _RATIONALE = re.compile(r"[\"']?\brationale[\"']?\s*[:=]\s*\"((?:[^\"\\]|\\.)*)", re.IGNORECASE)
+_QUOTED_RATIONALE = re.compile(r"[\"']rationale[\"']", re.IGNORECASE)
 _LEAST_PREFIX = 4
 
 
@@ -57,13 +59,12 @@ def parse(text: str, options: Mapping[str, str], order: Sequence[str]) -> Decisi
     rationale = _rationale(text, whole)
     if not fields:
         return _free_text(text, rationale, options, order)
-    for readings in reversed(fields):
-        for reading, cut_off in readings:
-            named = _named(reading, options, order) or _inside(reading, options, order)
-            named = named or _by_prefix(reading, cut_off, options)
-            if named:
-                return _found(named, reading, rationale, "loose", order)
-    shown = fields[-1][0][0]
+    for same_object in reversed(fields):
+        read = [_read(readings, options, order) for readings in same_object]
+        named = set().union(*(labels for labels, _ in read))
+        if named:
+            return _found(named, next(said for labels, said in read if labels), rationale, "loose", order)
+    shown = fields[-1][-1][0][0]
     return Decision(None, None, shown, rationale, "unparsed: unknown option" if shown else "unparsed: no decision")
 
 
@@ -165,14 +166,28 @@ def _free_text(text: str, rationale: str, options: Mapping[str, str], order: Seq
     return _found(named | numbers | (_inside(text, options, order)), text.strip(), rationale, "loose", order)
 
 
-def _fields(text: str) -> list[list[tuple[str, bool]]]:
-    """Return every decision field of a text in order, each as its possible readings (text, was it cut off)."""
-    fields = []
+def _fields(text: str) -> list[list[list[tuple[str, bool]]]]:
+    """Return every decision field in order, by object, each as its possible readings (text, was it cut off)."""
+    objects: list[list[list[tuple[str, bool]]]] = []
     matches = list(_FIELD.finditer(text))
+    # Beside a quoted rationale, a bare `decision:` may be a word of that rationale.
+    if not matches and not _QUOTED_RATIONALE.search(text):
+        matches = list(_BARE_FIELD.finditer(text))
     for place, match in enumerate(matches):
         end = matches[place + 1].start() if place + 1 < len(matches) else len(text)
-        fields.append(_readings(text[match.end() : end]))
-    return fields
+        if place == 0 or "}" in text[matches[place - 1].end() : match.start()]:
+            objects.append([])
+        objects[-1].append(_readings(text[match.end() : end]))
+    return objects
+
+
+def _read(readings: list[tuple[str, bool]], options: Mapping[str, str], order: Sequence[str]) -> tuple[set[str], str]:
+    """Return the labels that the first telling reading of a field names, and that reading."""
+    for said, cut_off in readings:
+        named = _named(said, options, order) or _inside(said, options, order) or _by_prefix(said, cut_off, options)
+        if named:
+            return named, said
+    return set(), ""
 
 
 def _readings(rest: str) -> list[tuple[str, bool]]:

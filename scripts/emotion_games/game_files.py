@@ -10,7 +10,7 @@ from typing import Any
 from emotion_games.data_files import known_keys, repeated_keys, text_keys
 from emotion_games.errors import ProblemList, shown, unknown
 from emotion_games.formulas import evaluate, fill_percentages
-from emotion_games.game_records import Choice, Game, History, Matrix, Node, Payoff, Phrases, Reference
+from emotion_games.game_records import Choice, Game, History, Matrix, Node, Payoff, Phrases, Reference, leaves
 
 _REQUIRED = ["title", "kind", "outcome", "players", "choices", "payoffs"]
 _OPTIONAL = ["role", "family", "moves", "histories", "settings", "aliases", "subset", "references"]
@@ -242,6 +242,11 @@ def _history_problems(game: Game, history: History, place: str) -> list[str]:
         person = "you" if player == node.player else "other"
         if not getattr(phrases, f"past_{person}"):
             problems.append(f"{place}: needs moves, {player}, {label}, past to tell it")
+    later = {step for path, _ in leaves(node) for step in path[1:] if step[1] not in game.labels}
+    for player, label in sorted(later):
+        person = "you" if player == node.player else "other"
+        if not getattr(game.moves.get((player, label), Phrases()), f"present_{person}"):
+            problems.append(f"{place}: needs moves, {player}, {label}, present to tell what may follow")
     return problems
 
 

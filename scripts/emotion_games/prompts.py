@@ -29,7 +29,7 @@ __all__ = [
 
 Message = dict[str, str]
 
-_SECOND_OR_FIRST_PERSON = re.compile(r"\b(you|your|yours|yourself|i|me|my|mine|myself)\b", re.IGNORECASE)
+_FIRST_OR_SECOND_PERSON = re.compile(r"\b(you|your|yours|yourself|i|me|my|mine|myself)\b", re.IGNORECASE)
 
 
 def render(
@@ -185,13 +185,19 @@ def _sentence(templates: Templates, game: Game, scenario: Scenario, you: str, pl
         actor, past = ("you" if place else "You"), phrases.past_you
     else:
         actor, past = scenario.other.name, phrases.past_other
-        text = scenario.earlier.get(label)
-        if text and templates.texts["history.quoted"] and _quotable(text, scenario):
+        text = _retold(scenario.earlier.get(label, ""), scenario)
+        if text and templates.texts["history.quoted"]:
             return templates.fill("history.quoted", actor=actor, text=option_literal(text))
     return templates.fill("history.then" if place else "history.told", actor=actor, past=past)
 
 
-def _quotable(text: str, scenario: Scenario) -> bool:
-    """Whether a text of the other role reads rightly from the model's side: it must not speak to or name anybody."""
-    names = "|".join(re.escape(person.name) for person in (scenario.you, *scenario.others))
-    return not _SECOND_OR_FIRST_PERSON.search(text) and not re.search(rf"\b({names})\b", text, re.IGNORECASE)
+def _retold(text: str, scenario: Scenario) -> str:
+    """Return the other role's option text as the model may read it, with `you` for its own name.
+
+    Empty where the text itself says `I` or `you`, which would now mean the wrong person.
+    """
+    if _FIRST_OR_SECOND_PERSON.search(text):
+        return ""
+    name = re.escape(scenario.you.name)
+    text = re.sub(rf"\b{name}['’]s\b", "your", text, flags=re.IGNORECASE)
+    return re.sub(rf"\b{name}\b", "you", text, flags=re.IGNORECASE)

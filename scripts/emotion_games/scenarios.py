@@ -5,6 +5,7 @@ another vocabulary, no ids). Knows nothing of prompts. Every entry of a file is 
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -74,7 +75,8 @@ def load_scenarios(
                 continue
             what = "id" if seen.get(loaded.scenario_id) and not seen.get(_key(loaded.description)) else "description"
             loaded = [f"{what}: the same as in {earlier}; remove one or change it"]
-        problems.append(f"{place}: {'; '.join(loaded)}")
+        # What a file holds may contain line breaks; a problem is one line.
+        problems.append(f"{place}: {' '.join('; '.join(loaded).split())}")
     return scenarios, problems
 
 
@@ -122,7 +124,8 @@ def _scenario(entry: Any, game: Game, aliases: Mapping[str, str]) -> Scenario | 
         return problems
     you = _yours(people, game)
     return Scenario(
-        scenario_id=str(scenario_id).strip() if scenario_id is not None else f"s{_key(description)[:10]}",
+        # Ids become parts of names that `/` and `|` divide.
+        scenario_id=re.sub(r"[^\w.-]+", "_", str(scenario_id).strip()) if scenario_id is not None else _id(description),
         title=title,
         description=description,
         you=people[you],
@@ -131,6 +134,10 @@ def _scenario(entry: Any, game: Game, aliases: Mapping[str, str]) -> Scenario | 
         earlier=_earlier(entry, game, aliases),
         setting=str(entry.get("setting") or ""),
     )
+
+
+def _id(description: str) -> str:
+    return f"s{_key(description)[:10]}"
 
 
 def _text(entry: Mapping[str, Any], key: str, problems: list[str], required: bool = False) -> str:
