@@ -1,0 +1,42 @@
+# Table of contents: every game with every model, from config to report. The rules stand in rules/, in the order of running.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A config file given on the command line replaces the demo's; Snakemake by itself would merge the two.
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config/demo.yaml"
+
+
+include: "rules/common.smk"
+
+
+# The result files are targets themselves: the live report alone, which is always there, would look finished to Snakemake.
+rule all:
+    default_target: True
+    input:
+        RESULTS,
+        PLOTS,
+        f"{SERIES.folder}/series_table.csv",
+        f"{SERIES.folder}/index.html",
+        f"{SERIES.folder}/{REPORT}",
+
+
+include: "rules/models.smk"
+include: "rules/experiments.smk"
+include: "rules/analysis.smk"
+include: "rules/report.smk"
+
+
+onstart:
+    begin_run()
+
+
+onsuccess:
+    end_run()
+
+
+onerror:
+    end_run()

@@ -1,0 +1,177 @@
+# What the rules share: the checked config, the series and its grid, and functions that give a job its inputs. No rules.
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from emotion_games import state
+from emotion_games.config import check_config
+from emotion_games.errors import ProblemList, UserError
+from emotion_games.job import record_silent_end
+from emotion_games.preview import preview, trial_counts
+from emotion_games.report import REPORT, counts, rebuild
+from emotion_games.series import PINNED, find_series, open_series
+from emotion_games.signals import stop_workflow_on_signal
+
+
+def refuse(error):
+    """End before anything starts: the lines that a user can mend, and no traceback."""
+    files = ", ".join(map(str, workflow.overwrite_configfiles or ["config/demo.yaml"]))
+    lines = error.problems if isinstance(error, ProblemList) else [str(error)]
+    sys.exit("\n".join([f"ERROR: the config ({files}) cannot be used:", *(f"  {line}" for line in lines)]))
+
+
+try:
+    CONFIG = check_config(config, ROOT)
+    SERIES = find_series(CONFIG, ROOT, is_main=workflow.is_main_process)
+except UserError as error:
+    refuse(error)
+
+# Running-only settings reach the jobs through the config, not as params, of which Snakemake keeps account.
+config["runtime"] = {model.key: CONFIG.runtime | {"device_map": model.running.get("device_map")} for model in CONFIG.models}
+
+# Jobs that read this file again find their own run's series, even where `new=true` stands on the command line.
+os.environ[PINNED] = str(SERIES.folder)
+if workflow.is_main_process and workflow.output_settings.dryrun:
+    print(preview(SERIES), file=sys.stderr)
+
+STATE = f"{SERIES.folder}/.state"
+DIRECTIONS = f"{CONFIG.base_dir}/directions"
+MODELS = f"{CONFIG.base_dir}/models"
+MODEL_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+RESULTS = [f"{SERIES.output_dir(exp_id)}/{name}" for exp_id in SERIES.experiments for name in state.RESULT_FILES]
+STATISTICS = [f"{SERIES.output_dir(exp_id)}/stats_analysis.json" for exp_id in SERIES.experiments]
+PLOTS = [f"{SERIES.output_dir(exp_id)}/plots" for exp_id in SERIES.experiments]
+RUN = {}
+
+
+def demo_folder(model):
+    """Name of the folder of a demo model; it says what the model is made of."""
+    return f"{model.name}-{model.hashes['demo'][:10]}"
+
+
+DEMO_MODELS = {demo_folder(model): model for model in CONFIG.models if model.is_demo}
+BY_DIRECTIONS = {}
+for experiment in SERIES.experiments.values():
+    BY_DIRECTIONS.setdefault(SERIES.directions(experiment), experiment)
+
+
+def experiment_of(wildcards):
+    """The experiment that a job belongs to; for directions, the first one that reads them."""
+    return SERIES.experiments[wildcards.exp_id] if "exp_id" in wildcards.keys() else BY_DIRECTIONS[wildcards.directions]
+
+
+def model_path(wildcards):
+    """Where the job's model is loaded from: a folder on this machine, or a hub id."""
+    model = experiment_of(wildcards).model
+    return f"{MODELS}/{demo_folder(model)}" if model.is_demo else model.entry["id"]
+
+
+def model_files(wildcards):
+    """Files of a model that the workflow makes itself; any other is found when it is loaded."""
+    if not experiment_of(wildcards).model.is_demo:
+        return []
+    return ancient([f"{model_path(wildcards)}/{name}" for name in MODEL_FILES])
+
+
+def directions_file(wildcards):
+    """The directions of the job's model."""
+    return ancient(f"{DIRECTIONS}/{SERIES.directions(experiment_of(wildcards))}.safetensors")
+
+
+def scenario_file(wildcards):
+    """The scenarios of the job's game."""
+    return ancient(str(CONFIG.scenario_files[experiment_of(wildcards).game]))
+
+
+def experiment_spec(wildcards):
+    """All that determines the results of the job's experiment."""
+    return SERIES.spec(experiment_of(wildcards))
+
+
+def model_entry(wildcards):
+    """The identity of the job's model."""
+    return experiment_of(wildcards).model.entry
+
+
+def model_key(wildcards):
+    """Names the job's model in the config's `runtime`."""
+    return experiment_of(wildcards).model.key
+
+
+def demo_entry(wildcards):
+    """Variant and seed of a demo model."""
+    return DEMO_MODELS[wildcards.demo].entry
+
+
+def running_order(wildcards):
+    """Model by model, each one's directions before its experiments; plots and tables (priority 0) as soon as they can be made."""
+    if "demo" in wildcards.keys():
+        ranks = [e.rank for e in SERIES.experiments.values() if e.model == DEMO_MODELS[wildcards.demo]]
+        return -3 * min(ranks) - 1
+    return -3 * experiment_of(wildcards).rank - (3 if "exp_id" in wildcards.keys() else 2)
+
+
+def is_small(wildcards):
+    """True for a job of a demo model, which needs next to nothing."""
+    return "demo" in wildcards.keys() or experiment_of(wildcards).model.is_demo
+
+
+def gpus(wildcards):
+    """GPUs that a job occupies."""
+    return 0 if CONFIG.runtime["device"] == "cpu" or is_small(wildcards) else 1
+
+
+def memory_mb(wildcards, attempt):
+    """Main memory that a job asks for; more with every retry."""
+    return (2_000 if is_small(wildcards) else 32_000) * attempt
+
+
+def runtime_minutes(wildcards, attempt):
+    """Time that a job asks for; more with every retry, which goes on from the journal."""
+    return (60 if is_small(wildcards) else 720) * attempt
+
+
+def begin_run():
+    """Before the first job: claim the series, write down the grid, listen for signals."""
+    if workflow.touch:
+        return
+    RUN["began"] = state.now()
+    RUN["lock"] = state.lock(SERIES.folder / ".state" / "run.lock", wait=0)
+    try:
+        RUN["lock"].__enter__()
+    except BlockingIOError:
+        sys.exit(f"ERROR: {SERIES.folder} is being run by another Snakemake process; wait for it, or start a series of another name.")
+    totals = {game: count["total"] if count else None for game, count in trial_counts(CONFIG).items()}
+    open_series(SERIES, totals)
+    rebuild(SERIES.folder)
+    RUN["signals"] = stop_workflow_on_signal(workflow.scheduler.exit_gracefully, workflow.local_exec)
+    print(f"Series ({SERIES.how}): {SERIES.folder}", file=sys.stderr)
+
+
+def end_run():
+    """After the last job: write down what ended without a word, and say where things stand."""
+    if workflow.touch or "signals" not in RUN:
+        return
+    for job in workflow.scheduler.failed:
+        record_silent_end(SERIES.folder, experiments_of_job(job), str(job.log[0]) if job.log else "none", RUN["began"], bool(RUN["signals"]))
+    rows = rebuild(SERIES.folder, wait_for_page=True)
+    told = ", ".join(f"{number} {status}" for status, number in counts(rows).items() if number)
+    again = "" if told == f"{len(rows)} completed" else " Run the same command again to go on."
+    print(f"{SERIES.folder}: {told}.{again}", file=sys.stderr)
+
+
+def experiments_of_job(job):
+    """The experiments that cannot be had without a job."""
+    if job.rule.name == "run_experiment":
+        return [job.wildcards.exp_id]
+    if job.rule.name == "extract_directions":
+        return experiments_with(SERIES.directions, job.wildcards.directions)
+    return experiments_with(lambda e: e.model.is_demo and demo_folder(e.model), job.wildcards.get("demo"))
+
+
+def experiments_with(name_of, name):
+    """The ids of the experiments for which `name_of` gives this name."""
+    return [exp_id for exp_id, experiment in SERIES.experiments.items() if name_of(experiment) == name]

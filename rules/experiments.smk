@@ -1,0 +1,30 @@
+# Experiments: one job for each game and model; its journal lies outside the outputs, so that Snakemake never deletes it.
+
+
+rule run_experiment:
+    """Let one model decide in one game under every condition, and write its four result files."""
+    input:
+        model=model_files,
+        directions=directions_file,
+        scenarios=scenario_file,
+        prompts=ancient(str(CONFIG.prompts)),
+    output:
+        expand(f"{SERIES.folder}/{{{{exp_id}}}}_{SERIES.stamp}/{{name}}", name=state.RESULT_FILES),
+    log:
+        f"{STATE}/{{exp_id}}.log",
+    wildcard_constraints:
+        exp_id="[^/]+",
+    conda:
+        "../envs/llm.yaml"
+    threads: CONFIG.runtime["threads"] or 1
+    priority: running_order
+    resources:
+        gpu=gpus,
+        mem_mb=memory_mb,
+        runtime=runtime_minutes,
+    params:
+        spec=experiment_spec,
+        path=model_path,
+        key=model_key,
+    script:
+        "../scripts/run_experiment.py"

@@ -1,0 +1,148 @@
+"""The boundary of a job: its log, its lock, its heartbeat and its last word in the report.
+
+Knows states, the report and signals; knows nothing of what the job does. A failure is recorded here and passes on.
+"""
+
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+from emotion_games import report, signals, state
+from emotion_games.errors import ProblemList, UserError
+
+# How often the report is brought up to date while trials run, and how often a line of progress is printed.
+REPORT_SECONDS = 1.0
+PRINT_SECONDS = 15.0
+# A run that is started beside the last gasps of a killed one waits this long for it.
+LOCK_SECONDS = 60.0
+
+
+class Job:
+    """`with Job(...) as job:` sends what is printed to the log, and records for its experiments how the work ended.
+
+    `job.terminal` writes a line to the log and to where Snakemake runs.
+    """
+
+    def __init__(self, series_dir: Path, exp_ids: list[str], log: Path) -> None:
+        self.series_dir, self.exp_ids, self.log = series_dir, exp_ids, log
+        self.label = log.stem
+
+    def __enter__(self) -> "Job":
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._terminal = os.fdopen(os.dup(2), "w")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.stdout.reconfigure(line_buffering=True)
+        print(f"--- {state.now()} {self.label} on {socket.gethostname()}, process {os.getpid()}")
+        return self
+
+    def terminal(self, line: str) -> None:
+        """Print a line both to the log and to where Snakemake runs."""
+        print(line)
+        try:
+            print(f"{self.label}: {line}", file=self._terminal, flush=True)
+        except OSError:
+            print("(the terminal is gone)")
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            return
+        signals.ignore_stop()
+        if isinstance(error, (signals.Interrupted, KeyboardInterrupt)):
+            self._record_end("pending", str(error) or "interrupted")
+            raise SystemExit(signals.EXIT_INTERRUPTED)
+        self._record_end("failed", f"{one_line(error)} (log: {self.log})")
+
+    def _record_end(self, status: str, message: str) -> None:
+        self.terminal(f"{status}: {message}")
+        series = report.read_series(self.series_dir)
+        for exp_id in self.exp_ids:
+            if not state.has_results(report.output_dir(self.series_dir, exp_id, series["stamp"])):
+                state.record(self.series_dir, exp_id, status=status, end_time=state.now(), error=message)
+        report.rebuild(self.series_dir)
+
+
+class ExperimentJob(Job):
+    """The job of one experiment: it also holds the experiment's lock, and shows its progress."""
+
+    def __init__(self, series_dir: Path, exp_id: str, log: Path) -> None:
+        super().__init__(series_dir, [exp_id], log)
+        self.exp_id = exp_id
+        self._shown = self._printed = 0.0
+        self._began: tuple[float, int] | None = None
+
+    def __enter__(self) -> "ExperimentJob":
+        super().__enter__()
+        path = state.lock_path(self.series_dir, self.exp_id)
+        self._lock = state.lock(path, wait=LOCK_SECONDS)
+        try:
+            self._lock.__enter__()
+        except BlockingIOError:
+            self.terminal("another process still runs this experiment; try again when it has ended")
+            raise SystemExit(1) from None
+        began = state.read_state(self.series_dir, self.exp_id).get("start_time") if self._has_trials() else None
+        words = {"status": "running", "start_time": began or state.now(), "end_time": None, "error": None, "rate": None}
+        state.record(self.series_dir, self.exp_id, **words, host=socket.gethostname(), pid=os.getpid())
+        threading.Thread(target=_beat, args=(path,), daemon=True).start()
+        report.rebuild(self.series_dir)
+        return self
+
+    def _has_trials(self) -> bool:
+        return state.journal_path(self.series_dir, self.exp_id).exists()
+
+    def progress(self, done: int, total: int) -> None:
+        """Show how far the trials are: in the report at most once a second, in print now and then."""
+        now = time.monotonic()
+        self._began = self._began or (now, done)
+        if now - self._shown < REPORT_SECONDS and done < total:
+            return
+        since, before = self._began
+        rate = (done - before) / (now - since) if now > since and done > before else None
+        state.record(self.series_dir, self.exp_id, progress={"done": done, "total": total}, rate=rate)
+        report.update(self.series_dir, self.exp_id)
+        self._shown = now
+        if now - self._printed >= PRINT_SECONDS or done == total:
+            pace = f", {rate:.1f} a second, {report.duration((total - done) / rate)} left" if rate else ""
+            self.terminal(f"{done:,} of {total:,} trials{pace}")
+            self._printed = now
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            signals.ignore_stop()
+            self.terminal("completed")
+            state.record(self.series_dir, self.exp_id, status="completed", end_time=state.now(), error=None)
+            report.rebuild(self.series_dir)
+        else:
+            super().__exit__(kind, error, trace)
+
+
+def _beat(path: Path) -> None:
+    while True:
+        time.sleep(state.HEARTBEAT_SECONDS)
+        os.utime(path)
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line; what a user can mend speaks for itself, anything else with its type."""
+    if isinstance(error, ProblemList):
+        return "; ".join(error.problems)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else "no message"
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def record_silent_end(series_dir: Path, exp_ids: list[str], log: str, since: str, stopped: bool) -> None:
+    """Write down for a failed job's experiments what the job itself could not say since the run began at `since`."""
+    for exp_id in exp_ids:
+        last = state.read_state(series_dir, exp_id)
+        has_spoken = last.get("status") in ("failed", "pending") and (last.get("end_time") or "") >= since
+        if not has_spoken and last.get("status") != "completed":
+            status, error = ("pending", "stopped") if stopped else ("failed", f"{report.SILENT_END} (log: {log})")
+            state.record(series_dir, exp_id, status=status, end_time=state.now(), error=error)

@@ -1,0 +1,82 @@
+"""The grid of a series as a short table: games × models, the trials of each experiment, and what is done already.
+
+Knows the series, the report's evidence and how trials are counted; writes nothing.
+"""
+
+from emotion_games import report, state
+from emotion_games.config import SeriesConfig
+from emotion_games.errors import UserError
+from emotion_games.games import apply_settings
+from emotion_games.scenarios import load_scenarios
+from emotion_games.series import Series
+from emotion_games.trials import choose_scenarios, count_trials
+
+# Models beyond this number of which nothing is done yet are told in one line.
+_SHOWN_UNTOUCHED = 12
+
+
+def trial_counts(config: SeriesConfig) -> dict[str, dict[str, int] | None]:
+    """Trials of one experiment of each game; None where no scenario of a file can be used, which fails its experiments."""
+    counted = {}
+    for name, base in config.games.items():
+        try:
+            game = apply_settings(base, config.game_settings[name])
+            scenarios, _ = load_scenarios(config.scenario_files[name], game, config.labels[name])
+        except UserError:
+            scenarios = []
+        options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
+        chosen = choose_scenarios(list(options), config.settings["num_scenarios"], config.settings["seed"])
+        parts = [count_trials(options[scenario_id], len(game.histories), config.settings, 1) for scenario_id in chosen]
+        counted[name] = {key: sum(part[key] for part in parts) for key in parts[0]} if parts else None
+    return counted
+
+
+def preview(series: Series) -> str:
+    """The table that a dry run shows."""
+    counted = trial_counts(series.config)
+    games = list(series.config.games)
+    rows = {key: [_cell(series, exp_id) for exp_id in ids] for key, ids in _by_model(series).items()}
+    done = sum(cell == "done" for cells in rows.values() for cell in cells)
+    total = sum(count["total"] for count in counted.values() if count) * len(rows)
+    generated = sum(count["generated"] for count in counted.values() if count) * len(rows)
+    lines = [
+        f"Series ({series.how}): {series.folder}",
+        f"{len(games)} games x {len(rows)} models = {len(series.experiments):,} experiments, {done:,} done; "
+        f"{total:,} trials, {generated:,} of them with a written answer",
+        "",
+    ]
+    for number, name in enumerate(games, start=1):
+        count = counted[name]
+        told = f"{count['total']:,} trials a model" if count else "no scenario of its file can be used"
+        lines.append(f"  {number:>2}  {name:<28} {told}")
+    lines += ["", *_model_table(rows, len(games)), ""]
+    return "\n".join(lines)
+
+
+def _by_model(series: Series) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for exp_id, experiment in series.experiments.items():
+        grouped.setdefault(experiment.slug, []).append(exp_id)
+    return grouped
+
+
+def _model_table(rows: dict[str, list[str]], games: int) -> list[str]:
+    width = max([len(slug) for slug in rows] + [len("model")])
+    lines = [f"  {'model':<{width}}" + "".join(f"{number:>8}" for number in range(1, games + 1))]
+    untouched = [slug for slug, cells in rows.items() if set(cells) == {"-"}]
+    hidden = set(untouched[_SHOWN_UNTOUCHED:])
+    lines += [f"  {slug:<{width}}" + "".join(f"{cell:>8}" for cell in cells) for slug, cells in rows.items() if slug not in hidden]
+    if hidden:
+        lines.append(f"  and {len(hidden)} more models of which nothing is done yet")
+    return lines
+
+
+def _cell(series: Series, exp_id: str) -> str:
+    said = state.read_state(series.folder, exp_id)
+    status, _ = report.status_of(series.folder, exp_id, series.stamp, said)
+    if status == "completed":
+        return "done"
+    progress = said.get("progress")
+    if progress and progress["total"]:
+        return f"{'failed ' if status == 'failed' else ''}{100 * progress['done'] // progress['total']}%"
+    return {"failed": "failed", "running": "running"}.get(status, "-")

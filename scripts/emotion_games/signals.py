@@ -1,0 +1,107 @@
+"""Ctrl+C, SIGTERM and SIGHUP: the first saves the place, the second stops at once, the third kills.
+
+Knows processes and signals; knows nothing of experiments. A signal that was ignored when the process began stays
+ignored: so it is under nohup, and for a command that a script put into the background. Standard library only.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Exit code of a job that was asked to stop and has saved its place.
+EXIT_INTERRUPTED = 75
+# A terminal signals the job itself as well as Snakemake, which passes it on: two within this time are one.
+_SAME_SECONDS = 0.5
+
+
+class Interrupted(Exception):
+    """The work stopped because it was asked to; its place is saved."""
+
+
+def _unless_ignored(handler: Callable) -> None:
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def catch_stop() -> Callable[[], bool]:
+    """In a job: return a function that says whether to stop after the batch in hand; a second signal stops at once.
+
+    It also says so when the process that started this one has died, so that nothing holds the GPU without an owner.
+    """
+    parent = os.getppid()
+    first: list[float] = []
+
+    def note(number: int, frame: object) -> None:
+        if not first:
+            first.append(time.monotonic())
+        elif time.monotonic() - first[0] > _SAME_SECONDS:
+            raise KeyboardInterrupt("stopped at once")
+
+    _unless_ignored(note)
+    return lambda: bool(first) or os.getppid() != parent
+
+
+def stop_at_once() -> None:
+    """In a job that has no place to save: the first signal ends it, and so does the death of whoever started it."""
+    parent = os.getppid()
+
+    def end(number: int, frame: object) -> None:
+        ignore_stop()
+        raise KeyboardInterrupt("interrupted")
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(EXIT_INTERRUPTED)
+
+    _unless_ignored(end)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def ignore_stop() -> None:
+    """In a job: let nothing disturb the last words."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def stop_workflow_on_signal(finish_running_jobs: Callable[[], None], jobs_are_local: bool) -> list[int]:
+    """In Snakemake's own process: install the three steps; the list that is returned holds the signals so far.
+
+    `finish_running_jobs` lets Snakemake start no more jobs. It is called from a thread, because it takes a lock that
+    the main thread, which handles signals, may be holding. Jobs that run elsewhere are cancelled in Snakemake's own way.
+    """
+    received: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        received.append(number)
+        if not jobs_are_local:
+            _say("Cancelling the jobs that are running; the trials that they have done are kept.")
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt
+        if len(received) == 1:
+            _say("Stopping as soon as the running jobs have saved their place (Ctrl+C again: at once).")
+        _signal_children(signal.SIGINT if len(received) < 3 else signal.SIGKILL)
+        threading.Thread(target=finish_running_jobs, daemon=True).start()
+
+    _unless_ignored(stop)
+    return received
+
+
+def _signal_children(number: int) -> None:
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
+
+
+def _say(line: str) -> None:
+    # The terminal may be gone: that is what SIGHUP says.
+    with contextlib.suppress(OSError):
+        print(f"\n{line}", file=sys.stderr, flush=True)

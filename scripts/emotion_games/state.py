@@ -1,0 +1,144 @@
+"""What each experiment last said about itself: small JSON files, replaced as a whole, and locks that die with their holder.
+
+Knows the `.state` folder of a series; knows nothing of the report that is made from it. Standard library only.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+RESULT_FILES = ("exp_config.yaml", "exp_results.csv", "exp_results.json", "stats_analysis.json")
+# A job on another machine whose lock cannot be seen counts as alive for this many seconds after its last heartbeat.
+HEARTBEAT_SECONDS = 30
+SILENCE_SECONDS = 300
+
+
+def now() -> str:
+    """Local time to the second, ISO 8601."""
+    return datetime.now().isoformat(timespec="seconds")
+
+
+def state_path(series_dir: Path, exp_id: str) -> Path:
+    """What an experiment last said about itself."""
+    return series_dir / ".state" / f"{exp_id}.json"
+
+
+def lock_path(series_dir: Path, exp_id: str) -> Path:
+    """Held by the process that runs the experiment; its modification time is that process's heartbeat."""
+    return series_dir / ".state" / f"{exp_id}.lock"
+
+
+def log_path(series_dir: Path, exp_id: str) -> Path:
+    """Everything that an experiment's job printed."""
+    return series_dir / ".state" / f"{exp_id}.log"
+
+
+def journal_path(series_dir: Path, exp_id: str) -> Path:
+    """The experiment's trials, safe on disk batch by batch."""
+    return series_dir / ".state" / f"{exp_id}.trials.jsonl"
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file; None where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def replace_text(path: Path, text: str, durable: bool = True) -> None:
+    """Write a file so that a reader sees the old or the new text whole; `durable` waits until the disk has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace a JSON file, durably."""
+    replace_text(path, json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def read_state(series_dir: Path, exp_id: str) -> dict:
+    """What the experiment last said; empty before its first word."""
+    return read_json(state_path(series_dir, exp_id)) or {}
+
+
+def record(series_dir: Path, exp_id: str, **changes: Any) -> None:
+    """Change some fields of an experiment's state."""
+    path = state_path(series_dir, exp_id)
+    content = {**(read_json(path) or {}), **changes}
+    try:
+        write_json(path, content)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
+            raise
+        # A full disk has no room for a second copy, but the block that the file fills already can be written again.
+        with open(path, "r+", encoding="utf-8") as file:
+            file.write(json.dumps(content, ensure_ascii=False))
+            file.truncate()
+
+
+def has_results(output_dir: Path | str) -> bool:
+    """True when all four result files exist; each was published whole, by renaming."""
+    return all(os.path.isfile(os.path.join(output_dir, name)) for name in RESULT_FILES)
+
+
+@contextmanager
+def lock(path: Path, wait: float | None = None) -> Iterator[None]:
+    """Hold a file lock, which the kernel drops when the process dies, however it dies.
+
+    Waits for ever, or raises BlockingIOError after `wait` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = None if wait is None else time.monotonic() + wait
+    with open(path, "a", encoding="utf-8") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if deadline is None else fcntl.LOCK_NB))
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
+        yield
+
+
+def is_locked(path: Path) -> bool:
+    """True while a living process holds the lock, as far as this machine can see."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+
+
+def is_alive(series_dir: Path, exp_id: str, state: dict) -> bool:
+    """True while the experiment's process lives: its lock is held, or, on another machine, its heart still beats."""
+    path = lock_path(series_dir, exp_id)
+    if is_locked(path):
+        return True
+    if state.get("host") in (None, socket.gethostname()):
+        return False
+    try:
+        return abs(time.time() - path.stat().st_mtime) < SILENCE_SECONDS
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,364 @@
+"""The workflow through Snakemake's command line, with a stand-in for everything that needs a model.
+
+What is proven here is what survives: resuming, failing, stopping, and what the report says meanwhile. `test_demo.py` and
+the tests of the engine prove that real models go the same way.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+RESULT_FILES = ("exp_config.yaml", "exp_results.csv", "exp_results.json", "stats_analysis.json")
+
+
+@pytest.fixture(scope="session")
+def workflow(tmp_path_factory):
+    """A copy of the workflow whose heavy modules are stand-ins."""
+    copy = tmp_path_factory.mktemp("workflow")
+    for name in ("rules", "scripts", "config", "profiles", "envs"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", copy)
+    library = copy / "scripts" / "emotion_games"
+    for stand_in in (ROOT / "tests" / "stand_ins").glob("*.py"):
+        shutil.copy(stand_in, library / "demo" if stand_in.name == "build.py" else library)
+    return copy
+
+
+class Place:
+    """A working directory in which the workflow runs."""
+
+    def __init__(self, workflow, folder):
+        self.workflow, self.folder = workflow, folder
+        self.configure()
+        self.control()
+
+    def configure(self, **changes):
+        experiment = {"name": "Try", "games": ["Prisoners_Dilemma", "Stag_Hunt"], "models": ["demo", "org/M1"]}
+        (self.folder / "config.yaml").write_text(yaml.safe_dump({"experiment": experiment | changes}))
+
+    def control(self, trials=6, seconds=0.02, **troubles):
+        controls = {"trials": trials, "seconds": seconds} | troubles
+        (self.folder / "controls.json").write_text(json.dumps(controls))
+
+    def command(self, *arguments):
+        program = [sys.executable, "-m", "snakemake", "--snakefile", str(self.workflow / "Snakefile")]
+        return [*program, "--configfile", "config.yaml", *arguments]
+
+    def run(self, *arguments):
+        found = subprocess.run(
+            self.command(*arguments), cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+        )
+        return found.returncode, found.stdout + found.stderr
+
+    @contextlib.contextmanager
+    def started(self, *arguments, before=""):
+        """Start a run in a session of its own, with Ctrl+C as in a terminal; end what is left of it."""
+        command = [*before.split(), *self.command(*arguments)]
+        with open(self.folder / "output.txt", "w") as output:
+            process = subprocess.Popen(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )  # fmt: skip
+            try:
+                yield process
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def wait_for_trials(self, number):
+        self.wait(lambda: len(self.computed()) >= number, f"{number} trials")
+
+    def wait(self, is_so, what):
+        deadline = time.monotonic() + 60
+        while not is_so():
+            assert time.monotonic() < deadline, f"waited in vain for {what}:\n{self.output()}"
+            time.sleep(0.05)
+
+    def output(self):
+        path = self.folder / "output.txt"
+        return path.read_text() if path.exists() else ""
+
+    def computed(self):
+        path = self.folder / "computed.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def all_series(self):
+        return sorted((self.folder / "results" / "ExperimentSeries").glob("*"))
+
+    @property
+    def series(self):
+        return self.all_series()[-1]
+
+    def rows(self):
+        return json.loads((self.series / "experiment_report.json").read_text())["experiments"]
+
+    def statuses(self):
+        return {exp_id: row["status"] for exp_id, row in self.rows().items()}
+
+    def processes(self):
+        """Living processes whose working directory is this place."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cwd() == str(self.folder) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.pid)
+        return found
+
+    def no_trial_twice(self, allowed=0):
+        repeated = {trial: times for trial, times in Counter(self.computed()).items() if times > 1}
+        assert len(repeated) <= allowed, repeated
+
+
+@pytest.fixture
+def place(workflow, tmp_path):
+    return Place(workflow, tmp_path)
+
+
+FOUR = {"Prisoners_Dilemma_demo", "Stag_Hunt_demo", "Prisoners_Dilemma_M1", "Stag_Hunt_M1"}
+
+
+def test_a_whole_series_and_what_never_repeats_it(place):
+    code, output = place.run()
+    assert code == 0, output
+    assert place.statuses() == dict.fromkeys(FOUR, "completed")
+    for row in place.rows().values():
+        assert row["progress"] == {"done": 6, "total": 6} and row["error"] is None
+        assert {p.name for p in (place.folder / row["output_dir"]).iterdir()} == {*RESULT_FILES, "plots"}
+        assert row["start_time"] <= row["end_time"]
+    order = list(dict.fromkeys(line.split("/")[0] for line in place.computed()))
+    assert order == ["Prisoners_Dilemma_demo", "Stag_Hunt_demo", "Prisoners_Dilemma_M1", "Stag_Hunt_M1"]
+
+    shutil.rmtree(place.folder / "results" / "directions")
+    for path in (place.folder / "results" / "models").rglob("*.safetensors"):
+        path.touch()
+    (place.workflow / "scripts" / "run_experiment.py").touch()
+    code, output = place.run()
+    assert code == 0 and "Nothing to be done" in output
+    assert len(place.all_series()) == 1
+
+    # An added model needs its own directions; the finished pairs stay as they are although theirs are gone.
+    place.configure(models=["demo", "org/M1", "org/M2"])
+    code, output = place.run()
+    assert code == 0, output
+    assert len(place.all_series()) == 1 and len(place.rows()) == 6
+    place.no_trial_twice()
+
+    # Running-only settings and an alias change nothing either.
+    place.configure(models=["demo", {"id": "org/M1", "alias": "other"}, "org/M2"], runtime={"threads": 1, "device": "cpu"})
+    code, output = place.run()
+    assert code == 0 and "Nothing to be done" in output
+
+    # A result that was deleted by hand comes back from the journal.
+    (place.series / place.rows()["Stag_Hunt_M1"]["output_dir"].split("/")[-1] / "exp_results.csv").unlink()
+    code, output = place.run()
+    assert code == 0 and place.statuses()["Stag_Hunt_M1"] == "completed"
+    place.no_trial_twice()
+
+    # A smaller grid does not forget what was done.
+    place.configure(models=["demo", "org/M3"])
+    assert place.run()[0] == 0
+    assert len(place.rows()) == 8
+
+
+def test_other_settings_begin_another_series(place):
+    place.configure(models=["demo"], games=["Stag_Hunt"])
+    place.run()
+    place.configure(models=["demo"], games=["Stag_Hunt"], generation={"temperature": 0.2})
+    code, output = place.run()
+    assert code == 0 and "generation.temperature 0.7 there, 0.2 here" in output
+    first, second = place.all_series()
+    place.configure(models=["demo"], games=["Stag_Hunt"])
+    assert "Nothing to be done" in place.run()[1]
+    assert place.run("--config", "new=true")[0] == 0 and len(place.all_series()) == 3
+    assert place.run("--config", "name=Named")[0] == 0
+    assert any(folder.name.startswith("Named_") for folder in place.all_series())
+    assert "Nothing to be done" in place.run("--config", f"series={first.name}")[1]
+    code, output = place.run("--config", f"series={second.name}")
+    assert code == 1 and "was made with other settings (generation.temperature 0.2 there, 0.7 here)" in output
+    code, output = place.run("--config", "series=Try_19990101_000000")
+    assert code == 1 and "there is no series Try_19990101_000000" in output and "Traceback" not in output
+
+
+def test_a_failure_stays_alone_and_is_told(place):
+    place.control(**{"org/M1": "error"})
+    code, output = place.run()
+    assert code == 1
+    rows = place.rows()
+    assert [rows[e]["status"] for e in ("Prisoners_Dilemma_demo", "Stag_Hunt_demo")] == ["completed", "completed"]
+    for exp_id in ("Prisoners_Dilemma_M1", "Stag_Hunt_M1"):
+        assert rows[exp_id]["status"] == "failed"
+        log = f"{place.series.relative_to(place.folder)}/.state/{exp_id}.log"
+        assert rows[exp_id]["error"] == f"ValueError: the model answered nonsense (log: {log})"
+        assert "Traceback" in (place.folder / log).read_text()
+    assert "2 completed, 2 failed" in output
+
+    place.control()
+    assert place.run()[0] == 0
+    assert set(place.statuses().values()) == {"completed"}
+    place.no_trial_twice()
+
+
+def test_a_model_without_directions_fails_its_experiments(place):
+    place.control(directions="org/M1")
+    assert place.run()[0] == 1
+    rows = place.rows()
+    assert rows["Stag_Hunt_demo"]["status"] == rows["Prisoners_Dilemma_demo"]["status"] == "completed"
+    for exp_id in ("Prisoners_Dilemma_M1", "Stag_Hunt_M1"):
+        assert rows[exp_id]["status"] == "failed"
+        assert rows[exp_id]["error"].startswith("model org/M1: cannot be loaded: its weights are damaged (log: ")
+    place.control()
+    assert place.run()[0] == 0
+    assert set(place.statuses().values()) == {"completed"}
+
+
+def test_a_killed_job_is_told_and_resumed(place):
+    place.control(**{"demo": "kill"})
+    assert place.run()[0] == 1
+    rows = place.rows()
+    assert rows["Stag_Hunt_demo"]["status"] == "failed" and rows["Stag_Hunt_M1"]["status"] == "completed"
+    assert "ended without a word (killed, or out of memory?)" in rows["Stag_Hunt_demo"]["error"]
+    place.control()
+    assert place.run()[0] == 0
+    place.no_trial_twice()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "main"])
+def test_a_first_signal_saves_the_place(place, number, whole_group):
+    place.control(trials=40, seconds=0.1)
+    with place.started() as process:
+        place.wait_for_trials(3)
+        (os.killpg if whole_group else os.kill)(process.pid, number)
+        assert process.wait(30) == 1
+    assert "Stopping as soon as the running jobs have saved their place" in place.output()
+    assert "Run the same command again to go on." in place.output()
+    assert place.processes() == []
+    row = place.rows()["Prisoners_Dilemma_demo"]
+    done = len(place.computed())
+    assert row["status"] == "pending" and row["error"] == f"interrupted after {done} of 40 trials" and done < 20
+    assert set(place.statuses().values()) == {"pending"}
+    place.control(trials=40, seconds=0)
+    assert place.run()[0] == 0
+    place.no_trial_twice()
+
+
+def test_a_second_signal_stops_at_once_and_a_third_kills(place):
+    place.control(seconds=30)
+    with place.started() as process:
+        place.wait(lambda: (place.folder / "results").exists() and "0 of 6 trials" in place.output(), "the first trial")
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.8)
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(15) == 1
+    assert place.statuses()["Prisoners_Dilemma_demo"] == "pending" and place.processes() == []
+
+    place.control(**{"demo": "stuck"})
+    with place.started() as process:
+        place.wait_for_trials(3)
+        for _ in range(2):
+            time.sleep(0.8)
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.8)
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(15) == 1
+    assert place.statuses()["Prisoners_Dilemma_demo"] == "pending" and place.processes() == []
+    place.control()
+    assert place.run()[0] == 0
+    place.no_trial_twice()
+
+
+def test_nohup_outlives_its_terminal(place):
+    place.control(trials=10, seconds=0.1)
+    with place.started(before="nohup") as process:
+        place.wait_for_trials(2)
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.wait(60) == 0
+    assert set(place.statuses().values()) == {"completed"}
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "main"])
+def test_after_kill_nine_the_report_mends_itself_and_the_same_command_goes_on(place, whole_group):
+    place.control(trials=30, seconds=0.1)
+    with place.started() as process:
+        place.wait_for_trials(3)
+        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
+        process.wait()
+        # Without its Snakemake a job ends by itself after the trial in hand.
+        place.wait(lambda: not place.processes(), "the end of the orphan")
+    script = place.workflow / "scripts" / "report_completeness.py"
+    shown = subprocess.run([sys.executable, script, place.series], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert place.statuses()["Prisoners_Dilemma_demo"] == ("failed" if whole_group else "pending")
+    assert place.statuses()["Stag_Hunt_M1"] == "pending"
+    assert "Prisoners_Dilemma_demo" in shown and "/30" in shown
+    place.control(trials=30, seconds=0)
+    assert place.run()[0] == 0
+    # A trial whose line was not yet on disk is computed again.
+    place.no_trial_twice(allowed=1)
+
+
+def test_a_second_run_of_a_series_refuses_in_one_line(place):
+    place.control(trials=30, seconds=0.1)
+    with place.started() as process:
+        place.wait_for_trials(2)
+        code, output = place.run()
+        assert code == 1
+        told = [line for line in output.splitlines() if "is being run by another Snakemake" in line]
+        assert len(told) == 1 and "Traceback" not in output
+        assert process.wait(60) == 0
+    assert set(place.statuses().values()) == {"completed"}
+    place.no_trial_twice()
+
+
+def test_a_wrong_config_is_told_in_whole_before_anything_starts(place):
+    place.configure(games=["Prisoners_Dilema"], models=["a/b", "a/b"], temprature=1)
+    for arguments in ([], ["--dry-run"]):
+        code, output = place.run(*arguments)
+        assert code == 1 and "Traceback" not in output
+        assert "experiment.temprature: unknown key 'temprature'" in output
+    place.configure(games=["Prisoners_Dilema"], models=["a/b", "a/b"], emotions=["angr"])
+    code, output = place.run("--dry-run")
+    assert code == 1 and "Traceback" not in output
+    assert "did you mean 'Prisoners_Dilemma'?" in output
+    assert "did you mean 'anger'?" in output
+    assert "experiment.models[1]: a/b is listed twice" in output
+    assert not (place.folder / "results").exists()
+
+
+def test_a_dry_run_shows_the_grid_writes_nothing_and_is_quick(place):
+    games = sorted(path.name for path in (ROOT / "config" / "games").iterdir())
+    place.configure(games=games, models=[f"org/M{n}" for n in range(100)])
+    began = time.monotonic()
+    code, output = place.run("--dry-run")
+    assert code == 0, output
+    assert time.monotonic() - began < (8 if os.environ.get("CI") else 20)
+    assert f"{len(games)} games x 100 models = {len(games) * 100:,} experiments, 0 done" in output
+    assert not (place.folder / "results").exists()
+
+
+def test_the_live_report_is_whole_at_every_moment_and_never_goes_back(place):
+    place.control(trials=25, seconds=0.1)
+    place.configure(models=["demo"])
+    seen = []
+    with place.started() as process:
+        place.wait(lambda: place.all_series() and (place.series / "experiment_report.json").exists(), "the report")
+        while process.poll() is None:
+            report = json.loads((place.series / "experiment_report.json").read_text())
+            seen.append((report["last_updated"], report["experiments"]["Prisoners_Dilemma_demo"]["progress"]["done"]))
+            time.sleep(0.01)
+    assert seen == sorted(seen) and seen[-1][1] == 25
+    assert len({done for _, done in seen}) > 2
