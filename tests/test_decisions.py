@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotion_games.decisions import answer_is_closed, parse
@@ -136,6 +136,7 @@ def test_closed() -> None:
         assert not answer_is_closed(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read_without_an_error(text: str) -> None:
     for form in (text, '{"decision": "' + text, '{"rationale": "' + text + '", "decision": "' + text + '"}'):
@@ -144,6 +145,7 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
         answer_is_closed(form)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=5, unique_by=lambda t: t.casefold()),
     st.data(),
@@ -157,11 +159,13 @@ def test_a_copied_option_is_read_or_left_unread_but_never_mistaken(texts: list[s
     assert numbered.choice in (label, None)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ORDER), st.integers(min_value=0, max_value=200))
 def test_a_cut_off_answer_is_never_another_option(label: str, length: int) -> None:
     assert parse(answer(OPTIONS[label])[:length], OPTIONS, ORDER).choice in (label, None)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ORDER), st.text(max_size=30))
 def test_an_answer_is_closed_only_at_its_end(label: str, rationale: str) -> None:
     text = answer(OPTIONS[label], rationale)

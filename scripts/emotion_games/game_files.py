@@ -10,7 +10,7 @@ from typing import Any
 from emotion_games.data_files import known_keys, repeated_keys, text_keys
 from emotion_games.errors import ProblemList, shown, unknown
 from emotion_games.formulas import evaluate, fill_percentages
-from emotion_games.game_records import Choice, Game, History, Matrix, Node, Payoff, Phrases, Reference, leaves
+from emotion_games.game_records import Choice, Game, History, Matrix, Node, Payoff, Phrases, Reference, leaves, phrases
 
 _REQUIRED = ["title", "kind", "outcome", "players", "choices", "payoffs"]
 _OPTIONAL = ["role", "family", "moves", "histories", "settings", "aliases", "subset", "references"]
@@ -65,7 +65,8 @@ def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
         definition=definition,
     )
     if not problems:
-        problems = [line for history in histories for line in _history_problems(game, history, place)]
+        problems = _move_problems(game, place)
+        problems += [line for history in histories for line in _history_problems(game, history, place)]
     if problems:
         raise ProblemList(problems)
     return game
@@ -237,17 +238,32 @@ def _history_problems(game: Game, history: History, place: str) -> list[str]:
         problems.append(f"{place}: {node.player} decides there, but role is {game.role}")
     if history.path and history.path[-1][0] == node.player:
         problems.append(f"{place}: {node.player} moved last and would answer their own move")
-    for player, label in history.path:
-        phrases = game.moves.get((player, label), Phrases())
+    for end, (player, _) in enumerate(history.path, start=1):
         person = "you" if player == node.player else "other"
-        if not getattr(phrases, f"past_{person}"):
-            problems.append(f"{place}: needs moves, {player}, {label}, past to tell it")
-    later = {step for path, _ in leaves(node) for step in path[1:] if step[1] not in game.labels}
-    for player, label in sorted(later):
-        person = "you" if player == node.player else "other"
-        if not getattr(game.moves.get((player, label), Phrases()), f"present_{person}"):
-            problems.append(f"{place}: needs moves, {player}, {label}, present to tell what may follow")
-    return problems
+        if not getattr(phrases(game, history.path[:end]), f"past_{person}"):
+            problems.append(f"{place}: needs moves, {', '.join(history.path[end - 1])}, past to tell it")
+    # A later move is told by its option's number only where it is one of the model's options.
+    for path, _ in leaves(node, history.path):
+        for end in range(len(history.path) + 2, len(path) + 1):
+            (player, label), person = path[end - 1], "you" if path[end - 1][0] == node.player else "other"
+            if label not in game.labels and not getattr(phrases(game, path[:end]), f"present_{person}"):
+                problems.append(f"{place}: needs moves, {player}, {label}, present to tell what may follow")
+    return list(dict.fromkeys(problems))
+
+
+def _move_problems(game: Game, place: str) -> list[str]:
+    """Return the told moves that the game does not have."""
+    if isinstance(game.payoffs, Node):
+        paths = {path[:end] for path, _ in leaves(game.payoffs) for end in range(1, len(path) + 1)}
+        known = {(path[-1][0], path[-1][1]) for path in paths}
+        known |= {(path[-1][0], " ".join(label for _, label in path)) for path in paths}
+    else:
+        known = {(player, label) for player in game.players for label in game.labels}
+    return [
+        f"{place}, moves, {player}: {unknown('move', label, sorted(name for mover, name in known if mover == player))}"
+        for player, label in game.moves
+        if (player, label) not in known
+    ]
 
 
 def _aliases(value: Any, labels: list[str], place: str, problems: list[str]) -> dict[str, str]:

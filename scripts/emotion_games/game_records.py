@@ -76,7 +76,7 @@ class Game:
     family: str | None = None
     role: str | None = None
     references: tuple[Reference, ...] = ()
-    moves: Mapping[tuple[str, str], Phrases] = field(default_factory=dict)  # (player, label) -> how it is told
+    moves: Mapping[tuple[str, str], Phrases] = field(default_factory=dict)  # by player and label, or labels so far
     aliases: Mapping[str, str] = field(default_factory=dict)  # other names that scenario files may give a choice
     subset: bool = False  # whether a scenario may offer only some of the choices (two at least)
     settings: Mapping[str, float] = field(default_factory=dict)
@@ -107,6 +107,13 @@ def node_at(game: Game, history: History) -> Node:
 def your_player(game: Game, history: History) -> str:
     """Return which player the model is at this history: the row player, or whoever moves at the node."""
     return game.players[0] if game.kind == "simultaneous" else node_at(game, history).player
+
+
+def phrases(game: Game, path: tuple[tuple[str, str], ...]) -> Phrases:
+    """Return how the last move of a path from the game's start is told; the phrase of that very path comes first."""
+    player, label = path[-1]
+    so_far = " ".join(step for _, step in path)
+    return game.moves.get((player, so_far)) or game.moves.get((player, label)) or Phrases()
 
 
 def other_player(game: Game, player: str) -> str:

@@ -23,6 +23,7 @@ from emotion_games.game_records import (
     leaves,
     node_at,
     other_player,
+    phrases,
     with_choices,
     your_player,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "load_game",
     "node_at",
     "other_player",
+    "phrases",
     "with_choices",
     "your_player",
 ]

@@ -7,7 +7,7 @@ phrase that the game gives them, so that no option text is repeated.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emotion_games.games import Game, History, Node, Payoff, leaves, node_at, with_choices, your_player
+from emotion_games.games import Game, History, Node, Payoff, leaves, node_at, phrases, with_choices, your_player
 from emotion_games.scenarios import Scenario
 from emotion_games.wording import Templates
 
@@ -91,9 +91,8 @@ def _moves(
     you, other = your_player(game, history), scenario.other.name
     told = []
     for place, (player, label) in enumerate(path):
-        phrases = game.moves.get((player, label))
         person = "you" if player == you else "other"
-        present = getattr(phrases, f"present_{person}", "")
+        present = getattr(phrases(game, history.path + path[: place + 1]), f"present_{person}")
         # The decision at hand is always told by its option.
         if present and place > 0:
             told.append(templates.fill(f"payoffs.{person}_present", other=other, present=present))

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from emotion_games.games import Game, History, Phrases, your_player
+from emotion_games.games import Game, History, phrases, your_player
 from emotion_games.payoffs import Question, payoff_sentences
 from emotion_games.scenarios import Participant, Scenario
 from emotion_games.wording import Templates, load_templates
@@ -172,23 +172,27 @@ def _told(templates: Templates, game: Game, scenario: Scenario, history: History
     if not history.path:
         return templates.fill("history.opening", other=other)
     you = your_player(game, history)
-    sentences = [_sentence(templates, game, scenario, you, place, step) for place, step in enumerate(history.path)]
+    sentences = [
+        _sentence(templates, game, scenario, you, history.path[:end]) for end in range(1, len(history.path) + 1)
+    ]
     moved = any(player == you for player, _ in history.path)
     closing = templates.fill("history.again" if moved else "history.now", other=other)
     return " ".join(sentence for sentence in [*sentences, closing] if sentence)
 
 
-def _sentence(templates: Templates, game: Game, scenario: Scenario, you: str, place: int, step: tuple[str, str]) -> str:
-    player, label = step
-    phrases = game.moves.get(step, Phrases())
+def _sentence(templates: Templates, game: Game, scenario: Scenario, you: str, path: tuple[tuple[str, str], ...]) -> str:
+    """Tell the last move of a path."""
+    player, label = path[-1]
+    told = phrases(game, path)
+    later = len(path) > 1
     if player == you:
-        actor, past = ("you" if place else "You"), phrases.past_you
+        actor, past = ("you" if later else "You"), told.past_you
     else:
-        actor, past = scenario.other.name, phrases.past_other
+        actor, past = scenario.other.name, told.past_other
         text = _retold(scenario.earlier.get(label, ""), scenario)
         if text and templates.texts["history.quoted"]:
             return templates.fill("history.quoted", actor=actor, text=option_literal(text))
-    return templates.fill("history.then" if place else "history.told", actor=actor, past=past)
+    return templates.fill("history.then" if later else "history.told", actor=actor, past=past)
 
 
 def _retold(text: str, scenario: Scenario) -> str:
