@@ -24,6 +24,7 @@ from emotion_games.prompts import Templates, load_templates, probe
 from emotion_games.steering import capture, steer
 
 PROBES_AT_ONCE = 32
+CALIBRATION_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -178,10 +179,11 @@ def direction(states: Tensor, neutral: Tensor, method: str) -> Tensor:
 def calibrate(
     loaded: LoadedModel, templates: Templates, stimuli: Sequence[str], vectors: Tensor, layers: list[int]
 ) -> dict[str, float]:
-    """Measure on neutral probes how far the push of c = 1 really moves the last steered layer along its direction.
+    """Find the c with which a push moves the last steered layer along its direction by one natural gap.
 
-    1/c = ⟨mean(h_steered − h), d_last⟩ / ‖d_last‖². Returns c, the dose realised with it (in natural gaps) and
-    ‖push‖/‖h‖ at the last steered layer.
+    The dose ⟨mean(h_steered − h), d_last⟩ / ‖d_last‖² is measured on neutral probes. A model answers a push almost in
+    proportion, so c = 1/dose(1), divided again by the dose that it realises until that is 1. Returns c, the realised
+    dose in natural gaps, and ‖push‖/‖h‖ where it is largest. With one steered layer c = 1.
     """
     batch, last = _probe_batch(loaded, templates, stimuli[:PROBES_AT_ONCE])
     rows, final = torch.arange(len(last)), layers[-1]
@@ -197,12 +199,14 @@ def calibrate(
         return float((states(scale) - plain).mean(0) @ target / (target @ target))
 
     plain = states(0.0)
-    gain = dose(1.0)
-    if not gain > 0:
-        raise UserError(f"calibration: the push moves layer {final} by {gain:.3g} gaps; choose other layers")
-    scale = 1 / gain if len(layers) > 1 else 1.0
+    scale, realised = 1.0, dose(1.0)
+    for _ in range(CALIBRATION_STEPS if len(layers) > 1 else 0):
+        if not realised > 0:
+            raise UserError(f"calibration: the push moves layer {final} by {realised:.3g} gaps; choose other layers")
+        scale /= realised
+        realised = dose(scale)
     ratio = float((vectors[layers].norm(dim=-1) * scale / len(layers)).max() / plain.norm(dim=-1).mean())
-    return {"calibration": scale, "realised": dose(scale), "push_ratio": ratio}
+    return {"calibration": scale, "realised": realised, "push_ratio": ratio}
 
 
 def shuffled_directions(states: dict[str, Tensor], vectors: dict[str, Tensor], settings: dict) -> dict[str, Tensor]:
@@ -222,7 +226,7 @@ def shuffled_directions(states: dict[str, Tensor], vectors: dict[str, Tensor], s
 
 
 def separation(states: Tensor, neutral: Tensor, vectors: Tensor) -> list[float]:
-    """For each layer, the chance that a held-out emotional stimulus lies further along the direction than a neutral one."""
+    """For each layer, the chance that a held-out emotional stimulus lies further along than a neutral one."""
     along = torch.einsum("lnd,ld->ln", states, vectors)
     neutral_along = torch.einsum("lnd,ld->ln", neutral, vectors)
     return [round(float((a[:, None] > b[None]).float().mean()), 4) for a, b in zip(along, neutral_along, strict=True)]

@@ -26,7 +26,10 @@ LOGITS_AT_ONCE = 2**28
 
 @dataclass
 class Rows:
-    """Rows that have been read: cache, attention mask (rows, length), pushes {layer: (rows, hidden)}, next logits (rows, vocabulary)."""
+    """Rows that have been read, with the logits (rows, vocabulary) of what comes next.
+
+    `mask` (rows, length) is 0 at padding; `pushes` is {layer: (rows, hidden)}.
+    """
 
     cache: DynamicCache
     mask: Tensor
@@ -82,9 +85,9 @@ def _extend(loaded: LoadedModel, rows: Rows, ids: Tensor, real: Tensor) -> Tenso
 def token_logprobs(
     loaded: LoadedModel, rows: Rows, places: Sequence[int], texts: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[list[float]]]:
-    """Log-probability of every token of continuations: `texts[k]` holds several (token ids) that follow row `places[k]`.
+    """Log-probability of every token of continuations.
 
-    The rows stay as they are. Returns nested lists of the same shape as `texts`.
+    `texts[k]` holds several lists of token ids that follow row `places[k]`. The rows stay as they are. Returns nested lists of the same shape as `texts`.
     """
     flat = [(row, ids) for row, several in zip(places, texts, strict=True) for ids in several]
     longest = max(len(ids) for _, ids in flat)

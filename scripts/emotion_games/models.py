@@ -188,7 +188,7 @@ def end_tokens(loaded: LoadedModel) -> set[int]:
 
 
 def weights_hash(entry: dict, path: str) -> str:
-    """SHA-256 over names and contents of a local folder's weight and tokenizer files, or over a hub id and its commit."""
+    """SHA-256 over a local folder's weight and tokenizer files, or over a hub id and its commit."""
     folder = Path(path)
     if not folder.is_dir():
         return _hub_hash(entry, path)

@@ -26,8 +26,8 @@ PACKAGES = (
 )
 # The modules that make answers: a change in one of them makes earlier trials another experiment's.
 ANSWERING = (
-    "checks", "conditions", "decisions", "directions", "engine", "experiment", "measure", "models", "payoffs", "prompts",
-    "questions", "sampling", "scoring", "sharing", "steering", "trials", "wording",
+    "checks", "conditions", "decisions", "directions", "engine", "experiment", "measure", "models", "payoffs",
+    "prompts", "questions", "sampling", "scoring", "sharing", "steering", "trials", "wording",
 )  # fmt: skip
 
 

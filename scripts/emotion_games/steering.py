@@ -1,4 +1,4 @@
-"""Adding vectors to hidden states, a different one for each row of a batch, and reading hidden states at the same place.
+"""Adding vectors to hidden states, a different one for each row of a batch, and reading states at the same place.
 
 The place is the output of a decoder layer (the residual stream after it). Knows nothing of emotions or of what the
 vectors mean. Whatever happens in the body, no hook outlives its `with` block.
@@ -7,7 +7,6 @@ vectors mean. Whatever happens in the body, no hook outlives its `with` block.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import torch
 from torch import Tensor, nn
 
 
@@ -34,6 +33,8 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
         hidden = output[0] if isinstance(output, tuple) else output
         if hidden.shape[0] != added.shape[0]:
             raise SteeringError(f"layer {layer}: {hidden.shape[0]} rows in the batch, {added.shape[0]} vectors")
+        if "now" not in mask:
+            raise SteeringError("the model was not run through its own forward pass while it was steered")
         acted.append(layer)
         added = added.to(hidden)[:, None]
         if mask["now"] is not None:
@@ -42,6 +43,7 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
 
     def after_pass(*_: object) -> None:
         passes.append(1)
+        mask.clear()
         if sorted(acted) != sorted(vectors):
             raise SteeringError(f"steering acted on layers {sorted(acted)}, not on {sorted(vectors)}")
 
@@ -53,12 +55,12 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
         hooks.callback(model.register_forward_hook(after_pass).remove)
         yield
         if vectors and not passes:
-            raise SteeringError("the model was not run through its forward pass while it was steered")
+            raise SteeringError("the model was not run through its own forward pass while it was steered")
 
 
 @contextmanager
 def capture(layers: nn.ModuleList, wanted: list[int]) -> Iterator[dict[int, Tensor]]:
-    """Collect the outputs (rows, positions, hidden) of layers, as a steering hook registered before sees and leaves them."""
+    """Collect the outputs (rows, positions, hidden) of layers, as the hooks registered before leave them."""
     states: dict[int, Tensor] = {}
 
     def keep(layer: int, output: Tensor | tuple) -> None:
