@@ -30,10 +30,10 @@ def test_a_simultaneous_game_by_option_numbers() -> None:
     g = game("Prisoners_Dilemma")
     assert told(g, g.histories[0], ("defect", "cooperate")) == [
         "Points count how well things turn out for each of you:",
-        "- If you choose Option 1 and Maya chooses what Option 1 says, you get 1 point and Maya gets 1 point.",
-        "- If you choose Option 1 and Maya chooses what Option 2 says, you get 5 points and Maya gets 0 points.",
-        "- If you choose Option 2 and Maya chooses what Option 1 says, you get 0 points and Maya gets 5 points.",
-        "- If you choose Option 2 and Maya chooses what Option 2 says, you get 3 points and Maya gets 3 points.",
+        "- If you choose Option 1 and Maya's choice matches Option 1, you get 1 point and Maya gets 1 point.",
+        "- If you choose Option 1 and Maya's choice matches Option 2, you get 5 points and Maya gets 0 points.",
+        "- If you choose Option 2 and Maya's choice matches Option 1, you get 0 points and Maya gets 5 points.",
+        "- If you choose Option 2 and Maya's choice matches Option 2, you get 3 points and Maya gets 3 points.",
     ]
 
 
@@ -41,8 +41,8 @@ def test_the_second_mover_reads_its_own_payoff_first() -> None:
     g = game("Escalation_Game")
     order = ("escalate", "withdraw")
     assert told(g, g.histories[1], order)[1:] == [
-        "- If you choose Option 1 and then Maya chooses what Option 2 says, you get 1 point and Maya gets -2 points.",
-        "- If you choose Option 1 and then Maya chooses what Option 1 says, you get -1 points and Maya gets -1 points.",
+        "- If you choose Option 1 and then Maya's choice matches Option 2, you get 1 point and Maya gets -2 points.",
+        "- If you choose Option 1 and then Maya's choice matches Option 1, you get -1 points and Maya gets -1 points.",
         "- If you choose Option 2, you get -2 points and Maya gets 1 point.",
     ]
     assert [pair for _, pair in outcomes(g, g.histories[2], order)] == [(-1, -1), (-2, 1)]
@@ -52,7 +52,7 @@ def test_the_second_mover_reads_its_own_payoff_first() -> None:
 def test_the_other_roles_moves_are_told_in_words() -> None:
     g = game("Ultimatum_Game_Proposer")
     lines = told(g, g.histories[0], ("offer_high", "offer_low", "offer_medium"))
-    assert lines[1] == "- If you choose Option 1 and then Maya accepts, you get 4 points and Maya gets 6 points."
+    assert lines[1] == "- If you choose Option 1 and then Maya accepts it, you get 4 points and Maya gets 6 points."
     assert lines[4] == "- If you choose Option 2 and then Maya rejects it, you get 0 points and Maya gets 0 points."
 
 
