@@ -55,7 +55,7 @@ def test_histories_name_the_right_people() -> None:
         "You took the first step and escalated. Then Bob escalated in turn. Now it is your turn again."
     )
     assert told("Ultimatum_Game_Responder", 2).startswith(
-        "Bob offered you 60 percent of the whole and kept 40 percent."
+        "Bob offered you 60 percent."
     )
 
 
