@@ -220,6 +220,7 @@ def test_figures(named_bank: tuple[str, list[dict]], capsys: pytest.CaptureFixtu
     with capsys.disabled():
         print(
             f"\n{name}: {len(bank)} scenarios, {min(counts)}-{max(counts)} words "
-            f"(mean {sum(counts) / len(counts):.0f}); {balance}; widest option ratio {max(map(widest, bank)):.2f}; listed first {dict(first)}"
+            f"(mean {sum(counts) / len(counts):.0f}); {balance}; "
+            f"widest option ratio {max(map(widest, bank)):.2f}; listed first {dict(first)}"
         )
     assert counts
