@@ -54,9 +54,7 @@ def test_histories_name_the_right_people() -> None:
     assert told("Escalation_Game", 2) == (
         "You took the first step and escalated. Then Bob escalated in turn. Now it is your turn again."
     )
-    assert told("Ultimatum_Game_Responder", 2).startswith(
-        "Bob offered you 60 percent."
-    )
+    assert told("Ultimatum_Game_Responder", 2).startswith("Bob offered you 60 percent of the whole.")
 
 
 def test_the_other_roles_text_is_quoted_from_the_models_side() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from emotion_games.data_files import known_keys, repeated_keys, text_keys
 from emotion_games.errors import ProblemList, shown, unknown
 from emotion_games.formulas import evaluate, fill_percentages
-from emotion_games.game_records import Choice, Game, History, Matrix, Node, Payoff, Phrases, Reference, leaves, phrases
+from emotion_games.game_checks import played_problems
+from emotion_games.game_records import Choice, Game, History, Matrix, Node, Payoff, Phrases, Reference
 
 _REQUIRED = ["title", "kind", "outcome", "players", "choices", "payoffs"]
 _OPTIONAL = ["role", "family", "moves", "histories", "settings", "aliases", "subset", "references"]
@@ -65,8 +66,7 @@ def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
         definition=definition,
     )
     if not problems:
-        problems = _move_problems(game, place)
-        problems += [line for history in histories for line in _history_problems(game, history, place)]
+        problems = played_problems(game, place)
     if problems:
         raise ProblemList(problems)
     return game
@@ -211,59 +211,6 @@ def _history(name: str, path: Any, place: str, problems: list[str]) -> History:
         else:
             problems.append(f"{place}: expected moves such as [first: escalate], found {shown(step)}")
     return History(str(name), tuple(steps))
-
-
-def _history_problems(game: Game, history: History, place: str) -> list[str]:
-    """Follow a history through the tree; the model must have its choices there and not have moved last."""
-    place = f"{place}, histories, {history.name}"
-    if game.kind == "simultaneous":
-        return [f"{place}: in a simultaneous game nothing is played before"] if history.path else []
-    node: Node | Payoff = game.payoffs  # type: ignore[assignment]
-    for player, label in history.path:
-        if not isinstance(node, Node):
-            return [f"{place}: the game has ended before {player} {label}"]
-        if player != node.player:
-            return [f"{place}: {node.player} moves here, not {player}"]
-        if label not in node.moves:
-            return [f"{place}: {unknown('move', label, node.moves)}"]
-        node = node.moves[label]
-    if not isinstance(node, Node):
-        return [f"{place}: the game has ended, nobody decides"]
-    problems = []
-    if set(node.moves) != set(game.labels):
-        problems.append(
-            f"{place}: the moves there are {', '.join(node.moves)}, but choices are {', '.join(game.labels)}"
-        )
-    if game.role and node.player != game.role:
-        problems.append(f"{place}: {node.player} decides there, but role is {game.role}")
-    if history.path and history.path[-1][0] == node.player:
-        problems.append(f"{place}: {node.player} moved last and would answer their own move")
-    for end, (player, _) in enumerate(history.path, start=1):
-        person = "you" if player == node.player else "other"
-        if not getattr(phrases(game, history.path[:end]), f"past_{person}"):
-            problems.append(f"{place}: needs moves, {', '.join(history.path[end - 1])}, past to tell it")
-    # A later move is told by its option's number only where it is one of the model's options.
-    for path, _ in leaves(node, history.path):
-        for end in range(len(history.path) + 2, len(path) + 1):
-            (player, label), person = path[end - 1], "you" if path[end - 1][0] == node.player else "other"
-            if label not in game.labels and not getattr(phrases(game, path[:end]), f"present_{person}"):
-                problems.append(f"{place}: needs moves, {player}, {label}, present to tell what may follow")
-    return list(dict.fromkeys(problems))
-
-
-def _move_problems(game: Game, place: str) -> list[str]:
-    """Return the told moves that the game does not have."""
-    if isinstance(game.payoffs, Node):
-        paths = {path[:end] for path, _ in leaves(game.payoffs) for end in range(1, len(path) + 1)}
-        known = {(path[-1][0], path[-1][1]) for path in paths}
-        known |= {(path[-1][0], " ".join(label for _, label in path)) for path in paths}
-    else:
-        known = {(player, label) for player in game.players for label in game.labels}
-    return [
-        f"{place}, moves, {player}: {unknown('move', label, sorted(name for mover, name in known if mover == player))}"
-        for player, label in game.moves
-        if (player, label) not in known
-    ]
 
 
 def _aliases(value: Any, labels: list[str], place: str, problems: list[str]) -> dict[str, str]:
