@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from emotion_games.errors import UserError, shown, unknown
 
 _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

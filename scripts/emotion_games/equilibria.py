@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pygambit
+
 from emotion_games.games import Game, History, Node, Payoff, Reference, node_at, with_choices, your_player
 
 Mixed = dict[str, float]
