@@ -3,6 +3,7 @@
 Knows columns and files. All four files appear together, by rename, when an experiment is complete.
 """
 
+import csv
 import json
 import os
 from collections.abc import Mapping
@@ -76,7 +77,8 @@ def publish(output_dir: Path, table: pd.DataFrame, statistics: dict, configurati
     output_dir.mkdir(parents=True, exist_ok=True)
     parts = {name: output_dir / f".{name}.{os.getpid()}.part" for name in RESULT_FILES}
     try:
-        table.to_csv(parts["exp_results.csv"], index=False)
+        # All text in quotes: a model may write a lone carriage return, which would else end the row.
+        table.to_csv(parts["exp_results.csv"], index=False, quoting=csv.QUOTE_NONNUMERIC)
         table.to_json(parts["exp_results.json"], orient="records", indent=1, force_ascii=False)
         parts["stats_analysis.json"].write_text(json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False))
         parts["exp_config.yaml"].write_text(

@@ -16,8 +16,9 @@ from emotion_games.models import token_ids
 from emotion_games.scoring import Scores, continuation, scores
 from emotion_games.steering import SteeringError, capture, steer
 
-# Largest difference of a probability between engine and reference, by the bytes of a parameter.
-PROBABILITY_TOLERANCE = {4: 1e-3, 2: 0.1}
+# Largest difference of an option's mean log-probability a token (nats) between engine and reference, by the bytes of a
+# number. Choice probabilities would not do: one that is nearly 0 or 1 hides any difference.
+LOGPROB_TOLERANCE = {4: 1e-3, 2: 0.1}
 # Largest error of the added vector, relative to the hidden state that it is added to.
 STATE_TOLERANCE = {4: 1e-4, 2: 2e-2}
 
@@ -78,7 +79,6 @@ def _check_states(instrument: Instrument, request: Request) -> None:
 
 
 def _compare(instrument: Instrument, request: Request, found: Scores, expected: Scores) -> None:
-    gaps = [abs(found.probabilities[label] - p) for label, p in expected.probabilities.items()]
-    worst = max([*gaps, abs(found.mass - expected.mass)])
-    if not worst <= PROBABILITY_TOLERANCE[instrument.loaded.model.dtype.itemsize]:
-        raise SteeringError(f"{request.key}: the engine's probabilities differ from the plain model's by {worst:.2g}")
+    worst = max(abs(found.per_token[label] - logprob) for label, logprob in expected.per_token.items())
+    if not worst <= LOGPROB_TOLERANCE[instrument.loaded.model.dtype.itemsize]:
+        raise SteeringError(f"{request.key}: the engine differs from the plain model by {worst:.2g} nats a token")
