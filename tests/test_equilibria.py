@@ -1,19 +1,20 @@
-"""The solutions of the shipped games are those of the literature, and subgame perfection agrees with pygambit."""
+"""The solutions of the shipped games are those of the literature; `test_gambit.py` compares them with pygambit's."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from emotion_games.equilibria import (
     backward_induction,
     nash_equilibria,
     pure_equilibria,
+    rationality_rows,
     reference_distance,
-    sequential_nash_payoffs,
     solve_node,
 )
-from emotion_games.games import Game, History, Node, game_names, load_game, with_choices
+from emotion_games.games import Game, History, Node, load_game, with_choices
 
 GAMES = Path(__file__).parents[1] / "config" / "games"
 
@@ -78,17 +79,6 @@ def test_backward_induction(name: str, moves: list[str], payoffs: tuple[float, f
     assert ([label for _, label in path], found) == (moves, payoffs)
 
 
-def test_subgame_perfect_payoffs_are_among_the_nash_payoffs() -> None:
-    for name in game_names(GAMES):
-        g = game(name)
-        if g.kind == "sequential":
-            nash = sequential_nash_payoffs(g)
-            for _, payoffs in backward_induction(g.payoffs, g.players):
-                assert any(payoffs == pytest.approx(pair) for pair in nash), name
-    # The holder's threat to fight keeps the entrant out in a Nash equilibrium that is not subgame-perfect.
-    assert sequential_nash_payoffs(game("Monopoly_Game")) == [(0, 2), (2, 1)]
-
-
 def test_escalation_is_solved_node_by_node() -> None:
     g = game("Escalation_Game")
     assert [solve_node(g, history).best for history in g.histories] == [("withdraw",), ("escalate",), ("escalate",)]
@@ -124,3 +114,13 @@ def test_distance_to_people() -> None:
     responder = game("Ultimatum_Game_Responder")
     (rejections,) = responder.references
     assert reference_distance(responder, rejections, {"accept": 0.5, "reject": 0.5}) == pytest.approx(0.34)
+
+
+def test_rationality_of_known_answers() -> None:
+    columns = ["arm", "emotion", "intensity", "history", "option_order", "choice"]
+    shown = '["reject", "accept"]'
+    answers = [("offer_low", "accept"), ("offer_low", "reject"), ("offer_high", "reject"), ("offer_high", "")]
+    trials = pd.DataFrame([("neutral", "neutral", 0.0, h, shown, c) for h, c in answers], columns=columns)
+    low, high = rationality_rows(game("Ultimatum_Game_Responder"), trials)
+    assert (low["history"], low["equilibrium_share"], low["mean_regret"], low["n_trials"]) == ("offer_low", 0.5, 1.0, 2)
+    assert (high["equilibrium_share"], high["mean_regret"], high["n_trials"]) == (0.0, 6.0, 1)

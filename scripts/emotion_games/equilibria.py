@@ -1,14 +1,16 @@
 """Solutions of a game, computed from its payoffs, and how far choices are from them and from people.
 
-Knows Nash equilibria (by pygambit), backward induction, equilibrium choices and regret at the model's node, and the
+Knows Nash equilibria (by nashpy), backward induction, equilibrium choices and regret at the model's node, and the
 distance to a human mean. The measures mean something only where the payoffs were shown to the model.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 
-import pygambit
+import nashpy
+import numpy as np
+import pandas as pd
 
 from emotion_games.games import Game, History, Node, Payoff, Reference, node_at, with_choices, your_player
 
@@ -29,27 +31,23 @@ class NodeSolution:
 
 
 def nash_equilibria(game: Game) -> list[tuple[Mixed, Mixed]]:
-    """Return all Nash equilibria of a simultaneous game, as two probabilities by label (pygambit enummixed)."""
-    solved = _strategic(game)
-    result = pygambit.nash.enummixed_solve(solved, rational=True)
-    found = []
-    for profile in result.equilibria:
-        first, second = (
-            {strategy.label: float(profile[strategy]) for strategy in player.strategies} for player in solved.players
-        )
-        found.append((first, second))
-    return sorted(found, key=lambda pair: [tuple(-p for p in mixed.values()) for mixed in pair])
+    """Return all extreme Nash equilibria of a simultaneous game, as two probabilities by label (vertex enumeration)."""
+    payoffs = [
+        np.array([[game.payoffs[own, other][player] for other in game.labels] for own in game.labels], dtype=float)
+        for player in (0, 1)
+    ]
+    found = {tuple(tuple(np.round(mixed, 9)) for mixed in pair) for pair in nashpy.Game(*payoffs).vertex_enumeration()}
+    pairs = [tuple(dict(zip(game.labels, map(float, mixed), strict=True)) for mixed in pair) for pair in found]
+    return sorted(pairs, key=lambda pair: [tuple(-p for p in mixed.values()) for mixed in pair])
 
 
 def pure_equilibria(game: Game) -> list[tuple[str, str]]:
-    """Return the Nash equilibria of a simultaneous game in which nobody mixes, as labels (pygambit enumpure)."""
-    solved = _strategic(game)
-    first, second = solved.players
-    found = []
-    for profile in pygambit.nash.enumpure_solve(solved).equilibria:
-        pair = [next(s.label for s in player.strategies if profile[s] == 1) for player in (first, second)]
-        found.append((pair[0], pair[1]))
-    return sorted(found, key=lambda pair: [game.labels.index(label) for label in pair])
+    """Return the Nash equilibria of a simultaneous game in which nobody mixes, as labels."""
+    return [
+        (max(first, key=first.__getitem__), max(second, key=second.__getitem__))
+        for first, second in nash_equilibria(game)
+        if max(first.values()) == max(second.values()) == 1
+    ]
 
 
 def backward_induction(
@@ -107,50 +105,35 @@ def reference_distance(game: Game, reference: Reference, shares: Mapping[str, fl
     return measured - reference.value
 
 
-def sequential_nash_payoffs(game: Game) -> list[Payoff]:
-    """Return the payoffs of every pure Nash equilibrium of a sequential game, empty threats included (pygambit)."""
-    solved = _extensive(game)
-    found = {
-        tuple(float(profile.payoff(player)) for player in solved.players)
-        for profile in pygambit.nash.enumpure_solve(solved).equilibria
-    }
-    return sorted((first, second) for first, second in found)
-
-
 def _regret_against(game: Game, other: Mixed) -> dict[str, float]:
     worth = {own: sum(share * game.payoffs[own, theirs][0] for theirs, share in other.items()) for own in game.labels}
     return {own: max(worth.values()) - value for own, value in worth.items()}
 
 
-def _exact(number: float) -> pygambit.Rational:
-    fraction = Fraction(number).limit_denominator(10_000)
-    return pygambit.Rational(fraction.numerator, fraction.denominator)
+def rationality_rows(game: Game, trials: pd.DataFrame) -> list[dict]:
+    """Share of equilibrium play and mean regret in points, by condition, history and the choices that stories offer.
 
-
-def _strategic(game: Game) -> pygambit.Game:
-    size = len(game.labels)
-    solved = pygambit.Game.new_table([size, size])
-    for player, name in zip(solved.players, game.players, strict=True):
-        player.label = name
-        for strategy, label in zip(player.strategies, game.labels, strict=True):
-            strategy.label = label
-    for row, own in enumerate(game.labels):
-        for column, other in enumerate(game.labels):
-            for player, payoff in zip(solved.players, game.payoffs[own, other], strict=True):
-                solved[row, column][player] = _exact(payoff)
-    return solved
-
-
-def _extensive(game: Game) -> pygambit.Game:
-    solved = pygambit.Game.new_tree(players=list(game.players), title=game.name)
-
-    def grow(place: pygambit.Node, node: Node | Payoff, name: str) -> None:
-        if not isinstance(node, Node):
-            solved.set_outcome(place, solved.add_outcome(name, [_exact(payoff) for payoff in node]))
-            return
-        solved.append_move(place, node.player, list(node.moves))
-        for child, (label, after) in zip(place.children, node.moves.items(), strict=True):
-            grow(child, after, f"{name}, {label}")
-
-    grow(solved.root, game.payoffs, "start")
-    return solved
+    `trials` is the results table; only answers that could be read count. Each row says its number of answers.
+    """
+    answered = trials[trials["choice"] != ""]
+    rows = []
+    keys = ["arm", "emotion", "intensity", "history"]
+    for (arm, emotion, intensity, history), group in answered.groupby(keys, sort=False):
+        node = next(h for h in game.histories if h.name == history)
+        offers = group["option_order"].map(lambda shown: tuple(sorted(json.loads(shown), key=game.labels.index)))
+        solved = {labels: solve_node(game, node, labels) for labels in offers.unique()}
+        pairs = list(zip(offers, group["choice"], strict=True))
+        rows.append(
+            {
+                "arm": arm,
+                "emotion": emotion,
+                "intensity": intensity,
+                "history": history,
+                "equilibrium_share": float(np.mean([choice in solved[labels].best for labels, choice in pairs])),
+                "mean_regret": float(np.mean([solved[labels].regret[choice] for labels, choice in pairs])),
+                "n_trials": len(pairs),
+                "unit": "share of answers; points lost against the best choice",
+                "method": next(iter(solved.values())).basis,
+            }
+        )
+    return rows

@@ -16,6 +16,7 @@ from emotion_games.analysis import analyse
 from emotion_games.conditions import Condition, plan_conditions
 from emotion_games.directions import Directions
 from emotion_games.directions import load as load_directions
+from emotion_games.equilibria import rationality_rows
 from emotion_games.journal import Journal, digest, read_journal
 from emotion_games.measure import Instrument, Measurement, Request, batch_budget, measure, plan_batches
 from emotion_games.models import LoadedModel, ModelError, chat_text, load_model, plain_text, token_ids, weights_hash
@@ -252,7 +253,8 @@ def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
         if checks.SEPARATOR in k and k.split("|")[0] in checks.KINDS
     ]
     measured = pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
-    statistics = analyse(table, measured, questions.game, settings)
+    rational = rationality_rows(questions.game, table) if settings["show_payoffs"] else None
+    statistics = analyse(table, measured, questions.game, settings, rationality=rational)
     results.publish(output_dir, table, statistics, _configuration(work, fingerprint))
 
 
