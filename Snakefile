@@ -19,7 +19,8 @@ rule all:
     input:
         RESULTS,
         PLOTS,
-        f"{SERIES.folder}/series_table.csv",
+        f"{SERIES.folder}/series_results.csv",
+        f"{SERIES.folder}/plots",
         f"{SERIES.folder}/index.html",
         f"{SERIES.folder}/{REPORT}",
 

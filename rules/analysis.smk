@@ -26,9 +26,10 @@ rule summarize_series:
     """Put all experiments side by side: the series table, its figures and the page."""
     input:
         STATISTICS,
-        PLOTS,
     output:
-        f"{SERIES.folder}/series_table.csv",
+        f"{SERIES.folder}/series_results.csv",
+        f"{SERIES.folder}/series_results.json",
+        directory(f"{SERIES.folder}/plots"),
         # The live page stays where it is until the last one replaces it.
         update(f"{SERIES.folder}/index.html"),
     log:

@@ -1,5 +1,6 @@
 # What the rules share: the checked config, the series and its grid, and functions that give a job its inputs. No rules.
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from emotion_games import state
 from emotion_games.config import check_config
 from emotion_games.errors import ProblemList, UserError
+from emotion_games.grid import direction_settings
 from emotion_games.job import record_silent_end
 from emotion_games.preview import preview, trial_counts
 from emotion_games.report import REPORT, counts, rebuild
@@ -29,8 +31,18 @@ try:
 except UserError as error:
     refuse(error)
 
-# Running-only settings reach the jobs through the config, not as params, of which Snakemake keeps account.
-config["runtime"] = {model.key: CONFIG.runtime | {"device_map": model.running.get("device_map")} for model in CONFIG.models}
+# What never changes an answer reaches the jobs through the config, not as params or inputs, of which Snakemake keeps
+# account: how to run, and where the files lie whose contents the experiments' hashes pin down.
+config["files"] = {
+    "game": {game: str(ROOT / "config" / "games" / game) for game in CONFIG.games},
+    "scenarios": {game: str(path) for game, path in CONFIG.scenario_files.items()},
+    "stimuli": str(CONFIG.stimuli),
+    "prompts": str(CONFIG.prompts),
+    "checks": str(ROOT / "config" / "checks.yaml"),
+}
+config["runtime"] = {
+    model.key: CONFIG.runtime | {"device_map": model.running.get("device_map")} for model in CONFIG.models
+}
 
 # Jobs that read this file again find their own run's series, even where `new=true` stands on the command line.
 os.environ[PINNED] = str(SERIES.folder)
@@ -42,6 +54,7 @@ DIRECTIONS = f"{CONFIG.base_dir}/directions"
 MODELS = f"{CONFIG.base_dir}/models"
 MODEL_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 RESULTS = [f"{SERIES.output_dir(exp_id)}/{name}" for exp_id in SERIES.experiments for name in state.RESULT_FILES]
+STIMULI = [str(CONFIG.stimuli / f"{emotion}.txt") for emotion in [*CONFIG.settings["emotions"], "neutral"]]
 STATISTICS = [f"{SERIES.output_dir(exp_id)}/stats_analysis.json" for exp_id in SERIES.experiments]
 PLOTS = [f"{SERIES.output_dir(exp_id)}/plots" for exp_id in SERIES.experiments]
 RUN = {}
@@ -56,6 +69,7 @@ DEMO_MODELS = {demo_folder(model): model for model in CONFIG.models if model.is_
 BY_DIRECTIONS = {}
 for experiment in SERIES.experiments.values():
     BY_DIRECTIONS.setdefault(SERIES.directions(experiment), experiment)
+GPUS = 0 if CONFIG.runtime["device"] == "cpu" else 1
 
 
 def experiment_of(wildcards):
@@ -63,15 +77,20 @@ def experiment_of(wildcards):
     return SERIES.experiments[wildcards.exp_id] if "exp_id" in wildcards.keys() else BY_DIRECTIONS[wildcards.directions]
 
 
+def model_of(wildcards):
+    """The model that a job trains, measures or lets play."""
+    return DEMO_MODELS[wildcards.demo] if "demo" in wildcards.keys() else experiment_of(wildcards).model
+
+
 def model_path(wildcards):
     """Where the job's model is loaded from: a folder on this machine, or a hub id."""
-    model = experiment_of(wildcards).model
+    model = model_of(wildcards)
     return f"{MODELS}/{demo_folder(model)}" if model.is_demo else model.entry["id"]
 
 
 def model_files(wildcards):
     """Files of a model that the workflow makes itself; any other is found when it is loaded."""
-    if not experiment_of(wildcards).model.is_demo:
+    if not model_of(wildcards).is_demo:
         return []
     return ancient([f"{model_path(wildcards)}/{name}" for name in MODEL_FILES])
 
@@ -81,11 +100,6 @@ def directions_file(wildcards):
     return ancient(f"{DIRECTIONS}/{SERIES.directions(experiment_of(wildcards))}.safetensors")
 
 
-def scenario_file(wildcards):
-    """The scenarios of the job's game."""
-    return ancient(str(CONFIG.scenario_files[experiment_of(wildcards).game]))
-
-
 def experiment_spec(wildcards):
     """All that determines the results of the job's experiment."""
     return SERIES.spec(experiment_of(wildcards))
@@ -93,35 +107,24 @@ def experiment_spec(wildcards):
 
 def model_entry(wildcards):
     """The identity of the job's model."""
-    return experiment_of(wildcards).model.entry
+    return model_of(wildcards).entry
 
 
 def model_key(wildcards):
     """Names the job's model in the config's `runtime`."""
-    return experiment_of(wildcards).model.key
-
-
-def demo_entry(wildcards):
-    """Variant and seed of a demo model."""
-    return DEMO_MODELS[wildcards.demo].entry
+    return model_of(wildcards).key
 
 
 def running_order(wildcards):
-    """Model by model, each one's directions before its experiments; plots and tables (priority 0) as soon as they can be made."""
+    """Model by model, each one's directions before its experiments; figures (priority 0) as soon as they can be drawn."""
     if "demo" in wildcards.keys():
-        ranks = [e.rank for e in SERIES.experiments.values() if e.model == DEMO_MODELS[wildcards.demo]]
-        return -3 * min(ranks) - 1
+        return -3 * min(e.rank for e in SERIES.experiments.values() if e.model == model_of(wildcards)) - 1
     return -3 * experiment_of(wildcards).rank - (3 if "exp_id" in wildcards.keys() else 2)
 
 
 def is_small(wildcards):
     """True for a job of a demo model, which needs next to nothing."""
-    return "demo" in wildcards.keys() or experiment_of(wildcards).model.is_demo
-
-
-def gpus(wildcards):
-    """GPUs that a job occupies."""
-    return 0 if CONFIG.runtime["device"] == "cpu" or is_small(wildcards) else 1
+    return model_of(wildcards).is_demo
 
 
 def memory_mb(wildcards, attempt):
@@ -143,7 +146,7 @@ def begin_run():
     try:
         RUN["lock"].__enter__()
     except BlockingIOError:
-        sys.exit(f"ERROR: {SERIES.folder} is being run by another Snakemake process; wait for it, or start a series of another name.")
+        sys.exit(f"ERROR: {SERIES.folder} is being run by another Snakemake process; wait for it, or use another name.")
     totals = {game: count["total"] if count else None for game, count in trial_counts(CONFIG).items()}
     open_series(SERIES, totals)
     rebuild(SERIES.folder)
@@ -156,8 +159,11 @@ def end_run():
     if workflow.touch or "signals" not in RUN:
         return
     for job in workflow.scheduler.failed:
-        record_silent_end(SERIES.folder, experiments_of_job(job), str(job.log[0]) if job.log else "none", RUN["began"], bool(RUN["signals"]))
+        record_silent_end(SERIES.folder, experiments_of_job(job), job.log, RUN["began"], bool(RUN["signals"]))
     rows = rebuild(SERIES.folder, wait_for_page=True)
+    # Snakemake does not run its summary after a failure; what is finished is worth a look all the same.
+    if "completed" in (statuses := {row["status"] for row in rows.values()}) and "failed" in statuses:
+        subprocess.run([sys.executable, str(ROOT / "scripts" / "summarize_series.py"), str(SERIES.folder)], check=False)
     told = ", ".join(f"{number} {status}" for status, number in counts(rows).items() if number)
     again = "" if told == f"{len(rows)} completed" else " Run the same command again to go on."
     print(f"{SERIES.folder}: {told}.{again}", file=sys.stderr)
@@ -168,10 +174,7 @@ def experiments_of_job(job):
     if job.rule.name == "run_experiment":
         return [job.wildcards.exp_id]
     if job.rule.name == "extract_directions":
-        return experiments_with(SERIES.directions, job.wildcards.directions)
-    return experiments_with(lambda e: e.model.is_demo and demo_folder(e.model), job.wildcards.get("demo"))
-
-
-def experiments_with(name_of, name):
-    """The ids of the experiments for which `name_of` gives this name."""
-    return [exp_id for exp_id, experiment in SERIES.experiments.items() if name_of(experiment) == name]
+        return [e.exp_id for e in SERIES.experiments.values() if SERIES.directions(e) == job.wildcards.directions]
+    if job.rule.name == "build_demo_model":
+        return [e.exp_id for e in SERIES.experiments.values() if e.model == model_of(job.wildcards)]
+    return []

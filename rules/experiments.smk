@@ -6,20 +6,18 @@ rule run_experiment:
     input:
         model=model_files,
         directions=directions_file,
-        scenarios=scenario_file,
-        prompts=ancient(str(CONFIG.prompts)),
     output:
         expand(f"{SERIES.folder}/{{{{exp_id}}}}_{SERIES.stamp}/{{name}}", name=state.RESULT_FILES),
     log:
         f"{STATE}/{{exp_id}}.log",
     wildcard_constraints:
         exp_id="[^/]+",
+    priority: running_order
     conda:
         "../envs/llm.yaml"
     threads: CONFIG.runtime["threads"] or 1
-    priority: running_order
     resources:
-        gpu=gpus,
+        gpu=GPUS,
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:

@@ -11,14 +11,15 @@ rule build_demo_model:
         f"{STATE}/demo.{{demo}}.log",
     wildcard_constraints:
         demo="[^/]+",
+    priority: running_order
     conda:
         "../envs/llm.yaml"
-    priority: running_order
     resources:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:
-        entry=demo_entry,
+        model=model_entry,
+        key=model_key,
     script:
         "../scripts/build_demo_model.py"
 
@@ -27,7 +28,7 @@ rule extract_directions:
     """Measure a model's direction for each emotion, one file a model."""
     input:
         model=model_files,
-        stimuli=ancient(expand(f"{CONFIG.stimuli}/{{emotion}}.txt", emotion=[*CONFIG.settings["emotions"], "neutral"])),
+        stimuli=ancient(STIMULI),
         prompts=ancient(str(CONFIG.prompts)),
     output:
         f"{DIRECTIONS}/{{directions}}.safetensors",
@@ -35,18 +36,18 @@ rule extract_directions:
         f"{STATE}/directions.{{directions}}.log",
     wildcard_constraints:
         directions="[^/]+",
+    priority: running_order
     conda:
         "../envs/llm.yaml"
     threads: CONFIG.runtime["threads"] or 1
-    priority: running_order
     resources:
-        gpu=gpus,
+        gpu=GPUS,
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:
         model=model_entry,
         path=model_path,
         key=model_key,
-        settings=CONFIG.settings,
+        settings=direction_settings(CONFIG.settings),
     script:
         "../scripts/extract_directions.py"

@@ -8,7 +8,7 @@ localrules:
 rule report_completeness:
     """Write the completeness report of the finished series."""
     input:
-        STATISTICS,
+        f"{SERIES.folder}/series_results.csv",
     output:
         # Without update() Snakemake would delete the live report when this rule begins.
         update(f"{SERIES.folder}/{REPORT}"),

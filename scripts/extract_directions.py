@@ -8,12 +8,19 @@ from emotion_games.signals import stop_at_once
 
 
 def extract_directions(
-    series_dir: Path, log: Path, entry: dict, path: str, settings: dict, stimuli: Path, prompts: Path, output: Path, runtime: dict
+    series_dir: Path,
+    log: Path,
+    entry: dict,
+    path: str,
+    settings: dict,
+    stimuli: Path,
+    prompts: Path,
+    output: Path,
+    runtime: dict,
 ) -> None:
     """Write the directions of one model to `output`."""
-    series = read_series(series_dir)
-    exp_ids = [exp_id for exp_id, row in series["experiments"].items() if row["directions"] == output.stem]
-    with Job(series_dir, exp_ids, log):
+    experiments = read_series(series_dir)["experiments"]
+    with Job(series_dir, [exp_id for exp_id, row in experiments.items() if row["directions"] == output.stem], log):
         from emotion_games.directions import extract  # loads torch, after the log is open
 
         extract(entry, path, settings, stimuli, prompts, output, runtime)

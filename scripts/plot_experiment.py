@@ -1,23 +1,18 @@
 """Draw the figures of one experiment."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
+from emotion_games.state import new_folder
+
 
 def plot_experiment(stats: Path, output_dir: Path) -> None:
-    """Draw into a folder beside `output_dir`, and put it in place when all figures are there."""
+    """Draw all figures that there are numbers for into `output_dir`."""
     from emotion_games.plots import plot_experiment as draw  # loads matplotlib
 
-    part = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.part")
-    part.mkdir(parents=True)
-    try:
-        draw(stats, part)
-        shutil.rmtree(output_dir, ignore_errors=True)
-        os.replace(part, output_dir)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with new_folder(output_dir) as folder:
+        draw(stats, folder)
 
 
 if "snakemake" in globals():

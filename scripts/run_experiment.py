@@ -1,6 +1,6 @@
 """Run one experiment from its journal to its four result files."""
 
-from emotion_games.signals import catch_stop
+from emotion_games.signals import Interrupted, catch_stop
 
 # Before anything that takes time to load, so that no signal is lost.
 should_stop = catch_stop()
@@ -11,21 +11,39 @@ from emotion_games.job import ExperimentJob  # noqa: E402
 from emotion_games.state import journal_path  # noqa: E402
 
 
-def run_experiment(series_dir: Path, log: Path, spec: dict, path: str, directions: Path, output_dir: Path, runtime: dict) -> None:
+def run_experiment(
+    series_dir: Path,
+    log: Path,
+    spec: dict,
+    files: dict[str, Path],
+    path: str,
+    directions: Path,
+    output_dir: Path,
+    runtime: dict,
+) -> None:
     """Compute the trials that the journal does not hold yet, and publish the results."""
     exp_id = spec["exp_id"]
     with ExperimentJob(series_dir, exp_id, log) as job:
-        from emotion_games.experiment import run  # loads torch, after the log is open
+        from emotion_games import experiment  # loads torch, after the log is open
 
-        run(spec, path, directions, journal_path(series_dir, exp_id), output_dir, should_stop, job.progress, runtime=runtime)
+        journal = journal_path(series_dir, exp_id)
+        try:
+            experiment.run(spec, files, path, directions, journal, output_dir, runtime, should_stop, job.progress)
+        except experiment.Interrupted as stopped:
+            raise Interrupted(str(stopped)) from None
+
+
+def experiment_files(files: dict, game: str) -> dict[str, Path]:
+    """The files of one game among those of all games."""
+    return {name: Path(place[game] if isinstance(place, dict) else place) for name, place in files.items()}
 
 
 if "snakemake" in globals():
-    files = {"scenarios": snakemake.input.scenarios, "prompts": snakemake.input.prompts}
     run_experiment(
         Path(snakemake.log[0]).parent.parent,
         Path(snakemake.log[0]),
-        snakemake.params.spec | {"files": files},
+        snakemake.params.spec,
+        experiment_files(snakemake.config["files"], snakemake.params.spec["game"]),
         snakemake.params.path,
         Path(snakemake.input.directions),
         Path(snakemake.output[0]).parent,

@@ -1,19 +1,28 @@
-"""Put the experiments of a series side by side: `python scripts/summarize_series.py <series folder>`, whatever is done so far."""
+"""Put the experiments of a series side by side: `python scripts/summarize_series.py <series folder>` at any time."""
 
+import os
 import sys
 from pathlib import Path
 
+from emotion_games.state import new_folder
+
 
 def summarize_series(series_dir: Path) -> None:
-    """Write the series table, its figures and the page."""
+    """Write the series table, its figures and the page, from whatever is finished."""
+    # These load pandas and matplotlib.
     from emotion_games.page import write_page
-    from emotion_games.series_analysis import summarize  # loads pandas and matplotlib
+    from emotion_games.plots import plot_series
+    from emotion_games.series_analysis import summarize
 
     summarize(series_dir)
+    with new_folder(series_dir / "plots") as folder:
+        plot_series(series_dir / "series_results.csv", folder)
     write_page(series_dir)
 
 
 if "snakemake" in globals():
+    with open(snakemake.log[0], "w") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
     summarize_series(Path(snakemake.output[0]).parent)
 elif __name__ == "__main__":
     if len(sys.argv) != 2:

@@ -27,7 +27,21 @@ IDENTITY = (
     "answer_form", "generation", "scoring", "arms", "checks", "show_payoffs", "statistics",
 )  # fmt: skip
 
-_TYPES = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false", "array": "a list", "object": "keys and values", "null": "null"}  # fmt: skip
+_TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "keys and values",
+    "null": "null",
+}
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+}
 
 
 @dataclass(frozen=True)
@@ -131,13 +145,13 @@ def _worded(error: jsonschema.ValidationError, where: str) -> Iterator[str]:
         kinds = [rule] if isinstance(rule, str) else rule
         yield f"{where or 'config'}: expected {' or '.join(_TYPES[k] for k in kinds)} ({about}), found {found!r}"
     elif kind == "enum":
-        yield f"{where}: {found!r} is not allowed{did_you_mean(found, map(str, rule))}; allowed: {', '.join(map(str, rule))}"
+        allowed = list(map(str, rule))
+        yield f"{where}: {found!r} is not allowed{did_you_mean(found, allowed)}; allowed: {', '.join(allowed)}"
     elif kind == "uniqueItems":
         twice = sorted({str(item) for item in found if found.count(item) > 1})
         yield f"{where}: listed twice: {', '.join(twice)}; list each once"
-    elif kind in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
-        bound = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
-        yield f"{where}: {found!r} is out of range; allowed: {bound[kind]} {rule} ({about})"
+    elif kind in _BOUNDS:
+        yield f"{where}: {found!r} is out of range; allowed: {_BOUNDS[kind]} {rule} ({about})"
     elif kind in ("minItems", "minLength"):
         yield f"{where}: is empty; expected {about}"
     else:
@@ -169,7 +183,8 @@ def _games(experiment: dict, root: Path, problems: list[str]) -> dict[str, Game]
             problems += lines
     known = [*game_names(folder), *families(folder)] if any(experiment[key] for key in PER_GAME) else []
     for key in PER_GAME:
-        problems += [f"experiment.{key}: {unknown('game', name, known)}" for name in experiment[key] if name not in known]
+        strangers = [name for name in experiment[key] if name not in known]
+        problems += [f"experiment.{key}: {unknown('game', name, known)}" for name in strangers]
     return games
 
 
@@ -214,6 +229,7 @@ def _stimulus_problems(experiment: dict, folder: Path) -> Iterator[str]:
     known = sorted(path.stem for path in folder.glob("*.txt"))
     for place, emotion in enumerate(experiment["emotions"]):
         if emotion not in known:
-            yield f"experiment.emotions[{place}]: {unknown('emotion', emotion, [e for e in known if e != 'neutral'])}; each is a file {folder}/<emotion>.txt"
+            told = unknown("emotion", emotion, [name for name in known if name != "neutral"])
+            yield f"experiment.emotions[{place}]: {told}; each is a file {folder}/<emotion>.txt"
     if "neutral" not in known:
         yield f"experiment.stimuli: {folder} has no neutral.txt, from which emotions are told apart"

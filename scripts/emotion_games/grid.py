@@ -23,7 +23,7 @@ DIRECTION_SETTINGS = ("emotions", "layers", "direction_method", "seed")
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the config. `entry` is its identity; `running` what may change within a series; `key` names it in files."""
+    """A model of the config. `entry` is its identity, `running` what may change within a series."""
 
     entry: dict[str, Any]
     running: dict[str, Any]
@@ -74,7 +74,8 @@ def plan_models(entries: Iterable[str | dict], root: Path) -> tuple[Model, ...]:
             problems.append(f"{where}: {model.name} is listed twice; list each model once")
         models.append(model)
     aliases = [model.running["alias"].casefold() for model in models if "alias" in model.running]
-    problems += [f"experiment.models: two models have the alias {a!r}" for a in sorted(set(aliases)) if aliases.count(a) > 1]
+    twice = sorted({alias for alias in aliases if aliases.count(alias) > 1})
+    problems += [f"experiment.models: two models have the alias {alias!r}; choose another one" for alias in twice]
     if problems:
         raise ProblemList(problems)
     return tuple(models)
@@ -128,7 +129,7 @@ def assign_slugs(models: Iterable[Model], taken: dict[str, str]) -> dict[str, st
             continue
         alias = model.running.get("alias")
         if alias and alias.casefold() in used:
-            raise UserError(f"experiment.models: the alias {alias!r} names another model of this series already; choose another one")
+            raise UserError(f"experiment.models: the alias {alias!r} names another model already; choose another one")
         slug = next(s for s in ([alias] if alias else _slugs(model)) if s.casefold() not in used)
         slugs[model.key] = slug
         used[slug.casefold()] = model.key
@@ -138,7 +139,8 @@ def assign_slugs(models: Iterable[Model], taken: dict[str, str]) -> dict[str, st
 def _slugs(model: Model) -> list[str]:
     parts = [part for part in model.entry["id"].split("/") if part not in ("", ".", "..")]
     short = _safe(model.name if model.is_demo else parts[-1] if parts else "model")
-    return [short, _safe("--".join(parts[-2:])), _safe("--".join(parts)), f"{short}-{model.key[:6]}", f"{short}-{model.key}"]
+    longer = [_safe("--".join(parts[-2:])), _safe("--".join(parts))]
+    return [short, *longer, f"{short}-{model.key[:6]}", f"{short}-{model.key}"]
 
 
 def _safe(text: str) -> str:
@@ -156,11 +158,16 @@ def plan_experiments(games: Iterable[str], models: Iterable[Model], slugs: dict[
     ids = [experiment.exp_id.casefold() for experiment in plan]
     if len(set(ids)) < len(ids):
         twice = sorted({e.exp_id for e in plan if ids.count(e.exp_id.casefold()) > 1})
-        raise UserError(f"experiment.models: two experiments would both be called {twice[0]}; give one of the models another alias")
+        raise UserError(f"experiment.models: two experiments would be called {twice[0]}; give one model another alias")
     return plan
 
 
 def directions_name(model: Model, slug: str, settings: dict, hashes: dict[str, str]) -> str:
     """Name of a model's directions file: the same content asked for has the same name, anything else another one."""
-    asked = {key: settings[key] for key in DIRECTION_SETTINGS}
-    return f"{slug}-{digest([model.entry, model.hashes, asked, hashes])[:10]}"
+    asked = [model.entry, model.hashes, direction_settings(settings), hashes["stimuli"], hashes["prompts"]]
+    return f"{slug}-{digest(asked)[:10]}"
+
+
+def direction_settings(settings: dict) -> dict:
+    """The part of the settings that the making of directions sees."""
+    return {key: settings[key] for key in DIRECTION_SETTINGS}

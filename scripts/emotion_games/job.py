@@ -138,11 +138,13 @@ def one_line(error: BaseException) -> str:
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
-def record_silent_end(series_dir: Path, exp_ids: list[str], log: str, since: str, stopped: bool) -> None:
+def record_silent_end(series_dir: Path, exp_ids: list[str], log: list[str], since: str, stopped: bool) -> None:
     """Write down for a failed job's experiments what the job itself could not say since the run began at `since`."""
     for exp_id in exp_ids:
         last = state.read_state(series_dir, exp_id)
         has_spoken = last.get("status") in ("failed", "pending") and (last.get("end_time") or "") >= since
         if not has_spoken and last.get("status") != "completed":
-            status, error = ("pending", "stopped") if stopped else ("failed", f"{report.SILENT_END} (log: {log})")
+            status, error = (
+                ("pending", "stopped") if stopped else ("failed", f"{report.SILENT_END} (log: {', '.join(log)})")
+            )
             state.record(series_dir, exp_id, status=status, end_time=state.now(), error=error)

@@ -16,7 +16,7 @@ _SHOWN_UNTOUCHED = 12
 
 
 def trial_counts(config: SeriesConfig) -> dict[str, dict[str, int] | None]:
-    """Trials of one experiment of each game; None where no scenario of a file can be used, which fails its experiments."""
+    """Trials of one experiment of each game; None where no scenario of its file can be used."""
     counted = {}
     for name, base in config.games.items():
         try:
@@ -65,7 +65,8 @@ def _model_table(rows: dict[str, list[str]], games: int) -> list[str]:
     lines = [f"  {'model':<{width}}" + "".join(f"{number:>8}" for number in range(1, games + 1))]
     untouched = [slug for slug, cells in rows.items() if set(cells) == {"-"}]
     hidden = set(untouched[_SHOWN_UNTOUCHED:])
-    lines += [f"  {slug:<{width}}" + "".join(f"{cell:>8}" for cell in cells) for slug, cells in rows.items() if slug not in hidden]
+    shown = {slug: cells for slug, cells in rows.items() if slug not in hidden}
+    lines += [f"  {slug:<{width}}" + "".join(f"{cell:>8}" for cell in cells) for slug, cells in shown.items()]
     if hidden:
         lines.append(f"  and {len(hidden)} more models of which nothing is done yet")
     return lines

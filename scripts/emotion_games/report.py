@@ -11,8 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+from emotion_games import state
 from emotion_games.errors import UserError
-from emotion_games.state import RESULT_FILES, has_results, is_alive, lock, log_path, now, read_json, read_state, replace_text
 
 REPORT = "experiment_report.json"
 STATUSES = ("completed", "running", "pending", "failed")
@@ -22,9 +22,9 @@ SILENT_END = "ended without a word (killed, or out of memory?)"
 
 def read_series(series_dir: Path) -> dict:
     """What is on record about a series: settings, models, experiments; UserError if the folder holds no series."""
-    series = read_json(series_dir / ".state" / "series.json")
+    series = state.read_json(series_dir / ".state" / "series.json")
     if series is None:
-        raise UserError(f"{series_dir}: no series here (.state/series.json is missing or damaged); name a folder under ExperimentSeries")
+        raise UserError(f"{series_dir}: .state/series.json is missing or damaged; name a folder under ExperimentSeries")
     return series
 
 
@@ -34,9 +34,9 @@ def output_dir(series_dir: Path, exp_id: str, stamp: str) -> Path:
 
 
 def update(series_dir: Path, exp_id: str) -> None:
-    """Bring one experiment's row up to date; the cost does not grow with what the other rows would need to be checked."""
-    with lock(series_dir / ".state" / "report.lock"):
-        series, old = read_series(series_dir), read_json(series_dir / REPORT)
+    """Bring one experiment's row up to date; the evidence for the other rows is not looked at."""
+    with state.lock(series_dir / ".state" / "report.lock"):
+        series, old = read_series(series_dir), state.read_json(series_dir / REPORT)
         if old is None or set(old["experiments"]) != set(series["experiments"]):
             rows = _all_rows(series_dir, series)
         else:
@@ -47,9 +47,9 @@ def update(series_dir: Path, exp_id: str) -> None:
 
 def rebuild(series_dir: Path, wait_for_page: bool = False) -> dict[str, dict]:
     """Make the whole report anew from the evidence and return its rows by exp_id."""
-    with lock(series_dir / ".state" / "report.lock"):
+    with state.lock(series_dir / ".state" / "report.lock"):
         rows = _all_rows(series_dir, read_series(series_dir))
-        _write(series_dir, rows, read_json(series_dir / REPORT))
+        _write(series_dir, rows, state.read_json(series_dir / REPORT))
     refresh_page(series_dir, wait_for_page)
     return rows
 
@@ -60,17 +60,17 @@ def _all_rows(series_dir: Path, series: dict) -> dict[str, dict]:
 
 def _row(series_dir: Path, exp_id: str, series: dict) -> dict:
     known = series["experiments"][exp_id]
-    state = read_state(series_dir, exp_id)
-    status, error = status_of(series_dir, exp_id, series["stamp"], state)
-    progress = state.get("progress") or {"done": 0, "total": known["total"]}
+    said = state.read_state(series_dir, exp_id)
+    status, error = status_of(series_dir, exp_id, series["stamp"], said)
+    progress = said.get("progress") or {"done": 0, "total": known["total"]}
     if status == "completed":
         progress = {**progress, "done": progress["total"]}
     return {
         "game_name": known["game_name"],
         "model_name": known["model_name"],
         "status": status,
-        "start_time": state.get("start_time"),
-        "end_time": None if status == "running" else state.get("end_time"),
+        "start_time": said.get("start_time"),
+        "end_time": None if status == "running" else said.get("end_time"),
         "error": error,
         "output_dir": known["output_dir"],
         "exp_id": exp_id,
@@ -78,25 +78,25 @@ def _row(series_dir: Path, exp_id: str, series: dict) -> dict:
     }
 
 
-def status_of(series_dir: Path, exp_id: str, stamp: str, state: dict) -> tuple[str, str | None]:
-    """Status and error of an experiment, from the evidence and from what it last said (`state`)."""
-    status, error = state.get("status", "pending"), state.get("error")
-    if has_results(output_dir(series_dir, exp_id, stamp)):
+def status_of(series_dir: Path, exp_id: str, stamp: str, said: dict) -> tuple[str, str | None]:
+    """Status and error of an experiment, from the evidence and from what it last said."""
+    status, error = said.get("status", "pending"), said.get("error")
+    if state.has_results(output_dir(series_dir, exp_id, stamp)):
         return "completed", None
     if status == "completed":
-        return "pending", f"result files are missing (of {', '.join(RESULT_FILES)}); run the series again"
-    if status == "running" and not is_alive(series_dir, exp_id, state):
-        return "failed", f"{SILENT_END} (log: {log_path(series_dir, exp_id)})"
+        return "pending", f"result files are missing (of {', '.join(state.RESULT_FILES)}); run the series again"
+    if status == "running" and not state.is_alive(series_dir, exp_id, said):
+        return "failed", f"{SILENT_END} (log: {state.log_path(series_dir, exp_id)})"
     return status, error
 
 
 def _write(series_dir: Path, rows: dict[str, dict], old: dict | None) -> None:
     # Time never runs backwards in the report, whatever the clock does.
-    updated = max(now(), (old or {}).get("last_updated", ""))
+    updated = max(state.now(), (old or {}).get("last_updated", ""))
     # A line for each experiment, which is also several times as fast to write as an indented tree.
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(row, ensure_ascii=False)}" for key, row in rows.items())
     text = f'{{\n "last_updated": {json.dumps(updated)},\n "experiments": {{\n{lines}\n }}\n}}\n'
-    replace_text(series_dir / REPORT, text, durable=False)
+    state.replace_text(series_dir / REPORT, text, durable=False)
 
 
 def counts(rows: dict[str, dict]) -> dict[str, int]:
@@ -143,14 +143,16 @@ def table(series_dir: Path, rows: dict[str, dict]) -> str:
     """The report as a table for people, with rates and the time left."""
     width = max((len(exp_id) for exp_id in rows), default=10)
     lines = [f"{'experiment':<{width}}  {'status':<9}  {'trials':>15}  {'a second':>8}  {'left':>8}  error"]
-    rates = {exp_id: read_state(series_dir, exp_id).get("rate") for exp_id, row in rows.items() if row["status"] == "running"}
+    running = [exp_id for exp_id, row in rows.items() if row["status"] == "running"]
+    rates = {exp_id: state.read_state(series_dir, exp_id).get("rate") for exp_id in running}
     for exp_id, row in rows.items():
         done, total = row["progress"]["done"], row["progress"]["total"]
         rate = rates.get(exp_id)
         trials = f"{done or 0:,}/{'?' if total is None else f'{total:,}'}"
         left = duration((total - done) / rate) if rate and total is not None else ""
         shown = f"{rate:.1f}" if rate else ""
-        lines.append(f"{exp_id:<{width}}  {row['status']:<9}  {trials:>15}  {shown:>8}  {left:>8}  {row['error'] or ''}".rstrip())
+        line = f"{exp_id:<{width}}  {row['status']:<9}  {trials:>15}  {shown:>8}  {left:>8}  {row['error'] or ''}"
+        lines.append(line.rstrip())
     told = ", ".join(f"{number} {status}" for status, number in counts(rows).items() if number)
     return "\n".join([*lines, "", f"{series_dir}: {told or 'no experiments'}{_series_left(rows, rates)}"])
 

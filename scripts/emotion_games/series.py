@@ -52,15 +52,23 @@ class Series:
             "game": game,
             "model": experiment.model.entry,
             "model_name": experiment.model.name,
-            "settings": config.settings | {"choice_labels": config.labels[game], "game_settings": config.game_settings[game]},
-            "hashes": self.hashes | self.game_hashes[game] | experiment.model.hashes | {"directions": self.directions(experiment)},
+            "settings": config.settings
+            | {"choice_labels": config.labels[game], "game_settings": config.game_settings[game]},
+            "hashes": self.hashes
+            | self.game_hashes[game]
+            | experiment.model.hashes
+            | {"directions": self.directions(experiment)},
         }
 
 
 def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
     """The series that this config continues or begins; UserError where `series` names one that does not fit."""
     home = config.base_dir / "ExperimentSeries"
-    hashes = {"stimuli": _stimuli_hash(config), "prompts": content_hash(config.prompts)}
+    hashes = {
+        "stimuli": _stimuli_hash(config),
+        "prompts": content_hash(config.prompts),
+        "checks": content_hash(root / "config" / "checks.yaml"),
+    }
     games = {name: _game_hashes(config, name, root) for name in config.games}
     schema = read_schema(root)
     if not is_main and os.environ.get(PINNED):
@@ -113,7 +121,9 @@ def _named(home: Path, series: str) -> Path:
         raise UserError(f"series: {series} is not a folder in {home}; name one of the folders there")
     if not (folder / ".state" / "series.json").is_file():
         known = sorted(path.parent.parent.name for path in home.glob("*/.state/series.json"))
-        raise UserError(f"series: there is no series {folder.name} in {home}; found: {', '.join(known[-10:]) or 'none'}")
+        raise UserError(
+            f"series: there is no series {folder.name} in {home}; found: {', '.join(known[-10:]) or 'none'}"
+        )
     return folder
 
 
@@ -163,7 +173,9 @@ def _changed(before: Any, now: Any, place: str) -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         missing = "none"
         keys = [*before, *(key for key in now if key not in before)]
-        return [line for key in keys for line in _changed(before.get(key, missing), now.get(key, missing), f"{place}{key}.")]
+        return [
+            line for key in keys for line in _changed(before.get(key, missing), now.get(key, missing), f"{place}{key}.")
+        ]
     return [] if before == now else [f"{place.rstrip('.')} {before} there, {now} here"]
 
 
@@ -172,7 +184,7 @@ def _changed_files(before: dict, now: dict, place: str) -> list[str]:
 
 
 def open_series(series: Series, totals: dict[str, int | None]) -> None:
-    """Write down what is frozen and the grid; experiments that the config no longer names stay if they have said anything.
+    """Write down what is frozen and the grid; experiments no longer in the config stay if they have said anything.
 
     `totals` is the number of trials planned for each game.
     """
@@ -195,9 +207,16 @@ def open_series(series: Series, totals: dict[str, int | None]) -> None:
         for exp_id, experiment in series.experiments.items()
     }
     config = series.config
-    models = {m.key: {"slug": series.slugs[m.key], "name": m.name, "entry": m.entry, "hashes": m.hashes} for m in config.models}
+    models = {
+        m.key: {"slug": series.slugs[m.key], "name": m.name, "entry": m.entry, "hashes": m.hashes}
+        for m in config.models
+    }
     games = {
-        name: {"hashes": series.game_hashes[name], "choice_labels": config.labels[name], "game_settings": config.game_settings[name]}
+        name: {
+            "hashes": series.game_hashes[name],
+            "choice_labels": config.labels[name],
+            "game_settings": config.game_settings[name],
+        }
         for name in config.games
     }
     content = {

@@ -71,10 +71,10 @@ def ignore_stop() -> None:
 
 
 def stop_workflow_on_signal(finish_running_jobs: Callable[[], None], jobs_are_local: bool) -> list[int]:
-    """In Snakemake's own process: install the three steps; the list that is returned holds the signals so far.
+    """In Snakemake's own process: install the three steps, and return the list of the signals so far.
 
     `finish_running_jobs` lets Snakemake start no more jobs. It is called from a thread, because it takes a lock that
-    the main thread, which handles signals, may be holding. Jobs that run elsewhere are cancelled in Snakemake's own way.
+    the main thread, in which signals are handled, may be holding. Jobs that run elsewhere are cancelled in Snakemake's own way.
     """
     received: list[int] = []
 

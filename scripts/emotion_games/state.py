@@ -1,4 +1,4 @@
-"""What each experiment last said about itself: small JSON files, replaced as a whole, and locks that die with their holder.
+"""What each experiment last said about itself: small JSON files, replaced whole, and locks that die with their holder.
 
 Knows the `.state` folder of a series; knows nothing of the report that is made from it. Standard library only.
 """
@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -72,6 +73,19 @@ def replace_text(path: Path, text: str, durable: bool = True) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Replace a JSON file, durably."""
     replace_text(path, json.dumps(content, indent=1, ensure_ascii=False))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to be filled in the body, which takes the place of `path` when the body has ended well."""
+    part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def read_state(series_dir: Path, exp_id: str) -> dict:

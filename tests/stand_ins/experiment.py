@@ -1,4 +1,4 @@
-"""Stands in for the engine: trials that take a moment, and whatever trouble `controls.json` in the working directory asks for."""
+"""Stands in for the engine: trials that take a moment, and whatever trouble the controls ask for."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from emotion_games.signals import STOP_SIGNALS, Interrupted
 from emotion_games.state import RESULT_FILES
 
 
-def run(spec, path, directions, journal_path, output_dir, should_stop, progress, runtime):
+def run(spec, files, model_path, directions_path, journal_path, output_dir, runtime, should_stop, progress, log=print):
     controls = json.loads(Path("controls.json").read_text())
     trials, trouble = controls["trials"], controls.get(spec["model_name"])
-    fingerprint = digest({k: v for k, v in spec.items() if k != "files"})
+    fingerprint = digest(spec)
     records = read_journal(journal_path, fingerprint)
     with Journal(journal_path, fingerprint) as journal:
         for number in range(len(records), trials):

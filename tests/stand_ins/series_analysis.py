@@ -2,4 +2,5 @@
 
 
 def summarize(series_dir):
-    (series_dir / "series_table.csv").write_text("game_name\n")
+    for name in ("series_results.csv", "series_results.json"):
+        (series_dir / name).write_text("")

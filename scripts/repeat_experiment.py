@@ -1,0 +1,30 @@
+"""Repeat one finished experiment from its exp_config.yaml and say whether the results agree (exit 1 if not)."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from emotion_games.errors import UserError
+
+
+def repeat_experiment(folder: Path, device: str) -> int:
+    """Measure an experiment again in a temporary folder and print how far the results agree."""
+    from emotion_games.repeat import repeat  # loads torch
+
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            agreement = repeat(folder, Path(scratch), {"device": device})
+        except UserError as error:
+            print(f"ERROR: {error}", file=sys.stderr)
+            return 1
+    print(f"{folder}: {agreement}")
+    return 0 if agreement.holds else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="an experiment's folder, with its exp_config.yaml")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, ...")
+    arguments = parser.parse_args()
+    sys.exit(repeat_experiment(arguments.folder, arguments.device))
