@@ -11,6 +11,7 @@ import yaml
 from emotion_games import directions, experiment, models
 from emotion_games.errors import ProblemList
 from emotion_games.experiment import Interrupted, run
+from emotion_games.repeat import repeat
 from emotion_games.results import RESULT_FILES
 from tiny import tiny_model
 
@@ -106,7 +107,7 @@ def play(model, files, directions_file, tmp_path):
 def reference(model, files, directions_file, tmp_path_factory):
     """The results of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("reference")
-    spec = {"exp_id": "x", "game": GAME, "model": ENTRY, "model_name": "tiny", "settings": SETTINGS}
+    spec = {"exp_id": "x", "game": GAME, "model": ENTRY, "model_name": "tiny", "settings": SETTINGS, "hashes": {}}
     never = lambda: False  # noqa: E731
     run(
         spec,
@@ -252,3 +253,10 @@ def test_configuration_repeats_the_experiment(reference):
     assert told["directions"]["realised_dose"]["anger"] == pytest.approx(1, abs=0.01)
     assert set(told["seconds"]) >= {"read", "load", "prefill", "score", "decode", "self_check"}
     assert told["machine"]["packages"]["torch"] == torch.__version__
+
+
+def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(model, files, directions_file, tmp_path):
+    spec = {"exp_id": "x", "game": GAME, "model": ENTRY, "model_name": "tiny", "settings": SETTINGS, "hashes": {}}
+    out, never = tmp_path / "out", lambda: False
+    run(spec, files, str(model), directions_file, tmp_path / "j", out, {}, never, lambda *_: None, lambda _: None)
+    assert repeat(out, tmp_path / "again", {"batch_tokens": 3000}, lambda _: None).holds

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from emotion_games.conditions import Condition
+from emotion_games.conditions import Condition, plan_conditions
 from emotion_games.data_files import read_data
 from emotion_games.decisions import parse
 from emotion_games.directions import Directions
@@ -53,10 +53,32 @@ def checked_trials(questions: Questions) -> list[Trial]:
     ]
 
 
+def check_requests(
+    questions: Questions,
+    settings: dict,
+    outputs: dict[str, str],
+    items: Path,
+    to_text: Callable[[list[Message]], str],
+    to_plain: Callable[[str], str],
+) -> list[Request]:
+    """All checks that the settings ask for.
+
+    `outputs` maps trial_ids to answers; `items` is the file of dominance items and neutral texts.
+    """
+    wanted: list[Request] = []
+    if settings["checks"]["manipulation"]:
+        wanted += manipulation_requests(questions, outputs, to_text)
+    if settings["checks"]["damage"]:
+        wanted += damage_requests(questions, plan_conditions(settings), items, to_text, to_plain)
+    if settings["show_payoffs"]:
+        wanted += comprehension_requests(questions, to_text)
+    return wanted
+
+
 def manipulation_requests(
     questions: Questions, outputs: dict[str, str], to_text: Callable[[list[Message]], str]
 ) -> Iterator[Request]:
-    """Self-report under the same push, and blind labelling without any; `outputs` maps trial_ids to answers."""
+    """Self-report under the same push, and blind labelling without any."""
     labels = {label: label for label in questions.templates.labels}
     for trial in checked_trials(questions):
         output = outputs[trial.trial_id]

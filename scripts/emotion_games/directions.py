@@ -19,11 +19,11 @@ from torch import Tensor
 from emotion_games.emotions import load_stimuli, split_stimuli
 from emotion_games.errors import UserError
 from emotion_games.journal import digest
-from emotion_games.models import LoadedModel, chat_text, load_model, steered_layers, token_ids, weights_hash
-from emotion_games.prompts import Templates, load_templates, probe
+from emotion_games.models import LoadedModel, load_model, steered_layers, weights_hash
+from emotion_games.probes import PROBES_AT_ONCE, hidden_states, probe_batch
+from emotion_games.prompts import Templates, load_templates
 from emotion_games.steering import capture, steer
 
-PROBES_AT_ONCE = 32
 CALIBRATION_STEPS = 4
 
 
@@ -116,48 +116,6 @@ def extract(
     log(f"directions of {entry['id']}: written to {output}")
 
 
-@torch.inference_mode()
-def hidden_states(loaded: LoadedModel, templates: Templates, stimuli: Sequence[str], log: Callable = print) -> Tensor:
-    """Residual stream after every layer at the last token of each stimulus: (layers, stimuli, hidden), float32."""
-    found = []
-    for start in range(0, len(stimuli), PROBES_AT_ONCE):
-        batch, last = _probe_batch(loaded, templates, stimuli[start : start + PROBES_AT_ONCE])
-        everywhere = list(range(len(loaded.layers)))
-        with capture(loaded.layers, everywhere) as states:
-            loaded.model(**batch, use_cache=False)
-        rows = torch.arange(len(last))
-        found.append(torch.stack([states[layer][rows, last].float().cpu() for layer in everywhere]))
-        log(f"  stimuli read: {start + len(last)} of {len(stimuli)}")
-    return torch.cat(found, 1)
-
-
-def _probe_batch(loaded: LoadedModel, templates: Templates, stimuli: Sequence[str]) -> tuple[dict, list[int]]:
-    """Right-padded probes and the position of each stimulus' last token."""
-    ids, last = [], []
-    for stimulus in stimuli:
-        messages, shown = probe(templates, stimulus)
-        text = chat_text(loaded.tokenizer, messages)
-        before, found, _ = text.rpartition(shown)
-        assert found, f"the chat template changed the stimulus {shown!r}"
-        ids.append(token_ids(loaded.tokenizer, text))
-        last.append(_last_token(loaded.tokenizer, text, len(before) + len(shown)))
-    width = max(map(len, ids))
-    pad = loaded.tokenizer.pad_token_id
-    batch = {
-        "input_ids": torch.tensor([row + [pad] * (width - len(row)) for row in ids], device=loaded.device),
-        "attention_mask": torch.tensor(
-            [[1] * len(row) + [0] * (width - len(row)) for row in ids], device=loaded.device
-        ),
-    }
-    return batch, last
-
-
-def _last_token(tokenizer: object, text: str, end: int) -> int:
-    """Index of the token that holds the character before `end`."""
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    return max(i for i, (start, _) in enumerate(encoded["offset_mapping"]) if start < end)
-
-
 def direction(states: Tensor, neutral: Tensor, method: str) -> Tensor:
     """Direction (layers, hidden) from states (layers, stimuli, hidden) of an emotion and of neutral.
 
@@ -185,7 +143,7 @@ def calibrate(
     proportion, so c = 1/dose(1), divided again by the dose that it realises until that is 1. Returns c, the realised
     dose in natural gaps, and ‖push‖/‖h‖ where it is largest. With one steered layer c = 1.
     """
-    batch, last = _probe_batch(loaded, templates, stimuli[:PROBES_AT_ONCE])
+    batch, last = probe_batch(loaded, templates, stimuli[:PROBES_AT_ONCE])
     rows, final = torch.arange(len(last)), layers[-1]
     target = vectors[final]
 

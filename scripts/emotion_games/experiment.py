@@ -7,13 +7,14 @@ one whose trials are all in the journal does not load the model again.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from emotion_games import checks, results
 from emotion_games.analysis import analyse
-from emotion_games.conditions import Condition, plan_conditions
+from emotion_games.conditions import plan_conditions
 from emotion_games.directions import Directions
 from emotion_games.directions import load as load_directions
 from emotion_games.equilibria import rationality_rows
@@ -22,6 +23,7 @@ from emotion_games.measure import Instrument, Measurement, Request, batch_budget
 from emotion_games.models import LoadedModel, ModelError, chat_text, load_model, plain_text, token_ids, weights_hash
 from emotion_games.plan import the_plan
 from emotion_games.provenance import answering_code_hash, code_commit, environment
+from emotion_games.pushes import condition_pushes, push_ratios
 from emotion_games.questions import Questions, load_questions, reopen_after_rationale, trial_requests
 from emotion_games.selfcheck import check_steering
 
@@ -36,6 +38,7 @@ class Run:
 
     spec: dict
     files: Mapping[str, Path]
+    model_path: str
     runtime: dict
     questions: Questions
     directions: Directions
@@ -72,12 +75,14 @@ def run(
     directions = load_directions(directions_path)
     fingerprint = digest(_identity(spec, questions, directions, files))
     records = {r["key"]: r for r in read_journal(journal_path, fingerprint, log)}
-    work = Run(spec, files, runtime, questions, directions, journal_path, records, should_stop, progress, log, {})
+    work = Run(
+        spec, files, model_path, runtime, questions, directions, journal_path, records, should_stop, progress, log, {}
+    )
     work.seconds["read"] = time.perf_counter() - start
     _report_progress(work)
     if "complete" not in records:
         with Journal(journal_path, fingerprint) as journal:
-            _measure_missing(work, model_path, journal)
+            _measure_missing(work, journal)
     start = time.perf_counter()
     _write(work, output_dir, fingerprint)
     log(f"{spec['exp_id']}: results written in {time.perf_counter() - start:.1f} s")
@@ -96,11 +101,11 @@ def _identity(spec: dict, questions: Questions, directions: Directions, files: M
     }
 
 
-def _measure_missing(work: Run, model_path: str, journal: Journal) -> None:
+def _measure_missing(work: Run, journal: Journal) -> None:
     """Load the model and measure trials, then the checks that build on their answers."""
     start = time.perf_counter()
-    loaded = load_model(work.spec["model"], model_path, work.runtime)
-    if weights_hash(work.spec["model"], model_path) != work.directions.about["weights_hash"]:
+    loaded = load_model(work.spec["model"], work.model_path, work.runtime)
+    if weights_hash(work.spec["model"], work.model_path) != work.directions.about["weights_hash"]:
         raise ModelError(
             f"model {loaded.name}: its weights are not those that its directions were measured with; "
             "delete the directions file of this model and run again"
@@ -139,17 +144,6 @@ def _instrument(work: Run, loaded: LoadedModel) -> Instrument:
         reopen=reopen_after_rationale if reopen else None,
         share=work.runtime.get("share_layers", True),
     )
-
-
-def condition_pushes(directions: Directions, conditions: Sequence[Condition]) -> dict:
-    """The push of every condition that has one: {name: (steered layers, hidden)}."""
-    pushes = {}
-    for c in conditions:
-        if c.arm == "random":
-            pushes[c.name] = directions.random_push(int(c.emotion.removeprefix("random_")), c.intensity)
-        elif c.is_pushed:
-            pushes[c.name] = directions.push(c.emotion, c.intensity, shuffled=c.arm == "shuffled")
-    return pushes
 
 
 def _check_steering(work: Run, instrument: Instrument, requests: Sequence[Request]) -> None:
@@ -205,21 +199,15 @@ def _report_progress(work: Run) -> None:
 
 
 def _check_requests(work: Run, loaded: LoadedModel, to_text: Callable) -> list[Request]:
-    settings, questions = work.spec["settings"], work.questions
-    wanted: list[Request] = []
-    if settings["checks"]["manipulation"]:
-        outputs = {
-            t.trial_id: work.records[t.request_key]["answers"][t.repeat]
-            for t in questions.trials
-            if t.condition.generated
-        }
-        wanted += checks.manipulation_requests(questions, outputs, to_text)
-    if settings["checks"]["damage"]:
-        plain = lambda text: plain_text(loaded.tokenizer, text)  # noqa: E731 (needs the tokenizer)
-        wanted += checks.damage_requests(questions, plan_conditions(settings), work.files["checks"], to_text, plain)
-    if settings["show_payoffs"]:
-        wanted += checks.comprehension_requests(questions, to_text)
-    return wanted
+    outputs = {
+        t.trial_id: work.records[t.request_key]["answers"][t.repeat]
+        for t in work.questions.trials
+        if t.condition.generated
+    }
+    to_plain = partial(plain_text, loaded.tokenizer)
+    return checks.check_requests(
+        work.questions, work.spec["settings"], outputs, work.files["checks"], to_text, to_plain
+    )
 
 
 def _project(work: Run, instrument: Instrument, requests: Sequence[Request], journal: Journal) -> None:
@@ -244,7 +232,7 @@ def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
     """Tables, statistics and configuration from the records."""
     settings, questions = work.spec["settings"], work.questions
     conditions = plan_conditions(settings)
-    ratios = _push_ratios(work.directions, conditions)
+    ratios = push_ratios(work.directions, conditions)
     table = results.trial_table(questions, work.spec, work.records, ratios)
     by_name = {c.name: c for c in conditions}
     rows = [
@@ -258,25 +246,13 @@ def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
     results.publish(output_dir, table, statistics, _configuration(work, fingerprint))
 
 
-def _push_ratios(directions: Directions, conditions: Sequence[Condition]) -> dict[str, float]:
-    """‖push‖/‖h‖ of each condition at the steered layer where it is largest, from the ratio measured at intensity 1."""
-    emotions = sorted(directions.vectors)
-    ratios = directions.about["push_ratio"]
-    found = {}
-    for c in conditions:
-        if c.arm == "random":
-            found[c.name] = ratios[emotions[int(c.emotion.removeprefix("random_")) % len(emotions)]] * abs(c.intensity)
-        elif c.is_pushed:
-            found[c.name] = ratios[c.emotion] * abs(c.intensity)
-    return {name: round(value, 5) for name, value in found.items()}
-
-
 def _configuration(work: Run, fingerprint: str) -> dict:
     """The content of exp_config.yaml: all that is needed to repeat the experiment."""
     questions, complete = work.questions, work.records["complete"]
     plan = the_plan(work.spec["settings"], questions.game)
     return {
         **work.spec,
+        "model_path": work.model_path,
         "files": {name: str(path) for name, path in work.files.items()},
         "plan": plan,
         "fingerprint": fingerprint,

@@ -27,7 +27,7 @@ PACKAGES = (
 # The modules that make answers: a change in one of them makes earlier trials another experiment's.
 ANSWERING = (
     "checks", "conditions", "decisions", "directions", "engine", "experiment", "measure", "models", "payoffs",
-    "prompts", "questions", "sampling", "scoring", "sharing", "steering", "trials", "wording",
+    "probes", "prompts", "pushes", "questions", "sampling", "scoring", "sharing", "steering", "trials", "wording",
 )  # fmt: skip
 
 

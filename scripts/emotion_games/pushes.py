@@ -1,0 +1,35 @@
+"""The push of every condition: which vectors it adds, and how large they are beside the hidden states.
+
+Knows conditions and directions; knows nothing of prompts or models.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from emotion_games.conditions import Condition
+from emotion_games.directions import Directions
+
+
+def condition_pushes(directions: Directions, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+    """The push of every condition that has one: {name: (steered layers, hidden)}."""
+    pushes = {}
+    for c in conditions:
+        if c.arm == "random":
+            pushes[c.name] = directions.random_push(int(c.emotion.removeprefix("random_")), c.intensity)
+        elif c.is_pushed:
+            pushes[c.name] = directions.push(c.emotion, c.intensity, shuffled=c.arm == "shuffled")
+    return pushes
+
+
+def push_ratios(directions: Directions, conditions: Sequence[Condition]) -> dict[str, float]:
+    """‖push‖/‖h‖ of each condition at the steered layer where it is largest, from the ratio measured at intensity 1."""
+    emotions = sorted(directions.vectors)
+    ratios = directions.about["push_ratio"]
+    found = {}
+    for c in conditions:
+        if c.arm == "random":
+            found[c.name] = ratios[emotions[int(c.emotion.removeprefix("random_")) % len(emotions)]] * abs(c.intensity)
+        elif c.is_pushed:
+            found[c.name] = ratios[c.emotion] * abs(c.intensity)
+    return {name: round(value, 5) for name, value in found.items()}

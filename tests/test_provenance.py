@@ -1,0 +1,39 @@
+"""Everything that makes answers is in the fingerprint; a new module must be classed before the tests pass."""
+
+from pathlib import Path
+
+from emotion_games import provenance
+
+LIBRARY = Path(provenance.__file__).parent
+# What these do reaches an answer only through texts, tensors and settings that are hashed themselves, or not at all.
+NOT_ANSWERING = {
+    "__init__", "analysis", "check_figures", "claims", "config", "contrasts", "damage", "data_files", "describe", "dose_response", "drawing",
+    "emotions", "equilibria", "errors", "estimates", "figures", "formulas", "game_checks", "game_files", "game_records", "games",
+    "grid", "heat_map", "heterogeneity", "inference", "job", "journal", "manipulation", "page", "page_parts", "participants", "plan", "plots", "position", "power",
+    "preview", "provenance", "rates", "repeat", "report", "results", "scenarios", "selfcheck", "series",
+    "series_analysis", "signals", "state",
+}  # fmt: skip
+
+
+def test_every_module_is_classed():
+    modules = {file.stem for file in LIBRARY.glob("*.py")}
+    unclassed = modules - set(provenance.ANSWERING) - NOT_ANSWERING
+    assert not unclassed, f"class these in provenance.ANSWERING or here: {sorted(unclassed)}"
+    assert set(provenance.ANSWERING) <= modules
+    assert not set(provenance.ANSWERING) & NOT_ANSWERING
+
+
+def test_the_hash_follows_the_source_of_answering_modules(tmp_path, monkeypatch):
+    for file in LIBRARY.glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
+    before = provenance.answering_code_hash()
+    (tmp_path / "report.py").write_text("# changed")
+    assert provenance.answering_code_hash() == before
+    (tmp_path / "steering.py").write_text("# changed")
+    assert provenance.answering_code_hash() != before
+
+
+def test_environment_names_what_matters():
+    told = provenance.environment()
+    assert told["packages"]["torch"] and told["packages"]["transformers"] and told["python"]
