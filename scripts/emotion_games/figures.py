@@ -99,7 +99,8 @@ def _rate_caption(stats: Stats, rates: Sequence[Record]) -> str:
     return (
         f"{measure_words(stats)} at intensity {stats['plan']['headline_intensity']:g}; bars are {confidence(stats)} "
         "intervals with scenarios as clusters, the dashed line is neutral. "
-        f"n = {span([r['n_scenarios'] for r in rates])} scenarios, {span([r['n_trials'] for r in rates])} trials a condition."
+        f"n = {span([r['n_scenarios'] for r in rates])} scenarios, "
+        f"{span([r['n_trials'] for r in rates])} trials a condition."
     )
 
 

@@ -120,9 +120,8 @@ def _caption(rows: Sequence[Row], absent: set, interim: bool) -> str:
         text += " † The dose damages the model: no effect is reported."
     if interim:
         return text + " Not every planned experiment is complete, so no cell says what is supported."
-    return text + (
-        " Bold without hatching: the planned claim holds and its false-discovery rate over the series is within the level."
-    )
+    text += " Bold without hatching: the planned claim holds, and its false-discovery rate over the series is within"
+    return text + " the level."
 
 
 def _label(line: tuple[str, str], cells: Sequence[tuple[str, str]]) -> str:
