@@ -215,6 +215,7 @@ def test_half_a_surrogate_pair_does_not_stop_the_page(tmp_path):
     assert "bad ? text" in written(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_hundred_experiments_stay_under_five_megabytes(tmp_path, finished):
     big = tmp_path / "big"
     big.mkdir()
@@ -281,6 +282,18 @@ def test_refresh_writes_at_most_every_few_seconds(partial):
     assert (partial / page.PAGE).stat().st_mtime_ns == first
     page.refresh(partial, least_seconds=0)
     assert (partial / page.PAGE).stat().st_mtime_ns > first
+
+
+def test_a_page_that_takes_long_is_written_less_often(partial, monkeypatch):
+    page.refresh(partial)
+    now = time.time()
+    os.utime(partial / page.PAGE, (now - 15, now - 15))
+    monkeypatch.setattr(page, "_last_cost", 1.0)
+    page.refresh(partial)
+    assert (partial / page.PAGE).stat().st_mtime < now - 10
+    monkeypatch.setattr(page, "_last_cost", 0.1)
+    page.refresh(partial)
+    assert (partial / page.PAGE).stat().st_mtime > now - 10
 
 
 def test_writing_the_page_loads_nothing_heavy():
@@ -387,7 +400,7 @@ def test_browser_filters_and_sorts_and_keeps_both_in_the_address(browser, comple
     )
     column = (
         "return [...document.querySelectorAll('#effects tbody tr')]"
-        ".map(r => parseFloat(r.cells[9].innerText.replace('−', '-')))"
+        ".map(r => parseFloat(r.cells[6].innerText.replace('−', '-')))"
     )
     for name, order in (("ascending", 1), ("descending", -1)):
         browser.execute_script(header).find_element("tag name", "button").send_keys("\n")

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,28 @@ VERDICTS = ("p", "p_holm", "claim", "q", "supported")
 SERIES_FIGURE = "How each emotion moves the outcome, games and models side by side"
 
 
+_last_cost = 0.0
+
+
 def refresh(series_dir: Path, least_seconds: float = 5) -> None:
-    """Write the page unless it is younger than `least_seconds`; what goes wrong is told on stderr and fails no job."""
+    """Write the page unless it is younger than `least_seconds` (more where writing takes long).
+
+    What goes wrong is told on stderr and fails no job.
+    """
+    global _last_cost
     try:
         age = time.time() - (series_dir / PAGE).stat().st_mtime
     except OSError:
-        age = least_seconds
-    if 0 <= age < least_seconds:
+        age = float("inf")
+    # A page that takes a second is written every twenty, so that no job loses more than a twentieth of its time to it.
+    if 0 <= age < least_seconds * max(1.0, 4 * _last_cost):
         return
+    started = time.monotonic()
     try:
         write_page(series_dir)
     except (OSError, ValueError, KeyError, TypeError, jinja2.TemplateError) as error:
         print(f"{series_dir / PAGE}: not written ({type(error).__name__}: {error})", file=sys.stderr)
+    _last_cost = time.monotonic() - started
 
 
 def write_page(series_dir: Path) -> None:
@@ -200,6 +211,7 @@ def _size(content: Any) -> int:
     return len(_json(content).encode("utf-8", "replace"))
 
 
+@cache
 def _template() -> jinja2.Template:
     folder = Path(__file__).parent / "templates"
     loader = jinja2.FileSystemLoader(folder)

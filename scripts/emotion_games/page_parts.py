@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from emotion_games.state import read_json, write_json
+from emotion_games.state import read_json, replace_text
 
 # Part files of another form are made anew.
 FORM = 1
@@ -45,7 +45,8 @@ def part_of(series_dir: Path, exp_id: str, folder: Path) -> Part:
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         return {"problem": f"its results cannot be read ({type(error).__name__}: {error})"}
     part["sources"] = sources
-    write_json(kept, part)
+    # It can be made again, so nobody waits for the disk.
+    replace_text(kept, json.dumps(part, ensure_ascii=False), durable=False)
     return part
 
 
@@ -137,9 +138,14 @@ def _transcripts(path: Path, plan: Mapping[str, Any]) -> Part:
 
     Which trials is decided by a hash of their place in the plan, not by what was answered.
     """
-    everyone = {_key(row) for row in _rows(path) if row["arm"] == "neutral"}
-    sampled = _sample(everyone)
-    example = min((row["emotion"] for row in _rows(path) if _is_random_example(row)), key=_seed, default="")
+    everyone: set[tuple] = set()
+    random: set[str] = set()
+    for row in _rows(path):
+        if row["arm"] == "neutral":
+            everyone.add(_key(row))
+        elif row["arm"] == "random" and row["generated"] == "True":
+            random.add(row["emotion"])
+    sampled, example = _sample(everyone), min(random, key=_seed, default="")
     shown = ["neutral", *plan["emotions"], example]
     found: dict[tuple, dict[str, Part]] = {key: {} for key in sampled}
     about: dict[tuple, Part] = {}
@@ -180,10 +186,6 @@ def _sample(keys: Iterable[tuple]) -> list[tuple]:
                 own.remove(key)
                 chosen.append(key)
     return chosen[:MOST_TRANSCRIPTS]
-
-
-def _is_random_example(row: Mapping[str, str]) -> bool:
-    return row["arm"] == "random" and row["generated"] == "True"
 
 
 def _seed(emotion: str) -> int:
