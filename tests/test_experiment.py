@@ -260,3 +260,14 @@ def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(mode
     out, never = tmp_path / "out", lambda: False
     run(spec, files, str(model), directions_file, tmp_path / "j", out, {}, never, lambda *_: None, lambda _: None)
     assert repeat(out, tmp_path / "again", {"batch_tokens": 3000}, lambda _: None).holds
+
+
+def test_the_plan_is_on_disk_before_the_first_trial(play, tmp_path):
+    with pytest.raises(Interrupted):
+        play(should_stop=lambda: True)
+    (first,) = json.loads((tmp_path / "x.trials.jsonl").read_text().splitlines()[1])
+    assert first["key"] == "plan" and first["plan"]["headline_intensity"] == 1.0
+    play()
+    told = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["plan"]
+    assert told["hash"] == first["hash"] and told["frozen"] == first["frozen"]
+    assert json.loads((tmp_path / "out" / "stats_analysis.json").read_text())["plan"]["hash"] == first["hash"]

@@ -21,11 +21,12 @@ from emotion_games.equilibria import rationality_rows
 from emotion_games.journal import Journal, digest, read_journal
 from emotion_games.measure import Instrument, Measurement, Request, batch_budget, measure, plan_batches
 from emotion_games.models import LoadedModel, ModelError, chat_text, load_model, plain_text, token_ids, weights_hash
-from emotion_games.plan import the_plan
+from emotion_games.plan import plan_hash, the_plan
 from emotion_games.provenance import answering_code_hash, code_commit, environment
 from emotion_games.pushes import condition_pushes, push_ratios
 from emotion_games.questions import Questions, load_questions, reopen_after_rationale, trial_requests
 from emotion_games.selfcheck import check_steering
+from emotion_games.state import now
 
 
 class Interrupted(RuntimeError):
@@ -82,6 +83,7 @@ def run(
     _report_progress(work)
     if "complete" not in records:
         with Journal(journal_path, fingerprint) as journal:
+            _freeze_plan(work, journal)
             _measure_missing(work, journal)
     start = time.perf_counter()
     _write(work, output_dir, fingerprint)
@@ -99,6 +101,14 @@ def _identity(spec: dict, questions: Questions, directions: Directions, files: M
         "checks": files["checks"].read_text(),
         "code": answering_code_hash(),
     }
+
+
+def _freeze_plan(work: Run, journal: Journal) -> None:
+    """What will be tested is on disk before the first trial."""
+    if "plan" not in work.records:
+        plan = the_plan(work.spec["settings"], work.questions.game)
+        work.records["plan"] = {"key": "plan", "plan": plan, "hash": plan_hash(plan), "frozen": now()}
+        journal.append([work.records["plan"]])
 
 
 def _measure_missing(work: Run, journal: Journal) -> None:
@@ -249,12 +259,11 @@ def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
 def _configuration(work: Run, fingerprint: str) -> dict:
     """The content of exp_config.yaml: all that is needed to repeat the experiment."""
     questions, complete = work.questions, work.records["complete"]
-    plan = the_plan(work.spec["settings"], questions.game)
     return {
         **work.spec,
         "model_path": work.model_path,
         "files": {name: str(path) for name, path in work.files.items()},
-        "plan": plan,
+        "plan": {key: work.records["plan"][key] for key in ("plan", "hash", "frozen")},
         "fingerprint": fingerprint,
         "code": {"commit": code_commit(), "answering_modules": answering_code_hash()},
         "directions": {**work.directions.about, "content_hash": work.directions.content_hash},
