@@ -9,6 +9,8 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 
+from emotion_games.damage import text_measures
+from emotion_games.estimates import cells, measures, tidy
 from emotion_games.games import Choice, Game, History
 
 SETTINGS = {
@@ -166,3 +168,9 @@ def simulate_checks(emotions=("anger", "happiness", "sadness"), intensities=(0.5
                     ("projection", arm, emotion, intensity, f"s{item:03d}", "", 0.4 * intensity + rng.normal(0, 0.1))
                 )
     return pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
+
+
+def cells_of(trials: pd.DataFrame, game: Game):
+    """Trials as the statistics see them."""
+    table = tidy(trials)
+    return cells(table, measures(table, game) | text_measures(table))

@@ -9,7 +9,7 @@ meta               game, model, outcome, choices: [{label, value}], histories, n
                    n_scenarios, n_generated, n_parsed, minimum_scenarios: 12, confidence: 0.95,
                    measures: {name: meaning}, conditions: [{who, n_trials}]
 plan               see plan.the_plan; with its hash
-rates              [{condition: "steered-anger-1", arm: "steered", emotion: "anger", intensity: 1.0, history: "none",
+rates              [{condition: "steered-anger-1", arm: "steered", emotion: "anger", intensity: 1.0, history: "start",
                    measure: "chosen", estimate: 0.41, interval: [0.33, 0.49], n_scenarios: 24, n_trials: 94,
                    n_missing: 2, design_effect: 1.7, shares: [{choice: "cooperate", estimate, interval}], unit, method}]
 contrasts          [{contrast: "emotion_minus_neutral", arm, emotion, intensity, history, measure: "chosen",
@@ -24,7 +24,7 @@ contrasts          [{contrast: "emotion_minus_neutral", arm, emotion, intensity,
 emotion_analysis   {anger: [{history, intensity, measure, versus_neutral, versus_random, versus_other_emotions,
                    prompted: {estimate, interval, p, p_holm, n_scenarios, ...} or null, p_claim, p_claim_holm, n_tests,
                    claim: false, claim_reasons: ["..."], damaged, damage_reasons, branch_disagrees, sentence}]}
-intensity_analysis {"1": [{emotion, history, measure, estimate, interval, n_scenarios, p, role, headline, damaged, ...}]}
+intensity_analysis {"1": [{emotion, history, measure, estimate, interval, n_scenarios, p, role, headline, ...}]}
 dose_response      [{emotion, history, measure, doses: [{intensity, estimate, interval, p, damaged}],
                    slope: {estimate, interval, p, ...}, curvature: {the same}, page_trend: {statistic, p, direction},
                    random_band: {intensity, low, mean, high, n_directions} or null, n_scenarios, unit, method}]
@@ -32,7 +32,7 @@ position_bias      [{who, history, measure, estimate, interval, p, versus_neutra
                    n_scenarios, n_trials, unit, method}]; length_bias has the same form
 validity           [{who, history, n_trials, n_generated, n_parsed, parse_rate, interval, reasons: {reason: n},
                    valid_mass, unit, method}]
-damage             [{who, damaged, complete, reasons: ["..."], checks: {parse_rate: {value, neutral, limit, passed, n}}}]
+damage             [{who, damaged, complete, reasons, checks: {parse_rate: {value, neutral, limit, passed, n}}}]
 manipulation       [{check: "self_report", arm, emotion, intensity, estimate, interval, p, n_items, unit, method}]
 equivalence        [{emotion, history, measure, intensity, margin, p, p_holm, interval, equivalent, n_scenarios, ...}]
 human_reference    [{who, history, measure, of, human, estimate, interval, distance, text, source, ...}]

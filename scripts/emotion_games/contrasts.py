@@ -17,7 +17,7 @@ from emotion_games.plan import MINIMUM_SCENARIOS, NEUTRAL, OTHERS, PROMPTED, RAN
 
 RANDOM_ITSELF = "random_minus_neutral"
 FEW = f"fewer than {MINIMUM_SCENARIOS} scenarios: descriptive only"
-_PAIRED = "mean over scenarios of paired differences, equal weight to option orders; t interval; sign-flip p"
+_PAIRED = "mean over scenarios of paired differences, equal weight to option orders; t interval; sign-flip mid-p"
 _DIRECTION = (
     "effect less the mean of the random directions'; t interval and p with k - 1 degrees of freedom over directions"
 )

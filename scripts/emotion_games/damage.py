@@ -51,6 +51,7 @@ def text_measures(table: pd.DataFrame) -> dict[str, np.ndarray]:
 def damage_records(cells: Cells, checks: pd.DataFrame) -> list[dict[str, Any]]:
     """One record a condition: each check with its value, neutral's, the limit, and whether it passed."""
     records = []
+    items = _items(checks)
     for position in range(len(cells.conditions)):
         condition = condition_of(cells, position)
         if condition["arm"] in ("neutral", "prompted_neutral"):
@@ -58,7 +59,7 @@ def damage_records(cells: Cells, checks: pd.DataFrame) -> list[dict[str, Any]]:
         reference_arm = "prompted_neutral" if condition["arm"] == "prompted" else "neutral"
         reference = cells.find(reference_arm)
         found = _from_trials(cells, position, reference[0]) if reference else {}
-        found |= _from_checks(checks, condition, reference_arm)
+        found |= _from_checks(items, condition, reference_arm)
         reasons = [_sentence(name, check) for name, check in found.items() if not check["passed"]]
         records.append(
             condition
@@ -75,7 +76,7 @@ def damage_records(cells: Cells, checks: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _from_trials(cells: Cells, position: int, reference: int) -> dict[str, dict[str, Any]]:
-    """The checks that the trials themselves carry; of several histories the one nearest to its limit, or furthest over."""
+    """The checks that the trials themselves carry; the worst history of each."""
     worst: dict[str, dict[str, Any]] = {}
     for history in cells.histories:
         for name, (measure, limit_of, unit) in _TRIAL_CHECKS.items():
@@ -87,33 +88,40 @@ def _from_trials(cells: Cells, position: int, reference: int) -> dict[str, dict[
             if name not in worst or excess > worst[name]["excess"]:
                 n = cells.trials(measure, history, position)
                 limit = low if low - value > value - high else high
-                worst[name] = _check(value, neutral, limit, excess, n, unit) | {"history": history}
+                worst[name] = _check(value, neutral, limit, excess, n, unit) | {
+                    "history": history if len(cells.histories) > 1 else None
+                }
     return {name: _without_excess(check) for name, check in worst.items()}
 
 
-def _from_checks(checks: pd.DataFrame, condition: dict[str, Any], reference_arm: str) -> dict[str, dict[str, Any]]:
+def _from_checks(
+    items: dict[tuple, pd.Series], condition: dict[str, Any], reference_arm: str
+) -> dict[str, dict[str, Any]]:
     out = {}
     for name in NEEDED:
-        own = _items(checks, name, condition["arm"], condition["emotion"], condition["intensity"])
-        base = _items(checks, name, reference_arm)
-        if base.empty:
-            base = _items(checks, name, "neutral")
-        paired = pd.concat([own, base], axis=1, join="inner").dropna()
-        if paired.empty:
+        own = items.get((name, condition["arm"], condition["emotion"], condition["intensity"]))
+        base = items.get((name, reference_arm, "neutral", 0.0), items.get((name, "neutral", "neutral", 0.0)))
+        paired = pd.concat([own, base], axis=1, join="inner").dropna() if own is not None and base is not None else ()
+        if not len(paired):
             continue
         value, neutral = paired.mean()
         if name == "dominance":
-            excess, limit, unit = (
-                neutral - value - DOMINANCE_DROP,
-                neutral - DOMINANCE_DROP,
-                "probability of the better option",
-            )
+            excess, limit = neutral - value - DOMINANCE_DROP, neutral - DOMINANCE_DROP
+            unit = "probability of the better option"
         else:
             value, neutral = np.exp(value), np.exp(neutral)
             excess, limit, unit = value / neutral - PERPLEXITY_RATIO, neutral * PERPLEXITY_RATIO, "perplexity"
         check = _check(value, neutral, limit, excess, len(paired), unit)
         out[name] = _without_excess(check)
     return out
+
+
+def _items(checks: pd.DataFrame) -> dict[tuple, pd.Series]:
+    """(check, arm, emotion, intensity) -> value by item, of the checks that damage needs."""
+    rows = checks[checks["check"].isin(NEEDED)]
+    rows = rows.assign(value=pd.to_numeric(rows["value"]), intensity=rows["intensity"].astype(float))
+    groups = rows.groupby(["check", "arm", "emotion", "intensity"])
+    return {key: group.groupby("item")["value"].mean() for key, group in groups}
 
 
 def _check(value: float, neutral: float, limit: float, excess: float, n: int, unit: str) -> dict[str, Any]:
@@ -133,19 +141,12 @@ def _without_excess(check: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in check.items() if key != "excess"}
 
 
-def _items(checks: pd.DataFrame, name: str, arm: str, emotion: str | None = None, intensity: float = 0.0) -> pd.Series:
-    rows = checks[(checks["check"] == name) & (checks["arm"] == arm)]
-    if emotion is not None:
-        rows = rows[(rows["emotion"] == emotion) & np.isclose(rows["intensity"].astype(float), intensity)]
-    return pd.to_numeric(rows["value"]).groupby(rows["item"]).mean()
-
-
 def _mean(cells: Cells, measure: str, history: str, position: int) -> float:
     level = cells.level(measure, history, position)
     return float(np.nanmean(level)) if (~np.isnan(level)).any() else np.nan
 
 
 def _sentence(name: str, check: dict[str, Any]) -> str:
-    where = f" at history {check['history']}" if check.get("history", "none") != "none" else ""
+    where = f" at history {check['history']}" if check.get("history") else ""
     against = f"{check['value']:.3g} against {check['neutral']:.3g} in neutral{where}"
     return f"{name.replace('_', ' ')} {against} (limit {check['limit']:.3g})"

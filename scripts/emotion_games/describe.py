@@ -19,7 +19,7 @@ def describe(analysis: dict[str, Any]) -> str:
 def sentence(record: dict[str, Any], plan: dict[str, Any], outcome: str, equivalence: list[dict[str, Any]]) -> str:
     """One emotion at one history."""
     found = record["versus_neutral"]
-    where = f"{record['emotion'].capitalize()} at intensity {record['intensity']:g}{at(record['history'])}"
+    where = f"{record['emotion'].capitalize()} at intensity {record['intensity']:g}{at(record['history'], plan)}"
     change = f"{where}: {measured(record['measure'], outcome)} changed by {points(found['estimate'])} against neutral"
     if found["interval"] is None:
         return f"{change} ({_count(found)}); there is no interval, so this supports nothing."
@@ -37,9 +37,9 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f} points"
 
 
-def at(history: str) -> str:
-    """` at history low`, or nothing where a game has no history."""
-    return "" if history == "none" else f" at history {history}"
+def at(history: str, plan: dict[str, Any]) -> str:
+    """` at history low`, or nothing where a game has only one."""
+    return f" at history {history}" if len(plan["histories"]) > 1 else ""
 
 
 def interval(found: dict[str, Any], plan: dict[str, Any]) -> str:
@@ -102,7 +102,7 @@ def _opening(meta: dict[str, Any], plan: dict[str, Any]) -> str:
 
 def _position(analysis: dict[str, Any]) -> str:
     rows = [r for r in analysis["position_bias"] if r["arm"] == "neutral" and r["measure"] == "chosen"]
-    texts = [f"{points(r['estimate'])}{at(r['history'])}" for r in rows]
+    texts = [f"{points(r['estimate'])}{at(r['history'], analysis['plan'])}" for r in rows]
     if not texts:
         return ""
     return (
@@ -145,7 +145,7 @@ def _manipulation(analysis: dict[str, Any], plan: dict[str, Any]) -> str:
 def _power(analysis: dict[str, Any]) -> str:
     found = analysis["power"]["observed"]
     parts = [
-        f"{100 * row['smallest_detectable_difference']:.0f} points{at(row['history'])}"
+        f"{100 * row['smallest_detectable_difference']:.0f} points{at(row['history'], analysis['plan'])}"
         for row in found
         if row["smallest_detectable_difference"] is not None
     ]

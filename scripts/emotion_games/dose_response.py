@@ -13,7 +13,7 @@ from emotion_games.estimates import Cells
 from emotion_games.plan import MINIMUM_SCENARIOS
 
 _METHOD = (
-    "least squares of each scenario's effects on the dose, neutral at dose 0; t interval and sign-flip p over "
+    "least squares of each scenario's effects on the dose, neutral at dose 0; t interval and sign-flip mid-p over "
     "scenarios, not corrected; Page's trend test on scenario x dose"
 )
 

@@ -11,8 +11,8 @@ from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
 _METHOD = (
-    "random effects, Paule-Mandel tau squared (statsmodels combine_effects); Hartung-Knapp interval, never narrower than "
-    "with the plain error; Q test; exploratory"
+    "random effects, Paule-Mandel tau squared (statsmodels combine_effects); Hartung-Knapp interval, never narrower "
+    "than with the plain error; Q test; exploratory"
 )
 
 

@@ -6,16 +6,16 @@ here permutes trials. Functions of a matrix take one contrast a column, (scenari
 has no value.
 """
 
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-# 2**14 sign patterns are enumerated; beyond, 9,999 drawn ones plus the observed give p to about a tenth of itself at
+# 2**15 sign patterns are enumerated; beyond, 9,999 drawn ones plus the observed give p to about a tenth of itself at
 # .01.
-EXACT_UP_TO = 14
+EXACT_UP_TO = 15
 DRAWS = 9_999
 SIGN_SEED = 20_240_229
 _TINY = 1e-12
@@ -55,38 +55,43 @@ def paired_t(differences: np.ndarray, confidence: float = 0.95) -> dict[str, np.
 
 
 def sign_flip_p(differences: np.ndarray) -> np.ndarray:
-    """Two-sided p of each column: how often the mean is as far from 0 when the scenarios' signs are drawn at random.
+    """Two-sided p of each column: how often the mean is further from 0 when the scenarios' signs are drawn at random.
 
-    Zeros do not move under a flip and are left out. Exact up to 14 others, else 9,999 draws of a fixed seed, the same
-    for every column, so the same data always give the same p. A column of zeros has p = 1, an empty one NaN.
+    Equally far counts half (mid-p): answers are discrete, and counting ties in full makes the test reject 3 % instead
+    of 5 % and lose power. Zeros do not move under a flip and are left out. Exact up to 15 others, else 9,999 draws of a
+    fixed seed, the same for every column, so the same data always give the same p. A column of zeros has p = 1, an
+    empty one NaN.
     """
     values = np.nan_to_num(differences)
     out = np.where((~np.isnan(differences)).any(0), 1.0, np.nan)
     moving = (np.abs(values) > _TINY).sum(0)
     for column in np.flatnonzero((moving > 0) & (moving <= EXACT_UP_TO)):
         part = values[np.abs(values[:, column]) > _TINY, column]
-        out[column] = _as_far(_all_signs(len(part)) @ part, part.sum()).mean()
+        out[column] = _further(_all_signs(len(part)) @ part, part.sum()).mean()
     many = np.flatnonzero(moving > EXACT_UP_TO)
     if len(many):
-        sums = values[:, many].sum(0)
-        hits = sum(_as_far(signs @ values[:, many], sums).sum(0) for signs in _drawn_signs(len(values)))
-        out[many] = (hits + 1) / (DRAWS + 1)
+        part = np.ascontiguousarray(values[:, many])
+        chunks = np.array_split(_drawn_signs(len(values)), 9)
+        hits = sum(_further(signs.astype(float) @ part, part.sum(0)).sum(0) for signs in chunks)
+        # The observed signs are one more draw, which ties with itself.
+        out[many] = (hits + 0.5) / (DRAWS + 1)
     return out
 
 
-def _as_far(drawn: np.ndarray, observed: np.ndarray) -> np.ndarray:
+def _further(drawn: np.ndarray, observed: np.ndarray) -> np.ndarray:
     # Sums equal in exact arithmetic must count as equal whatever the order of the additions was.
-    return np.abs(drawn) >= np.abs(observed) - 1e-9
+    excess = np.abs(drawn) - np.abs(observed)
+    return np.where(excess > 1e-9, 1.0, np.where(excess >= -1e-9, 0.5, 0.0))
 
 
+@lru_cache
 def _all_signs(n: int) -> np.ndarray:
     return np.array(list(product((1.0, -1.0), repeat=n)))
 
 
-def _drawn_signs(n: int, rows: int = 1_111):
-    generator = np.random.default_rng(SIGN_SEED)
-    for _ in range(DRAWS // rows):
-        yield generator.choice((-1.0, 1.0), size=(rows, n))
+@lru_cache(maxsize=4)
+def _drawn_signs(n: int) -> np.ndarray:
+    return 2 * np.random.default_rng(SIGN_SEED).integers(0, 2, (DRAWS, n), dtype=np.int8) - 1
 
 
 def against_random(effect: float, random_effects: np.ndarray, confidence: float = 0.95) -> dict[str, float]:
@@ -136,11 +141,14 @@ def equivalence(differences: np.ndarray, margin: float, confidence: float = 0.95
 
 def holm(p_values: list[float | None]) -> list[float | None]:
     """Holm-adjusted p of one family; what has no p stays without and does not count."""
-    known = [i for i, p in enumerate(p_values) if p is not None and not np.isnan(p)]
+    # Written out, since statsmodels' multipletests collects garbage at each call: a tenth of a second beside pandas.
+    known = np.array([i for i, p in enumerate(p_values) if p is not None and not np.isnan(p)], dtype=int)
     out: list[float | None] = [None] * len(p_values)
-    if known:
-        for i, adjusted in zip(known, multipletests([p_values[i] for i in known], method="holm")[1], strict=True):
-            out[i] = float(adjusted)
+    values = np.array([p_values[i] for i in known])
+    order = np.argsort(values)
+    adjusted = np.minimum(1.0, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
+    for i, value in zip(known[order], adjusted, strict=True):
+        out[i] = float(value)
     return out
 
 

@@ -33,7 +33,7 @@ def manipulation_records(checks: pd.DataFrame, confidence: float) -> list[dict[s
             record |= {"n_items": result.pop("n_scenarios"), "unit": unit}
             record["reason"] = result["reason"] and result["reason"].replace("scenario", "item")
             record["method"] = (
-                f"mean over items of the paired difference from {against}; t interval; sign-flip p, not corrected"
+                f"mean over items of the paired difference from {against}; t interval; sign-flip mid-p, not corrected"
             )
             records.append(record)
     return records

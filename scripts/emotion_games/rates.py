@@ -18,7 +18,7 @@ _WILSON = (
     "mean over scenarios, equal weight to option orders; Wilson interval on the effective sample size, scenarios as "
     "clusters"
 )
-_TEST = "mean over scenarios, equal weight to option orders; t interval; sign-flip p, not corrected"
+_TEST = "mean over scenarios, equal weight to option orders; t interval; sign-flip mid-p, not corrected"
 
 
 def rate_records(cells: Cells, game: Game, confidence: float) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import false_discovery_control
 
 from emotion_games.analysis import strict
 from emotion_games.heterogeneity import heterogeneity_records
@@ -28,7 +28,7 @@ COLUMNS = (
 )  # fmt: skip
 METHODS = {
     "estimate": "emotion - neutral at the headline intensity: mean paired scenario difference; low and high are its t "
-    "interval, p its sign-flip p",
+    "interval, p its sign-flip mid-p",
     "p_random": "emotion - random directions, t over directions with k - 1 degrees of freedom",
     "p_claim": "the larger of p and p_random; p_claim_holm: Holm over the experiment's emotions and histories",
     "q": "Benjamini-Hochberg false-discovery rate of p_claim over the series' finished, undamaged rows",
@@ -87,7 +87,7 @@ def control_false_discovery(rows: list[dict[str, Any]]) -> None:
     """Fill `q` and `series_claim`; damaged and unfinished rows take no part."""
     part = [row for row in rows if row["p_claim"] is not None and not row["damaged"] and not row["interim"]]
     if part:
-        adjusted = multipletests([row["p_claim"] for row in part], method="fdr_bh")[1]
+        adjusted = false_discovery_control([row["p_claim"] for row in part])
         for row, q in zip(part, adjusted, strict=True):
             row["q"] = float(q)
     for row in rows:
