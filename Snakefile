@@ -21,7 +21,7 @@ rule all:
         PLOTS,
         f"{SERIES.folder}/series_results.csv",
         f"{SERIES.folder}/plots",
-        f"{SERIES.folder}/index.html",
+        f"{SERIES.folder}/{PAGE}",
         f"{SERIES.folder}/{REPORT}",
 
 

@@ -31,7 +31,7 @@ rule summarize_series:
         f"{SERIES.folder}/series_results.json",
         directory(f"{SERIES.folder}/plots"),
         # The live page stays where it is until the last one replaces it.
-        update(f"{SERIES.folder}/index.html"),
+        update(f"{SERIES.folder}/{PAGE}"),
     log:
         f"{STATE}/summarize_series.log",
     conda:

@@ -12,6 +12,7 @@ from emotion_games.config import check_config
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.grid import direction_settings
 from emotion_games.job import record_silent_end
+from emotion_games.page import PAGE
 from emotion_games.preview import preview, trial_counts
 from emotion_games.report import REPORT, counts, rebuild
 from emotion_games.series import PINNED, find_series, open_series

@@ -178,6 +178,7 @@ def test_a_whole_series_and_what_never_repeats_it(place):
     assert len(place.rows()) == 8
 
 
+@pytest.mark.slow
 def test_other_settings_begin_another_series(place):
     place.configure(models=["demo"], games=["Stag_Hunt"])
     place.run()
@@ -216,6 +217,7 @@ def test_a_failure_stays_alone_and_is_told(place):
     place.no_trial_twice()
 
 
+@pytest.mark.slow
 def test_a_model_without_directions_fails_its_experiments(place):
     place.control(directions="org/M1")
     assert place.run()[0] == 1
@@ -229,6 +231,7 @@ def test_a_model_without_directions_fails_its_experiments(place):
     assert set(place.statuses().values()) == {"completed"}
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_told_and_resumed(place):
     place.control(**{"demo": "kill"})
     assert place.run()[0] == 1
@@ -240,8 +243,16 @@ def test_a_killed_job_is_told_and_resumed(place):
     place.no_trial_twice()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "main"])
+@pytest.mark.parametrize(
+    ("number", "whole_group"),
+    [
+        pytest.param(signal.SIGINT, True, id="Ctrl+C"),
+        pytest.param(signal.SIGINT, False, id="SIGINT to Snakemake", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, True, id="SIGTERM to all", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, False, id="SIGTERM to Snakemake", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, True, id="terminal closed", marks=pytest.mark.slow),
+    ],
+)
 def test_a_first_signal_saves_the_place(place, number, whole_group):
     place.control(trials=40, seconds=0.1)
     with place.started() as process:
@@ -260,6 +271,7 @@ def test_a_first_signal_saves_the_place(place, number, whole_group):
     place.no_trial_twice()
 
 
+@pytest.mark.slow
 def test_a_second_signal_stops_at_once_and_a_third_kills(place):
     place.control(seconds=30)
     with place.started() as process:
@@ -287,6 +299,7 @@ def test_a_second_signal_stops_at_once_and_a_third_kills(place):
     place.no_trial_twice()
 
 
+@pytest.mark.slow
 def test_nohup_outlives_its_terminal(place):
     place.control(trials=10, seconds=0.1)
     with place.started(before="nohup") as process:
@@ -296,7 +309,7 @@ def test_nohup_outlives_its_terminal(place):
     assert set(place.statuses().values()) == {"completed"}
 
 
-@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "main"])
+@pytest.mark.parametrize("whole_group", [pytest.param(True, marks=pytest.mark.slow), False], ids=["group", "main"])
 def test_after_kill_nine_the_report_mends_itself_and_the_same_command_goes_on(place, whole_group):
     place.control(trials=30, seconds=0.1)
     with place.started() as process:
@@ -345,6 +358,7 @@ def test_a_wrong_config_is_told_in_whole_before_anything_starts(place):
     assert not (place.folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_grid_writes_nothing_and_is_quick(place):
     games = sorted(path.name for path in (ROOT / "config" / "games").iterdir())
     place.configure(games=games, models=[f"org/M{n}" for n in range(100)])
@@ -358,6 +372,7 @@ def test_a_dry_run_shows_the_grid_writes_nothing_and_is_quick(place):
     assert not (place.folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_the_live_report_is_whole_at_every_moment_and_never_goes_back(place):
     place.control(trials=25, seconds=0.1)
     place.configure(models=["demo"])
@@ -370,3 +385,52 @@ def test_the_live_report_is_whole_at_every_moment_and_never_goes_back(place):
             time.sleep(0.01)
     assert seen == sorted(seen) and seen[-1][1] == 25
     assert len({done for _, done in seen}) > 2
+
+
+@pytest.fixture
+def qwen(tmp_path):
+    """The folder of a tiny model with random weights and a chat template, as one from the hub would be."""
+    from tiny import tiny_model
+
+    made = tiny_model("qwen2")
+    made.model.config.max_position_embeddings = 4096
+    made.model.save_pretrained(tmp_path / "models" / "tiny-qwen")
+    made.tokenizer.save_pretrained(tmp_path / "models" / "tiny-qwen")
+    return tmp_path / "models" / "tiny-qwen"
+
+
+@pytest.mark.slow
+def test_real_models_go_the_same_way(tmp_path, qwen, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    damaged = shutil.copytree(qwen, qwen.with_name("damaged"))
+    weights = (damaged / "model.safetensors").read_bytes()
+    (damaged / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    place = Place(ROOT, tmp_path)
+    settings = {
+        "emotions": ["anger", "happiness"],
+        "intensity": [1.0],
+        "num_scenarios": 2,
+        "generation": {"max_new_tokens": 8},
+        "arms": {"random": {"scored": 2, "generated": 1}},
+        "runtime": {"device": "cpu"},
+    }
+    place.configure(models=["models/tiny-qwen", "models/damaged"], **settings)
+    code, output = place.run()
+    assert code == 1, output
+    rows = place.rows()
+    for game in ("Prisoners_Dilemma", "Stag_Hunt"):
+        assert rows[f"{game}_tiny-qwen"]["status"] == "completed", output
+        assert rows[f"{game}_damaged"]["status"] == "failed"
+        assert "models/damaged: cannot be loaded" in rows[f"{game}_damaged"]["error"]
+    finished = place.folder / rows["Stag_Hunt_tiny-qwen"]["output_dir"]
+    assert (
+        len(json.loads((finished / "exp_results.json").read_text())) == rows["Stag_Hunt_tiny-qwen"]["progress"]["total"]
+    )
+    before = {path: path.stat().st_mtime_ns for path in finished.iterdir()}
+
+    (damaged / "model.safetensors").write_bytes(weights)
+    code, output = place.run()
+    assert code == 0, output
+    assert set(place.statuses().values()) == {"completed"}
+    assert {path: path.stat().st_mtime_ns for path in finished.iterdir()} == before
+    assert (place.series / "series_report.html").stat().st_size > 1000

@@ -17,6 +17,8 @@ from emotion_games.errors import ProblemList, UserError
 # How often the report is brought up to date while trials run, and how often a line of progress is printed.
 REPORT_SECONDS = 1.0
 PRINT_SECONDS = 15.0
+# The report keeps this much of an error's text; the log has all of it.
+LONGEST_ERROR = 300
 # A run that is started beside the last gasps of a killed one waits this long for it.
 LOCK_SECONDS = 60.0
 
@@ -77,6 +79,7 @@ class ExperimentJob(Job):
         self.exp_id = exp_id
         self._shown = self._printed = 0.0
         self._began: tuple[float, int] | None = None
+        self._done: int | None = None
 
     def __enter__(self) -> "ExperimentJob":
         super().__enter__()
@@ -100,14 +103,14 @@ class ExperimentJob(Job):
     def progress(self, done: int, total: int) -> None:
         """Show how far the trials are: in the report at most once a second, in print now and then."""
         now = time.monotonic()
-        self._began = self._began or (now, done)
-        if now - self._shown < REPORT_SECONDS and done < total:
+        if done == self._done or (now - self._shown < REPORT_SECONDS and done < total):
             return
+        self._began = self._began or (now, done)
         since, before = self._began
         rate = (done - before) / (now - since) if now > since and done > before else None
         state.record(self.series_dir, self.exp_id, progress={"done": done, "total": total}, rate=rate)
         report.update(self.series_dir, self.exp_id)
-        self._shown = now
+        self._shown, self._done = now, done
         if now - self._printed >= PRINT_SECONDS or done == total:
             pace = f", {rate:.1f} a second, {report.duration((total - done) / rate)} left" if rate else ""
             self.terminal(f"{done:,} of {total:,} trials{pace}")
@@ -130,11 +133,10 @@ def _beat(path: Path) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error in one line; what a user can mend speaks for itself, anything else with its type."""
-    if isinstance(error, ProblemList):
-        return "; ".join(error.problems)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else "no message"
+    """An error in one short line; what a user can mend speaks for itself, anything else has its type before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    text = "; ".join(lines) if isinstance(error, ProblemList) else lines[0]
+    text = text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 

@@ -4,11 +4,9 @@ Knows result files, states and locks. A status follows evidence, not memory: fou
 without a living process behind it is not believed. The report can be rebuilt at any time from what lies beside it.
 """
 
-import importlib.util
 import json
 import sys
 import threading
-import time
 from pathlib import Path
 
 from emotion_games import state
@@ -108,35 +106,25 @@ _page_thread: threading.Thread | None = None
 
 
 def refresh_page(series_dir: Path, wait: bool = False) -> None:
-    """Have the live page written, at most every few seconds, or in any case and before returning if `wait`.
+    """Have the live page brought up to date now and then, or, if `wait`, at once and before returning.
 
-    In a thread of its own: whatever goes wrong there is printed and can fail no job.
+    In a thread of its own: writing it delays no trial, and whatever goes wrong there is printed and fails no job.
     """
     global _page_thread
-    if importlib.util.find_spec("emotion_games.page") is None:
-        return
     if _page_thread is not None and _page_thread.is_alive():
         if not wait:
             return
         _page_thread.join()
-    if wait or _age(series_dir / "index.html") > PAGE_SECONDS:
-        _page_thread = threading.Thread(target=_write_page, args=(series_dir,), daemon=True)
-        _page_thread.start()
-        if wait:
-            _page_thread.join()
+    _page_thread = threading.Thread(target=_write_page, args=(series_dir, 0 if wait else PAGE_SECONDS), daemon=True)
+    _page_thread.start()
+    if wait:
+        _page_thread.join()
 
 
-def _age(path: Path) -> float:
-    try:
-        return abs(time.time() - path.stat().st_mtime)
-    except FileNotFoundError:
-        return float("inf")
+def _write_page(series_dir: Path, least_seconds: float) -> None:
+    from emotion_games.page import refresh  # loads the templates' engine
 
-
-def _write_page(series_dir: Path) -> None:
-    from emotion_games.page import write_page  # only where a page is due: it loads the templates
-
-    write_page(series_dir)
+    refresh(series_dir, least_seconds)
 
 
 def table(series_dir: Path, rows: dict[str, dict]) -> str:

@@ -74,7 +74,8 @@ def stop_workflow_on_signal(finish_running_jobs: Callable[[], None], jobs_are_lo
     """In Snakemake's own process: install the three steps, and return the list of the signals so far.
 
     `finish_running_jobs` lets Snakemake start no more jobs. It is called from a thread, because it takes a lock that
-    the main thread, in which signals are handled, may be holding. Jobs that run elsewhere are cancelled in Snakemake's own way.
+    the main thread, in which signals are handled, may be holding. Jobs that run elsewhere are cancelled in Snakemake's
+    own way.
     """
     received: list[int] = []
 

@@ -1,0 +1,174 @@
+"""The config check: every problem at once, one line each, and settings that are all accounted for."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emotion_games import config as config_module
+from emotion_games.config import check_config, read_schema, shape_problems, with_defaults
+from emotion_games.errors import ProblemList
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = read_schema(ROOT)
+SMALL = {"experiment": {"name": "Try", "games": ["Prisoners_Dilemma"], "models": ["org/M"]}}
+
+
+def changed(**experiment):
+    config = copy.deepcopy(SMALL)
+    config["experiment"] |= experiment
+    return config
+
+
+def problems_of(config):
+    with pytest.raises(ProblemList) as caught:
+        check_config(config, ROOT)
+    assert all("\n" not in line for line in caught.value.problems)
+    return caught.value.problems
+
+
+def test_every_setting_is_either_identity_or_running_only():
+    known = set(SCHEMA["properties"]["experiment"]["properties"])
+    classes = [
+        config_module.GRID_KEYS,
+        config_module.RUNNING_ONLY,
+        config_module.PER_GAME,
+        config_module.BY_CONTENT,
+        config_module.IDENTITY,
+    ]
+    classed = [key for group in classes for key in group]
+    assert sorted(classed) == sorted(known), "class a new setting in config.py: can it change an answer?"
+
+
+def test_every_key_of_the_schema_is_described_and_known_to_be_closed():
+    def walk(schema, place):
+        for key, sub in schema.get("properties", {}).items():
+            has_words = "description" in sub or "properties" in sub
+            assert has_words, f"{place}.{key} has no description"
+            walk(sub, f"{place}.{key}")
+        if "properties" in schema:
+            assert schema["additionalProperties"] is False, place
+
+    walk(SCHEMA["properties"]["experiment"], "experiment")
+
+
+@pytest.mark.parametrize("name", ["demo.yaml", "experiment_series_config.yaml"])
+def test_shipped_configs_are_right(name):
+    checked = check_config(yaml.safe_load((ROOT / "config" / name).read_text()), ROOT)
+    assert checked.models
+
+
+def test_the_example_expands_the_ultimatum_game_into_its_roles():
+    checked = check_config(yaml.safe_load((ROOT / "config" / "experiment_series_config.yaml").read_text()), ROOT)
+    assert list(checked.games)[2:] == ["Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
+    assert checked.settings["intensity"] == [0.5, 1.0, 1.5] and checked.settings["num_scenarios"] == 24
+
+
+def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
+    filled = with_defaults(changed(arms={"random": {"scored": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA)
+    assert filled["experiment"]["arms"] == {
+        "random": {"scored": 3, "generated": 5},
+        "shuffled": False,
+        "prompted": True,
+    }
+    assert repr(filled["experiment"]["intensity"]) == "[1.0, 2.0]"
+    assert "arms" not in SMALL["experiment"]
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({}, "experiment: missing"),
+        (changed(temprature=1), "experiment.temprature: unknown key 'temprature'"),
+        (
+            changed(generation={"temprature": 1}),
+            ("experiment.generation.temprature: unknown key 'temprature' (did you mean 'temperature'?)"),
+        ),
+        (
+            changed(repeat="many"),
+            ("experiment.repeat: expected a whole number (answers for each prompt and condition), found 'many'"),
+        ),
+        (changed(repeat=0), "experiment.repeat: 0 is out of range; allowed: at least 1"),
+        (changed(repeat=True), "experiment.repeat: expected a whole number"),
+        (
+            changed(answer_form="rationales"),
+            (
+                "experiment.answer_form: 'rationales' is not allowed (did you mean 'rationale'?); "
+                "allowed: rationale, decision"
+            ),
+        ),
+        (changed(name=2025), "experiment.name: expected text"),
+        (changed(name="../x"), "experiment.name: '../x' is not allowed; expected letters"),
+        (changed(models=[None]), "experiment.models[0]: expected text or keys and values"),
+        (changed(models=[{"alias": "x"}]), "experiment.models[0].id: missing"),
+        (changed(models=[{"id": "a/M", "alias": "a/b"}]), "experiment.models[0].alias: 'a/b' is not allowed"),
+        (changed(models=[]), "experiment.models: is empty"),
+        (
+            changed(intensity=[0.0, 1.0]),
+            ("experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10 other than 0"),
+        ),
+        (changed(emotions=["neutral"]), "experiment.emotions[0]: 'neutral' is not allowed"),
+        (changed(emotions=["anger", "anger"]), "experiment.emotions: listed twice: anger"),
+        (
+            changed(layers="upper_third"),
+            "experiment.layers: 'upper_third' is not allowed; expected middle_third, or a list",
+        ),
+        (SMALL | {"name": "a/b"}, "name: 'a/b' is not allowed"),
+        (SMALL | {"new": "yes"}, "new: 'yes' is not allowed"),
+        (
+            changed(games=["Prisoners_Dilema"]),
+            ("experiment.games[0]: unknown game 'Prisoners_Dilema' (did you mean 'Prisoners_Dilemma'?)"),
+        ),
+        (
+            changed(games=["Ultimatum_Game", "Ultimatum_Game_Proposer"]),
+            "experiment.games[1]: listed twice: Ultimatum_Game_Proposer",
+        ),
+        (changed(emotions=["angr"]), "experiment.emotions[0]: unknown emotion 'angr' (did you mean 'anger'?)"),
+        (changed(headline_intensity=0.7), "experiment.headline_intensity: 0.7 is not one of the intensities"),
+        (changed(models=["a/M", "a/M/"]), "experiment.models[1]: a/M is listed twice"),
+        (
+            changed(scenarios={"Prisoners_Dilemma": "nowhere.json"}),
+            "experiment.scenarios.Prisoners_Dilemma: no such file or folder: nowhere.json",
+        ),
+        (changed(scenarios={"Chess": "x"}), "experiment.scenarios: unknown game 'Chess'"),
+        (
+            changed(choice_labels={"Prisoners_Dilemma": {"betray": "defct"}}),
+            ("experiment.choice_labels.Prisoners_Dilemma.betray: unknown choice 'defct' (did you mean 'defect'?)"),
+        ),
+        (
+            changed(game_settings={"Prisoners_Dilemma": {"endowmnt": 1}}),
+            "experiment.game_settings.Prisoners_Dilemma: unknown key 'endowmnt'",
+        ),
+        (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
+        (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),
+    ],
+)
+def test_a_problem_says_where_what_and_what_is_allowed(config, line):
+    assert [found for found in problems_of(config) if found.startswith(line)], problems_of(config)
+
+
+def test_all_problems_come_at_once():
+    shape = list(shape_problems(changed(repeat="x", seed=-1, colour="red"), SCHEMA))
+    assert len(shape) == 3
+    assert len(problems_of(changed(games=["Chess"], emotions=["angr", "hapiness"], headline_intensity=9.0))) == 4
+
+
+def test_a_familys_entry_serves_its_roles_and_a_roles_own_wins():
+    checked = check_config(
+        changed(
+            games=["Ultimatum_Game"],
+            game_settings={"Ultimatum_Game": {"endowment": 20}, "Ultimatum_Game_Responder": {"endowment": 30}},
+        ),
+        ROOT,
+    )
+    assert checked.game_settings["Ultimatum_Game_Proposer"] == {"endowment": 20}
+    assert checked.game_settings["Ultimatum_Game_Responder"] == {"endowment": 30}
+
+
+def test_files_are_looked_for_where_one_works_and_then_in_the_workflow(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert check_config(SMALL, ROOT).stimuli == ROOT / "config" / "emotions"
+    (tmp_path / "mine.json").write_text("[]")
+    checked = check_config(changed(scenarios={"Prisoners_Dilemma": "mine.json"}), ROOT)
+    assert checked.scenario_files["Prisoners_Dilemma"] == Path("mine.json")

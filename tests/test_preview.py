@@ -1,0 +1,61 @@
+"""The grid as a table: trials of each game, what is done of each model."""
+
+from pathlib import Path
+
+import pytest
+
+from emotion_games import state
+from emotion_games.config import check_config
+from emotion_games.preview import preview, trial_counts
+from emotion_games.questions import load_questions
+from emotion_games.series import find_series, open_series
+
+ROOT = Path(__file__).parents[1]
+GAMES = ["Prisoners_Dilemma", "Ultimatum_Game_Responder"]
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = [{"id": "org/M", "alias": "first"}, *(f"org/N{n}" for n in range(20))]
+    return check_config({"experiment": {"name": "Try", "games": GAMES, "models": models, "repeat": 2}}, ROOT)
+
+
+def test_the_count_is_that_of_the_plan(config):
+    series = find_series(config, ROOT, is_main=True)
+    counted = trial_counts(config)
+    for exp_id, experiment in list(series.experiments.items())[:2]:
+        files = {
+            "game": ROOT / "config" / "games" / experiment.game,
+            "scenarios": config.scenario_files[experiment.game],
+            "stimuli": config.stimuli,
+            "prompts": config.prompts,
+        }
+        trials = load_questions(series.spec(experiment), files).trials
+        assert counted[experiment.game]["total"] == len(trials), exp_id
+        assert counted[experiment.game]["generated"] == sum(trial.condition.generated for trial in trials)
+
+
+def test_the_table_shows_what_is_done(config):
+    series = find_series(config, ROOT, is_main=True)
+    open_series(series, {})
+    results = series.output_dir("Prisoners_Dilemma_first")
+    results.mkdir()
+    for name in state.RESULT_FILES:
+        (results / name).touch()
+    state.record(series.folder, "Ultimatum_Game_Responder_first", status="pending", progress={"done": 30, "total": 40})
+    state.record(series.folder, "Prisoners_Dilemma_N0", status="failed", error="no such model")
+    lines = preview(find_series(config, ROOT, is_main=True)).splitlines()
+    assert lines[0] == f"Series (continued): {series.folder}"
+    assert lines[1].startswith("2 games x 21 models = 42 experiments, 1 done; ")
+    cells = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
+    assert cells["first"] == ["done", "75%"] and cells["N0"] == ["failed", "-"]
+    assert "  and 7 more models of which nothing is done yet" in lines
+
+
+def test_a_file_without_a_usable_scenario_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").write_text("[]")
+    experiment = {"name": "Try", "games": GAMES, "models": ["m"], "scenarios": {GAMES[0]: "mine.json"}}
+    shown = preview(find_series(check_config({"experiment": experiment}, ROOT), ROOT, is_main=True))
+    assert "no scenario of its file can be used" in shown
