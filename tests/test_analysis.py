@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 from emotion_games.analysis import analyse, strict
+from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 ROOT = Path(__file__).parents[1]
 

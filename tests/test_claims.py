@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 from emotion_games.claims import emotion_analysis, equivalence_records, intensity_analysis
 from emotion_games.inference import holm
 from emotion_games.plan import the_plan
+from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 GAME = a_game()
 PLAN = the_plan(SETTINGS | {"emotions": ["anger", "fear"]}, GAME)

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 from emotion_games.contrasts import compare, contrast_records, worst_case
 from emotion_games.plan import the_plan
+from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 GAME = a_game()
 

@@ -2,10 +2,10 @@
 
 import pandas as pd
 import pytest
-from simulated_trials import a_game, cells_of, simulate, simulate_checks
 
 from emotion_games.damage import damage_records, text_measures
 from emotion_games.estimates import tidy
+from simulated_trials import a_game, cells_of, simulate, simulate_checks
 
 GAME = a_game()
 GOOD = "I think of the garden and of my neighbour and so I will share the tools with them today."

@@ -1,9 +1,8 @@
 """The sentences say what the intervals support and no more."""
 
-from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
-
 from emotion_games.analysis import analyse
 from emotion_games.describe import at, points
+from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 GAME = a_game(histories=("low", "high"))
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy.stats import page_trend_test
-from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 from emotion_games.dose_response import coefficient, dose_records, page_trend
 from emotion_games.plan import the_plan
+from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 DOSES = np.array([0.5, 1.0, 1.5])
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from simulated_trials import a_game, simulate
 
 from emotion_games.estimates import cells, measures, over_orders, tidy
+from simulated_trials import a_game, simulate
 
 BOTH = [["cooperate", "defect"], ["defect", "cooperate"]]
 

@@ -2,9 +2,9 @@
 
 import pandas as pd
 import pytest
-from simulated_trials import simulate_checks
 
 from emotion_games.manipulation import manipulation_records
+from simulated_trials import simulate_checks
 
 COLUMNS = ["check", "arm", "emotion", "intensity", "item", "probabilities", "value"]
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulated_trials import SETTINGS, a_game
 
 from emotion_games.plan import plan_hash, the_plan
+from simulated_trials import SETTINGS, a_game
 
 ROOT = Path(__file__).parents[1]
 

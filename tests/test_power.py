@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from scipy import stats
-from simulated_trials import SETTINGS, a_game
 from statsmodels.stats.power import TTestPower
 
 from emotion_games import power
@@ -17,6 +16,7 @@ from emotion_games.power import (
     smallest_detectable_difference,
     smallest_detectable_from_random,
 )
+from simulated_trials import SETTINGS, a_game
 
 
 @pytest.mark.parametrize("n", [12, 24, 60, 240])

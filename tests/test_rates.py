@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 from emotion_games.estimates import tidy
 from emotion_games.games import Choice, Reference
 from emotion_games.plan import the_plan
 from emotion_games.rates import human_records, preference_records, rate_records, validity_records
+from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 GAME = a_game()
 

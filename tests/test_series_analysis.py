@@ -5,11 +5,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 from emotion_games.analysis import analyse
 from emotion_games.games import Reference
 from emotion_games.series_analysis import COLUMNS, control_false_discovery, summarize
+from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 GAMES = [
     a_game(),

@@ -9,12 +9,12 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy import stats
-from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 from emotion_games.analysis import analyse
 from emotion_games.estimates import over_orders
 from emotion_games.inference import against_random, holm, paired_t, rate_interval, sign_flip_p
 from emotion_games.power import smallest_detectable_difference, smallest_detectable_from_random
+from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 pytestmark = pytest.mark.slow
 SERIES = 1_000
