@@ -193,8 +193,7 @@ def _dose_handles(records: Sequence[Record]) -> list[Any]:
 
 
 def measure_of(stats: Stats) -> str:
-    """The measure that the claims rest on."""
-    # The same rule as the plan's: what was written, unless nothing was.
+    """The measure that is drawn: what was written, or the choice probabilities where no answer could be read."""
     return "chosen" if stats["meta"]["n_parsed"] else "scored"
 
 

@@ -103,7 +103,7 @@ def _cell(x: int, y: int, **look: Any) -> Rectangle:
 
 
 def _handles(interim: bool) -> list[Patch]:
-    handles = [Patch(facecolor="white", edgecolor="0.6", linestyle=":", label="–  no finished experiment")]
+    handles = [Patch(facecolor="white", edgecolor="0.6", linestyle=":", label="–  no result")]
     if interim:
         return handles
     return [Patch(facecolor="0.95", edgecolor="0.55", hatch="////", label="effect not supported"), *handles]

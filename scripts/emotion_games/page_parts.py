@@ -46,7 +46,7 @@ def part_of(series_dir: Path, exp_id: str, folder: Path) -> Part:
         return {"problem": f"its results cannot be read ({type(error).__name__}: {error})"}
     part["sources"] = sources
     # It can be made again, so nobody waits for the disk.
-    replace_text(kept, json.dumps(part, ensure_ascii=False), durable=False)
+    replace_text(kept, json.dumps(part), durable=False)
     return part
 
 
