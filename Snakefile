@@ -19,6 +19,7 @@ rule all:
     input:
         RESULTS,
         PLOTS,
+        VERDICT,
         f"{SERIES.folder}/series_results.csv",
         f"{SERIES.folder}/plots",
         f"{SERIES.folder}/{PAGE}",
@@ -28,6 +29,7 @@ rule all:
 include: "rules/models.smk"
 include: "rules/experiments.smk"
 include: "rules/analysis.smk"
+include: "rules/validation.smk"
 include: "rules/report.smk"
 
 

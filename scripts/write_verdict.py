@@ -1,4 +1,4 @@
-"""Judge a finished series of demo models: `python scripts/write_verdict.py <series folder>` (exit 1 if a check fails)."""
+"""Judge a finished series of demo models: `python scripts/write_verdict.py <series folder>`, exit 1 if it fails."""
 
 import json
 import os

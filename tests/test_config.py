@@ -53,10 +53,23 @@ def test_every_key_of_the_schema_is_described_and_known_to_be_closed():
     walk(SCHEMA["properties"]["experiment"], "experiment")
 
 
-@pytest.mark.parametrize("name", ["demo.yaml", "experiment_series_config.yaml"])
+SHIPPED = [path.name for path in (ROOT / "config").glob("*.yaml") if path.read_text().find("\nexperiment:") > 0]
+
+
+@pytest.mark.parametrize("name", ["experiment_series_config.yaml", *SHIPPED])
 def test_shipped_configs_are_right(name):
     checked = check_config(yaml.safe_load((ROOT / "config" / name).read_text()), ROOT)
     assert checked.models
+
+
+def test_the_example_in_the_readme_is_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "scenarios.json").write_text("[]")
+    text = (ROOT / "config" / "README.md").read_text()
+    checked = check_config(yaml.safe_load(text.split("```yaml")[1].split("```")[0]), ROOT)
+    assert list(checked.games) == ["Stag_Hunt", "Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
+    assert checked.game_settings["Ultimatum_Game_Responder"] == {"endowment": 20}
 
 
 def test_the_example_expands_the_ultimatum_game_into_its_roles():

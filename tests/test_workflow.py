@@ -57,7 +57,7 @@ class Place:
         return [*program, "--configfile", "config.yaml", *arguments]
 
     def run(self, *arguments):
-        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 120}
+        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 600}
         found = subprocess.run(self.command(*arguments), cwd=self.folder, **options)
         return found.returncode, found.stdout + found.stderr
 

@@ -19,7 +19,7 @@ from emotion_games.grid import Model, plan_models
 
 # Every key under `experiment` belongs to exactly one of these (a test holds that).
 GRID_KEYS = ("name", "games", "models")
-RUNNING_ONLY = ("output", "runtime")
+RUNNING_ONLY = ("output", "runtime", "verdict")
 PER_GAME = ("scenarios", "choice_labels", "game_settings")
 BY_CONTENT = ("stimuli", "prompts")
 IDENTITY = (
@@ -59,6 +59,7 @@ class SeriesConfig:
     prompts: Path
     base_dir: Path
     runtime: dict[str, Any]
+    verdict: bool
     new: bool
     series: str | None
 
@@ -97,6 +98,7 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
         prompts=prompts,
         base_dir=Path(experiment["output"]["base_dir"]),
         runtime=experiment["runtime"],
+        verdict=experiment["verdict"],
         new=str(config.get("new", False)).lower() == "true",
         series=config.get("series"),
     )

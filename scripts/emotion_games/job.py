@@ -145,7 +145,8 @@ def record_silent_end(series_dir: Path, exp_ids: list[str], log: list[str], sinc
     for exp_id in exp_ids:
         last = state.read_state(series_dir, exp_id)
         has_spoken = last.get("status") in ("failed", "pending") and (last.get("end_time") or "") >= since
-        if not has_spoken and last.get("status") != "completed":
+        is_open = last.get("status") != "completed" and not state.is_alive(series_dir, exp_id, last)
+        if is_open and not has_spoken:
             status, error = (
                 ("pending", "stopped") if stopped else ("failed", f"{report.SILENT_END} (log: {', '.join(log)})")
             )
