@@ -53,6 +53,13 @@ def test_position_validity_and_power_are_told():
     assert "All " in analysed()["text_description"]
 
 
+def test_an_emotion_without_anything_to_compare_is_not_passed_over():
+    trials = simulate(GAME, n_scenarios=2)
+    trials["choice"], trials["extraction_method"] = "", "unparsed: no json"
+    text = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
+    assert text.count("no scenario has a readable answer with it and in neutral") == 3
+
+
 def test_small_words():
     assert points(-0.123) == "-12.3 points" and points(0.05) == "+5.0 points"
     assert at("start", {"histories": ["start"]}) == ""

@@ -10,8 +10,12 @@ def describe(analysis: dict[str, Any]) -> str:
     """The text_description: what was done, then each emotion and history, then what weakens the whole."""
     meta, plan = analysis["meta"], analysis["plan"]
     lines = [_opening(meta, plan)]
-    for records in analysis["emotion_analysis"].values():
+    for emotion, records in analysis["emotion_analysis"].items():
         lines += [record["sentence"] for record in records]
+        if not records:
+            lines.append(
+                f"{emotion.capitalize()}: no scenario has a readable answer with it and in neutral to compare."
+            )
     lines += [_position(analysis), _validity(analysis), _manipulation(analysis, plan), _power(analysis)]
     return "\n".join(line for line in lines if line)
 
