@@ -13,9 +13,7 @@ def describe(analysis: dict[str, Any]) -> str:
     for emotion, records in analysis["emotion_analysis"].items():
         lines += [record["sentence"] for record in records]
         if not records:
-            lines.append(
-                f"{emotion.capitalize()}: no scenario has a readable answer with it and in neutral to compare."
-            )
+            lines.append(f"{emotion.capitalize()}: no scenario has a readable answer with it and in neutral.")
     lines += [_position(analysis), _validity(analysis), _manipulation(analysis, plan), _power(analysis)]
     return "\n".join(line for line in lines if line)
 
