@@ -1,0 +1,158 @@
+"""What the benchmarks measure: a random Llama of a given shape, requests of exact lengths, and clocks.
+
+Knows the engine's functions; knows nothing of games. A prompt is random letters, one token each, and no token that the
+model can write ends an answer, so that every run does the same work.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from emotion_games.conditions import Condition
+from emotion_games.measure import Instrument, Request, batch_budget, measure, plan_batches
+from emotion_games.models import LoadedModel, decoder_layers, token_ids
+from emotion_games.sampling import trial_uniforms
+
+TEMPERATURE, TOP_P = 0.7, 0.95
+# Tokens of an answer's opening and of one option, as real tokenizers cut them: two options of eight words.
+OPENING, OPTION, OPTIONS = 5, 11, 2
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model and the work it is given. `steered` are layers; lengths are in tokens."""
+
+    hidden: int
+    inner: int
+    layers: int
+    heads: int
+    key_heads: int
+    vocabulary: int
+    steered: range
+    scenarios: int
+    conditions: int
+    prompt: int
+    answer: int
+
+
+CPU = Shape(384, 1056, 12, 6, 6, 4096, range(4, 8), scenarios=8, conditions=19, prompt=160, answer=24)
+QUICK = Shape(32, 48, 4, 2, 2, 300, range(1, 3), scenarios=2, conditions=3, prompt=20, answer=4)
+GPU = Shape(4096, 14336, 32, 32, 8, 128256, range(11, 21), scenarios=36, conditions=19, prompt=500, answer=100)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A model with its prompts (texts), and pushes {condition: (steered layers, hidden)}."""
+
+    shape: Shape
+    loaded: LoadedModel
+    prompts: list[str]
+    conditions: list[Condition]
+    pushes: dict[str, Tensor]
+
+    def instrument(self, share: bool = True, steered: bool = True) -> Instrument:
+        """The engine's instrument; unsteered, the same rows are read and written without any hook."""
+        layers, pushes = (list(self.shape.steered), self.pushes) if steered else ([], {})
+        return Instrument(self.loaded, layers, pushes, TEMPERATURE, TOP_P, share=share)
+
+    def requests(self, repeats: int) -> list[Request]:
+        """One request for each prompt and condition; options are there, to be scored or not."""
+        letters = random.Random(1)
+        options = {f"option {i}": _letters(letters, OPTION - 1) for i in range(OPTIONS)}
+        return [
+            Request(f"{n}/{c.name}", prompt, c, options, "o" * OPENING, '"', scored=False, uniforms=self._uniforms(n, repeats))
+            for n, prompt in enumerate(self.prompts)
+            for c in self.conditions
+        ]
+
+    def _uniforms(self, number: int, repeats: int) -> tuple:
+        return tuple(trial_uniforms((number, repeat), 0, self.shape.answer) for repeat in range(repeats))
+
+    def batches(self, repeats: int = 1, budget: int | None = None) -> list[list[Request]]:
+        """The requests in the batches that an experiment would make of them."""
+        lengths = {prompt: self.shape.prompt for prompt in self.prompts}
+        return plan_batches(self.requests(repeats), lengths, self.shape.answer, batch_budget(self.loaded, budget))
+
+    def prompt_ids(self) -> Tensor:
+        """Tokens (scenarios, length) of the prompts."""
+        return torch.tensor([token_ids(self.loaded.tokenizer, p) for p in self.prompts], device=self.loaded.device)
+
+    def layer_pushes(self) -> dict[int, Tensor]:
+        """{layer: (conditions, hidden)}."""
+        return self.instrument().batch_pushes(self.conditions)
+
+
+def build(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Work:
+    """Random weights, prompts and pushes of a shape."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.inner,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.key_heads,
+        max_position_embeddings=1024,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=None,
+        dtype=dtype,
+    )
+    with torch.device(device):
+        model = LlamaForCausalLM._from_config(config, dtype=dtype).eval().requires_grad_(False)
+    letters = random.Random(0)
+    conditions = [Condition("steered", f"emotion{i}", 1.0) for i in range(shape.conditions)]
+    pushes = {c.name: torch.randn(len(shape.steered), shape.hidden) * 0.1 for c in conditions}
+    loaded = LoadedModel(model, byte_tokenizer(shape.vocabulary), decoder_layers(model), "random")
+    return Work(shape, loaded, [_letters(letters, shape.prompt) for _ in range(shape.scenarios)], conditions, pushes)
+
+
+def byte_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+    """One token a byte; the end token lies outside the model's vocabulary, so that no answer ends early."""
+    tokens = ["<pad>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    ids = {token: i for i, token in enumerate(tokens)} | {"<end>": vocabulary}
+    backend = Tokenizer(models.BPE(vocab=ids, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>", pad_token="<pad>")
+
+
+def _letters(source: random.Random, number: int) -> str:
+    return "".join(source.choices("abcdefghijklmnop", k=number))
+
+
+def run(instrument: Instrument, batches: list[list[Request]]) -> None:
+    """Measure all batches."""
+    for batch in batches:
+        measure(instrument, batch)
+
+
+def timed(work: Work, body: Callable[[], object]) -> float:
+    """Seconds of the body: wall time on a GPU; on a CPU the processor time of this one-threaded process.
+
+    Other programs on the machine do not count into processor time, so that ratios hold where cores are shared.
+    """
+    if work.loaded.device.type == "cuda":
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        body()
+        torch.cuda.synchronize()
+        return time.perf_counter() - start
+    start = time.process_time()
+    body()
+    return time.process_time() - start
+
+
+def alternate(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Run ways in turn, every other round backwards; each returns its seconds. All of them run once before, unmeasured."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in list(ways)[:: 1 if number % 2 == 0 else -1]:
+            found[name].append(ways[name]())
+    return found
