@@ -39,7 +39,7 @@ config["files"] = {
     "scenarios": {game: str(path) for game, path in CONFIG.scenario_files.items()},
     "stimuli": str(CONFIG.stimuli),
     "prompts": str(CONFIG.prompts),
-    "checks": str(ROOT / "config" / "checks.yaml"),
+    "checks": str(CONFIG.check_items),
 }
 config["runtime"] = {
     model.key: CONFIG.runtime | {"device_map": model.running.get("device_map")} for model in CONFIG.models

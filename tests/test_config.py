@@ -155,6 +155,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         ),
         (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
         (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),
+        (changed(check_items="nowhere.yaml"), "experiment.check_items: no such file: nowhere.yaml"),
     ],
 )
 def test_a_problem_says_where_what_and_what_is_allowed(config, line):

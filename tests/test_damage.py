@@ -74,7 +74,11 @@ def test_dominance_and_perplexity_are_seen(trials):
 
 def test_what_was_not_measured_is_not_cleared(trials):
     checks = simulate_checks()
-    assert anger(trials, checks[checks["check"] != "dominance"])["complete"] is False
+    dominance = checks["check"] == "dominance"
+    assert anger(trials, checks)["complete"] is True
+    assert anger(trials, checks[~dominance | (checks["arm"] == "neutral")])["complete"] is False
+    assert anger(trials, checks[checks["check"] != "perplexity"])["complete"] is False
+    assert anger(trials, checks[~dominance])["complete"] is True, "a file of items may hold none with a dominant answer"
     empty = pd.DataFrame(columns=checks.columns)
     assert anger(trials, empty)["complete"] is False and anger(trials, empty)["damaged"] is False
 

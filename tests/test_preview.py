@@ -59,3 +59,27 @@ def test_a_file_without_a_usable_scenario_is_told(tmp_path, monkeypatch):
     experiment = {"name": "Try", "games": GAMES, "models": ["m"], "scenarios": {GAMES[0]: "mine.json"}}
     shown = preview(find_series(check_config({"experiment": experiment}, ROOT), ROOT, is_main=True))
     assert "no scenario of its file can be used" in shown
+
+
+def test_the_smallest_effect_and_the_time_stand_in_the_table(config):
+    series = find_series(config, ROOT, is_main=True)
+    shown = preview(series)
+    assert "smallest effect" in shown and "  first: unknown" in shown
+    earlier = series.config.base_dir / "ExperimentSeries" / "Old_20250101_000000"
+    row = {
+        "model_name": "org/M",
+        "status": "completed",
+        "start_time": "2025-01-01T00:00:00",
+        "end_time": "2025-01-01T00:10:00",
+        "progress": {"done": 6000, "total": 6000},
+    }
+    state.write_json(earlier / "experiment_report.json", {"experiments": {"x": row}})
+    trials = sum(count["total"] for count in trial_counts(config).values())
+    assert f"  first: about {trials / 10 / 60:,.0f} minutes" in preview(series)
+
+
+def test_too_few_scenarios_detect_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = {"name": "Try", "games": GAMES[:1], "models": ["m"], "num_scenarios": 4}
+    shown = preview(find_series(check_config({"experiment": experiment}, ROOT), ROOT, is_main=True))
+    assert "smallest effect none with 4 scenarios (12 are needed)" in shown

@@ -21,7 +21,7 @@ from emotion_games.grid import Model, plan_models
 GRID_KEYS = ("name", "games", "models")
 RUNNING_ONLY = ("output", "runtime", "verdict")
 PER_GAME = ("scenarios", "choice_labels", "game_settings")
-BY_CONTENT = ("stimuli", "prompts")
+BY_CONTENT = ("stimuli", "prompts", "check_items")
 IDENTITY = (
     "emotions", "intensity", "headline_intensity", "repeat", "num_scenarios", "seed", "layers", "direction_method",
     "answer_form", "generation", "scoring", "arms", "checks", "show_payoffs", "statistics",
@@ -57,6 +57,7 @@ class SeriesConfig:
     scenario_files: dict[str, Path]
     stimuli: Path
     prompts: Path
+    check_items: Path
     base_dir: Path
     runtime: dict[str, Any]
     verdict: bool
@@ -80,10 +81,11 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
     games = _games(experiment, root, problems)
     labels, scenario_files = _game_files(experiment, games, root, problems)
     models = _models(experiment["models"], root, problems)
-    stimuli, prompts = (find_file(experiment[key], root) for key in BY_CONTENT)
+    stimuli, prompts, check_items = (find_file(experiment[key], root) for key in BY_CONTENT)
     problems += _stimulus_problems(experiment, stimuli)
-    if not prompts.is_file():
-        problems.append(f"experiment.prompts: no such file: {experiment['prompts']}")
+    for key, file in (("prompts", prompts), ("check_items", check_items)):
+        if not file.is_file():
+            problems.append(f"experiment.{key}: no such file: {experiment[key]}")
     if problems:
         raise ProblemList(problems)
     return SeriesConfig(
@@ -96,6 +98,7 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
         scenario_files=scenario_files,
         stimuli=stimuli,
         prompts=prompts,
+        check_items=check_items,
         base_dir=Path(experiment["output"]["base_dir"]),
         runtime=experiment["runtime"],
         verdict=experiment["verdict"],

@@ -1,8 +1,8 @@
 """Whether a condition breaks the model, which would make its choices no emotion effect.
 
 Knows limits on signs of damage, each against the neutral condition of its kind, and no direction in which an emotion
-may move a choice. A condition over one limit is damaged; a condition without dominance items or perplexity is not
-cleared.
+may move a choice. A condition over one limit is damaged; one for which perplexity, or a dominance item that neutral was
+asked, is missing is not cleared.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ LENGTH_RATIO = 2.0
 DOMINANCE_DROP = 0.10
 # Neutral text half as probable again a token: the language model itself is hurt.
 PERPLEXITY_RATIO = 1.5
-NEEDED = ("dominance", "perplexity")
+ITEM_CHECKS = ("dominance", "perplexity")
 # check -> measure, allowed range given neutral's value, unit
 _TRIAL_CHECKS = {
     "parse_rate": ("parsed", lambda neutral: (neutral - PARSE_RATE_DROP, 1.0), "share of answers"),
@@ -52,6 +52,7 @@ def damage_records(cells: Cells, checks: pd.DataFrame) -> list[dict[str, Any]]:
     """One record a condition: each check with its value, neutral's, the limit, and whether it passed."""
     records = []
     items = _items(checks)
+    needed = {"perplexity"} | {name for name, arm, *_ in items if arm == "neutral"}
     for position in range(len(cells.conditions)):
         condition = condition_of(cells, position)
         if condition["arm"] in ("neutral", "prompted_neutral"):
@@ -65,7 +66,7 @@ def damage_records(cells: Cells, checks: pd.DataFrame) -> list[dict[str, Any]]:
             condition
             | {
                 "damaged": bool(reasons),
-                "complete": all(name in found for name in NEEDED),
+                "complete": all(name in found for name in needed),
                 "reasons": reasons,
                 "checks": found,
                 "unit": "each check its own",
@@ -98,7 +99,7 @@ def _from_checks(
     items: dict[tuple, pd.Series], condition: dict[str, Any], reference_arm: str
 ) -> dict[str, dict[str, Any]]:
     out = {}
-    for name in NEEDED:
+    for name in ITEM_CHECKS:
         own = items.get((name, condition["arm"], condition["emotion"], condition["intensity"]))
         base = items.get((name, reference_arm, "neutral", 0.0), items.get((name, "neutral", "neutral", 0.0)))
         paired = pd.concat([own, base], axis=1, join="inner").dropna() if own is not None and base is not None else ()
@@ -117,8 +118,8 @@ def _from_checks(
 
 
 def _items(checks: pd.DataFrame) -> dict[tuple, pd.Series]:
-    """(check, arm, emotion, intensity) -> value by item, of the checks that damage needs."""
-    rows = checks[checks["check"].isin(NEEDED)]
+    """(check, arm, emotion, intensity) -> value by item, of the checks that have items."""
+    rows = checks[checks["check"].isin(ITEM_CHECKS)]
     rows = rows.assign(value=pd.to_numeric(rows["value"]), intensity=rows["intensity"].astype(float))
     groups = rows.groupby(["check", "arm", "emotion", "intensity"])
     return {key: group.groupby("item")["value"].mean() for key, group in groups}

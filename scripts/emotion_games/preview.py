@@ -3,16 +3,23 @@
 Knows the series, the report's evidence and how trials are counted; writes nothing.
 """
 
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
 from emotion_games import report, state
 from emotion_games.config import SeriesConfig
 from emotion_games.errors import UserError
 from emotion_games.games import apply_settings
+from emotion_games.plan import the_plan
+from emotion_games.power import planned_power
 from emotion_games.scenarios import load_scenarios
 from emotion_games.series import Series
-from emotion_games.trials import choose_scenarios, count_trials
+from emotion_games.trials import choose_scenarios, count_trials, option_orders
 
 # Models beyond this number of which nothing is done yet are told in one line.
 _SHOWN_UNTOUCHED = 12
+_SERIES_READ = 5
 
 
 def trial_counts(config: SeriesConfig) -> dict[str, dict[str, int] | None]:
@@ -27,7 +34,8 @@ def trial_counts(config: SeriesConfig) -> dict[str, dict[str, int] | None]:
         options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
         chosen = choose_scenarios(list(options), config.settings["num_scenarios"], config.settings["seed"])
         parts = [count_trials(options[scenario_id], len(game.histories), config.settings, 1) for scenario_id in chosen]
-        counted[name] = {key: sum(part[key] for part in parts) for key in parts[0]} if parts else None
+        sums = {key: sum(part[key] for part in parts) for key in parts[0]} if parts else {}
+        counted[name] = sums | {"scenarios": len(parts)} if parts else None
     return counted
 
 
@@ -48,9 +56,44 @@ def preview(series: Series) -> str:
     for number, name in enumerate(games, start=1):
         count = counted[name]
         told = f"{count['total']:,} trials a model" if count else "no scenario of its file can be used"
+        if count:
+            told += f"; smallest effect {_detectable(series.config, name, count['scenarios'])}"
         lines.append(f"  {number:>2}  {name:<28} {told}")
     lines += ["", *_model_table(rows, len(games)), ""]
+    times = list(_times(series, sum(count["total"] for count in counted.values() if count)))
+    lines += ["  time for all trials of a model, from earlier series:", *times[:_SHOWN_UNTOUCHED], ""]
     return "\n".join(lines)
+
+
+def _detectable(config: SeriesConfig, name: str, scenarios: int) -> str:
+    """What the planned contrast with neutral finds with a power of 80 %, in points of the game's outcome."""
+    game = apply_settings(config.games[name], config.game_settings[name])
+    plan = the_plan(config.settings | {"num_scenarios": scenarios}, game)
+    found = planned_power(plan, len(option_orders(game.labels)))
+    if found["smallest_detectable_difference"] == float("inf"):
+        return f"none with {scenarios} scenarios (12 are needed)"
+    return f"{100 * found['smallest_detectable_difference']:.0f} points, {100 * found['with_holm']:.0f} after Holm"
+
+
+def _times(series: Series, trials: int) -> Iterator[str]:
+    """The time that each model's experiments took lately, for all trials of a model; `unknown` without earlier runs."""
+    speeds = _speeds(series.config.base_dir / "ExperimentSeries")
+    for slug, ids in _by_model(series).items():
+        speed = speeds.get(series.experiments[ids[0]].model.name)
+        told = f"about {trials / speed / 60:,.0f} minutes" if speed else "unknown"
+        yield f"  {slug}: {told}"
+
+
+def _speeds(home: Path) -> dict[str, float]:
+    """Trials a second of each model, from the completed experiments of the newest series."""
+    spent: dict[str, list[float]] = {}
+    for folder in sorted(home.glob("*_*"), key=lambda path: path.name[-15:])[-_SERIES_READ:]:
+        for row in (state.read_json(folder / report.REPORT) or {"experiments": {}})["experiments"].values():
+            if row["status"] == "completed" and row["start_time"] and row["end_time"]:
+                took = datetime.fromisoformat(row["end_time"]) - datetime.fromisoformat(row["start_time"])
+                done, seconds = spent.setdefault(row["model_name"], [0.0, 0.0])
+                spent[row["model_name"]] = [done + row["progress"]["total"], seconds + took.total_seconds()]
+    return {name: done / seconds for name, (done, seconds) in spent.items() if seconds}
 
 
 def _by_model(series: Series) -> dict[str, list[str]]:

@@ -67,7 +67,7 @@ def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
     hashes = {
         "stimuli": _stimuli_hash(config),
         "prompts": content_hash(config.prompts),
-        "checks": content_hash(root / "config" / "checks.yaml"),
+        "checks": content_hash(config.check_items),
     }
     games = {name: _game_hashes(config, name, root) for name in config.games}
     schema = read_schema(root)
