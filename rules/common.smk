@@ -16,7 +16,7 @@ from emotion_games.page import PAGE
 from emotion_games.preview import preview, trial_counts
 from emotion_games.report import REPORT, counts, rebuild
 from emotion_games.series import PINNED, find_series, open_series
-from emotion_games.signals import stop_workflow_on_signal
+from emotion_games.signals import OWNER, stop_workflow_on_signal
 
 
 def refuse(error):
@@ -47,6 +47,7 @@ config["runtime"] = {
 
 # Jobs that read this file again find their own run's series, even where `new=true` stands on the command line.
 os.environ[PINNED] = str(SERIES.folder)
+os.environ[OWNER] = str(os.getpid())
 if workflow.is_main_process and workflow.output_settings.dryrun:
     print(preview(SERIES), file=sys.stderr)
 
@@ -143,7 +144,7 @@ def begin_run():
     """Before the first job: claim the series, write down the grid, listen for signals."""
     if workflow.touch:
         return
-    RUN["began"] = state.now()
+    RUN["before"] = {exp_id: state.read_state(SERIES.folder, exp_id) for exp_id in SERIES.experiments}
     RUN["lock"] = state.lock(SERIES.folder / ".state" / "run.lock", wait=0)
     try:
         RUN["lock"].__enter__()
@@ -161,7 +162,7 @@ def end_run():
     if workflow.touch or "signals" not in RUN:
         return
     for job in workflow.scheduler.failed:
-        record_silent_end(SERIES.folder, experiments_of_job(job), job.log, RUN["began"], bool(RUN["signals"]))
+        record_silent_end(SERIES.folder, experiments_of_job(job), job.log, RUN["before"], bool(RUN["signals"]))
     rows = rebuild(SERIES.folder, wait_for_page=True)
     # Snakemake does not run its summary after a failure; what is finished is worth a look all the same.
     if "completed" in (statuses := {row["status"] for row in rows.values()}) and "failed" in statuses:

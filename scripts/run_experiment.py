@@ -1,6 +1,6 @@
 """Run one experiment from its journal to its four result files."""
 
-from emotion_games.signals import Interrupted, catch_stop
+from emotion_games.signals import catch_stop
 
 # Before anything that takes time to load, so that no signal is lost.
 should_stop = catch_stop()
@@ -24,13 +24,10 @@ def run_experiment(
     """Compute the trials that the journal does not hold yet, and publish the results."""
     exp_id = spec["exp_id"]
     with ExperimentJob(series_dir, exp_id, log) as job:
-        from emotion_games import experiment  # loads torch, after the log is open
+        from emotion_games.experiment import run  # loads torch, after the log is open
 
         journal = journal_path(series_dir, exp_id)
-        try:
-            experiment.run(spec, files, path, directions, journal, output_dir, runtime, should_stop, job.progress)
-        except experiment.Interrupted as stopped:
-            raise Interrupted(str(stopped)) from None
+        run(spec, files, path, directions, journal, output_dir, runtime, should_stop, job.progress)
 
 
 def experiment_files(files: dict, game: str) -> dict[str, Path]:

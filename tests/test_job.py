@@ -21,20 +21,24 @@ def test_an_error_is_one_short_line(error, told):
     assert one_line(error) == told
 
 
-def record_end(folder, stopped=False):
-    record_silent_end(folder, ["A"], ["A.log"], since="2026-01-02T00:00:00", stopped=stopped)
+def record_end(folder, stopped=False, before=None):
+    record_silent_end(folder, ["A"], ["A.log"], before=before or {}, stopped=stopped)
     said = state.read_state(folder, "A")
     return said.get("status"), said.get("error")
 
 
 def test_what_a_job_said_in_this_run_stands(tmp_path):
     state.record(tmp_path, "A", status="failed", end_time="2026-01-02T00:00:01", error="its own words")
-    assert record_end(tmp_path) == ("failed", "its own words")
+    # The clock was set back: what was on record before has the later time.
+    before = {"A": {"status": "failed", "end_time": "2026-01-02T01:00:00", "error": "old"}}
+    assert record_end(tmp_path, before=before) == ("failed", "its own words")
 
 
 def test_words_of_an_earlier_run_do_not(tmp_path):
     state.record(tmp_path, "A", status="failed", end_time="2026-01-01T00:00:00", error="old")
-    assert record_end(tmp_path) == ("failed", "ended without a word (killed, or out of memory?) (log: A.log)")
+    before = {"A": state.read_state(tmp_path, "A")}
+    told = "ended without a word (killed, or out of memory?) (log: A.log)"
+    assert record_end(tmp_path, before=before) == ("failed", told)
 
 
 def test_a_job_that_was_stopped_is_pending(tmp_path):

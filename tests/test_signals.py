@@ -42,7 +42,7 @@ def test_the_first_signal_asks_and_the_second_ends(number):
     process.send_signal(number)  # the terminal and Snakemake both pass one on: they count as one
     assert process.stdout.readline() == "saved\n"
     assert process.poll() is None
-    time.sleep(0.6)
+    time.sleep(1.2)
     process.send_signal(number)
     assert process.wait(5) != 0
     assert "KeyboardInterrupt: stopped at once" in process.stdout.read()

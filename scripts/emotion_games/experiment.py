@@ -26,11 +26,8 @@ from emotion_games.provenance import answering_code_hash, code_commit, environme
 from emotion_games.pushes import condition_pushes, push_ratios
 from emotion_games.questions import Questions, load_questions, reopen_after_rationale, trial_requests
 from emotion_games.selfcheck import check_steering
+from emotion_games.signals import Interrupted
 from emotion_games.state import now
-
-
-class Interrupted(RuntimeError):
-    """The experiment was asked to stop; its place is saved."""
 
 
 @dataclass

@@ -140,11 +140,16 @@ def one_line(error: BaseException) -> str:
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
-def record_silent_end(series_dir: Path, exp_ids: list[str], log: list[str], since: str, stopped: bool) -> None:
-    """Write down for a failed job's experiments what the job itself could not say since the run began at `since`."""
+def record_silent_end(
+    series_dir: Path, exp_ids: list[str], log: list[str], before: dict[str, dict], stopped: bool
+) -> None:
+    """Write down for a failed job's experiments what the job itself could not say.
+
+    `before` was on record when the run began. Records are compared, not times: a clock may be set back while a series runs.
+    """
     for exp_id in exp_ids:
         last = state.read_state(series_dir, exp_id)
-        has_spoken = last.get("status") in ("failed", "pending") and (last.get("end_time") or "") >= since
+        has_spoken = last.get("status") in ("failed", "pending") and last != before.get(exp_id)
         is_open = last.get("status") != "completed" and not state.is_alive(series_dir, exp_id, last)
         if is_open and not has_spoken:
             status, error = (

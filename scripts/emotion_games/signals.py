@@ -1,7 +1,8 @@
 """Ctrl+C, SIGTERM and SIGHUP: the first saves the place, the second stops at once, the third kills.
 
 Knows processes and signals; knows nothing of experiments. A signal that was ignored when the process began stays
-ignored: so it is under nohup, and for a command that a script put into the background. Standard library only.
+ignored: so it is under nohup, and for a command that a script put into the background. Jobs need the standard library
+only.
 """
 
 import contextlib
@@ -16,7 +17,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Exit code of a job that was asked to stop and has saved its place.
 EXIT_INTERRUPTED = 75
 # A terminal signals the job itself as well as Snakemake, which passes it on: two within this time are one.
-_SAME_SECONDS = 0.5
+_SAME_SECONDS = 1.0
+# Tells a job which Snakemake process it belongs to; a nested one (on a cluster) puts its own number there.
+OWNER = "EMOTION_GAMES_OWNER"
 
 
 class Interrupted(Exception):
@@ -34,7 +37,7 @@ def catch_stop() -> Callable[[], bool]:
 
     It also says so when the process that started this one has died, so that nothing holds the GPU without an owner.
     """
-    parent = os.getppid()
+    is_orphan = _watch_owner()
     first: list[float] = []
 
     def note(number: int, frame: object) -> None:
@@ -44,19 +47,36 @@ def catch_stop() -> Callable[[], bool]:
             raise KeyboardInterrupt("stopped at once")
 
     _unless_ignored(note)
-    return lambda: bool(first) or os.getppid() != parent
+    return lambda: bool(first) or is_orphan()
+
+
+def _watch_owner() -> Callable[[], bool]:
+    """A function that says whether the process that started this one has died, even before this one could look."""
+    parent = os.getppid()
+    owner = int(os.environ.get(OWNER, parent))
+    return lambda: os.getppid() != parent or not _exists(owner)
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def stop_at_once() -> None:
     """In a job that has no place to save: the first signal ends it, and so does the death of whoever started it."""
-    parent = os.getppid()
+    is_orphan = _watch_owner()
 
     def end(number: int, frame: object) -> None:
         ignore_stop()
         raise KeyboardInterrupt("interrupted")
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while not is_orphan():
             time.sleep(1)
         os._exit(EXIT_INTERRUPTED)
 
@@ -77,7 +97,15 @@ def stop_workflow_on_signal(finish_running_jobs: Callable[[], None], jobs_are_lo
     the main thread, in which signals are handled, may be holding. Jobs that run elsewhere are cancelled in Snakemake's
     own way.
     """
+    # Now, not in the handler: there the import would delay the signal to the jobs until it looks like a second one.
+    import psutil
+
     received: list[int] = []
+
+    def signal_children(number: int) -> None:
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
 
     def stop(number: int, frame: object) -> None:
         received.append(number)
@@ -87,19 +115,11 @@ def stop_workflow_on_signal(finish_running_jobs: Callable[[], None], jobs_are_lo
             raise KeyboardInterrupt
         if len(received) == 1:
             _say("Stopping as soon as the running jobs have saved their place (Ctrl+C again: at once).")
-        _signal_children(signal.SIGINT if len(received) < 3 else signal.SIGKILL)
+        signal_children(signal.SIGINT if len(received) < 3 else signal.SIGKILL)
         threading.Thread(target=finish_running_jobs, daemon=True).start()
 
     _unless_ignored(stop)
     return received
-
-
-def _signal_children(number: int) -> None:
-    import psutil
-
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            process.send_signal(number)
 
 
 def _say(line: str) -> None:
