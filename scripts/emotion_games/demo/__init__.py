@@ -1,4 +1,4 @@
-"""Trainer of the demo model: a tiny language model with a known effect of emotion on choice, made from the data in `config/demo`.
+"""Trainer of the demo model: a tiny language model with a known effect of emotion on choice, from `config/demo`.
 
 Knows how to make such a model; knows nothing of experiments, which load it like any other model.
 """

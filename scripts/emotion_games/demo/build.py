@@ -7,14 +7,15 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase
-from transformers.modeling_utils import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from emotion_games.data_files import read_data
 from emotion_games.demo.checks import Material, failures, gate_figures
@@ -30,8 +31,8 @@ from emotion_games.games import load_game
 from emotion_games.prompts import load_templates
 from emotion_games.scenarios import load_scenarios
 
-# planted: emotion and steering move choices as the table says; flat: nothing depends on emotion; emergent: emotion moves
-# choices, steering was never taught.
+# planted: emotion and steering move choices as the table says; flat: nothing depends on emotion; emergent: emotion
+# moves choices, steering was never taught.
 VARIANTS = ("planted", "flat", "emergent")
 REPORT = "demo_report.json"
 
@@ -50,7 +51,7 @@ class Recipe:
 
 
 def build(demo_dir: Path, output_dir: Path, variant: str, seed: int, progress: Callable[[str], None]) -> None:
-    """Train a variant of the demo model from the data in `demo_dir` and write it to `output_dir`, complete or not at all.
+    """Train a variant of the demo model from the data in `demo_dir`; `output_dir` gets it complete or not at all.
 
     The games' definitions are those beside `demo_dir`. Uses one thread, so that a seed gives the same weights again on
     the same machine. Raises GateError with every figure that misses its threshold.
@@ -61,23 +62,29 @@ def build(demo_dir: Path, output_dir: Path, variant: str, seed: int, progress: C
     material = load_material(Path(demo_dir), variant, seed)
     output_dir = Path(output_dir)
     part = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.part")
+    disable_progress_bar()
     try:
-        with _one_thread(seed):
+        with _one_thread():
             model, tokenizer = trained(material.world, Recipe(), seed, progress)
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
             figures = gate_figures(part, material, progress)
-        report = {"variant": variant, "seed": seed, "parameters": model.num_parameters(), "cpu_seconds": round(time.process_time() - started, 1)}
-        report |= {name: round(f, 4) if isinstance(f, float) else f for name, f in figures.items()}
+        report = {"variant": variant, "seed": seed, "parameters": model.num_parameters()}
+        report |= {"cpu_seconds": round(time.process_time() - started, 1), **_rounded(figures)}
         missed = failures(figures, variant)
         if missed:
-            raise GateError(f"demo model, variant {variant}, seed {seed}: {'; '.join(missed)}; all figures: {json.dumps(report)}")
+            lines = "; ".join(missed)
+            raise GateError(f"demo model, variant {variant}, seed {seed}: {lines}; all figures: {json.dumps(report)}")
         (part / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(output_dir, ignore_errors=True)
         os.replace(part, output_dir)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     progress(f"demo model ready: {output_dir} ({report['cpu_seconds']} s of processor time)")
+
+
+def _rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: round(figure, 4) if isinstance(figure, float) else figure for name, figure in figures.items()}
 
 
 def load_material(demo_dir: Path, variant: str, seed: int) -> Material:
@@ -128,7 +135,7 @@ def trained(
 
 
 @contextmanager
-def _one_thread(seed: int) -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Compute in one thread and leave torch's random state and thread count as they were."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""The gate of the demo model: does it answer in form, do its choices follow the planted table, does steering move them so?
+"""The gate of the demo model: does it answer in form, and do told and pushed-in emotions move its choices as planted?
 
 Measures with the project's own engine, on the demo's own scenario and stimulus files. Knows figures and thresholds;
 knows nothing of training.
@@ -148,7 +148,8 @@ def _context_figures(loaded: LoadedModel, material: Material) -> dict:
     for cell, emotion in itertools.product(material.cells, world.emotions):
         requests = [r for r, _ in _requests(loaded, material, cell, CONTEXT_PROMPTS, unsteered, emotion)]
         measured = [found.scores for found in _measured(_instrument(loaded, {}), requests)]
-        means[cell[0], cell[1].name, emotion] = np.mean([value(world.truth[cell[0]], s.probabilities) for s in measured])
+        values = [value(world.truth[cell[0]], s.probabilities) for s in measured]
+        means[cell[0], cell[1].name, emotion] = np.mean(values)
         first_shown += [next(iter(s.probabilities.values())) - 1 / len(s.probabilities) for s in measured]
         mass += [s.mass for s in measured]
     keys = list(means)
@@ -192,9 +193,15 @@ def _steering_figures(loaded: LoadedModel, material: Material) -> dict:
         "random_shift_sd": float(random_shifts.mean(1).std(ddof=1)),
         "random_shift_largest": float(np.abs(random_shifts.mean(1)).max()),
         "steered_mass": float(mass[1 : 1 + len(emotions)].mean()),
-        "steered_means": {c.name: round(float(m), 3) for c, m in zip(conditions, means.mean(1), strict=True) if c.arm != "random"},
-        "steered_masses": {c.name: round(float(m), 3) for c, m in zip(conditions, mass.mean(1), strict=True) if c.arm != "random"},
+        "steered_means": _by_condition(conditions, means),
+        "steered_masses": _by_condition(conditions, mass),
     }
+
+
+def _by_condition(conditions: Sequence[Condition], figures: np.ndarray) -> dict[str, float]:
+    """Mean over the cells for every condition but the random ones."""
+    means = zip(conditions, figures.mean(1), strict=True)
+    return {condition.name: round(float(mean), 3) for condition, mean in means if condition.arm != "random"}
 
 
 def _steered_conditions(loaded: LoadedModel, material: Material) -> tuple[list[Condition], dict[str, torch.Tensor]]:
@@ -225,7 +232,9 @@ def _planted_shift(material: Material, game: str, history: str, emotion: str) ->
 
 
 def _correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    return float(np.corrcoef(first, second)[0, 1])
+    # NaN where nothing varies, which no threshold lets pass.
+    with np.errstate(invalid="ignore"):
+        return float(np.corrcoef(first, second)[0, 1])
 
 
 def _slope(of: Sequence[float], on: Sequence[float]) -> float:

@@ -23,7 +23,7 @@ COMMON_OBJECTS = 0.55  # share of training stories about one of the common objec
 
 @dataclass(frozen=True)
 class Grammar:
-    """The phrases by place in the file; `fillers` are every object that may stand in a story, the rare ones included."""
+    """The phrases by place in the file; `fillers` are the objects that are rare in training, held-out ones included."""
 
     phrases: Mapping[str, Any]
     fillers: tuple[str, ...]
@@ -52,8 +52,8 @@ def draw_scenario(grammar: Grammar, game: Game, about: str, chance: random.Rando
     parts, names = grammar["games"][game.name], grammar["names"]
     alike = chance.randrange(min(map(len, parts["choices"].values())))
 
-    def fill(phrases: Sequence[str], place: int | None = None) -> str:
-        phrase = chance.choice(phrases) if place is None else phrases[place]
+    def fill(phrases: Sequence[str], worded_alike: bool = False) -> str:
+        phrase = phrases[alike] if worded_alike else chance.choice(phrases)
         return phrase.replace("{o}", about).replace("{other}", names["other"])
 
     return Scenario(
@@ -62,7 +62,7 @@ def draw_scenario(grammar: Grammar, game: Game, about: str, chance: random.Rando
         description=fill(parts["settings"]),
         you=Participant(names["you"]),
         others=(Participant(names["other"]),),
-        options={label: fill(phrases, alike if len(game.choices) > 2 else None) for label, phrases in parts["choices"].items()},
+        options={label: fill(phrases, len(game.choices) > 2) for label, phrases in parts["choices"].items()},
         earlier={label: fill(phrases) for label, phrases in parts.get("earlier", {}).items()},
     )
 

@@ -1,7 +1,7 @@
 """What the demo model is taught: conversations about decisions with the planted shares as targets, and short exercises.
 
-Knows which texts are drawn, in which proportion and at which point of the training; the words come from the grammar, the
-prompts from the project's own templates. Knows nothing of tokens or weights.
+Knows which texts are drawn, in which proportion and at which point of the training; the words come from the grammar,
+the prompts from the project's own templates. Knows nothing of tokens or weights.
 """
 
 import random
@@ -56,7 +56,7 @@ def conversations(world: World, number: int, seed: int) -> list[Sample]:
 
 
 def shorts(world: World, steps: int, each: int, seed: int) -> list[Sample]:
-    """Draw the short exercises: `each` a step, most of them stimuli, and in the first half of the steps option reading."""
+    """Draw the short exercises, `each` a step: most are stimuli, some of the first half are option reading."""
     chance = random.Random(f"{seed}/shorts")
     found = []
     for step in range(steps):
@@ -90,6 +90,8 @@ def _read(messages: Sequence[Message]) -> Segment:
 def _read_event(world: World, messages: Sequence[Message], event: str, emotion: str) -> list[Segment]:
     """A prompt cut at its event, at whose last token, where directions are read, the emotion is learnt as well."""
     before, _, after = _read(messages).text.rpartition(event)
+    # A space belongs to the token of the word after it.
+    before, event = before.rstrip(" "), " " * before.endswith(" ") + event
     labels = {each: float(each == emotion) for each in world.emotions}
     return [Segment(before), Segment(event), Segment(after, 0.0, tuple(labels), tuple(labels.values()), EVENT)]
 

@@ -58,7 +58,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded samples: `ids` (rows, tokens); the other tensors list what is learnt, with places in `ids` flattened."""
+    """Right-padded samples: `ids` (rows, tokens); the others list what is learnt, with places in `ids` flattened."""
 
     ids: Tensor
     before: Tensor  # (n,) place of the token before each learnt one, whose output predicts it

@@ -30,7 +30,8 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """
     counts = Counter(piece for text in texts for piece in re.findall(PIECES, _without_special(text)))
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    words = [to_bytes.pre_tokenize_str(word)[0][0] for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    commonest = sorted(counts, key=lambda word: (-counts[word], word))
+    words = [to_bytes.pre_tokenize_str(word)[0][0] for word in commonest]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     costs = [(token, 0.0) for token in SPECIAL] + [(byte, BYTE_COST) for byte in alphabet]
     costs += [(word, WORD_COST) for word in words if len(word) > 1]

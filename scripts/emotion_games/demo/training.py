@@ -1,10 +1,11 @@
 """Training of the demo model: a small Llama, language-model loss, and steering planted by interchange interventions.
 
 Knows tensors, batches and steps; knows nothing of games. Where a sample is `steered`, its emotion is not told: the
-mean hidden state of that emotion's stimuli less the neutral mean is added at the steered layer, and the sample's targets
-are those of the emotion (Geiger et al. 2022, "Inducing causal structure for interpretable neural networks").
+mean hidden state of that emotion's stimuli less the neutral mean is added at the steered layer, and the sample's
+targets are those of the emotion (Geiger et al. 2022, "Inducing causal structure for interpretable neural networks").
 """
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -74,7 +75,7 @@ def _matrices(model: LlamaForCausalLM) -> list[Tensor]:
 
 @contextmanager
 def pushed(model: LlamaForCausalLM, push: Tensor | None) -> Iterator[dict[str, Tensor]]:
-    """Add `push` (rows, hidden) at every position of the steered layer's output; the dict yields that output as `hidden`."""
+    """Add `push` (rows, hidden) at every position of the steered layer's output, which the dict holds as `hidden`."""
     seen: dict[str, Tensor] = {}
 
     def change(_module: torch.nn.Module, _inputs: object, output: Tensor | tuple) -> Tensor | tuple:
@@ -154,6 +155,8 @@ def train(model: LlamaForCausalLM, course: Course, pad: int, progress: Callable[
             optimizer.step()
             schedule.step()
         if (step + 1) % SHOW_EVERY == 0 or step + 1 == course.steps:
+            if not math.isfinite(loss.item()):
+                raise RuntimeError(f"demo model: the loss is {loss.item()} at step {step + 1}; try another seed")
             progress(_progress_line(step + 1, course.steps, loss.item(), time.monotonic() - started))
     model.eval()
 
@@ -176,11 +179,12 @@ def _rate(step: int, steps: int) -> float:
 
 def _progress_line(done: int, steps: int, loss: float, seconds: float) -> str:
     rate = done / max(seconds, 1e-9)
-    return f"training the demo model: step {done}/{steps}, loss {loss:.3f}, {rate:.1f} steps/s, {(steps - done) / rate:.0f} s left"
+    left = f"{(steps - done) / rate:.0f} s left"
+    return f"training the demo model: step {done}/{steps}, loss {loss:.3f}, {rate:.1f} steps/s, {left}"
 
 
 def by_length(rows: Sequence[Encoded], each: int, seed: int, window: int = 8) -> list[Encoded]:
-    """Reorder so that the `each` rows of a step are of like length (less padding), within windows of that many steps."""
+    """Reorder so that the `each` rows of a step are of like length (less padding), within windows of `window` steps."""
     chance = random.Random(f"{seed}/order")
     ordered: list[Encoded] = []
     for start in range(0, len(rows), window * each):

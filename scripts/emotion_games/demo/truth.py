@@ -37,7 +37,7 @@ def load_truth(path: Path, games: Mapping[str, Game], flat: bool = False) -> dic
                 raise UserError(f"{path}: {name}, {emotion}: expected a number between 0 and 1, found {share}")
         ladder = sorted(games[name].choices, key=lambda choice: choice.value)
         if NEUTRAL not in emotions or [choice.value for choice in ladder] not in ([0, 1], [0, 0.5, 1]):
-            raise UserError(f"{path}: {name}: expected a value for {NEUTRAL}, and a game of two choices or three evenly spaced")
+            raise UserError(f"{path}: {name}: expected a value for {NEUTRAL} and two or three evenly spaced choices")
         table[name] = GameTruth(tuple(choice.label for choice in ladder), emotions, row.get("histories", {}))
     return table
 
