@@ -57,19 +57,19 @@ def load_model(entry: dict, path: str, runtime: dict) -> LoadedModel:
     """Load a hub id or a local folder in evaluation mode.
 
     `entry` is the model's entry of the config (id, revision, dtype, quantization, layers_path, trust_remote_code),
-    `runtime` says where to run (device, threads). Raises ModelError with one line.
+    `runtime` says where to run (device, device_map, threads). Raises ModelError with one line.
     """
     disable_progress_bar()
     if runtime.get("threads"):
         torch.set_num_threads(runtime["threads"])
-    device = pick_device(entry.get("device") or runtime.get("device", "auto"))
+    device = pick_device(runtime.get("device", "auto"))
     options = {"revision": entry.get("revision"), "trust_remote_code": entry.get("trust_remote_code", False)}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         model = AutoModelForCausalLM.from_pretrained(
             path,
             dtype=_dtype(entry, device),
-            device_map=entry.get("device_map") or ({"": device} if device != "cpu" else None),
+            device_map=runtime.get("device_map") or ({"": device} if device != "cpu" else None),
             quantization_config=_quantization(entry),
             use_safetensors=True,
             **options,
@@ -77,7 +77,8 @@ def load_model(entry: dict, path: str, runtime: dict) -> LoadedModel:
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        raise ModelError(f"model {entry['id']}: cannot be loaded: {_first_line(error)}") from error
+        where = "" if Path(path).is_dir() else "there is no such folder here, and from the hub it "
+        raise ModelError(f"model {entry['id']}: {where}cannot be loaded: {_first_line(error)}") from error
     _prepare_padding(tokenizer, entry["id"])
     model.eval().requires_grad_(False)
     return LoadedModel(model, tokenizer, decoder_layers(model, entry.get("layers_path")), entry["id"])
