@@ -228,11 +228,11 @@ print(questions._context(trial, {"pride": ["zero", "one", "two"]}))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS)
-def test_a_dry_run_accepts_each_config(path, project):
+def test_a_dry_run_accepts_each_config(path, inside):
     told = [c for c in COMMANDS if path in c]
     command = told[0] if told else f"snakemake --cores 1 --configfile {path} --dry-run"
-    shown = run(command, project)
-    for game in config_of(path, project).games:
+    shown = run(command, inside)
+    for game in config_of(path, inside).games:
         assert re.search(rf"^ +\d+  {game} ", shown, re.MULTILINE)
 
 
@@ -251,8 +251,9 @@ def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(
     by_arm = {arm: rows.reset_index(drop=True) for arm, rows in trials.groupby("arm")}
     assert (by_arm["combined"]["input"] == by_arm["prompted"]["input"]).all()
     assert (by_arm["combined"]["push_ratio"] > 0).all() and (by_arm["prompted"]["push_ratio"] == 0).all()
-    scores = [by_arm[arm]["choice_probabilities"] for arm in ("combined", "prompted", "steered")]
-    assert (scores[0] != scores[1]).all() and (scores[0] != scores[2]).all()
+    # As told as in the prompted arm, unlike the steered one; and pushed, so that probabilities move.
+    assert (by_arm["combined"]["input"] != by_arm["steered"]["input"]).all()
+    assert (by_arm["combined"]["choice_probabilities"] != by_arm["prompted"]["choice_probabilities"]).any()
     contrasts = json.loads((folder / "stats_analysis.json").read_text())["contrasts"]
     assert "combined_minus_prompted_neutral" in {record["contrast"] for record in contrasts}
 
