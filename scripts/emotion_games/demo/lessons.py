@@ -40,7 +40,7 @@ class World:
     truth: Mapping[str, GameTruth]
     games: Mapping[str, Game]
     templates: Templates
-    shipped: frozenset[tuple[str, tuple[str, ...]]]
+    shipped: frozenset[tuple[str, frozenset[str]]]
     plant: bool  # whether steering is taught
 
     @property
@@ -67,9 +67,9 @@ def shorts(world: World, steps: int, each: int, seed: int) -> list[Sample]:
     return found
 
 
-def scenario_key(scenario: Scenario) -> tuple[str, tuple[str, ...]]:
-    """Return what makes two scenarios the same text."""
-    return scenario.description, tuple(scenario.options.values())
+def scenario_key(scenario: Scenario) -> tuple[str, frozenset[str]]:
+    """Return what makes two scenarios the same: the story and its options, in whatever order."""
+    return scenario.description, frozenset(scenario.options.values())
 
 
 def _scenario(world: World, game: Game, chance: random.Random) -> Scenario:
