@@ -12,7 +12,7 @@ NOT_ANSWERING = {
     "game_checks", "game_files", "game_records", "games", "grid", "heat_map", "heterogeneity", "inference", "job",
     "journal", "manipulation", "page", "page_parts", "participants", "plan", "plots", "position", "power",
     "preview", "provenance", "rates", "repeat", "report", "results", "scenarios", "selfcheck", "series",
-    "series_analysis", "signals", "state",
+    "series_analysis", "signals", "state", "validation", "verdict", "verdict_figures", "verdict_page",
 }  # fmt: skip
 
 
