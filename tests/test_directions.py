@@ -64,6 +64,12 @@ def test_random_stacks_keep_norms_and_angles_and_nothing_else():
     assert cosines.abs().mean() < 0.3, "unrelated to the emotion: 1/sqrt(32) is expected"
 
 
+def test_no_random_rotation_is_likelier_than_its_mirror_image():
+    stack = some_vectors()[:1]
+    positive = sum(float(rotate(stack, seed)[0, 0]) > 0 for seed in range(200))
+    assert 70 <= positive <= 130
+
+
 def test_random_pushes_take_the_emotions_in_turn(loaded):
     about = {"layers": [1, 2], "calibration": {"anger": 1.0, "fear": 1.0}, "weights_hash": "w"}
     both = Directions({"anger": some_vectors(), "fear": some_vectors(1) * 3}, {}, about)

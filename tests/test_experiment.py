@@ -247,6 +247,24 @@ def test_weights_that_changed_since_the_directions_were_measured_are_refused(pla
         play()
 
 
+def test_a_model_is_loaded_in_the_number_format_of_its_directions(play, monkeypatch):
+    entries, load = [], experiment.load_model
+    monkeypatch.setattr(experiment, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest))
+    play()
+    assert "dtype" not in ENTRY and [entry["dtype"] for entry in entries] == ["float32"]
+
+
+def test_other_words_for_the_checks_start_another_journal(play, files, tmp_path):
+    play()
+    prompts = tmp_path / "prompts.yaml"
+    text = files["prompts"].read_text(encoding="utf-8")
+    assert text.count("self_report:") == 1
+    told = yaml.safe_load(text)
+    told["self_report"] = f"Be honest. {told['self_report']}"
+    prompts.write_text(yaml.safe_dump(told, allow_unicode=True), encoding="utf-8")
+    assert any("belongs to other settings" in line for line in play(prompts=prompts))
+
+
 def test_configuration_repeats_the_experiment(reference):
     told = yaml.safe_load((reference / "exp_config.yaml").read_text())
     assert told["settings"] == SETTINGS and told["model"] == ENTRY

@@ -44,7 +44,7 @@ class Directions:
     def content_hash(self) -> str:
         """The same for files with equal vectors and calibration, whenever and wherever they were made."""
         exact = {f"{kind}/{e}": v.numpy().tobytes().hex() for kind, e, v in self._tensors()}
-        return digest([exact, {k: self.about[k] for k in ("layers", "calibration", "weights_hash")}])
+        return digest([exact, {k: self.about.get(k) for k in ("layers", "calibration", "dtype", "weights_hash")}])
 
     def _tensors(self) -> list[tuple[str, str, Tensor]]:
         pairs = (("direction", self.vectors), ("shuffled", self.shuffled))
@@ -70,7 +70,10 @@ def rotate(stack: Tensor, seed: int) -> Tensor:
     upper = torch.linalg.qr(stack.double().T).R
     generator = torch.Generator().manual_seed(1_000_003 * (seed + 1))
     noise = torch.randn(stack.shape[1], upper.shape[0], generator=generator, dtype=torch.float64)
-    return (torch.linalg.qr(noise).Q @ upper).T.to(stack)
+    basis, triangle = torch.linalg.qr(noise)
+    # QR alone prefers one sign; with these signs every rotation is equally likely (Mezzadri 2007, math-ph/0609050).
+    basis = basis * torch.where(triangle.diagonal() < 0, -1.0, 1.0)
+    return (basis @ upper).T.to(stack)
 
 
 def extract(
@@ -101,6 +104,7 @@ def extract(
     about = {
         "model": entry["id"],
         "revision": entry.get("revision"),
+        "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "weights_hash": weights_hash(entry, path),
         "stimuli_hash": digest({e: stimuli[e] for e in emotions}),
         "method": settings["direction_method"],
@@ -126,10 +130,8 @@ def direction(states: Tensor, neutral: Tensor, method: str) -> Tensor:
     if method == "mean_difference":
         return gap
     pairs = min(states.shape[1], neutral.shape[1])
-    differences = states[:, :pairs] - neutral[:, :pairs]
-    # Signs alternate so that the mean difference is not removed by centring.
-    signs = torch.tensor([1.0, -1.0]).repeat(pairs)[:pairs, None]
-    axis = torch.linalg.svd(differences * signs, full_matrices=False).Vh[:, 0]
+    # Not centred: what all pairs have in common is the direction that is looked for.
+    axis = torch.linalg.svd(states[:, :pairs] - neutral[:, :pairs], full_matrices=False).Vh[:, 0]
     return axis * (gap * axis).sum(-1, keepdim=True)
 
 

@@ -95,7 +95,8 @@ def _identity(spec: dict, questions: Questions, directions: Directions, files: M
         "directions": directions.content_hash,
         "prompts": digest(questions.prompts),
         "options": digest({name: dict(s.options) for name, s in questions.scenarios.items()}),
-        "checks": files["checks"].read_text(),
+        "templates": digest(asdict(questions.templates)),
+        "checks": files["checks"].read_text(encoding="utf-8"),
         "code": answering_code_hash(),
     }
 
@@ -111,7 +112,9 @@ def _freeze_plan(work: Run, journal: Journal) -> None:
 def _measure_missing(work: Run, journal: Journal) -> None:
     """Load the model and measure trials, then the checks that build on their answers."""
     start = time.perf_counter()
-    loaded = load_model(work.spec["model"], work.model_path, work.runtime)
+    # The number format of the directions, so that a series that goes on at another device does not change it.
+    entry = {"dtype": work.directions.about.get("dtype")} | work.spec["model"]
+    loaded = load_model(entry, work.model_path, work.runtime)
     if weights_hash(work.spec["model"], work.model_path) != work.directions.about["weights_hash"]:
         raise ModelError(
             f"model {loaded.name}: its weights are not those that its directions were measured with; "

@@ -51,9 +51,12 @@ class Agreement:
 def repeat(folder: Path, scratch: Path, runtime: dict, log: Callable[[str], None] = print) -> Agreement:
     """Measure the experiment of a result folder again in `scratch` and compare. Raises UserError for a bad folder."""
     try:
-        told = yaml.safe_load((folder / "exp_config.yaml").read_text())
+        told = yaml.safe_load((folder / "exp_config.yaml").read_text(encoding="utf-8"))
         spec = {key: told[key] for key in ("exp_id", "game", "model", "model_name", "settings", "hashes")}
+        # Where the model entry names no number format, the device of then chose it.
+        spec["model"] = {"dtype": told["directions"].get("dtype")} | spec["model"]
         files = {name: Path(path) for name, path in told["files"].items()}
+        before = _table(folder)
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: not the folder of a finished experiment ({error})") from error
     vectors = scratch / "directions.safetensors"
@@ -67,7 +70,7 @@ def repeat(folder: Path, scratch: Path, runtime: dict, log: Callable[[str], None
     experiment.run(
         spec, files, told["model_path"], vectors, scratch / "trials.jsonl", scratch / "out", runtime, never, silent, log
     )
-    return compare(_table(folder), _table(scratch / "out"))
+    return compare(before, _table(scratch / "out"))
 
 
 def _table(folder: Path) -> pd.DataFrame:
