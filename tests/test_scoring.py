@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from emotion_games.engine import read
 from emotion_games.scoring import Continuation, continuation, normalised, score_options, scores
@@ -24,6 +26,20 @@ def test_scored_tokens_are_the_text_and_the_closing_quote():
 def test_without_closing_the_text_alone_is_scored():
     found = continuation(byte_tokenizer(), "How?", "", "fear", "")
     assert (found.start, found.end) == (0, 4)
+
+
+def test_line_breaks_that_end_a_prompt_are_not_read_twice():
+    # As GPT-2's: two line breaks are one token at the end of a text, and two before more text.
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: i for i, letter in enumerate([*letters, "ĊĊ"])}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[("Ċ", "Ċ")]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner)
+    assert len(tokenizer("Hi.\n\n")["input_ids"]) == 4 and len(tokenizer("Hi.\n\n{")["input_ids"]) == 6
+    found = continuation(tokenizer, "Hi.\n\n", OPENING, "Go", CLOSING)
+    assert tokenizer.decode(found.ids) == OPENING + 'Go"'
+    assert tokenizer.decode(found.ids[found.start : found.end]) == 'Go"'
 
 
 def test_probabilities_of_a_known_tree():

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emotion_games.engine import Rows, token_logprobs
-from emotion_games.models import LoadedModel, ModelError, token_ids
+from emotion_games.models import LoadedModel, ModelError
 
 # What is written to files; float32 results agree over batch sizes well beyond this.
 DIGITS = 5
@@ -47,7 +47,8 @@ def continuation(tokenizer: object, prompt: str, opening: str, text: str, closin
         raise ModelError(f"tokenizer {type(tokenizer).__name__}: has no character offsets; a fast tokenizer is needed")
     encoded = tokenizer(prompt + opening + text + closing, add_special_tokens=False, return_offsets_mapping=True)
     ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
-    skip = len(token_ids(tokenizer, prompt))
+    # By characters, not by counting: a prompt's closing line breaks may be other tokens before text than at the end.
+    skip = next(i for i, (_, reached) in enumerate(offsets) if reached > len(prompt))
     first = len(prompt) + len(opening)
     last = first + len(text) + min(1, len(closing))
     start = next(i for i in range(skip, len(ids)) if offsets[i][1] > first)
