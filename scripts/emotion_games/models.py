@@ -189,13 +189,14 @@ def end_tokens(loaded: LoadedModel) -> set[int]:
 
 
 def weights_hash(entry: dict, path: str) -> str:
-    """SHA-256 over a local folder's weight and tokenizer files, or over a hub id and its commit."""
+    """SHA-256 over a local folder's weight, tokenizer and code files, or over a hub id and its commit."""
     folder = Path(path)
     if not folder.is_dir():
         return _hub_hash(entry, path)
     total = hashlib.sha256()
+    kinds = (".safetensors", ".json", ".jinja", ".model", ".txt", ".py")
     for file in sorted(folder.iterdir()):
-        if file.suffix in (".safetensors", ".json", ".jinja", ".model", ".txt") and file.name != "demo_report.json":
+        if file.suffix in kinds and file.name != "demo_report.json":
             with open(file, "rb") as content:
                 total.update(f"{file.name}:{hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()

@@ -21,18 +21,19 @@ def shared_lower_layers(layers: nn.ModuleList, depth: int, groups: Tensor) -> It
 
     def narrow(value: object) -> object:
         if isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] == rows:
-            return value[representatives]
+            return value[representatives.to(value.device)]
         return tuple(narrow(v) for v in value) if isinstance(value, tuple) else value
 
     def before(first: bool, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         hidden, *rest = args
-        hidden = hidden[representatives] if first else hidden
+        hidden = hidden[representatives.to(hidden.device)] if first else hidden
         return (hidden, *map(narrow, rest)), {name: narrow(value) for name, value in kwargs.items()}
 
     def spread(output: Tensor | tuple) -> Tensor | tuple:
-        if isinstance(output, tuple):
-            return (output[0][groups], *output[1:])
-        return output[groups]
+        hidden = output[0] if isinstance(output, tuple) else output
+        # A model spread over devices has its layers elsewhere than its embeddings.
+        spread_out = hidden[groups.to(hidden.device)]
+        return (spread_out, *output[1:]) if isinstance(output, tuple) else spread_out
 
     with ExitStack() as hooks:
         for number, layer in enumerate(layers[:depth]):
@@ -47,4 +48,5 @@ def shared_lower_layers(layers: nn.ModuleList, depth: int, groups: Tensor) -> It
 def spread_cache(cache: DynamicCache, depth: int, groups: Tensor) -> None:
     """Give every row its own copy of the keys and values that the lower layers computed once a group."""
     for layer in cache.layers[:depth]:
-        layer.keys, layer.values = layer.keys[groups], layer.values[groups]
+        rows = groups.to(layer.keys.device)
+        layer.keys, layer.values = layer.keys[rows], layer.values[rows]
