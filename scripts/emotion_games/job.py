@@ -90,6 +90,8 @@ class ExperimentJob(Job):
         except BlockingIOError:
             self.terminal("another process still runs this experiment; try again when it has ended")
             raise SystemExit(1) from None
+        # The first heartbeat: the file may be an old one.
+        os.utime(path)
         began = state.read_state(self.series_dir, self.exp_id).get("start_time") if self._has_trials() else None
         words = {"status": "running", "start_time": began or state.now(), "end_time": None, "error": None, "rate": None}
         state.record(self.series_dir, self.exp_id, **words, host=socket.gethostname(), pid=os.getpid())
@@ -145,7 +147,7 @@ def record_silent_end(
 ) -> None:
     """Write down for a failed job's experiments what the job itself could not say.
 
-    `before` was on record when the run began. Records are compared, not times: a clock may be set back while a series runs.
+    `before` was on record when the run began. Records are compared, not times: a clock may be set back meanwhile.
     """
     for exp_id in exp_ids:
         last = state.read_state(series_dir, exp_id)

@@ -80,9 +80,11 @@ def publish(output_dir: Path, table: pd.DataFrame, statistics: dict, configurati
         # All text in quotes: a model may write a lone carriage return, which would else end the row.
         table.to_csv(parts["exp_results.csv"], index=False, quoting=csv.QUOTE_NONNUMERIC)
         table.to_json(parts["exp_results.json"], orient="records", indent=1, force_ascii=False)
-        parts["stats_analysis.json"].write_text(json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False))
+        parts["stats_analysis.json"].write_text(
+            json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False), encoding="utf-8"
+        )
         parts["exp_config.yaml"].write_text(
-            yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=120)
+            yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8"
         )
         for name, part in parts.items():
             os.replace(part, output_dir / name)
