@@ -35,7 +35,8 @@ def trial_counts(config: SeriesConfig) -> dict[str, dict[str, int] | None]:
         chosen = choose_scenarios(list(options), config.settings["num_scenarios"], config.settings["seed"])
         parts = [count_trials(options[scenario_id], len(game.histories), config.settings, 1) for scenario_id in chosen]
         sums = {key: sum(part[key] for part in parts) for key in parts[0]} if parts else {}
-        counted[name] = sums | {"scenarios": len(parts)} if parts else None
+        orders = min((len(option_orders(options[scenario_id])) for scenario_id in chosen), default=0)
+        counted[name] = sums | {"scenarios": len(parts), "orders": orders} if parts else None
     return counted
 
 
@@ -57,7 +58,7 @@ def preview(series: Series) -> str:
         count = counted[name]
         told = f"{count['total']:,} trials a model" if count else "no scenario of its file can be used"
         if count:
-            told += f"; smallest effect {_detectable(series.config, name, count['scenarios'])}"
+            told += f"; smallest effect {_detectable(series.config, name, count)}"
         lines.append(f"  {number:>2}  {name:<28} {told}")
     lines += ["", *_model_table(rows, len(games)), ""]
     times = list(_times(series, sum(count["total"] for count in counted.values() if count)))
@@ -65,13 +66,13 @@ def preview(series: Series) -> str:
     return "\n".join(lines)
 
 
-def _detectable(config: SeriesConfig, name: str, scenarios: int) -> str:
+def _detectable(config: SeriesConfig, name: str, count: dict[str, int]) -> str:
     """What the planned contrast with neutral finds with a power of 80 %, in points of the game's outcome."""
     game = apply_settings(config.games[name], config.game_settings[name])
-    plan = the_plan(config.settings | {"num_scenarios": scenarios}, game)
-    found = planned_power(plan, len(option_orders(game.labels)))
+    plan = the_plan(config.settings | {"num_scenarios": count["scenarios"]}, game)
+    found = planned_power(plan, count["orders"])
     if found["smallest_detectable_difference"] == float("inf"):
-        return f"none with {scenarios} scenarios (12 are needed)"
+        return f"none with {count['scenarios']} scenarios (12 are needed)"
     return f"{100 * found['smallest_detectable_difference']:.0f} points, {100 * found['with_holm']:.0f} after Holm"
 
 
