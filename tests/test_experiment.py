@@ -12,7 +12,7 @@ from emotion_games import directions, experiment, models
 from emotion_games.errors import ProblemList
 from emotion_games.experiment import Interrupted, run
 from emotion_games.repeat import repeat
-from emotion_games.results import RESULT_FILES
+from emotion_games.state import RESULT_FILES
 from tiny import tiny_model
 
 torch.set_num_threads(1)

@@ -5,7 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from emotion_games.results import RESULT_FILES, publish
+from emotion_games.results import publish
+from emotion_games.state import RESULT_FILES
 
 WILD = 'a "quoted"\r\nline,\rwith <script> and ünicode\t'
 

@@ -5,8 +5,6 @@ Knows arms, emotions and intensities; knows nothing of scenarios, prompts or ten
 
 from dataclasses import dataclass
 
-ARMS = ("neutral", "steered", "random", "shuffled", "prompted", "prompted_neutral")
-
 
 @dataclass(frozen=True)
 class Condition:

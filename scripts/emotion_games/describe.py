@@ -31,7 +31,7 @@ def sentence(record: dict[str, Any], plan: dict[str, Any], outcome: str, equival
         return f"{change} No effect is reported, since the condition damages the model: {reasons}."
     if record["claim"]:
         return f"{change} {_claimed(record, plan)}"
-    return f"{change} {_unclaimed(record, plan, equivalence)}"
+    return f"{change} {_unclaimed(record, equivalence)}"
 
 
 def points(value: float) -> str:
@@ -71,7 +71,7 @@ def _claimed(record: dict[str, Any], plan: dict[str, Any]) -> str:
     return text
 
 
-def _unclaimed(record: dict[str, Any], plan: dict[str, Any], equivalence: list[dict[str, Any]]) -> str:
+def _unclaimed(record: dict[str, Any], equivalence: list[dict[str, Any]]) -> str:
     low, high = record["versus_neutral"]["interval"]
     text = (
         "No emotion effect is claimed: " + "; ".join(record["claim_reasons"]) + "." if record["claim_reasons"] else ""

@@ -14,9 +14,9 @@ import yaml
 
 from emotion_games.decisions import parse
 from emotion_games.questions import Questions
+from emotion_games.state import RESULT_FILES
 from emotion_games.trials import Trial
 
-RESULT_FILES = ("exp_config.yaml", "exp_results.csv", "exp_results.json", "stats_analysis.json")
 NOT_GENERATED = "not generated"
 
 
