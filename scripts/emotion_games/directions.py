@@ -25,6 +25,8 @@ from emotion_games.prompts import Templates, load_templates
 from emotion_games.steering import capture, steer
 
 CALIBRATION_STEPS = 4
+# Of the dose that intensity 1 is to have. With one steered layer it is 1 but for the rounding of the number format.
+LARGEST_DOSE_ERROR = 0.1
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,8 @@ def calibrate(
             raise UserError(f"calibration: the push moves layer {final} by {realised:.3g} gaps; choose other layers")
         scale /= realised
         realised = dose(scale)
+    if not abs(realised - 1) < LARGEST_DOSE_ERROR:
+        raise UserError(f"calibration: intensity 1 moves layer {final} by {realised:.3g} gaps; choose other layers")
     ratio = float((vectors[layers].norm(dim=-1) * scale / len(layers)).max() / plain.norm(dim=-1).mean())
     return {"calibration": scale, "realised": realised, "push_ratio": ratio}
 

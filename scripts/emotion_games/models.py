@@ -50,7 +50,7 @@ class LoadedModel:
     @property
     def hidden_size(self) -> int:
         """Width of the residual stream."""
-        return self.model.get_input_embeddings().weight.shape[1]
+        return self.model.config.get_text_config().hidden_size
 
 
 def load_model(entry: dict, path: str, runtime: dict) -> LoadedModel:
@@ -154,6 +154,8 @@ def chat_text(tokenizer: object, messages: list[dict], answering: bool = True) -
     except jinja2.TemplateError:
         text = ""
     if system not in text or not text:
+        if not system:
+            raise ModelError(f"tokenizer {type(tokenizer).__name__}: its chat template refuses a question alone")
         text = tokenizer.apply_chat_template(_without_system(messages), **options)
     begin = _begin(tokenizer)
     return text if text.startswith(begin) else begin + text

@@ -86,6 +86,9 @@ def publish(output_dir: Path, table: pd.DataFrame, statistics: dict, configurati
         parts["exp_config.yaml"].write_text(
             yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8"
         )
+        for part in parts.values():
+            with open(part, "rb") as written:
+                os.fsync(written.fileno())
         for name, part in parts.items():
             os.replace(part, output_dir / name)
     finally:
