@@ -1,0 +1,151 @@
+"""The series on a real SLURM cluster of one machine, which this test brings up and takes down.
+
+Debian's packages slurmctld, slurmd, slurm-client and munge are all that it takes, with Snakemake's plugin for SLURM.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tiny_series import PATIENCE, TinySeries, copy_workflow
+
+SCRIPTS = Path(__file__).parent / "slurm"
+# Daemons lie where not everybody's path leads.
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if shutil.which(name, path=PATH) is None]
+HAS_PLUGIN = importlib.util.find_spec("snakemake_executor_plugin_slurm") is not None
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed here: {', '.join(MISSING)} not found"),
+    pytest.mark.skipif(not HAS_PLUGIN, reason="snakemake-executor-plugin-slurm is not installed"),
+]
+
+
+class SlurmSeries(TinySeries):
+    """A working directory in which the series runs on the cluster."""
+
+    cluster: Path
+
+    def command(self, *arguments):
+        environment = [f"SLURM_CONF={self.cluster}/etc/slurm.conf", f"TEST_CLUSTER={self.cluster}"]
+        # A cluster that has no other users may be asked more often than the profile does.
+        often = ["--slurm-init-seconds-before-status-checks", "7", "--latency-wait", "10"]
+        profile = ["--workflow-profile", str(self.workflow / "profiles" / "slurm"), *often]
+        return ["env", f"PATH={SCRIPTS / 'bin'}:{PATH}", *environment, *super().command(*profile, *arguments)]
+
+    def ask_slurm(self, *command):
+        environment = os.environ | {"PATH": PATH, "SLURM_CONF": f"{self.cluster}/etc/slurm.conf"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    def jobs(self):
+        """What SLURM knows of the jobs that came from here: {field: value}, in the order of submission."""
+        lines = self.ask_slurm("scontrol", "show", "jobs", "--oneliner").splitlines()
+        jobs = [dict(field.split("=", 1) for field in line.split() if "=" in field) for line in lines]
+        here = [job for job in jobs if job.get("WorkDir") == str(self.folder)]
+        return sorted(here, key=lambda job: int(job["JobId"]))
+
+    def queue(self):
+        """The states of all jobs that SLURM has not done with."""
+        return self.ask_slurm("squeue", "--noheader", "--format=%T").split()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slurm")
+    up = subprocess.run([SCRIPTS / "up.sh", folder], capture_output=True, text=True)
+    try:
+        assert up.returncode == 0, up.stderr
+        yield folder
+    finally:
+        subprocess.run([SCRIPTS / "down.sh", folder], capture_output=True, check=True)
+
+
+@pytest.fixture(scope="module")
+def workflow(tmp_path_factory):
+    return copy_workflow(tmp_path_factory.mktemp("workflow"))
+
+
+@pytest.fixture(scope="module")
+def finished(workflow, tmp_path_factory):
+    """The same series on this machine, without a cluster."""
+    place = TinySeries(workflow, tmp_path_factory.mktemp("finished"))
+    place.control(seconds=0)
+    code, output = place.run()
+    assert code == 0, output
+    return place
+
+
+@pytest.fixture
+def place(cluster, workflow, tmp_path):
+    place = SlurmSeries(workflow, tmp_path)
+    place.cluster = cluster
+    place.control(seconds=0)
+    yield place
+    place.end_all()
+
+
+def test_a_failing_job_stays_alone_and_the_same_command_goes_on(place, finished):
+    broken = place.folder / "broken"
+    shutil.copytree(place.workflow / "tiny", broken)
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    runtime = {"device": "auto", "threads": 1, "batch_tokens": 1000}
+    place.configure(games=["Stag_Hunt"], models=[str(place.workflow / "tiny"), "broken"], runtime=runtime)
+    code, output = place.run("--retries", "0")
+    assert code == 1, output
+    rows = place.rows()
+    assert rows["Stag_Hunt_tiny"]["status"] == "completed" and rows["Stag_Hunt_broken"]["status"] == "failed"
+    assert rows["Stag_Hunt_broken"]["error"].startswith("model broken: cannot be loaded")
+    assert place.results("Stag_Hunt") == finished.results("Stag_Hunt")
+    jobs = place.jobs()
+    assert sorted(job["JobState"] for job in jobs) == ["COMPLETED", "COMPLETED", "FAILED"]
+    # What the rules declare is what SLURM is asked for.
+    assert {(job["MinMemoryNode"], job["TimeLimit"]) for job in jobs} == {("32000M", "12:00:00")}
+    assert all(job["TresPerJob"].endswith("gpu:1") for job in jobs)
+
+    shutil.copy(place.workflow / "tiny" / "model.safetensors", broken)
+    code, output = place.run("--retries", "0")
+    assert code == 0, output
+    assert set(place.statuses().values()) == {"completed"} and len(place.all_series()) == 1
+    assert len(place.jobs()) == len(jobs) + 2
+    assert len(place.computed()) == 2 * sum("stag_hunt" in batch for batch in finished.computed())
+
+
+def test_control_c_leaves_no_job_and_the_same_command_goes_on(place, finished):
+    place.control(seconds=1)
+    process = place.start()
+    place.wait(lambda: len(place.computed()) >= 3, "three batches")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(PATIENCE) == 1
+    assert "Cancelling the jobs that are running; the trials that they have done are kept." in place.output()
+    place.wait(lambda: place.queue() == [], "an empty queue")
+    assert place.processes() == []
+    assert {job["JobState"] for job in place.jobs()} == {"COMPLETED", "CANCELLED"}
+    assert set(place.statuses().values()) == {"pending"}
+
+    place.control(seconds=0)
+    code, output = place.run()
+    assert code == 0, output
+    assert set(place.statuses().values()) == {"completed"} and len(place.all_series()) == 1
+    assert place.begun_again() == 0
+    for game in ("Prisoners_Dilemma", "Stag_Hunt"):
+        assert place.results(game) == finished.results(game)
+
+
+def test_a_job_at_its_time_limit_is_finished_by_its_retry(place, finished):
+    place.configure(games=["Prisoners_Dilemma"])
+    place.control(seconds=5)
+    code, output = place.run("--set-resources", "run_experiment:runtime=attempt")
+    assert code == 0, output
+    assert place.statuses() == {"Prisoners_Dilemma_tiny": "completed"}
+    directions, *attempts = place.jobs()
+    states = [job["JobState"] for job in attempts]
+    assert directions["JobState"] == states[-1] == "COMPLETED" and set(states[:-1]) == {"TIMEOUT"}
+    assert [job["TimeLimit"] for job in attempts] == [f"00:0{number}:00" for number in range(1, len(attempts) + 1)]
+    assert place.results("Prisoners_Dilemma") == finished.results("Prisoners_Dilemma")
+    assert place.begun_again() == 0

@@ -1,0 +1,135 @@
+"""A series of real trials with a tiny random model: the workflow as it is, but for figures and pages, which take time.
+
+Every batch that is begun leaves a line in `computed.txt`, and takes `seconds` longer if the controls say so.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import yaml
+
+from emotion_games import report
+from test_workflow import ROOT, Place
+from tiny import tiny_model
+
+# Seconds to wait for anything, on a machine that has other things to do.
+PATIENCE = 600
+GAMES = ("Prisoners_Dilemma", "Stag_Hunt")
+_COUNTING = """
+
+_measure_unseen = measure
+
+
+def measure(instrument, requests, log):
+    import json
+
+    with open("computed.txt", "a") as computed:
+        computed.write(" ".join(request.key for request in requests) + "\\n")
+    time.sleep(json.loads(Path("controls.json").read_text())["seconds"])
+    return _measure_unseen(instrument, requests, log)
+"""
+
+
+def copy_workflow(folder: Path) -> Path:
+    """The workflow with a tiny model beside it; figures, tables of series and pages are stand-ins."""
+    for name in ("rules", "scripts", "config", "profiles", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)
+    library = folder / "scripts" / "emotion_games"
+    for name in ("page", "plots", "series_analysis"):
+        shutil.copy(ROOT / "tests" / "stand_ins" / f"{name}.py", library)
+    with open(library / "experiment.py", "a") as module:
+        module.write(_COUNTING)
+    loaded = tiny_model("qwen2")
+    loaded.model.save_pretrained(folder / "tiny")
+    loaded.tokenizer.save_pretrained(folder / "tiny")
+    return folder
+
+
+class TinySeries(Place):
+    """A working directory in which the series runs."""
+
+    def configure(self, **changes):
+        demo = "config/demo"
+        experiment = {
+            "name": "Tiny",
+            "games": list(GAMES),
+            "models": [str(self.workflow / "tiny")],
+            "emotions": ["anger"],
+            "intensity": [1.0],
+            "num_scenarios": 2,
+            "generation": {"max_new_tokens": 8},
+            "arms": {"random": {"scored": 2, "generated": 1}},
+            "checks": {"damage": False},
+            "stimuli": f"{demo}/emotions",
+            "prompts": f"{demo}/prompts.yaml",
+            "scenarios": {game: f"{demo}/games/{game}/scenarios.yaml" for game in GAMES},
+            "runtime": {"device": "cpu", "threads": 1, "batch_tokens": 1000},
+        }
+        (self.folder / "config.yaml").write_text(yaml.safe_dump({"experiment": experiment | changes}))
+
+    def run(self, *arguments):
+        """Run to the end and return the exit code and what all runs here have printed."""
+        process = self.start(*arguments)
+        try:
+            return process.wait(PATIENCE), self.output()
+        finally:
+            process.kill()
+
+    def wait(self, is_so, what):
+        deadline = time.monotonic() + PATIENCE
+        while not is_so():
+            assert time.monotonic() < deadline, f"waited in vain for {what}:\n{self.output()}"
+            time.sleep(0.05)
+
+    def start(self, *arguments):
+        """Start a run in a session of its own, with signals as in a terminal; nothing ends it but the caller."""
+        with open(self.folder / "output.txt", "a") as output:
+            return subprocess.Popen(
+                self.command(*arguments),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )
+
+    def end_all(self):
+        """Kill whatever still runs here."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+
+    def job_of(self, process):
+        """The job that a run is at, or None."""
+        try:
+            children = psutil.Process(process.pid).children(recursive=True)
+            return next((child for child in children if ".snakemake/scripts/" in " ".join(child.cmdline())), None)
+        except psutil.NoSuchProcess:
+            return None
+
+    def begun_again(self):
+        """How many times a batch was begun that had been begun before."""
+        return sum(times - 1 for times in Counter(self.computed()).values())
+
+    def rebuilt_statuses(self):
+        """The statuses in a report that is made anew from what lies on disk; none before there is a series."""
+        if not self.all_series() or not (self.series / ".state" / "series.json").exists():
+            return set()
+        return {row["status"] for row in report.rebuild(self.series).values()}
+
+    def results(self, game):
+        """The content of a game's table of trials."""
+        return next(self.series.glob(f"{game}_*/exp_results.csv")).read_text()
+
+    def result_files(self, game):
+        return sorted(path for path in next(self.series.glob(f"{game}_*")).iterdir() if path.is_file())
+
+    def journal(self, game):
+        return next((self.series / ".state").glob(f"{game}_*.trials.jsonl"))
