@@ -82,7 +82,7 @@ def _line(variant: str, model: str, figure: Figure) -> Line:
 def _planted(model: Measured) -> Iterator[Figure]:
     """Does steering move choices as planted, in direction, size, and order of doses?"""
     table, scored, written = model.planted[model.headline], model.shifts("scored"), model.shifts("chosen")
-    size = f"{table.size} shifts: {len(model.emotions)} emotions in {len(model.cells)} games with histories"
+    size = f"{table.size} shifts: {len(model.emotions)} emotions, {len(model.cells)} pairs of game and history"
     yield "steering_correlation", correlation(table, scored), LEAST_CORRELATION, None, size
     yield "steering_slope", slope(table, scored), *SLOPE, size
     null, told = _random_null(model, table)
@@ -194,7 +194,7 @@ def _random_contrast(models: Sequence[Measured]) -> Figure:
     directions = sum(len(model.random) for model in models)
     # The same direction in another game is no new draw: the binomial interval counts directions, not tests.
     least, most = binom.ppf([CHANCE / 2, 1 - CHANCE / 2], directions, ERROR_RATE) / max(1, directions)
-    detail = f"{len(p_values):,} tests of {directions} directions; limits: {1 - CHANCE:.0%} of binomial draws of these"
+    detail = f"{len(p_values):,} tests of {directions} directions; {1 - CHANCE:.0%} of binomial draws lie within"
     return "random_contrast", _share_under(p_values), float(least), float(most), detail
 
 

@@ -18,7 +18,7 @@ from emotion_games.verdict import Line, verdict
 from emotion_games.verdict_figures import doses_figure, shifts_figure
 
 PAGE, DATA, FIGURES = "verdict.html", "verdict.json", "verdict_figures"
-MISSING = "The series does not hold what this needs; config/validation.yaml asks for all of it."
+MISSING = "There is no figure: no answer could be read, or something that config/validation.yaml asks for is missing."
 VARIANTS = {
     "planted": "Models with planted effects",
     "flat": "Models in which nothing depends on emotion",
@@ -159,7 +159,7 @@ def _told(line: Line) -> dict[str, Any]:
         "measured": line.measured,
         "least": line.least,
         "most": line.most,
-        "figure": "none" if line.measured is None else f"{line.measured:.3g}",
+        "figure": "none" if line.measured is None else f"{line.measured:.3f}",
         "allowed": _allowed(line),
         "passed": line.passed,
         "meaning": MISSING if line.measured is None else holds if line.passed else fails,
