@@ -83,6 +83,7 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
     models = _models(experiment["models"], root, problems)
     stimuli, prompts, check_items = (find_file(experiment[key], root) for key in BY_CONTENT)
     problems += _stimulus_problems(experiment, stimuli)
+    problems += _verdict_problems(experiment, games, models, root) if experiment["verdict"] else ()
     for key, file in (("prompts", prompts), ("check_items", check_items)):
         if not file.is_file():
             problems.append(f"experiment.{key}: no such file: {experiment[key]}")
@@ -238,3 +239,15 @@ def _stimulus_problems(experiment: dict, folder: Path) -> Iterator[str]:
             yield f"experiment.emotions[{place}]: {told}; each is a file {folder}/<emotion>.txt"
     if "neutral" not in known:
         yield f"experiment.stimuli: {folder} has no neutral.txt, from which emotions are told apart"
+
+
+def _verdict_problems(experiment: dict, games: dict, models: tuple[Model, ...], root: Path) -> Iterator[str]:
+    path = root / "config" / "demo" / "truth.yaml"
+    planted = read_data(path)["games"]
+    emotions = {emotion for row in planted.values() for emotion in row["prosocial"]}
+    known = {"models": [m.name for m in models if m.is_demo], "games": planted, "emotions": emotions}
+    for key, names in {"models": [m.name for m in models], "games": games, "emotions": experiment["emotions"]}.items():
+        strangers = [name for name in names if name not in known[key]]
+        if strangers:
+            told = f"the verdict knows only demo models and what {path} plants in them; remove it or `verdict`"
+            yield f"experiment.{key}: {', '.join(strangers)} with verdict: true; {told}"
