@@ -109,6 +109,24 @@ def test_log_probabilities_are_those_of_the_whole_text(loaded):
             assert values == pytest.approx(expected, abs=2e-5)
 
 
+# "so I stay" and "so I go on" in two rows, "I stay" and "I go on" in the others. What each pair begins with is read
+# once, as far as the rows scored together can go ("I " is 2 tokens, "so I " 5). No last token is ever read.
+@pytest.mark.parametrize("at_once, tokens", [(4, 4 * (2 + 6 + 7)), (2, 2 * (2 + 3 + 4) + 2 * (5 + 3 + 4))])
+@torch.inference_mode()
+def test_what_continuations_begin_with_is_read_once(loaded, monkeypatch, at_once, tokens):
+    rows = list(range(len(PROMPTS)))
+    texts = [[loaded.tokenizer(begin + end)["input_ids"] for end in ("stay", "go on")] for begin in ("so I ", "I ") * 2]
+    begun, seen, honest = read(loaded, ids(loaded, rows), pushes(rows)), [], engine._extend
+    monkeypatch.setattr(engine, "SCORED_AT_ONCE", at_once)
+    monkeypatch.setattr(engine, "_extend", lambda *a: seen.append(a[2].numel()) or honest(*a))
+    found = token_logprobs(loaded, begun, rows, texts)
+    assert sum(seen) == tokens
+    for row in rows:
+        for text, values in zip(texts[row], found[row], strict=True):
+            alone = token_logprobs(loaded, read(loaded, ids(loaded, [row]), pushes([row])), [0], [[text]])[0][0]
+            assert values == pytest.approx(alone, abs=2e-5)
+
+
 def test_scoring_leaves_the_rows_as_they_are(loaded):
     rows = read(loaded, ids(loaded, [0, 2]), pushes([0, 2]))
     length = rows.mask.shape[1]

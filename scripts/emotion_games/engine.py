@@ -8,20 +8,46 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from os.path import commonprefix
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from emotion_games.models import LoadedModel, end_tokens
 from emotion_games.sampling import next_tokens
 from emotion_games.sharing import shared_lower_layers, spread_cache
 from emotion_games.steering import steer
 
-# Finished rows leave the batch when they are this share of it: copying the cache costs about one step.
+# Finished rows leave the batch when they are this share of it: copying the cache costs a few steps.
 LEAVING_SHARE = 0.25
 # Logits held at once while scoring, in elements (1 GiB in float32).
 LOGITS_AT_ONCE = 2**28
+# Rows that are scored together.
+SCORED_AT_ONCE = 64
+
+
+class RoomyLayer(DynamicLayer):
+    """A copy of some rows of a cache layer, with room set aside: new tokens are written there, and nothing is moved."""
+
+    def __init__(self, keys: Tensor, values: Tensor, rows: Tensor, room: int) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        length = keys.shape[-2]
+        self._whole = [t.new_empty(len(rows), t.shape[1], length + room, t.shape[3]) for t in (keys, values)]
+        self.keys, self.values = (whole[:, :, :length] for whole in self._whole)
+        for old, copy in ((keys, self.keys), (values, self.values)):
+            torch.index_select(old, 0, rows.to(old.device), out=copy)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """Write the new keys and values (rows, heads, new, width); returns all of them."""
+        start = self.keys.shape[-2]
+        end = start + key_states.shape[-2]
+        for whole, new in zip(self._whole, (key_states, value_states), strict=True):
+            whole[:, :, start:end] = new
+        self.keys, self.values = (whole[:, :, :end] for whole in self._whole)
+        return self.keys, self.values
 
 
 @dataclass
@@ -36,13 +62,18 @@ class Rows:
     pushes: dict[int, Tensor]
     logits: Tensor
 
-    def take(self, index: Sequence[int]) -> "Rows":
-        """A copy of some rows, in the given order, repeats allowed."""
+    def take(self, index: Sequence[int], room: int) -> "Rows":
+        """A copy of some rows, in the given order, repeats allowed, with room for `room` more tokens."""
         at = torch.as_tensor(index, device=self.mask.device)
         cache = DynamicCache()
-        for number, layer in enumerate(self.cache.layers):
-            cache.update(layer.keys[at], layer.values[at], number)
+        cache.layers = [RoomyLayer(layer.keys, layer.values, at, room) for layer in self.cache.layers]
         return Rows(cache, self.mask[at], {k: v[at] for k, v in self.pushes.items()}, self.logits[at])
+
+    def forget(self, tokens: int) -> None:
+        """Go back to before the last `tokens` tokens; `logits` stay as they are."""
+        for layer in self.cache.layers:
+            layer.crop(-tokens)
+        self.mask = self.mask[:, : self.mask.shape[1] - tokens]
 
 
 def read(loaded: LoadedModel, prompts: Sequence[Sequence[int]], pushes: dict[int, Tensor], share: bool = True) -> Rows:
@@ -87,30 +118,60 @@ def token_logprobs(
 ) -> list[list[list[float]]]:
     """Log-probability of every token of continuations.
 
-    `texts[k]` holds several lists of token ids that follow row `places[k]`. The rows stay as they are. Returns nested lists of the same shape as `texts`.
+    `texts[k]` holds several lists of token ids that follow row `places[k]`; what they all begin with is read once. The
+    rows stay as they are. Returns nested lists of the same shape as `texts`.
     """
-    flat = [(row, ids) for row, several in zip(places, texts, strict=True) for ids in several]
-    longest = max(len(ids) for _, ids in flat)
-    # No more rows at once than were read, so that scoring never needs more memory than a second such cache.
-    chunk = max(1, min(len(rows.mask), LOGITS_AT_ONCE // (longest * rows.logits.shape[-1])))
-    results: list[list[float]] = []
-    for start in range(0, len(flat), chunk):
-        results += _score_chunk(loaded, rows, flat[start : start + chunk])
-    found = iter(results)
-    return [[next(found) for _ in several] for several in texts]
+    begins = [len(commonprefix([list(ids[:-1]) for ids in several])) for several in texts]
+    # Padding between the tokens of a row would fill its sliding window. So rows that are scored together read on
+    # together only as far as each of them can, and neighbours can go about equally far.
+    order = sorted(range(len(texts)), key=begins.__getitem__)
+    longest = max(len(ids) for several in texts for ids in several)
+    chunk = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * rows.logits.shape[-1])))
+    results: dict[int, list[list[float]]] = {}
+    for start in range(0, len(order), chunk):
+        part = order[start : start + chunk]
+        branch = rows.take([places[k] for k in part], room=longest)
+        found = _follow(loaded, branch, [texts[k] for k in part], begins[part[0]])
+        results |= zip(part, found, strict=True)
+    return [results[k] for k in range(len(texts))]
 
 
-def _score_chunk(loaded: LoadedModel, rows: Rows, flat: list[tuple[int, Sequence[int]]]) -> list[list[float]]:
-    width = max(len(ids) for _, ids in flat)
+def _follow(
+    loaded: LoadedModel, rows: Rows, texts: Sequence[Sequence[Sequence[int]]], begin: int
+) -> list[list[list[float]]]:
+    """Log-probabilities of several texts after each row; the first `begin` tokens are the same in a row's texts."""
+    opening = [several[0][:begin] for several in texts]
+    logits = _read_on(loaded, rows, opening)
+    rows.logits, begun = logits[:, -1], _logprobs(logits, opening)
+    results: list[list[list[float]]] = [[] for _ in texts]
+    length = rows.mask.shape[1]
+    for number in range(max(map(len, texts))):
+        rest = [several[number][begin:] if number < len(several) else [] for several in texts]
+        found = _logprobs(_read_on(loaded, rows, [ids[:-1] for ids in rest]), rest)
+        rows.forget(rows.mask.shape[1] - length)
+        for place, several in enumerate(texts):
+            if number < len(several):
+                results[place].append(begun[place] + found[place])
+    return results
+
+
+def _read_on(loaded: LoadedModel, rows: Rows, texts: Sequence[Sequence[int]]) -> Tensor:
+    """Read one text a row, in place; logits (rows, longest + 1, vocabulary) before the first token and after each."""
+    width = max(map(len, texts))
+    if width == 0:
+        return rows.logits[:, None]
     pad, device = loaded.tokenizer.pad_token_id, loaded.device
-    targets = torch.tensor([list(ids) + [pad] * (width - len(ids)) for _, ids in flat], device=device)
-    real = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for _, ids in flat], device=device)
-    branch = rows.take([row for row, _ in flat])
-    logits = branch.logits[:, None]
-    if width > 1:
-        logits = torch.cat([logits, _extend(loaded, branch, targets[:, :-1], real[:, :-1])], 1)
-    chosen = logits.float().log_softmax(-1).gather(-1, targets[..., None])[..., 0].tolist()
-    return [values[: len(ids)] for values, (_, ids) in zip(chosen, flat, strict=True)]
+    ids = torch.tensor([list(t) + [pad] * (width - len(t)) for t in texts], device=device)
+    real = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in texts], device=device)
+    return torch.cat([rows.logits[:, None], _extend(loaded, rows, ids, real)], 1)
+
+
+def _logprobs(logits: Tensor, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+    """Log-probability of each token of one text a row, whose t-th token follows `logits[:, t]`."""
+    width = max(map(len, texts))
+    ids = torch.tensor([list(t) + [0] * (width - len(t)) for t in texts], device=logits.device, dtype=torch.long)
+    values = logits[:, :width].float().log_softmax(-1).gather(-1, ids[..., None])[..., 0].tolist()
+    return [row[: len(text)] for row, text in zip(values, texts, strict=True)]
 
 
 def generate(
@@ -126,22 +187,20 @@ def generate(
     `uniforms` (rows, steps) decides the tokens. A row ends with an end token (not returned) or when `is_closed` says
     that its text is complete; finished rows leave the batch.
     """
-    ends, answers = end_tokens(loaded), [[] for _ in range(len(uniforms))]
+    ends, answers, steps = end_tokens(loaded), [[] for _ in range(len(uniforms))], uniforms.shape[1]
     uniforms = uniforms.to(loaded.device)
-    alive = list(range(len(uniforms)))
-    at = list(alive)  # the answer that each row of the batch belongs to
-    for step in range(uniforms.shape[1]):
+    at = list(range(len(uniforms)))  # the answer that each row of the batch belongs to
+    alive = set(at)
+    for step in range(steps):
         tokens = next_tokens(rows.logits, uniforms[at, step], temperature, top_p)
-        done = set()
-        for row, token in zip(at, tokens.tolist(), strict=True):
-            if row in alive and _add_token(loaded, answers[row], token, ends, is_closed):
-                done.add(row)
-        alive = [row for row in alive if row not in done]
-        if not alive:
+        for answer, token in zip(at, tokens.tolist(), strict=True):
+            if answer in alive and _add_token(loaded, answers[answer], token, ends, is_closed):
+                alive.remove(answer)
+        if not alive or step + 1 == steps:
             break
         if len(alive) <= (1 - LEAVING_SHARE) * len(at):
-            keep = [place for place, row in enumerate(at) if row in alive]
-            rows, at, tokens = rows.take(keep), list(alive), tokens[keep]
+            keep = [place for place, answer in enumerate(at) if answer in alive]
+            rows, at, tokens = rows.take(keep, steps - step), [at[place] for place in keep], tokens[keep]
         rows.logits = _extend(loaded, rows, tokens[:, None], torch.ones_like(tokens[:, None]))[:, -1]
     return answers
 

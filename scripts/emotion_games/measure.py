@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ from emotion_games.scoring import Scores, continuation, score_options
 
 # Tokens (prompt and answer) that are held at once on a CPU, where larger batches gain nothing.
 CPU_BATCH_TOKENS = 16_384
-# Share of the free GPU memory that the caches of a batch may take: rows, the branch being scored, and copies in flight.
+# Share of the free GPU memory that the cache of a batch may take: answers are written into a copy of it, and another
+# copy takes over when finished rows leave.
 GPU_MEMORY_SHARE = 0.25
 LARGEST_BATCH = 256
 
@@ -94,12 +96,16 @@ def batch_budget(loaded: LoadedModel, wanted: int | None) -> int:
         return wanted
     if loaded.device.type != "cuda":
         return CPU_BATCH_TOKENS
+    free, _ = torch.cuda.mem_get_info(loaded.device)
+    return max(1, int(free * GPU_MEMORY_SHARE / cache_bytes(loaded)))
+
+
+def cache_bytes(loaded: LoadedModel) -> int:
+    """Bytes of one token in the key-value cache."""
     config = loaded.model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    token_bytes = 2 * config.num_hidden_layers * heads * width * loaded.model.dtype.itemsize
-    free, _ = torch.cuda.mem_get_info(loaded.device)
-    return max(1, int(free * GPU_MEMORY_SHARE / token_bytes))
+    return 2 * config.num_hidden_layers * heads * width * loaded.model.dtype.itemsize
 
 
 def plan_batches(
@@ -167,8 +173,10 @@ def _score(loaded: LoadedModel, rows: Rows, wanted: Sequence[tuple[int, Request,
     """Scores for (row, request, opening), the options in the request's order."""
     if not wanted:
         return []
+    # All conditions of a prompt ask for the same options, whose tokens are made once.
+    tokens = cache(partial(continuation, loaded.tokenizer))
     options = [
-        {label: continuation(loaded.tokenizer, r.prompt, opening, text, r.closing) for label, text in r.options.items()}
+        {label: tokens(r.prompt, opening, text, r.closing) for label, text in r.options.items()}
         for _, r, opening in wanted
     ]
     return score_options(loaded, rows, [place for place, _, _ in wanted], options)
@@ -179,8 +187,8 @@ def _write(instrument: Instrument, rows: Rows, writing: Sequence[tuple[int, np.n
     loaded, answers = instrument.loaded, []
     for start in range(0, len(writing), LARGEST_BATCH):
         part = writing[start : start + LARGEST_BATCH]
-        branch = rows.take([place for place, _ in part])
         numbers = torch.from_numpy(np.stack([numbers for _, numbers in part]))
+        branch = rows.take([place for place, _ in part], room=numbers.shape[1])
         found = generate(loaded, branch, numbers, instrument.temperature, instrument.top_p, answer_is_closed)
         answers += [loaded.tokenizer.decode(ids, skip_special_tokens=True) for ids in found]
     return answers
