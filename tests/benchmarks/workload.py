@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from plain_ways import TEMPERATURE, TOP_P
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -19,7 +20,6 @@ from emotion_games.measure import Instrument, Request, batch_budget, measure, pl
 from emotion_games.models import LoadedModel, decoder_layers, token_ids
 from emotion_games.sampling import trial_uniforms
 
-TEMPERATURE, TOP_P = 0.7, 0.95
 # Tokens of an answer's opening and of one option, as real tokenizers cut them: two options of eight words.
 OPENING, OPTION, OPTIONS = 5, 11, 2
 
@@ -66,13 +66,11 @@ class Work:
         letters = random.Random(1)
         options = {f"option {i}": _letters(letters, OPTION - 1) for i in range(OPTIONS)}
         return [
-            Request(f"{n}/{c.name}", prompt, c, options, "o" * OPENING, '"', scored=False, uniforms=self._uniforms(n, repeats))
+            Request(f"{n}/{c.name}", prompt, c, options, "o" * OPENING, '"', scored=False, uniforms=uniforms)
             for n, prompt in enumerate(self.prompts)
+            for uniforms in [tuple(trial_uniforms((n, r), 0, self.shape.answer) for r in range(repeats))]
             for c in self.conditions
         ]
-
-    def _uniforms(self, number: int, repeats: int) -> tuple:
-        return tuple(trial_uniforms((number, repeat), 0, self.shape.answer) for repeat in range(repeats))
 
     def batches(self, repeats: int = 1, budget: int | None = None) -> list[list[Request]]:
         """The requests in the batches that an experiment would make of them."""
@@ -150,7 +148,7 @@ def timed(work: Work, body: Callable[[], object]) -> float:
 
 
 def alternate(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Run ways in turn, every other round backwards; each returns its seconds. All of them run once before, unmeasured."""
+    """Run ways in turn, every other round backwards, so that none is always the first; each returns its seconds."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: 1 if number % 2 == 0 else -1]:

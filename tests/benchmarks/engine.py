@@ -1,0 +1,199 @@
+"""What the engine gains, as one table of ratios: `python tests/benchmarks/engine.py`.
+
+Every ratio comes from alternating runs on the same machine; its spread stands beside it. On a CPU, seconds are the
+processor time of one thread. `--packages` names the python of an environment with requirements.txt, `--series` a
+finished series folder; what is not given, or has no GPU to run on, is said not to be measured.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "scripts"), str(HERE)]
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import yaml  # noqa: E402
+from gpu import gpu_lines  # noqa: E402
+from plain_ways import save_case, write_answers  # noqa: E402
+from table import HEAD, Line, machine, ratio  # noqa: E402
+from workload import CPU, GPU, OPENING, OPTION, QUICK, Work, alternate, build, run, timed  # noqa: E402
+
+from emotion_games.engine import generate, read  # noqa: E402
+from emotion_games.measure import GPU_MEMORY_SHARE, cache_bytes  # noqa: E402
+from emotion_games.models import token_ids  # noqa: E402
+from emotion_games.scoring import continuation, score_options  # noqa: E402
+
+# Rows of a batch when one condition follows the other: its scenarios.
+PLAIN_ROWS = 8
+# Small batches for the cost of the hook, so that a pair of runs follows closely upon each other.
+HOOK_ROWS = 38
+
+
+def memory_line(work: Work) -> Line:
+    """Peak memory of the first batch, above what was taken before, against what the batch size reckons with."""
+    batch, device = work.batches()[0], work.loaded.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+    else:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    run(work.instrument(), [batch])
+    if device.type == "cuda":
+        taken = torch.cuda.max_memory_allocated() - before
+    else:
+        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    tokens = len(batch) * (work.shape.prompt + work.shape.answer)
+    reckoned = tokens * cache_bytes(work.loaded) / GPU_MEMORY_SHARE
+    note = f"{len(batch)} rows: {taken / 2**20:.0f} MiB taken, {reckoned / 2**20:.0f} MiB reckoned with"
+    return Line("peak memory / what the batch size reckons with", [taken / reckoned], ("≤", 1.0), note)
+
+
+def hook_line(work: Work, rounds: int) -> Line:
+    """The same batches with and without pushes, nothing shared."""
+    ratios = []
+    for batch in work.batches(budget=HOOK_ROWS * (work.shape.prompt + work.shape.answer)):
+        ways = {
+            name: lambda s=steered, b=batch: timed(work, lambda: run(work.instrument(share=False, steered=s), [b]))
+            for name, steered in (("steered", True), ("unsteered", False))
+        }
+        ratios += ratio(alternate(ways, rounds), "steered", "unsteered")
+    return Line("steered / unsteered, same batches", ratios, ("≤", 1.03))
+
+
+def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
+    """The whole job by the engine against one condition after the other, in this environment and by the packages."""
+    prompts, pushes = work.prompt_ids(), work.layer_pushes()
+
+    def ours(repeats: int, share: bool = True) -> Callable[[], float]:
+        return lambda: timed(work, lambda: run(work.instrument(share), work.batches(repeats)))
+
+    def plain(repeats: int) -> Callable[[], float]:
+        sizes = (work.shape.answer, repeats, PLAIN_ROWS)
+        return lambda: timed(work, lambda: write_answers("plain hooks", work.loaded.model, prompts, pushes, *sizes))
+
+    with ExitStack() as stack:
+        ways = {"ours": ours(1), "unshared": ours(1, share=False), "plain": plain(1)}
+        if packages:
+            ways |= stack.enter_context(package_ways(work, packages))
+        once = alternate(ways, rounds)
+    yield Line("whole job / plain hooks, 1 repeat", ratio(once, "ours", "plain"), ("≤", 0.55))
+    several = alternate({"ours": ours(5), "plain": plain(5)}, rounds)
+    yield Line("whole job / plain hooks, 5 repeats", ratio(several, "ours", "plain"), ("≤", 0.4))
+    yield Line("lower layers not shared / shared, 1 repeat", ratio(once, "unshared", "ours"), ("≥", 1.3))
+    for name in ("steering-vectors", "repeng"):
+        ratios = ratio(once, "ours", name) if packages else []
+        note = "its own environment" if packages else "no --packages given"
+        yield Line(f"whole job / {name}, 1 repeat", ratios, ("≤", 0.55), note)
+
+
+@contextmanager
+def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], float]]]:
+    """The plain way by the packages, in one process of their own that stays alive between the rounds."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_case(Path(folder), work.loaded.model, work.prompt_ids(), work.layer_pushes())
+        script = [python, str(HERE / "plain_ways.py"), folder]
+        with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+            def answers(way: str) -> float:
+                asked = {"way": way, "tokens": work.shape.answer, "repeats": 1, "rows": PLAIN_ROWS}
+                print(json.dumps(asked), file=process.stdin, flush=True)
+                return json.loads(process.stdout.readline())["seconds"]
+
+            yield {way: lambda w=way: answers(w) for way in ("steering-vectors", "repeng")}
+            process.stdin.close()
+
+
+def scoring_line(work: Work, rounds: int) -> Line:
+    """Scoring the options of a batch that has been read, and writing its answers."""
+    loaded, batch, instrument = work.loaded, work.batches()[0], work.instrument()
+    ids = [token_ids(loaded.tokenizer, r.prompt) for r in batch]
+    rows = read(loaded, ids, instrument.batch_pushes([r.condition for r in batch]))
+    uniforms = torch.from_numpy(np.stack([r.uniforms[0] for r in batch]))
+    options = [
+        {k: continuation(loaded.tokenizer, r.prompt, r.opening, text, r.closing) for k, text in r.options.items()}
+        for r in batch
+    ]
+    everyone = range(len(batch))
+
+    def write() -> None:
+        branch = rows.take(everyone, room=work.shape.answer)
+        generate(loaded, branch, uniforms, instrument.temperature, instrument.top_p, lambda _: False)
+
+    seconds = alternate(
+        {
+            "score": lambda: timed(work, lambda: score_options(loaded, rows, everyone, options)),
+            "write": lambda: timed(work, write),
+        },
+        rounds,
+    )
+    note = (
+        f"{len(options[0])} options of {OPTION} tokens after {OPENING}, {work.shape.answer} new tokens; prompts apart"
+    )
+    return Line("scoring all options / generating", ratio(seconds, "score", "write"), ("≤", 0.5), note)
+
+
+def start_line(series: Path | None) -> Line:
+    """The share of an experiment's wall time that went by before its first batch, from a finished series."""
+    what, target = "import + load + directions / wall time of a demo experiment", ("≤", 0.35)
+    if series is None:
+        return Line(what, [], target, "no --series given")
+    shares = []
+    for row in json.loads((series / "experiment_report.json").read_text())["experiments"].values():
+        if row["status"] != "completed":
+            continue
+        begun, ended = (datetime.fromisoformat(row[key]) for key in ("start_time", "end_time"))
+        seconds = yaml.safe_load(next(series.glob(f"{row['exp_id']}_*/exp_config.yaml")).read_text())["seconds"]
+        if "import" not in seconds:
+            return Line(what, [], target, "this series does not record the time of its imports")
+        start = seconds["import"] + seconds["load"] + seconds["read"]
+        shares.append(start / (ended - begun).total_seconds())
+    return Line(what, shares, target, f"{len(shares)} experiments of {series.name}")
+
+
+def cpu_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
+    """All that is measured on a CPU; memory first, before anything that was freed can hide what is taken."""
+    yield memory_line(work)
+    yield hook_line(work, rounds)
+    yield scoring_line(work, 2 * rounds)
+    yield from job_lines(work, rounds, packages)
+
+
+def lines(options: argparse.Namespace) -> Iterator[Line]:
+    """The whole table."""
+    yield from cpu_lines(build(QUICK if options.quick else CPU), options.rounds, options.packages)
+    yield start_line(options.series)
+    if not torch.cuda.is_available():
+        yield Line("GPU: whole job, prefill, decode, trials per second, memory", [], None, "no GPU")
+        return
+    work = build(QUICK if options.quick else GPU, "cuda", torch.bfloat16)
+    yield memory_line(work)
+    yield from gpu_lines(work, options.rounds)
+
+
+def main() -> None:
+    """Print the table line by line, as it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (3)")
+    parser.add_argument("--packages", default=os.environ.get("STEERING_PACKAGES_PYTHON", ""), metavar="PYTHON",
+                        help="python of an environment with tests/benchmarks/requirements.txt")  # fmt: skip
+    parser.add_argument("--series", type=Path, help="a finished series folder")
+    parser.add_argument("--quick", action="store_true", help="a tiny model: shows that the table is made, not how fast")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(machine(), HEAD, sep="\n\n", flush=True)
+    for line in lines(options):
+        print(line.text(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What the engine reaches on a CUDA GPU, against the bound that the card's own measured rates allow.
+
+Bound of one trial, in seconds, where R repeats share a prefill and the card decodes B rows at once:
+
+    prefill FLOP · unshared part / R / matrix rate + steps · (weights + B · context · bytes a token) / B / bandwidth
+
+`bytes a token` are those of the key-value cache. The unshared part counts the layers up to the first steered one once
+for all conditions. The matrix rate is that of a large product in the model's number format, the bandwidth that of a
+large copy, both measured just before.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from plain_ways import write_answers
+from table import Line, ratio
+from workload import Work, alternate, run, timed
+
+from emotion_games.engine import generate, read
+from emotion_games.measure import LARGEST_BATCH, cache_bytes
+from emotion_games.models import token_ids
+
+# The bound reckons with this many rows decoded at once.
+BOUND_ROWS = 128
+MATRIX, COPIED_BYTES, TRIES = 8192, 2**32, 10
+
+
+def gpu_lines(work: Work, rounds: int) -> Iterator[Line]:
+    """Job against bound and against plain hooks, prefill against matrix rate, decode against bandwidth."""
+    shape, trials = work.shape, work.shape.scenarios * work.shape.conditions
+    flops, bandwidth = matrix_rate(work), copy_rate(work)
+    bound = trials * bound_seconds(work, flops, bandwidth)
+    rates = f"{flops / 1e12:.0f} TFLOP/s, {bandwidth / 1e12:.2f} TB/s"
+    batches = work.batches()
+    run(work.instrument(), batches[:1])  # the first run of every kernel is not measured
+    prompts, pushes = work.prompt_ids(), work.layer_pushes()
+    sizes = (shape.answer, 1, shape.scenarios)
+    seconds = alternate(
+        {
+            "ours": lambda: timed(work, lambda: run(work.instrument(), batches)),
+            "plain": lambda: timed(
+                work, lambda: write_answers("plain hooks", work.loaded.model, prompts, pushes, *sizes)
+            ),
+        },
+        rounds,
+    )
+    note = f"bound {trials / bound:.0f} trials/s at {rates}"
+    yield Line("GPU: bound / whole job", [bound / s for s in seconds["ours"]], ("≥", 0.5), note)
+    note = f"{trials / np.median(seconds['ours']):.1f} trials/s; plain: {shape.scenarios} rows at once"
+    yield Line("GPU: trials per second / plain hooks", ratio(seconds, "plain", "ours"), ("≥", 3.0), note)
+    yield from phase_lines(work, rounds, flops, bandwidth)
+
+
+def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iterator[Line]:
+    """Prefill (nothing shared) and decode by themselves, on the largest batch."""
+    shape, loaded, instrument = work.shape, work.loaded, work.instrument()
+    batch = max(work.batches(), key=len)
+    pushes = instrument.batch_pushes([r.condition for r in batch])
+    ids = [token_ids(loaded.tokenizer, r.prompt) for r in batch]
+    uniforms = torch.from_numpy(np.stack([r.uniforms[0] for r in batch]))
+    reading = [timed(work, lambda: read(loaded, ids, pushes, share=False)) for _ in range(rounds)]
+    reached = [len(batch) * prefill_flop(work) / seconds / flops for seconds in reading]
+    yield Line("GPU: prefill / matrix rate", reached, ("≥", 0.6), f"{len(batch)} rows of {shape.prompt} tokens")
+
+    rows = read(loaded, ids, pushes)
+    everyone = range(len(batch))
+
+    def write() -> None:
+        branch = rows.take(everyone, room=shape.answer)
+        generate(loaded, branch, uniforms, instrument.temperature, instrument.top_p, lambda _: False)
+
+    # The first token comes from the prompt, so that there is one step less than tokens.
+    least = (shape.answer - 1) * step_bytes(work, len(batch)) / bandwidth
+    reached = [least / timed(work, write) for _ in range(rounds)]
+    note = f"{len(batch)} rows at once (at most {LARGEST_BATCH})"
+    yield Line("GPU: bandwidth bound / decode", reached, ("≥", 0.4), note)
+
+
+def bound_seconds(work: Work, flops: float, bandwidth: float, repeats: int = 1, rows: int = BOUND_ROWS) -> float:
+    """Least seconds of a trial; the formula stands at the top of this file."""
+    shape = work.shape
+    shared_layers = (shape.steered[0] + 1) / shape.layers
+    unshared = 1 - shared_layers * (1 - 1 / shape.conditions)
+    prefill = prefill_flop(work) * unshared / repeats / flops
+    return prefill + shape.answer * step_bytes(work, rows) / rows / bandwidth
+
+
+def prefill_flop(work: Work) -> float:
+    """FLOP to read one prompt: two a weight of the layers and token, and causal attention."""
+    shape = work.shape
+    weights = sum(p.numel() for p in work.loaded.layers.parameters())
+    return 2 * weights * shape.prompt + 2 * shape.hidden * shape.prompt**2 * shape.layers
+
+
+def step_bytes(work: Work, rows: int) -> float:
+    """Bytes that one decoding step has to read: all weights but the input embedding, and the cache of every row."""
+    model, shape = work.loaded.model, work.shape
+    weights = sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
+    context = shape.prompt + shape.answer / 2
+    return weights * model.dtype.itemsize + rows * context * cache_bytes(work.loaded)
+
+
+def matrix_rate(work: Work) -> float:
+    """FLOP a second of a large matrix product, the best of several."""
+    square = torch.randn(MATRIX, MATRIX, device=work.loaded.device, dtype=work.loaded.model.dtype)
+    return 2 * MATRIX**3 / min(timed(work, lambda: square @ square) for _ in range(TRIES))
+
+
+def copy_rate(work: Work) -> float:
+    """Bytes a second, read and written, of a large copy, the best of several."""
+    source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=work.loaded.device)
+    target = torch.empty_like(source)
+    return 2 * COPIED_BYTES / min(timed(work, lambda: target.copy_(source)) for _ in range(TRIES))
