@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 
+import psutil
 import pytest
 
 from tiny_series import GAMES, PATIENCE, TinySeries, copy_workflow
@@ -95,7 +96,8 @@ def hit(place, process, number, target):
         victim = place.job_of(process)
         if victim is None:
             return False
-        victim.send_signal(number)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.send_signal(number)
     else:
         (os.killpg if target == "group" else os.kill)(process.pid, number)
     return True
@@ -114,17 +116,17 @@ def wait_for_a_moment(place, process, chance):
 
 
 def kill_at_random(place, kills, chance):
-    """Run the series with the plain command, again and again, until so many kills have struck; return them."""
-    struck = []
+    """Run the series with the plain command, again and again, until all kills (signal, target) have struck."""
+    left = list(kills)
     process = None
-    while len(struck) < kills:
+    while left:
         if process is None:
             assert not place.all_series() or set(place.statuses().values()) != {"completed"}, "done too early"
             process = place.start()
-        number, target = chance.choice(SIGNALS), chance.choice(TARGETS)
+        number, target = left[0]
         wait_for_a_moment(place, process, chance)
         if process.poll() is None and hit(place, process, number, target):
-            struck.append((number.name, target))
+            del left[0]
         if target == "job" and process.poll() is None:
             continue
         process.wait(PATIENCE)
@@ -136,82 +138,81 @@ def kill_at_random(place, kills, chance):
             place.wait(lambda: "running" not in place.rebuilt_statuses(), "a report in which nothing runs")
     if process is not None:
         process.wait(PATIENCE)
-    return struck
 
 
-def survives(place, finished, kills, seed):
+def survives(place, finished, kills, chance):
     """Kill at random, finish with the plain command, and compare with the series that nothing happened to."""
     began = time.monotonic()
     with Watch(place) as watch:
-        struck = kill_at_random(place, kills, random.Random(seed))
+        kill_at_random(place, kills, chance)
         for _ in range(2):  # a job that was killed alone has ended its run with an error
             process = place.start()
             code = process.wait(PATIENCE)
             if code == 0:
                 break
     again = place.begun_again()
-    told = f"{kills} kills in {time.monotonic() - began:.0f} s, {len(place.computed())} batches, {again} begun again, "
-    print(f"{told}{watch.reads} looks at the report: {struck}")
+    seconds = time.monotonic() - began
+    print(f"{len(kills)} kills in {seconds:.0f} s, {len(place.computed())} batches, {again} of them begun again")
     assert code == 0, place.output()
     assert watch.wrong == [] and watch.reads > 10
-    assert again <= kills
+    assert again <= len(kills)
     assert len(place.all_series()) == 1 and set(place.statuses().values()) == {"completed"}
-    for game in {path.name.rpartition("_tiny")[0] for path in place.series.glob("*_tiny_*")}:
-        assert place.results(game) == finished.results(game)
-        keys = [
-            record["key"] for line in place.journal(game).read_text().splitlines()[1:] for record in json.loads(line)
-        ]
+    assert place.results() == finished.results()
+    for journal in place.series.glob(".state/*.jsonl"):
+        batches = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+        keys = [record["key"] for batch in batches for record in batch]
         assert len(keys) == len(set(keys))
-    leftovers = [path.name for path in place.series.rglob("*") if path.suffix in (".aside", ".cut", ".part", ".tmp")]
-    assert leftovers == []
+    assert not [path for path in place.series.rglob("*") if path.suffix in (".aside", ".cut")]
     assert place.processes() == []
     assert not [words for words in OTHER_WAYS_BACK if words in place.output()]
 
 
 def test_three_kills(place, finished):
-    place.configure(games=["Prisoners_Dilemma"])
-    survives(place, finished, kills=3, seed=1)
+    kills = [(signal.SIGINT, "group"), (signal.SIGKILL, "snakemake"), (signal.SIGKILL, "job")]
+    survives(place, finished, kills, random.Random(1))
 
 
 @pytest.mark.slow
-def test_twenty_kills(workflow, place, finished):
-    place.configure(num_scenarios=6)
+def test_twenty_kills(workflow, place):
     (place.folder / "untouched").mkdir()
     untouched = TinySeries(workflow, place.folder / "untouched")
-    untouched.configure(num_scenarios=6)
+    for one in (place, untouched):
+        one.configure(games=list(GAMES), num_scenarios=6)
     untouched.control(seconds=0)
-    assert untouched.run()[0] == 0
-    survives(place, untouched, kills=20, seed=2)
+    code, output = untouched.run()
+    assert code == 0, output
+    chance = random.Random(5)
+    kills = [(chance.choice(SIGNALS), chance.choice(TARGETS)) for _ in range(20)]
+    assert len(set(kills)) == len(SIGNALS) * len(TARGETS)
+    survives(place, untouched, kills, chance)
 
 
-def test_a_damaged_journal_costs_what_follows_the_damage_and_a_wrong_clock_nothing(copy_of_finished, finished):
+@pytest.mark.slow
+def test_a_wrong_clock_costs_nothing_and_a_damaged_journal_what_follows_the_damage(copy_of_finished, finished):
     place = copy_of_finished
     tomorrow = time.time() + 86_400
     for path in place.folder.rglob("*"):
         os.utime(path, (tomorrow, tomorrow))
-    before = len(place.computed())
     code, output = place.run()
     assert code == 0, output
-    assert len(place.computed()) == before
+    whole = len(finished.computed())
+    assert len(place.computed()) == whole
 
-    lines = place.journal("Prisoners_Dilemma").read_bytes().split(b"\n")
+    def run_after_damage(content):
+        before = len(place.computed())
+        place.journal.write_bytes(content)
+        shutil.rmtree(place.result_folder)
+        code, output = place.run()
+        assert code == 0, output
+        assert set(place.statuses().values()) == {"completed"} and place.results() == finished.results()
+        return len(place.computed()) - before, place.log()
+
+    lines = place.journal.read_bytes().split(b"\n")
     lines[3] = lines[3][:-20] + b"\0" * 20
-    place.journal("Prisoners_Dilemma").write_bytes(b"\n".join(lines))
-    place.journal("Stag_Hunt").write_bytes(b"\xff" * 1000)
-    for game in GAMES:
-        shutil.rmtree(next(place.series.glob(f"{game}_*")))
-    code, output = place.run()
-    assert code == 0, output
-    assert set(place.statuses().values()) == {"completed"}
-    for game in GAMES:
-        assert place.results(game) == finished.results(game)
-    logs = {path.name.split("_tiny")[0]: path.read_text() for path in place.series.glob(".state/*.log")}
-    assert "line 4 is damaged; it and what follows is measured again" in logs["Prisoners_Dilemma"]
-    assert "is damaged; kept as" in logs["Stag_Hunt"]
-    again = [batch.split("/")[0].rpartition("_")[0] for batch in place.computed()[before:]]
-    whole = [batch.split("/")[0].rpartition("_")[0] for batch in finished.computed()]
-    assert again.count("stag_hunt") == whole.count("stag_hunt")
-    assert 0 < again.count("prisoners_dilemma") < whole.count("prisoners_dilemma")
+    again, log = run_after_damage(b"\n".join(lines))
+    assert 0 < again < whole and "line 4 is damaged; it and what follows is measured again" in log
+    again, log = run_after_damage(b"\xff" * 1000)
+    assert again == whole and "is damaged; kept as" in log
 
 
 @pytest.mark.slow
@@ -220,12 +221,11 @@ def test_damaged_directions_fail_their_experiments_until_they_are_deleted(copy_o
     (file,) = place.folder.glob("results/directions/*.safetensors")
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    place.result_files("Stag_Hunt")[1].unlink()
-    code, _ = place.run()
-    assert code == 1
-    rows = place.rows()
-    (row,) = (row for row in rows.values() if row["status"] != "completed")
-    assert row["status"] == "failed" and row["game_name"] == "Stag_Hunt"
+    (place.result_folder / "exp_results.csv").unlink()
+    code, output = place.run()
+    assert code == 1, output
+    (row,) = place.rows().values()
+    assert row["status"] == "failed"
     assert f"{file.name}: not a readable directions file" in row["error"]
     assert "delete it and run again" in row["error"] and "(log: " in row["error"]
 
@@ -234,7 +234,7 @@ def test_damaged_directions_fail_their_experiments_until_they_are_deleted(copy_o
     code, output = place.run()
     assert code == 0, output
     assert file.read_bytes() == whole and len(place.computed()) == before
-    assert place.results("Stag_Hunt") == finished.results("Stag_Hunt")
+    assert place.results() == finished.results()
 
 
 @pytest.mark.slow
@@ -254,7 +254,7 @@ def test_a_full_disk_is_told_and_survived(place, finished):
             while True:
                 file.write(b"0" * 4096)
         assert process.wait(PATIENCE) == 1
-        row = place.rows()["Prisoners_Dilemma_tiny"]
+        (row,) = place.rows().values()
         assert row["status"] == "failed" and "No space left on device" in row["error"], place.output()
         assert "(log: " in row["error"]
 
@@ -262,9 +262,7 @@ def test_a_full_disk_is_told_and_survived(place, finished):
         place.control(seconds=0)
         code, output = place.run()
         assert code == 0, output
-        for game in GAMES:
-            assert place.results(game) == finished.results(game)
-        assert place.begun_again() <= 1
+        assert place.results() == finished.results() and place.begun_again() <= 1
     finally:
         place.end_all()
         subprocess.run(["umount", "--lazy", results], check=True)

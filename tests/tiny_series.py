@@ -59,7 +59,7 @@ class TinySeries(Place):
         demo = "config/demo"
         experiment = {
             "name": "Tiny",
-            "games": list(GAMES),
+            "games": ["Prisoners_Dilemma"],
             "models": [str(self.workflow / "tiny")],
             "emotions": ["anger"],
             "intensity": [1.0],
@@ -124,12 +124,18 @@ class TinySeries(Place):
             return set()
         return {row["status"] for row in report.rebuild(self.series).values()}
 
-    def results(self, game):
-        """The content of a game's table of trials."""
-        return next(self.series.glob(f"{game}_*/exp_results.csv")).read_text()
+    @property
+    def result_folder(self):
+        return next(path for path in self.series.glob("Prisoners_Dilemma_*") if path.is_dir())
 
-    def result_files(self, game):
-        return sorted(path for path in next(self.series.glob(f"{game}_*")).iterdir() if path.is_file())
+    def results(self):
+        """Each experiment's table of trials."""
+        return {path.parent.name[:-16]: path.read_text() for path in self.series.glob("*/exp_results.csv")}
 
-    def journal(self, game):
-        return next((self.series / ".state").glob(f"{game}_*.trials.jsonl"))
+    @property
+    def journal(self):
+        return self.series / ".state" / "Prisoners_Dilemma_tiny.trials.jsonl"
+
+    def log(self):
+        """What the experiment's last job has said."""
+        return (self.series / ".state" / "Prisoners_Dilemma_tiny.log").read_text()
