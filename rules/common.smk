@@ -54,6 +54,8 @@ if workflow.is_main_process and workflow.output_settings.dryrun:
 STATE = f"{SERIES.folder}/.state"
 DIRECTIONS = f"{CONFIG.base_dir}/directions"
 MODELS = f"{CONFIG.base_dir}/models"
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    state.leave_no_future([SERIES.folder, Path(DIRECTIONS), Path(MODELS)])
 MODEL_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 RESULTS = [f"{SERIES.output_dir(exp_id)}/{name}" for exp_id in SERIES.experiments for name in state.RESULT_FILES]
 STIMULI = [str(CONFIG.stimuli / f"{emotion}.txt") for emotion in [*CONFIG.settings["emotions"], "neutral"]]
