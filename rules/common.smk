@@ -165,7 +165,13 @@ def end_run():
         return
     for job in workflow.scheduler.failed:
         record_silent_end(SERIES.folder, experiments_of_job(job), job.log, RUN["before"], bool(RUN["signals"]))
-    rows = rebuild(SERIES.folder, wait_for_page=True)
+    try:
+        rows = rebuild(SERIES.folder, wait_for_page=True)
+    except OSError as error:
+        print(
+            f"{SERIES.folder}: the report could not be written ({error}); run the same command again.", file=sys.stderr
+        )
+        return
     # Snakemake does not run its summary after a failure; what is finished is worth a look all the same.
     if "completed" in (statuses := {row["status"] for row in rows.values()}) and "failed" in statuses:
         subprocess.run([sys.executable, str(ROOT / "scripts" / "summarize_series.py"), str(SERIES.folder)], check=False)
