@@ -1,5 +1,6 @@
 """Signals in a job: the first asks, the second insists; in the workflow's process the third kills."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -97,6 +98,27 @@ time.sleep(20)
     process = started(code)
     process.send_signal(signal.SIGTERM)
     assert process.wait(5) != 0 and "KeyboardInterrupt: interrupted" in process.stdout.read()
+
+
+QUICK = """
+import subprocess, sys
+from emotion_games.signals import stop_workflow_on_signal
+job = subprocess.Popen([sys.executable, "-c", {job!r}], stdout=subprocess.PIPE, text=True)
+assert job.stdout.readline() == "ready\\n"
+stop_workflow_on_signal(lambda: None, jobs_are_local=True)
+print("ready", flush=True)
+print("job ended by", job.wait(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("pause", [0.1, 0.5, 1.2])
+def test_a_second_signal_ends_a_job_however_soon_it_follows(pause):
+    process = started(QUICK.format(job=ASKING), start_new_session=True)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the job, too
+        time.sleep(pause)
+    output = process.communicate(timeout=10)[0]
+    assert "KeyboardInterrupt: stopped at once" in output and "job ended by" in output
 
 
 STUBBORN = "import signal, time; signal.signal(2, lambda *_: None); print('child', flush=True); time.sleep(30)"

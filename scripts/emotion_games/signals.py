@@ -44,6 +44,7 @@ def catch_stop() -> Callable[[], bool]:
         if not first:
             first.append(time.monotonic())
         elif time.monotonic() - first[0] > _SAME_SECONDS:
+            ignore_stop()
             raise KeyboardInterrupt("stopped at once")
 
     _unless_ignored(note)
@@ -116,6 +117,11 @@ def stop_workflow_on_signal(finish_running_jobs: Callable[[], None], jobs_are_lo
         if len(received) == 1:
             _say("Stopping as soon as the running jobs have saved their place (Ctrl+C again: at once).")
         signal_children(signal.SIGINT if len(received) < 3 else signal.SIGKILL)
+        if len(received) == 2:
+            # To a job, a second signal that follows the first too soon looks like the first one passed on.
+            again = threading.Timer(_SAME_SECONDS, signal_children, [signal.SIGINT])
+            again.daemon = True
+            again.start()
         threading.Thread(target=finish_running_jobs, daemon=True).start()
 
     _unless_ignored(stop)
