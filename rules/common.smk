@@ -153,8 +153,12 @@ def begin_run():
     except BlockingIOError:
         sys.exit(f"ERROR: {SERIES.folder} is being run by another Snakemake process; wait for it, or use another name.")
     totals = {game: count["total"] if count else None for game, count in trial_counts(CONFIG).items()}
-    open_series(SERIES, totals)
-    rebuild(SERIES.folder)
+    try:
+        open_series(SERIES, totals)
+        state.keep_reserve(SERIES.folder)
+        rebuild(SERIES.folder)
+    except OSError as error:
+        sys.exit(f"ERROR: {SERIES.folder} cannot be written: {error}; make room or set output.base_dir.")
     RUN["signals"] = stop_workflow_on_signal(workflow.scheduler.exit_gracefully, workflow.local_exec)
     print(f"Series ({SERIES.how}): {SERIES.folder}", file=sys.stderr)
 
@@ -163,10 +167,8 @@ def end_run():
     """After the last job: write down what ended without a word, and say where things stand."""
     if workflow.touch or "signals" not in RUN:
         return
-    for job in workflow.scheduler.failed:
-        record_silent_end(SERIES.folder, experiments_of_job(job), job.log, RUN["before"], bool(RUN["signals"]))
     try:
-        rows = rebuild(SERIES.folder, wait_for_page=True)
+        rows = state.say_last_words(SERIES.folder, final_rows)
     except OSError as error:
         print(
             f"{SERIES.folder}: the report could not be written ({error}); run the same command again.", file=sys.stderr
@@ -178,6 +180,13 @@ def end_run():
     told = ", ".join(f"{number} {status}" for status, number in counts(rows).items() if number)
     again = "" if told == f"{len(rows)} completed" else " Run the same command again to go on."
     print(f"{SERIES.folder}: {told}.{again}", file=sys.stderr)
+
+
+def final_rows():
+    """The report's rows, with what jobs that were killed could not say themselves."""
+    for job in workflow.scheduler.failed:
+        record_silent_end(SERIES.folder, experiments_of_job(job), job.log, RUN["before"], bool(RUN["signals"]))
+    return rebuild(SERIES.folder, wait_for_page=True)
 
 
 def experiments_of_job(job):

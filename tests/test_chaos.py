@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import threading
 import time
 
@@ -212,6 +213,37 @@ def test_a_wrong_clock_costs_nothing_and_a_damaged_journal_what_follows_the_dama
     assert 0 < again < whole and "line 4 is damaged; it and what follows is measured again" in log
     again, log = run_after_damage(b"\xff" * 1000)
     assert again == whole and "is damaged; kept as" in log
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount the small disk that is to be filled")
+def test_a_full_disk_is_told_and_survived(place, finished):
+    results = place.folder / "results"
+    results.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", results]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    try:
+        place.control(seconds=0.3)
+        process = place.start()
+        place.wait_for_trials(3)
+        ballast = results / "ballast"
+        with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"0" * 4096)
+        assert process.wait(PATIENCE) == 1
+        (row,) = place.rows().values()
+        assert row["status"] == "failed" and "No space left on device" in row["error"], place.output()
+        assert "(log: " in row["error"]
+
+        ballast.unlink()
+        place.control(seconds=0)
+        code, output = place.run()
+        assert code == 0, output
+        assert place.results() == finished.results() and place.begun_again() <= 1
+    finally:
+        place.end_all()
+        subprocess.run(["umount", "--lazy", results], check=True)
 
 
 @pytest.mark.slow

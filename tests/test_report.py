@@ -153,17 +153,6 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     assert state.read_json(path) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["file.json"]
 
 
-def test_a_state_can_be_changed_on_a_full_disk(series, monkeypatch):
-    state.record(series, "A", status="running", error="a longer text than what comes after it, so that it is cut")
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(state, "replace_text", full)
-    state.record(series, "A", status="failed", error="No space")
-    assert state.read_state(series, "A") == {"status": "failed", "error": "No space"}
-
-
 def test_the_table_shows_rates_and_the_time_left(series, held):
     held(state.lock_path(series, "A"))
     said = {"status": "running", "host": socket.gethostname(), "progress": {"done": 4, "total": 10}, "rate": 0.5}

@@ -1,7 +1,9 @@
-"""Files that a clock set back has left in the future come back to the present."""
+"""Files that a clock set back has left in the future come back to the present; a full disk has room for last words."""
 
 import os
 import time
+
+import pytest
 
 from emotion_games import state
 
@@ -14,3 +16,34 @@ def test_files_from_the_future_come_back_to_the_present_and_others_stay(tmp_path
         os.utime(path, (seconds, seconds))
     state.leave_no_future([tmp_path, tmp_path / "not-there"])
     assert old.stat().st_mtime == 1_000.0 and new.stat().st_mtime <= time.time()
+
+
+@pytest.mark.parametrize("number", [28, 122], ids=["disk", "quota"])
+def test_last_words_take_the_reserve_on_a_full_disk(tmp_path, number):
+    reserve = tmp_path / ".state" / state.RESERVE
+    reserve.parent.mkdir()
+    state.keep_reserve(tmp_path)
+    assert reserve.stat().st_size == state.RESERVE_BYTES
+
+    def say():
+        if reserve.exists():
+            raise OSError(number, "no room")
+        state.record(tmp_path, "A", status="failed")
+        return "said"
+
+    assert state.say_last_words(tmp_path, say) == "said"
+    assert state.read_state(tmp_path, "A") == {"status": "failed"}
+
+
+def test_last_words_keep_the_reserve_for_a_full_disk(tmp_path):
+    reserve = tmp_path / ".state" / state.RESERVE
+    reserve.parent.mkdir()
+    state.keep_reserve(tmp_path)
+
+    def broken():
+        raise OSError(5, "Input/output error")
+
+    assert state.say_last_words(tmp_path, lambda: 1) == 1
+    with pytest.raises(OSError, match="Input/output"):
+        state.say_last_words(tmp_path, broken)
+    assert reserve.exists()

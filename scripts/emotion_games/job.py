@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -47,11 +48,10 @@ class Job:
 
     def terminal(self, line: str) -> None:
         """Print a line both to the log and to where Snakemake runs."""
-        print(line)
-        try:
-            print(f"{self.label}: {line}", file=self._terminal, flush=True)
-        except OSError:
-            print("(the terminal is gone)")
+        # The disk may be full, and the terminal gone: neither may keep the job from its last words.
+        for text, stream in ((line, sys.stdout), (f"{self.label}: {line}", self._terminal)):
+            with suppress(OSError):
+                print(text, file=stream, flush=True)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
@@ -64,11 +64,15 @@ class Job:
 
     def _record_end(self, status: str, message: str) -> None:
         self.terminal(f"{status}: {message}")
-        series = report.read_series(self.series_dir)
-        for exp_id in self.exp_ids:
-            if not state.has_results(report.output_dir(self.series_dir, exp_id, series["stamp"])):
+        stamp = report.read_series(self.series_dir)["stamp"]
+        open_ids = [e for e in self.exp_ids if not state.has_results(report.output_dir(self.series_dir, e, stamp))]
+
+        def say() -> None:
+            for exp_id in open_ids:
                 state.record(self.series_dir, exp_id, status=status, end_time=state.now(), error=message)
-        report.rebuild(self.series_dir)
+            report.rebuild(self.series_dir)
+
+        state.say_last_words(self.series_dir, say)
 
 
 class ExperimentJob(Job):

@@ -172,3 +172,5 @@ def main(arguments: list[str]) -> None:
         print(table(series_dir, rebuild(series_dir)))
     except UserError as error:
         sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{arguments[0]}: the report could not be written: {error}")

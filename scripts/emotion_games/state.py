@@ -10,16 +10,20 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 RESULT_FILES = ("exp_config.yaml", "exp_results.csv", "exp_results.json", "stats_analysis.json")
 # A job on another machine whose lock cannot be seen counts as alive for this many seconds after its last heartbeat.
 HEARTBEAT_SECONDS = 30
 SILENCE_SECONDS = 300
+# Disk space in a series' `.state` that is kept back for the last words on a full disk.
+RESERVE, RESERVE_BYTES = "reserve", 1_000_000
+
+T = TypeVar("T")
 
 
 def now() -> str:
@@ -68,6 +72,23 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def keep_reserve(series_dir: Path) -> None:
+    """Keep some disk space back for the last words."""
+    # Random, so that no file system stores it as a hole or compressed.
+    (series_dir / ".state" / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))
+
+
+def say_last_words(series_dir: Path, say: Callable[[], T]) -> T:
+    """Call `say`, which writes how something ended; on a full disk give up the reserve and call it once more."""
+    try:
+        return say()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        (series_dir / ".state" / RESERVE).unlink(missing_ok=True)
+        return say()
+
+
 def replace_text(path: Path, text: str, durable: bool = True) -> None:
     """Write a file so that a reader sees the old or the new text whole; `durable` waits until the disk has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,16 +130,7 @@ def read_state(series_dir: Path, exp_id: str) -> dict:
 def record(series_dir: Path, exp_id: str, **changes: Any) -> None:
     """Change some fields of an experiment's state."""
     path = state_path(series_dir, exp_id)
-    content = {**(read_json(path) or {}), **changes}
-    try:
-        write_json(path, content)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
-            raise
-        # A full disk has no room for a second copy, but the block that the file fills already can be written again.
-        with open(path, "r+", encoding="utf-8") as file:
-            file.write(json.dumps(content, ensure_ascii=False))
-            file.truncate()
+    write_json(path, {**(read_json(path) or {}), **changes})
 
 
 def has_results(output_dir: Path | str) -> bool:
