@@ -41,6 +41,11 @@ def test_a_nucleus_wider_than_the_candidates_is_found_by_sorting():
     assert tokens == [0, 2500, 4999]
 
 
+def test_the_largest_number_below_one_still_finds_a_token_of_the_nucleus():
+    logits = torch.log(torch.tensor([[0.3, 0.1, 0.5, 0.1]]))
+    assert next_tokens(logits, torch.tensor([1 - 2**-53], dtype=torch.float64), 1.0, 0.6).tolist() == [2]
+
+
 def test_frequencies_follow_the_softened_distribution():
     probabilities = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
     numbers = torch.from_numpy(np.random.default_rng(0).random(4000))

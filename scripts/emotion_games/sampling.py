@@ -24,17 +24,19 @@ def trial_uniforms(key: tuple, seed: int, steps: int) -> np.ndarray:
 def next_tokens(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:
     """One token a row from logits (rows, vocabulary) and uniforms (rows,); temperature 0 takes the likeliest.
 
-    The nucleus holds the likeliest tokens until their mass reaches `top_p` (Holtzman et al. 2020, arXiv:1904.09751).
+    The nucleus holds the likeliest tokens until their mass reaches `top_p` (Holtzman et al. 2020, arXiv:1904.09751),
+    and all that are as likely as the last of them.
     """
     if temperature == 0:
         return logits.argmax(-1)
     probabilities = torch.softmax(logits.double() / temperature, -1)
-    top, tokens = probabilities.topk(min(CANDIDATES, probabilities.shape[-1]))
+    top = probabilities.topk(min(CANDIDATES, probabilities.shape[-1])).values
     if bool((top.sum(-1) < top_p).any()):
-        top, tokens = probabilities.sort(descending=True)
-    top = torch.where(top.cumsum(-1) - top < top_p, top, 0.0)
+        top = probabilities.sort(descending=True).values
+    least = top.masked_fill(top.cumsum(-1) - top >= top_p, 1.0).amin(-1, keepdim=True)
     # In the order of the vocabulary, nearly equal probabilities cannot change places between two batch sizes.
-    tokens, order = tokens.sort()
-    cumulative = top.gather(-1, order).cumsum(-1)
-    place = torch.searchsorted(cumulative, uniforms[:, None] * cumulative[:, -1:], right=True)
-    return tokens.gather(-1, place.clamp(max=tokens.shape[-1] - 1))[:, 0]
+    cumulative = torch.where(probabilities >= least, probabilities, 0.0).cumsum(-1)
+    mass = cumulative[:, -1:]
+    # Below the mass even when the product is rounded up to it, so that the place is a token of the nucleus.
+    at = (uniforms[:, None] * mass).minimum(mass.nextafter(torch.zeros_like(mass)))
+    return torch.searchsorted(cumulative, at, right=True)[:, 0]

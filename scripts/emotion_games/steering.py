@@ -7,6 +7,7 @@ vectors mean. Whatever happens in the body, no hook outlives its `with` block.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import torch
 from torch import Tensor, nn
 
 
@@ -26,7 +27,8 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
     passes: list[int] = []
 
     def before_pass(_module: nn.Module, _args: tuple, kwargs: dict) -> None:
-        mask["now"] = kwargs.get("attention_mask")
+        shown = kwargs.get("attention_mask")
+        mask["now"] = None if shown is None else shown[..., None]
         acted.clear()
 
     def push(layer: int, added: Tensor, output: Tensor | tuple) -> Tensor | tuple:
@@ -36,10 +38,12 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
         if "now" not in mask:
             raise SteeringError("the model was not run through its own forward pass while it was steered")
         acted.append(layer)
-        added = added.to(hidden)[:, None]
-        if mask["now"] is not None:
-            added = added * mask["now"][:, -hidden.shape[1] :, None].to(hidden)
-        return (hidden + added, *output[1:]) if isinstance(output, tuple) else hidden + added
+        added, shown = added.to(hidden)[:, None], mask["now"]
+        if shown is None:
+            pushed = hidden + added
+        else:
+            pushed = torch.addcmul(hidden, added, shown[:, -hidden.shape[1] :].to(hidden))
+        return (pushed, *output[1:]) if isinstance(output, tuple) else pushed
 
     def after_pass(*_: object) -> None:
         passes.append(1)

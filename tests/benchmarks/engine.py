@@ -36,7 +36,7 @@ from emotion_games.scoring import continuation, score_options  # noqa: E402
 # Rows of a batch when one condition follows the other: its scenarios.
 PLAIN_ROWS = 8
 # Small batches for the cost of the hook, so that a pair of runs follows closely upon each other.
-HOOK_ROWS = 38
+HOOK_ROWS = 19
 
 
 def memory_line(work: Work) -> Line:
