@@ -61,7 +61,7 @@ RESULTS = [f"{SERIES.output_dir(exp_id)}/{name}" for exp_id in SERIES.experiment
 STIMULI = [str(CONFIG.stimuli / f"{emotion}.txt") for emotion in [*CONFIG.settings["emotions"], "neutral"]]
 STATISTICS = [f"{SERIES.output_dir(exp_id)}/stats_analysis.json" for exp_id in SERIES.experiments]
 PLOTS = [f"{SERIES.output_dir(exp_id)}/plots" for exp_id in SERIES.experiments]
-VERDICT = [f"{STATE}/verdict_passed"] if CONFIG.verdict else []
+VERDICT = [f"{SERIES.folder}/verdict.html", f"{STATE}/verdict_passed"] if CONFIG.verdict else []
 RUN = {}
 
 

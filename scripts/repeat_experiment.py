@@ -8,13 +8,13 @@ from pathlib import Path
 from emotion_games.errors import UserError
 
 
-def repeat_experiment(folder: Path, device: str) -> int:
+def repeat_experiment(folder: Path, device: str | None) -> int:
     """Measure an experiment again in a temporary folder and print how far the results agree."""
     from emotion_games.repeat import repeat  # loads torch
 
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            agreement = repeat(folder, Path(scratch), {"device": device})
+            agreement = repeat(folder, Path(scratch), device)
         except UserError as error:
             print(f"ERROR: {error}", file=sys.stderr)
             return 1
@@ -25,6 +25,6 @@ def repeat_experiment(folder: Path, device: str) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="an experiment's folder, with its exp_config.yaml")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, ...")
+    parser.add_argument("--device", help="cpu, cuda:0, ... (as it ran then)")
     arguments = parser.parse_args()
     sys.exit(repeat_experiment(arguments.folder, arguments.device))

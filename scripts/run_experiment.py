@@ -5,6 +5,7 @@ from emotion_games.signals import catch_stop
 # Before anything that takes time to load, so that no signal is lost.
 should_stop = catch_stop()
 
+import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from emotion_games.job import ExperimentJob  # noqa: E402
@@ -24,10 +25,12 @@ def run_experiment(
     """Compute the trials that the journal does not hold yet, and publish the results."""
     exp_id = spec["exp_id"]
     with ExperimentJob(series_dir, exp_id, log) as job:
+        start = time.perf_counter()
         from emotion_games.experiment import run  # loads torch, after the log is open
 
+        imported = time.perf_counter() - start
         journal = journal_path(series_dir, exp_id)
-        run(spec, files, path, directions, journal, output_dir, runtime, should_stop, job.progress)
+        run(spec, files, path, directions, journal, output_dir, runtime, should_stop, job.progress, imported=imported)
 
 
 def experiment_files(files: dict, game: str) -> dict[str, Path]:

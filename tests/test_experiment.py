@@ -199,7 +199,7 @@ def test_stopping_after_every_batch_changes_nothing_and_repeats_nothing(play, re
     keys = [r["key"] for line in batches[-1].splitlines()[1:] for r in json.loads(line)]
     assert len(keys) == len(set(keys)), "no trial is measured twice"
     assert results(tmp_path / "out") == results(reference) or same_results(tmp_path / "out", reference) is None
-    assert log[-1].startswith("x: results written")
+    assert log[-1].startswith("seconds: import ")
 
 
 def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path, monkeypatch):
@@ -269,15 +269,18 @@ def test_configuration_repeats_the_experiment(reference):
     told = yaml.safe_load((reference / "exp_config.yaml").read_text())
     assert told["settings"] == SETTINGS and told["model"] == ENTRY
     assert told["directions"]["realised_dose"]["anger"] == pytest.approx(1, abs=0.01)
-    assert set(told["seconds"]) >= {"read", "load", "prefill", "score", "decode", "self_check"}
+    assert set(told["seconds"]) >= {"import", "read", "load", "prefill", "score", "decode", "self_check", "write"}
     assert told["machine"]["packages"]["torch"] == torch.__version__
 
 
 def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(model, files, directions_file, tmp_path):
     spec = {"exp_id": "x", "game": GAME, "model": ENTRY, "model_name": "tiny", "settings": SETTINGS, "hashes": {}}
     out, never = tmp_path / "out", lambda: False
-    run(spec, files, str(model), directions_file, tmp_path / "j", out, {}, never, lambda *_: None, lambda _: None)
-    assert repeat(out, tmp_path / "again", {"batch_tokens": 3000}, lambda _: None).holds
+    runtime = {"device": "cpu"}
+    run(spec, files, str(model), directions_file, tmp_path / "j", out, runtime, never, lambda *_: None, lambda _: None)
+    heard = []
+    assert repeat(out, tmp_path / "again", None, heard.append).holds
+    assert not [line for line in heard if line.startswith("not as it was")]
 
 
 def test_the_plan_is_on_disk_before_the_first_trial(play, tmp_path):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from emotion_games.errors import UserError
-from emotion_games.repeat import NUMBERS, compare, repeat
+from emotion_games.repeat import NUMBERS, changes, compare, repeat
 
 
 def table(**changes):
@@ -40,6 +40,25 @@ def test_any_difference_is_told(changes):
     assert not agreement.holds and "DIFFER" in str(agreement)
 
 
+def test_changed_inputs_are_named_and_nothing_else():
+    before = {
+        "machine": {"packages": {"torch": "1", "numpy": "2"}, "gpus": ["A"]},
+        "directions": {"content_hash": "c", "separation": {"anger": [1.0]}},
+        "seconds": {"load": 1.0},
+    }
+    now = {
+        "machine": {"packages": {"torch": "3", "numpy": "2"}, "gpus": []},
+        "directions": {"content_hash": "d", "separation": {"anger": [0.5]}},
+        "seconds": {"load": 2.0},
+    }
+    assert changes(before, before) == []
+    assert changes(before, now) == [
+        "directions.content_hash: c -> d",
+        "machine.gpus: ['A'] -> []",
+        "machine.packages.torch: 1 -> 3",
+    ]
+
+
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(UserError, match="not the folder of a finished experiment"):
-        repeat(tmp_path, tmp_path, {})
+        repeat(tmp_path, tmp_path, None)

@@ -59,12 +59,14 @@ def run(
     should_stop: Callable[[], bool],
     progress: Callable[[int, int], None],
     log: Callable[[str], None] = print,
+    imported: float = 0.0,
 ) -> None:
     """Measure what is missing and write the result files into `output_dir`.
 
     `spec` is all that determines the results (exp_id, game, model, model_name, settings, hashes); `files` names game
     folder, scenarios, stimuli, prompts and checks; `runtime` only affects running. Raises Interrupted when
-    `should_stop` says so after a batch, UserError for what a user can mend.
+    `should_stop` says so after a batch, UserError for what a user can mend. `imported` is the time (seconds) that
+    loading this module took, which is only written down.
     """
     start = time.perf_counter()
     questions = load_questions(spec, files)
@@ -73,18 +75,27 @@ def run(
     directions = load_directions(directions_path)
     fingerprint = digest(_identity(spec, questions, directions, files))
     records = {r["key"]: r for r in read_journal(journal_path, fingerprint, log)}
+    seconds = {"import": imported, "read": time.perf_counter() - start}
     work = Run(
-        spec, files, model_path, runtime, questions, directions, journal_path, records, should_stop, progress, log, {}
+        spec=spec,
+        files=files,
+        model_path=model_path,
+        runtime=runtime,
+        questions=questions,
+        directions=directions,
+        journal=journal_path,
+        records=records,
+        should_stop=should_stop,
+        progress=progress,
+        log=log,
+        seconds=seconds,
     )
-    work.seconds["read"] = time.perf_counter() - start
     _report_progress(work)
     if "complete" not in records:
         with Journal(journal_path, fingerprint) as journal:
             _freeze_plan(work, journal)
             _measure_missing(work, journal)
-    start = time.perf_counter()
     _write(work, output_dir, fingerprint)
-    log(f"{spec['exp_id']}: results written in {time.perf_counter() - start:.1f} s")
 
 
 def _identity(spec: dict, questions: Questions, directions: Directions, files: Mapping[str, Path]) -> dict:
@@ -240,6 +251,7 @@ def _project(work: Run, instrument: Instrument, requests: Sequence[Request], jou
 
 def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
     """Tables, statistics and configuration from the records."""
+    start = time.perf_counter()
     settings, questions = work.spec["settings"], work.questions
     conditions = plan_conditions(settings)
     ratios = push_ratios(work.directions, conditions)
@@ -253,12 +265,14 @@ def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
     measured = pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
     rational = rationality_rows(questions.game, table) if settings["show_payoffs"] else None
     statistics = analyse(table, measured, questions.game, settings, rationality=rational)
-    results.publish(output_dir, table, statistics, _configuration(work, fingerprint))
+    seconds = work.records["complete"]["seconds"] | {"write": round(time.perf_counter() - start, 2)}
+    results.publish(output_dir, table, statistics, _configuration(work, fingerprint, seconds))
+    work.log("seconds: " + ", ".join(f"{part} {spent:.1f}" for part, spent in seconds.items()))
 
 
-def _configuration(work: Run, fingerprint: str) -> dict:
+def _configuration(work: Run, fingerprint: str, seconds: Mapping[str, float]) -> dict:
     """The content of exp_config.yaml: all that is needed to repeat the experiment."""
-    questions, complete = work.questions, work.records["complete"]
+    questions = work.questions
     return {
         **work.spec,
         "model_path": work.model_path,
@@ -272,7 +286,7 @@ def _configuration(work: Run, fingerprint: str) -> dict:
             "skipped": len(questions.problems),
             "problems": questions.problems,
         },
-        "machine": complete["machine"],
+        "machine": work.records["complete"]["machine"],
         "runtime": work.runtime,
-        "seconds": complete["seconds"],
+        "seconds": seconds,
     }

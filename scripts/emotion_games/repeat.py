@@ -24,6 +24,17 @@ NUMBERS = (
     "valid_mass",
     "valid_mass_after",
 )
+# Where exp_config.yaml tells of what can change an answer; the fingerprint stands for texts, too.
+INPUTS = (
+    "machine.",
+    "runtime.",
+    "code.",
+    "scenarios.",
+    "directions.weights_hash",
+    "directions.stimuli_hash",
+    "directions.content_hash",
+    "fingerprint",
+)
 
 
 @dataclass(frozen=True)
@@ -48,29 +59,44 @@ class Agreement:
         )
 
 
-def repeat(folder: Path, scratch: Path, runtime: dict, log: Callable[[str], None] = print) -> Agreement:
-    """Measure the experiment of a result folder again in `scratch` and compare. Raises UserError for a bad folder."""
+def repeat(folder: Path, scratch: Path, device: str | None, log: Callable[[str], None] = print) -> Agreement:
+    """Measure the experiment of a result folder again in `scratch` and compare; `log` hears what else has changed.
+
+    Runs as it ran then, on `device` if one is given. Raises UserError for a bad folder.
+    """
     try:
-        told = yaml.safe_load((folder / "exp_config.yaml").read_text(encoding="utf-8"))
+        told = _configuration(folder)
+        runtime = told["runtime"] | ({"device": device} if device else {})
         spec = {key: told[key] for key in ("exp_id", "game", "model", "model_name", "settings", "hashes")}
         # Where the model entry names no number format, the device of then chose it.
-        spec["model"] = {"dtype": told["directions"].get("dtype")} | spec["model"]
+        entry = {"dtype": told["directions"].get("dtype")} | spec["model"]
         files = {name: Path(path) for name, path in told["files"].items()}
         before = _table(folder)
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: not the folder of a finished experiment ({error})") from error
     vectors = scratch / "directions.safetensors"
     directions.extract(
-        spec["model"], told["model_path"], spec["settings"], files["stimuli"], files["prompts"], vectors, runtime, log
+        entry, told["model_path"], spec["settings"], files["stimuli"], files["prompts"], vectors, runtime, log
     )
-    if directions.load(vectors).content_hash != told["directions"]["content_hash"]:
-        log("the directions differ: model, stimuli, code or machine are not what they were")
     never = lambda: False  # noqa: E731
     silent = lambda *_: None  # noqa: E731
     experiment.run(
         spec, files, told["model_path"], vectors, scratch / "trials.jsonl", scratch / "out", runtime, never, silent, log
     )
+    for line in changes(told, _configuration(scratch / "out")):
+        log(f"not as it was: {line}")
     return compare(before, _table(scratch / "out"))
+
+
+def changes(before: dict, now: dict) -> list[str]:
+    """A line for each input that differs between the contents of two exp_config.yaml."""
+    old, new = (pd.json_normalize(told).iloc[0].to_dict() for told in (before, now))
+    names = [name for name in sorted(old | new) if name.startswith(INPUTS) and old.get(name) != new.get(name)]
+    return [f"{name}: {old.get(name)} -> {new.get(name)}" for name in names]
+
+
+def _configuration(folder: Path) -> dict:
+    return yaml.safe_load((folder / "exp_config.yaml").read_text(encoding="utf-8"))
 
 
 def _table(folder: Path) -> pd.DataFrame:
