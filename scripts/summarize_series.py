@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from emotion_games.errors import UserError
+from emotion_games.report import read_series
 from emotion_games.state import new_folder
 
 
@@ -20,6 +22,17 @@ def summarize_series(series_dir: Path) -> None:
     write_page(series_dir)
 
 
+def main(series_dir: Path) -> int:
+    """Summarize a series, or say in one line that the folder holds none, and return the exit status."""
+    try:
+        read_series(series_dir)
+        summarize_series(series_dir)
+    except UserError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 if "snakemake" in globals():
     with open(snakemake.log[0], "w") as log:
         os.dup2(log.fileno(), sys.stderr.fileno())
@@ -27,4 +40,4 @@ if "snakemake" in globals():
 elif __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python scripts/summarize_series.py <series folder>")
-    summarize_series(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])))

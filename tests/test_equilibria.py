@@ -9,9 +9,7 @@ import pytest
 from emotion_games.equilibria import (
     backward_induction,
     nash_equilibria,
-    pure_equilibria,
     rationality_rows,
-    reference_distance,
     solve_node,
 )
 from emotion_games.games import Game, History, Node, load_game, with_choices
@@ -25,6 +23,12 @@ def game(name: str) -> Game:
 
 def mixed(name: str) -> list[tuple[dict[str, float], dict[str, float]]]:
     return [pair for pair in nash_equilibria(game(name)) if max(pair[0].values()) < 1]
+
+
+def pure_equilibria(game: Game) -> list[tuple[str, str]]:
+    """The equilibria in which nobody mixes, as labels."""
+    sure = [pair for pair in nash_equilibria(game) if all(max(mixed.values()) == 1 for mixed in pair)]
+    return [(max(first, key=first.get), max(second, key=second.get)) for first, second in sure]
 
 
 @pytest.mark.parametrize(
@@ -104,16 +108,6 @@ def test_indifference_keeps_every_way() -> None:
     assert found == {("in", "b"), ("out",)}
     g = replace(game("Monopoly_Game"), players=("first", "second"), payoffs=root)
     assert solve_node(g, History("start")).regret == {"in": 1, "out": 0}
-
-
-def test_distance_to_people() -> None:
-    proposer = game("Ultimatum_Game_Proposer")
-    (offers,) = proposer.references
-    shares = {"offer_low": 0.5, "offer_medium": 0.5, "offer_high": 0.0}
-    assert reference_distance(proposer, offers, shares) == pytest.approx(0.3 - 0.4)
-    responder = game("Ultimatum_Game_Responder")
-    (rejections,) = responder.references
-    assert reference_distance(responder, rejections, {"accept": 0.5, "reject": 0.5}) == pytest.approx(0.34)
 
 
 def test_rationality_of_known_answers() -> None:

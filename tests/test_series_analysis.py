@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import summarize_series
 from emotion_games.analysis import analyse
 from emotion_games.games import Reference
 from emotion_games.series_analysis import COLUMNS, control_false_discovery, summarize
@@ -81,6 +82,14 @@ def test_a_series_without_any_result_gives_valid_empty_files(tmp_path):
     summarize(tmp_path)
     content, rows = read(tmp_path)
     assert content["rows"] == rows == [] and content["heterogeneity"] == []
+
+
+def test_a_folder_without_a_series_is_refused_and_left_alone(tmp_path, capsys):
+    typo = tmp_path / "Typo_20250210_163355"
+    assert summarize_series.main(typo) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"ERROR: {typo}: .state/series.json is missing") and len(told.splitlines()) == 1
+    assert not typo.exists()
 
 
 def test_a_moved_series_is_read_beside_its_report(tmp_path, analyses):

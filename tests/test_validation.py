@@ -21,7 +21,7 @@ from emotion_games.demo.truth import NEUTRAL, prosocial
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.games import load_game
 from emotion_games.validation import Cell, measured, planted_shifts, planted_table, read_measured
-from emotion_games.verdict import CHANCE, correlation, dose_curves, slope, verdict
+from emotion_games.verdict import CHANCE, dose_curves, verdict
 from simulated_trials import SETTINGS, simulate, simulate_checks
 
 ROOT = Path(__file__).parents[1]
@@ -227,15 +227,6 @@ def test_planted_shifts_and_dose_curves_are_those_of_the_table():
     # Nothing over a tenth is planted for surprise.
     assert list(curves) == [emotion for emotion in EMOTIONS if emotion != "surprise"]
     assert all(np.all(np.diff(curve) > 0.04) for curve in curves.values())
-
-
-def test_correlation_and_slope():
-    table = np.array([[0.1, -0.2], [0.3, 0.4]])
-    assert slope(table, 0.5 * table + 1) == pytest.approx(0.5)
-    assert correlation(table, -2 * table) == pytest.approx(-1)
-    assert correlation(table, 0 * table) == 0
-    assert np.isnan(correlation(table, np.array([[0.1, np.nan], [0, 1]])))
-    assert np.isnan(slope(table, np.array([[0.1, np.nan], [0, 1]])))
 
 
 def test_the_real_statistics_have_what_the_check_reads():

@@ -66,11 +66,10 @@ def _one(
 
 
 def coefficient(doses: np.ndarray, effects: np.ndarray, degree: int, confidence: float) -> dict[str, Any]:
-    """The highest coefficient of a polynomial of `degree` through each scenario's effects (scenarios, doses) and (0,
-    0).
+    """The highest coefficient of a polynomial of `degree`, fitted to each scenario's `effects` (scenarios, doses).
 
-    Degree 1: effect a natural gap. Degree 2: the quadratic term; its sign tells whether the effect speeds up or
-    levels off.
+    Every scenario has a further point, no effect at dose 0. Degree 1: effect a natural gap. Degree 2: the quadratic
+    term; its sign tells whether the effect speeds up or levels off.
     """
     x = np.append(0.0, doses)
     complete = effects[~np.isnan(effects).any(1)]
@@ -88,13 +87,8 @@ def page_trend(doses: np.ndarray, levels: np.ndarray) -> dict[str, Any]:
     """Page's L on the (scenarios, doses) table, two-sided: twice the smaller of the rising and the falling p."""
     table = levels[~np.isnan(levels).any(1)][:, np.argsort(doses)]
     if len(table) < MINIMUM_SCENARIOS or len(doses) < 3:
-        return {
-            "statistic": None,
-            "p": None,
-            "direction": None,
-            "n_scenarios": len(table),
-            "reason": "too few scenarios or doses",
-        }
+        nothing = dict.fromkeys(("statistic", "p", "direction"))
+        return nothing | {"n_scenarios": len(table), "reason": "too few scenarios or doses"}
     rising = page_trend_test(table, method="asymptotic")
     falling = page_trend_test(-table, method="asymptotic")
     return {

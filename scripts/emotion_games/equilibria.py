@@ -1,7 +1,7 @@
-"""Solutions of a game, computed from its payoffs, and how far choices are from them and from people.
+"""Solutions of a game, computed from its payoffs, and how far choices are from them.
 
-Knows Nash equilibria (by nashpy), backward induction, equilibrium choices and regret at the model's node, and the
-distance to a human mean. The measures mean something only where the payoffs were shown to the model.
+Knows Nash equilibria (by nashpy), backward induction, equilibrium choices and regret at the model's node. The measures
+mean something only where the payoffs were shown to the model.
 """
 
 import json
@@ -12,7 +12,7 @@ import nashpy
 import numpy as np
 import pandas as pd
 
-from emotion_games.games import Game, History, Node, Payoff, Reference, node_at, with_choices, your_player
+from emotion_games.games import Game, History, Node, Payoff, node_at, with_choices, your_player
 
 Mixed = dict[str, float]
 
@@ -39,15 +39,6 @@ def nash_equilibria(game: Game) -> list[tuple[Mixed, Mixed]]:
     found = {tuple(tuple(np.round(mixed, 9)) for mixed in pair) for pair in nashpy.Game(*payoffs).vertex_enumeration()}
     pairs = [tuple(dict(zip(game.labels, map(float, mixed), strict=True)) for mixed in pair) for pair in found]
     return sorted(pairs, key=lambda pair: [tuple(-p for p in mixed.values()) for mixed in pair])
-
-
-def pure_equilibria(game: Game) -> list[tuple[str, str]]:
-    """Return the Nash equilibria of a simultaneous game in which nobody mixes, as labels."""
-    return [
-        (max(first, key=first.__getitem__), max(second, key=second.__getitem__))
-        for first, second in nash_equilibria(game)
-        if max(first.values()) == max(second.values()) == 1
-    ]
 
 
 def backward_induction(
@@ -93,16 +84,6 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
     regret = {label: min(loss[label] for loss in losses) for label in game.labels}
     best = tuple(label for label in game.labels if any(first[label] > 1e-9 for first, _ in equilibria))
     return NodeSolution(best, regret, "the other's part in the equilibrium in which the choice loses least")
-
-
-def reference_distance(game: Game, reference: Reference, shares: Mapping[str, float]) -> float:
-    """Return measured minus human mean, for the shares of the choices at one history (they add up to 1)."""
-    if reference.of == "amount":
-        amounts = {choice.label: choice.amount for choice in game.choices}
-        measured = sum(share * (amounts[label] or 0.0) for label, share in shares.items())
-    else:
-        measured = shares.get(reference.of, 0.0)
-    return measured - reference.value
 
 
 def _regret_against(game: Game, other: Mixed) -> dict[str, float]:

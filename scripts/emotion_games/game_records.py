@@ -89,11 +89,6 @@ class Game:
         return tuple(choice.label for choice in self.choices)
 
 
-def choice_value(game: Game, label: str) -> float:
-    """Return the planned outcome value of a choice, in [0, 1]."""
-    return next(choice.value for choice in game.choices if choice.label == label)
-
-
 def node_at(game: Game, history: History) -> Node:
     """Return the node of a sequential game at which the model decides."""
     node: Node | Payoff = game.payoffs  # type: ignore[assignment]
@@ -114,12 +109,6 @@ def phrases(game: Game, path: tuple[tuple[str, str], ...]) -> Phrases:
     player, label = path[-1]
     so_far = " ".join(step for _, step in path)
     return game.moves.get((player, so_far)) or game.moves.get((player, label)) or Phrases()
-
-
-def other_player(game: Game, player: str) -> str:
-    """Return the name of the player that `player` is not."""
-    first, second = game.players
-    return second if player == first else first
 
 
 def leaves(

@@ -17,20 +17,12 @@ _METHOD = (
 
 
 def summarize_effects(effects: list[float], errors: list[float], confidence: float) -> dict[str, Any]:
-    """Mean effect with interval, Q and its p, I squared, tau squared; needs two effects with a standard error above
-    0.
+    """Mean effect with interval, Q and its p, I squared, tau squared.
+
+    It takes two effects or more with a standard error above 0.
     """
     pairs = [(e, s) for e, s in zip(effects, errors, strict=True) if e is not None and s]
-    empty = {
-        "k": len(pairs),
-        "estimate": None,
-        "interval": None,
-        "q": None,
-        "df": None,
-        "p_q": None,
-        "i2": None,
-        "tau2": None,
-    }
+    empty = {"k": len(pairs)} | dict.fromkeys(("estimate", "interval", "q", "df", "p_q", "i2", "tau2"))
     if len(pairs) < 2:
         return empty | {"reason": "fewer than two effects with an interval", "method": _METHOD}
     values, variances = np.array(pairs).T ** np.array([[1], [2]])
@@ -57,8 +49,7 @@ def summarize_effects(effects: list[float], errors: list[float], confidence: flo
 def heterogeneity_records(rows: list[dict[str, Any]], confidence: float) -> list[dict[str, Any]]:
     """Between models (one record an emotion, game and history) and between games (one an emotion and model).
 
-    Damaged and unfinished rows are left out. Histories of a game count as separate games and are never averaged
-    first.
+    Damaged and unfinished rows are left out. Histories of a game count as separate games and are never averaged.
     """
     usable = [row for row in rows if not row["damaged"] and not row["interim"] and row["estimate"] is not None]
     records = []

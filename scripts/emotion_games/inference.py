@@ -128,8 +128,9 @@ def against_random(effect: float, random_effects: np.ndarray, confidence: float 
 
 
 def equivalence(differences: np.ndarray, margin: float, confidence: float = 0.95) -> dict[str, float]:
-    """Two one-sided t tests (TOST) that the mean difference lies within +-margin; interval of level 2 * confidence -
-    1.
+    """Two one-sided t tests (TOST) that the mean difference lies within +-margin.
+
+    The interval, of level 2 * confidence - 1, lies within the margin exactly where p is under 1 - confidence.
     """
     values = differences[~np.isnan(differences)]
     if len(values) < 2 or values.std(ddof=1) < _TINY:

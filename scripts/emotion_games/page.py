@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from emotion_games.page_parts import Part, packed_figure, part_of
+from emotion_games.report import results_folder
 from emotion_games.state import now, read_json, replace_text
 
 PAGE = "series_report.html"
@@ -89,12 +90,6 @@ def write_page(series_dir: Path) -> None:
     )
     # Half a surrogate pair, which JSON may hold and UTF-8 may not, becomes a question mark.
     replace_text(series_dir / PAGE, text.encode("utf-8", "replace").decode("utf-8"), durable=False)
-
-
-def results_folder(series_dir: Path, row: Mapping[str, Any]) -> Path:
-    """An experiment's folder: as the report says from the working directory, else beside it (a moved series)."""
-    said = Path(row["output_dir"])
-    return said if said.is_dir() else series_dir / said.name
 
 
 def _cell(row: Mapping[str, Any], part: Part) -> Part:

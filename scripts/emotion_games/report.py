@@ -31,6 +31,12 @@ def output_dir(series_dir: Path, exp_id: str, stamp: str) -> Path:
     return series_dir / f"{exp_id}_{stamp}"
 
 
+def results_folder(series_dir: Path, row: dict) -> Path:
+    """Folder of the experiment of a row: where the report says, else beside the report (a moved series)."""
+    said = Path(row["output_dir"])
+    return said if said.is_dir() else series_dir / said.name
+
+
 def update(series_dir: Path, exp_id: str) -> None:
     """Bring one experiment's row up to date; the evidence for the other rows is not looked at."""
     with state.lock(series_dir / ".state" / "report.lock"):

@@ -14,6 +14,7 @@ from scipy.stats import false_discovery_control
 from emotion_games.analysis import strict
 from emotion_games.heterogeneity import heterogeneity_records
 from emotion_games.plan import NEUTRAL
+from emotion_games.report import results_folder
 from emotion_games.state import read_json, replace_text, write_json
 
 COLUMNS = (
@@ -66,12 +67,6 @@ def summarize(series_dir: Path) -> None:
     }
     write_json(series_dir / "series_results.json", strict(content))
     replace_text(series_dir / "series_results.csv", _as_csv(strict(rows)))
-
-
-def results_folder(series_dir: Path, entry: dict[str, Any]) -> Path:
-    """An experiment's folder: where the report says, else beside the report (a moved series)."""
-    said = Path(entry["output_dir"])
-    return said if said.is_dir() else series_dir / said.name
 
 
 def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: dict[str, Any]) -> list[dict[str, Any]]:

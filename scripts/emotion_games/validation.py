@@ -4,7 +4,7 @@ Knows finished statistics (stats_analysis.json) and the planted table; judges no
 emotion's mean outcome less neutral's, from -1 to 1; a cell is a game with one history.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ import numpy as np
 
 from emotion_games.contrasts import RANDOM_ITSELF
 from emotion_games.data_files import read_data
-from emotion_games.demo.truth import NEUTRAL, GameTruth, load_truth, prosocial
+from emotion_games.demo.truth import NEUTRAL, GameTruth, load_truth, planted_shift
 from emotion_games.errors import UserError
 from emotion_games.games import load_game
 from emotion_games.plan import NEUTRAL as STEERED
 from emotion_games.plan import PROMPTED, RANDOM
-from emotion_games.report import read_series
-from emotion_games.series_analysis import results_folder
+from emotion_games.report import read_series, results_folder
 from emotion_games.state import read_json
 
 MEASURES = ("scored", "chosen")
@@ -103,9 +102,8 @@ def measured(
 
     def table(contrast: str, rows: Iterable[str], dose: float, measure: str = "scored", field: str = "estimate"):
         keys = [[(contrast, row, dose, cell, measure) for cell in cells] for row in rows]
-        return np.array([[_number(found.get(key, {}).get(field)) for key in line] for line in keys]).reshape(
-            -1, len(cells)
-        )
+        numbers = [[_number(found.get(key, {}).get(field)) for key in line] for line in keys]
+        return np.array(numbers).reshape(-1, len(cells))
 
     answers = {
         arm: [r for a in by_game.values() for r in a["validity"] if r["arm"] == arm and r["intensity"] in (0, headline)]
@@ -134,11 +132,10 @@ def measured(
 
 
 def planted_shifts(
-    truth: Mapping[str, GameTruth], emotions: Iterable[str], cells: Iterable[Cell], dose: float
+    truth: Mapping[str, GameTruth], emotions: Iterable[str], cells: Sequence[Cell], dose: float
 ) -> np.ndarray:
     """The planted table's shift of each emotion at a dose; (emotion, cell)."""
-    rows = [(truth[cell.game], cell.history) for cell in cells]
-    return np.array([[prosocial(row, e, h, dose) - prosocial(row, NEUTRAL, h) for row, h in rows] for e in emotions])
+    return np.array([[planted_shift(truth[c.game], e, c.history, dose) for c in cells] for e in emotions])
 
 
 def _contrasts(game: str, analysis: Mapping[str, Any]) -> Iterable[tuple[tuple, Mapping[str, Any]]]:

@@ -3,13 +3,13 @@
 Knows the thresholds and their reasons; knows nothing of files, figures, or the words of the page.
 """
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binom
 
+from emotion_games.agreement import NULL_DRAWS, correlation, correlations, draws, random_limit, slope
 from emotion_games.inference import against_random
 from emotion_games.validation import Measured
 
@@ -18,9 +18,9 @@ from emotion_games.validation import Measured
 LEAST_CORRELATION = 0.9
 # On the planted table itself half the dose gives a slope of .56, one and a half times the dose 1.28.
 SLOPE = (0.6, 1.25)
-# A cell has a few dozen written answers, each 0 or 1. Their sampling error, about .15, takes a perfect model to a
-# correlation of .87 and moves its slope by .07 up or down.
-LEAST_WRITTEN_CORRELATION = 0.7
+# A cell has about a hundred written answers, each 0 or 1. Their sampling error, about .1, takes a perfect model to a
+# correlation of .93 and moves its slope by .05 up or down.
+LEAST_WRITTEN_CORRELATION = 0.75
 WRITTEN_SLOPE = (0.5, 1.4)
 # Of smaller planted shifts no direction is asked for: any push moves a model this small a little.
 PLAIN_SHIFT = 0.1
@@ -36,7 +36,6 @@ CHANCE = 0.01
 POSITION_BIAS = 0.05
 # The analysis itself calls a tenth of the answers lost damage; steering may lose another tenth.
 NEUTRAL_PARSE_RATE, STEERED_PARSE_RATE = 0.9, 0.8
-NULL_DRAWS = 2000
 
 # A check's name, its figure (NaN where the series has none), the least and the most allowed, and a detail.
 Figure = tuple[str, float, float | None, float | None, str]
@@ -94,29 +93,11 @@ def _planted(model: Measured) -> Iterator[Figure]:
     yield _claims(model, table)
 
 
-def _emergent(model: Measured) -> Iterator[Figure]:
-    """Steering was never taught, so only what was can be asked for."""
-    yield from _prompted(model)
-
-
 def _flat(model: Measured) -> Iterator[Figure]:
     """Does the planted table turn up where it is not?"""
-    steered = slope(model.planted[model.headline], model.shifts("scored"))
-    yield "flat_steering", steered, -FLAT_SLOPE, FLAT_SLOPE, "on the table of the planted model"
-    yield (
-        "flat_prompted",
-        slope(model.told, model.prompted),
-        -FLAT_SLOPE,
-        FLAT_SLOPE,
-        "on the table of the planted model",
-    )
-
-
-_OF_VARIANT: dict[str, Callable[[Measured], Iterator[Figure]]] = {
-    "planted": _planted,
-    "emergent": _emergent,
-    "flat": _flat,
-}
+    limits, detail = (-FLAT_SLOPE, FLAT_SLOPE), "on the table of the planted model"
+    yield "flat_steering", slope(model.planted[model.headline], model.shifts("scored")), *limits, detail
+    yield "flat_prompted", slope(model.told, model.prompted), *limits, detail
 
 
 def _prompted(model: Measured) -> Iterator[Figure]:
@@ -125,15 +106,20 @@ def _prompted(model: Measured) -> Iterator[Figure]:
     yield "prompted_slope", slope(model.told, model.prompted), *SLOPE, size
 
 
-def _random_null(model: Measured, table: np.ndarray) -> tuple[float | None, str]:
-    """The 95 % quantile of the correlation (without sign) when random directions stand in the emotions' place."""
+_OF_VARIANT: dict[str, Callable[[Measured], Iterator[Figure]]] = {
+    "planted": _planted,
+    "emergent": _prompted,  # steering was never taught
+    "flat": _flat,
+}
+
+
+def _random_null(model: Measured, table: np.ndarray) -> tuple[float, str]:
+    """What the correlation must exceed, and how that limit comes about; infinite where it cannot be known."""
     directions, emotions = len(model.random), len(model.emotions)
     if directions < emotions:
         return np.inf, f"{directions} random directions are too few for {emotions} emotions"
-    chance = random.Random("null")
-    draws = [chance.sample(range(directions), emotions) for _ in range(NULL_DRAWS)]
-    quantile = float(np.quantile(_correlations(table, model.random[np.array(draws)]), 0.95))
-    return quantile, f"the limit: 95 % of {NULL_DRAWS:,} draws from {directions} random directions stay under it"
+    told = f"the limit: 95 % of {NULL_DRAWS:,} draws from {directions} random directions stay under it"
+    return random_limit(table, model.random, "null"), told
 
 
 def _dose_order(model: Measured) -> Figure:
@@ -201,57 +187,30 @@ def _random_contrast(models: Sequence[Measured]) -> Figure:
 def _flat_pooled(models: Sequence[Measured]) -> Iterator[Figure]:
     table = np.hstack([model.planted[model.headline] for model in models])
     shifts = np.hstack([model.shifts("scored") for model in models])
-    chance, emotions = random.Random("labels"), len(table)
-    draws = np.array([chance.sample(range(emotions), emotions) for _ in range(NULL_DRAWS)])
-    own = correlation(table, shifts)
+    own, emotions = correlation(table, shifts), len(table)
+    exchanged = correlations(shifts, table[draws(emotions, emotions, "labels")])
     # The right names are one more draw.
-    p = (1 + (_correlations(shifts, table[draws]) >= abs(own) - 1e-12).sum()) / (1 + NULL_DRAWS)
+    p = (1 + (exchanged >= abs(own) - 1e-12).sum()) / (1 + NULL_DRAWS)
     detail = f"correlation {own:.2f}; {NULL_DRAWS:,} exchanges of the emotions' names"
     yield "flat_pattern", p if np.isfinite(own) else np.nan, CHANCE, None, detail
     rejected = _share_under(np.concatenate([model.random_p.ravel() for model in models]))
     yield "flat_contrast", rejected, None, *_most_by_chance(emotions * len(models), "emotions in models")
-    claims = [
-        (model.claims[:, [c.game == game for c in model.cells]] != 0).any()
-        for model in models
-        for game in _games(model)
-    ]
+    claims = [claimed for model in models for claimed in _games_with_claims(model)]
     yield "flat_claims", np.mean(claims), None, *_most_by_chance(len(claims), "experiments")
 
 
 def _most_by_chance(number: int, of_what: str) -> tuple[float, str]:
-    most = binom.ppf(1 - CHANCE, number, ERROR_RATE) / number
-    return float(
-        most
-    ), f"{number} {of_what}; the limit: {1 - CHANCE:.0%} of binomial draws at {ERROR_RATE:g} stay under it"
+    most = float(binom.ppf(1 - CHANCE, number, ERROR_RATE) / number)
+    return most, f"{number} {of_what}; the limit: {1 - CHANCE:.0%} of binomial draws at {ERROR_RATE:g} stay under it"
 
 
-def _games(model: Measured) -> list[str]:
-    return list(dict.fromkeys(cell.game for cell in model.cells))
+def _games_with_claims(model: Measured) -> list[bool]:
+    """For each game, whether anything is claimed in it after any history."""
+    games = np.array([cell.game for cell in model.cells])
+    return [bool((model.claims[:, games == game] != 0).any()) for game in dict.fromkeys(games)]
 
 
 def _share_under(p_values: Sequence[float]) -> float:
     """Share of tests under the error rate; NaN where a test has no p, since what is missing is not passed."""
     found = np.asarray(p_values, float)
     return float((found < ERROR_RATE).mean()) if found.size and np.isfinite(found).all() else np.nan
-
-
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's r over all entries; 0 where one side does not vary, NaN where a number is missing."""
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        return np.nan
-    if min(np.ptp(first), np.ptp(second)) < 1e-12:
-        return 0.0
-    return float(np.clip(np.corrcoef(first.ravel(), second.ravel())[0, 1], -1, 1))
-
-
-def _correlations(table: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """|r| of a table (emotion, cell) with each of many, (draw, emotion, cell)."""
-    own, others = table - table.mean(), drawn - drawn.mean((1, 2), keepdims=True)
-    lengths = np.sqrt((own**2).sum() * (others**2).sum((1, 2)))
-    return np.abs((own * others).sum((1, 2))) / np.maximum(lengths, 1e-12)
-
-
-def slope(of: np.ndarray, on: np.ndarray) -> float:
-    """Least-squares slope of `on` against `of`, over all entries; NaN where a number is missing."""
-    spread = of - of.mean()
-    return float((spread * on).sum() / (spread**2).sum())

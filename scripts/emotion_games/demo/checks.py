@@ -6,7 +6,6 @@ knows nothing of training.
 
 import itertools
 import json
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ import numpy as np
 import torch
 
 from emotion_games import prompts
+from emotion_games.agreement import correlation, random_limit, slope
 from emotion_games.conditions import Condition
 from emotion_games.demo.lessons import World
-from emotion_games.demo.truth import NEUTRAL, GameTruth, prosocial, value
+from emotion_games.demo.truth import NEUTRAL, GameTruth, planted_shift, prosocial, value
 from emotion_games.directions import hidden_states, rotate
 from emotion_games.games import History
 from emotion_games.measure import Instrument, Measurement, Request, measure
@@ -29,7 +29,7 @@ from emotion_games.trials import option_orders
 PARSE_RATE, CONTEXT_CORRELATION, STEERING_CORRELATION, FLAT_SLOPE = 0.95, 0.95, 0.9, 0.1
 TEMPERATURE, ANSWER_TOKENS = 0.7, 48
 CONTEXT_PROMPTS, STEERING_PROMPTS, ANSWERS_EACH = 24, 12, 24  # a cell (game and history) and condition
-RANDOM_DIRECTIONS, NULL_DRAWS = 20, 2000
+RANDOM_DIRECTIONS = 20
 SHOWN_INTENSITIES = (-0.5, 0.5, 1.5)  # beside 1.0, for the report
 ROWS_AT_ONCE = 108
 
@@ -153,15 +153,15 @@ def _context_figures(loaded: LoadedModel, material: Material) -> dict:
         first_shown += [next(iter(s.probabilities.values())) - 1 / len(s.probabilities) for s in measured]
         mass += [s.mass for s in measured]
     keys = list(means)
-    taught = [prosocial(world.truth[game], emotion, history) for game, history, emotion in keys]
+    taught = np.array([prosocial(world.truth[game], emotion, history) for game, history, emotion in keys])
     found = np.array([means[key] for key in keys])
     felt = [key for key in keys if key[2] != NEUTRAL]
-    planted = [_planted_shift(material, *key) for key in felt]
-    shifts = [means[key] - means[(*key[:2], NEUTRAL)] for key in felt]
+    planted = np.array([planted_shift(material.planted[game], emotion, history) for game, history, emotion in felt])
+    shifts = np.array([means[key] - means[(*key[:2], NEUTRAL)] for key in felt])
     return {
-        "context_correlation": _correlation(taught, found),
+        "context_correlation": correlation(taught, found),
         "context_mean_error": float(np.abs(found - taught).mean()),
-        "context_slope_on_planted": _slope(planted, shifts),
+        "context_slope_on_planted": slope(planted, shifts),
         "context_mass": float(np.mean(mass)),
         "first_shown_excess": float(np.mean(first_shown)),
     }
@@ -180,16 +180,14 @@ def _steering_figures(loaded: LoadedModel, material: Material) -> dict:
         means[:, column] = np.reshape(values, (STEERING_PROMPTS, -1)).mean(0)
         mass[:, column] = np.reshape([s.mass for s in scores], (STEERING_PROMPTS, -1)).mean(0)
     shifts = means - means[0]
-    planted = np.array([[_planted_shift(material, name, h.name, e) for name, h in material.cells] for e in emotions])
+    rows = [(material.planted[name], history.name) for name, history in material.cells]
+    planted = np.array([[planted_shift(row, emotion, history) for row, history in rows] for emotion in emotions])
     steered = shifts[1 : 1 + len(emotions)]
     random_shifts = shifts[1 + len(emotions) : 1 + len(emotions) + RANDOM_DIRECTIONS]
-    chance = random.Random(f"{material.seed}/null")
-    draws = [chance.sample(range(RANDOM_DIRECTIONS), len(emotions)) for _ in range(NULL_DRAWS)]
-    null = [abs(_correlation(planted.ravel(), random_shifts[draw].ravel())) for draw in draws]
     return {
-        "steering_correlation": _correlation(planted.ravel(), steered.ravel()),
-        "steering_null_95": float(np.quantile(null, 0.95)),
-        "steering_slope_on_planted": _slope(planted.ravel(), steered.ravel()),
+        "steering_correlation": correlation(planted, steered),
+        "steering_null_95": random_limit(planted, random_shifts, f"{material.seed}/null"),
+        "steering_slope_on_planted": slope(planted, steered),
         "random_shift_sd": float(random_shifts.mean(1).std(ddof=1)),
         "random_shift_largest": float(np.abs(random_shifts.mean(1)).max()),
         "steered_mass": float(mass[1 : 1 + len(emotions)].mean()),
@@ -224,18 +222,3 @@ def _steered_conditions(loaded: LoadedModel, material: Material) -> tuple[list[C
         else:
             pushes[condition.name] = condition.intensity * gaps[condition.emotion]
     return conditions, pushes
-
-
-def _planted_shift(material: Material, game: str, history: str, emotion: str) -> float:
-    row = material.planted[game]
-    return prosocial(row, emotion, history) - prosocial(row, NEUTRAL, history)
-
-
-def _correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    # NaN where nothing varies, which no threshold lets pass.
-    with np.errstate(invalid="ignore"):
-        return float(np.corrcoef(first, second)[0, 1])
-
-
-def _slope(of: Sequence[float], on: Sequence[float]) -> float:
-    return float(np.polyfit(of, on, 1)[0])

@@ -1,7 +1,8 @@
 """The demo model's language: stories, events and rationales drawn at random from the phrases of `grammar.yaml`.
 
 Knows how phrases become scenarios and stimuli; knows nothing of prompts, of the planted truth or of training. The
-scenario and stimulus files of the demo are made here too, with objects and frames that are kept for them.
+scenario and stimulus files of the demo are made here too, with objects and frames that are kept for them. After a
+change in `grammar.yaml` write them anew, in the folder `scripts`: `python -m emotion_games.demo.grammar`.
 """
 
 import random
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 from emotion_games.data_files import read_data
-from emotion_games.games import Game
+from emotion_games.games import Game, load_game
 from emotion_games.scenarios import Participant, Scenario
 
 STORIES_EACH, STIMULI_EACH = 24, 60
@@ -87,11 +88,11 @@ def rationales(grammar: Grammar, feelings: Mapping[str, float], felt_share: floa
     return found
 
 
-def write_demo_files(demo_dir: Path, games: Sequence[Game], seed: int = 0) -> None:
-    """Write `games/<Game>/scenarios.yaml` and `emotions/<emotion>.txt` of the demo anew from its grammar."""
+def write_demo_files(demo_dir: Path, games_dir: Path) -> None:
+    """Write `games/<Game>/scenarios.yaml` and `emotions/<emotion>.txt` of the demo anew from its `grammar.yaml`."""
     grammar = load_grammar(demo_dir / "grammar.yaml")
-    for game in games:
-        chance = random.Random(f"{seed}/{game.name}")
+    for name in grammar["games"]:
+        game, chance = load_game(games_dir / name), random.Random(f"0/{name}")
         folder = demo_dir / "games" / game.name
         folder.mkdir(parents=True, exist_ok=True)
         entries = [_entry(number, scenario, game) for number, scenario in enumerate(_stories(grammar, game, chance), 1)]
@@ -99,7 +100,7 @@ def write_demo_files(demo_dir: Path, games: Sequence[Game], seed: int = 0) -> No
         (folder / "scenarios.yaml").write_text(text, encoding="utf-8")
     (demo_dir / "emotions").mkdir(exist_ok=True)
     for emotion in grammar["stimuli"]["events"]:
-        chance = random.Random(f"{seed}/{emotion}")
+        chance = random.Random(f"0/{emotion}")
         lines: dict[str, None] = {}
         while len(lines) < STIMULI_EACH:
             lines[draw_stimulus(grammar, emotion, HELD_OUT, chance)] = None
@@ -130,3 +131,8 @@ def _entry(number: int, scenario: Scenario, game: Game) -> dict[str, Any]:
         other = next(player for player in game.players if player != game.role)
         entry[f"{other}_behavior_choices"] = dict(scenario.earlier)
     return entry
+
+
+if __name__ == "__main__":
+    config = Path(__file__).parents[3] / "config"
+    write_demo_files(config / "demo", config / "games")

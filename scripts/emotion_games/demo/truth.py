@@ -58,6 +58,11 @@ def prosocial(row: GameTruth, emotion: str, history: str, intensity: float = 1.0
     return 1 / (1 + math.exp(-odds - row.histories.get(history, 0.0)))
 
 
+def planted_shift(row: GameTruth, emotion: str, history: str, intensity: float = 1.0) -> float:
+    """Return the expected value under an emotion less that under neutral."""
+    return prosocial(row, emotion, history, intensity) - prosocial(row, NEUTRAL, history)
+
+
 def _log_odds(share: float) -> float:
     return math.log(share / (1 - share))
 
