@@ -120,6 +120,8 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
     table["valid_mass"] = 0.9 + 0.05 * rng.random(n)
     table["valid_mass_after"] = table["valid_mass"]
     table["push_ratio"] = np.where(table["arm"].isin(["steered", "random"]), 0.12 * table["intensity"], 0.0)
+    lengths = {label: len(f"I will {label} with them.") for label in labels}
+    table["option_lengths"] = [json.dumps([lengths[x] for x in json.loads(o)]) for o in table["option_order"]]
     table["game_name"], table["model_name"] = game.name, "demo"
     table["scenario"] = "Scenario " + table["scenario_id"]
     table["description"] = "You share a garden with a neighbour."

@@ -56,6 +56,7 @@ def test_a_claim_needs_both_contrasts_and_an_intact_model():
         (BOTH, None, True, "interim"),
         ([FEW, against_random("anger", p=None)], None, False, "only 8 scenarios"),
         ([contrast("anger"), against_random("anger", p=None, reason="do not differ")], None, False, "do not differ"),
+        ([contrast("anger"), against_random("anger", p=np.nan, reason="all equal")], None, False, "all equal"),
     ],
 )  # fmt: skip
 def test_each_thing_alone_forbids_the_claim(contrasts, damages, interim, reason):

@@ -66,6 +66,11 @@ def test_lost_answers_are_seen_at_more_than_one_in_ten(trials):
         assert anger(broken)["damaged"] is damaged
 
 
+def test_a_mass_that_rounding_takes_beyond_one_is_no_damage(trials):
+    trials.loc[rows(trials), "valid_mass"] = 1.00002
+    assert anger(trials)["checks"]["valid_mass"]["passed"]
+
+
 def test_dominance_and_perplexity_are_seen(trials):
     found = anger(trials, simulate_checks(broken=("anger",)))
     assert [name for name, check in found["checks"].items() if not check["passed"]] == ["dominance", "perplexity"]

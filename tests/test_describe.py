@@ -40,6 +40,13 @@ def test_damage_takes_the_place_of_an_effect():
     assert "supports" not in sentence
 
 
+def test_too_few_scenarios_exclude_nothing():
+    found = analyse(simulate(GAME, n_scenarios=6), simulate_checks(), GAME, SETTINGS)
+    text = found["text_description"]
+    assert "descriptive only" in text and "excluded" not in text
+    assert "24 scenarios were asked for, of which the others cannot be used" in text
+
+
 def test_equivalence_is_told():
     found = analysed(effects={}, repeats=10, effect_sd=0.01, scenario_sd=0.05)
     assert "equivalent to none within the planned margin of 10 points" in found["text_description"]
@@ -47,7 +54,7 @@ def test_equivalence_is_told():
 
 def test_position_validity_and_power_are_told():
     text = analysed(position=0.1, unparsed=0.05)["text_description"]
-    assert "the option shown first was chosen more often" in text
+    assert "the option shown first was chosen more (+) or less (-) often" in text
     assert "written answers could not be read" in text
     assert "to be found against neutral four times in five" in text
     assert "All " in analysed()["text_description"]

@@ -1,13 +1,14 @@
 """The way from trials to one number a scenario: weights, gaps, and what counts as missing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from emotion_games.estimates import cells, measures, over_orders, tidy
-from simulated_trials import a_game, simulate
+from emotion_games.estimates import cells, measures, on_offer, over_orders, tidy
+from simulated_trials import a_game, cells_of, simulate
 
 BOTH = [["cooperate", "defect"], ["defect", "cooperate"]]
 
@@ -84,15 +85,24 @@ def test_values_of_three_choices_and_of_a_scenario_that_offers_two():
     assert found["first:chosen"] == pytest.approx([-1 / 3, 0.5])
 
 
+def test_a_game_is_measured_on_the_choices_that_its_scenarios_offer():
+    game = replace(a_game(("a", "b", "c", "d"), (1.0, 0.8, 0.6, 0.0)), subset=True)
+    table = pd.DataFrame({"option_order": ['["b", "c"]', '["c", "b"]']})
+    assert {c.label: c.value for c in on_offer(game, table).choices} == {"b": pytest.approx(1), "c": pytest.approx(0)}
+    assert on_offer(replace(game, subset=False), table).choices == game.choices
+
+
+def test_histories_keep_the_order_of_the_plan():
+    game = a_game(histories=("low", "medium", "high"))
+    assert cells_of(simulate(game, n_scenarios=2), game).histories == ["low", "medium", "high"]
+
+
 def test_length_of_the_chosen_option_relative_to_the_mean():
     table = trials([("a", 0, 0, "neutral", "cooperate"), ("a", 1, 0, "neutral", "defect")])
-    table["input"] = [
-        'Story.\nOption 1. "12345678"\nOption 2. "He said \\"no\\"."\nAnswer.',
-        'Story.\nOption 1. "1234"\nOption 2. "12345678"\nAnswer.',
-    ]
+    table["option_lengths"] = ["[8, 15]", "[4, 8]"]
     found = measures(tidy(table), a_game())["length:chosen"]
     assert found[0] == pytest.approx(8 / ((8 + 15) / 2) - 1)
-    table["input"] = "no options here"
+    table["option_lengths"] = ""
     assert np.isnan(measures(tidy(table), a_game())["length:chosen"]).all()
 
 

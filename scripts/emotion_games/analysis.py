@@ -37,7 +37,8 @@ manipulation       [{check: "self_report", arm, emotion, intensity, estimate, in
 equivalence        [{emotion, history, measure, intensity, margin, p, p_holm, interval, equivalent, n_scenarios, ...}]
 human_reference    [{who, history, measure, of, human, estimate, interval, distance, text, source, ...}]
 rationality        {available, reason, rows}
-power              smallest_detectable_difference, with_holm, from_random, assumptions, observed: [{history, sd, ...}]
+power              smallest_detectable_difference, with_holm, from_random, from_random_with_holm, assumptions,
+                   observed: [{history, sd, ...}]
 text_description   "Plain sentences ..."
 """
 
@@ -53,7 +54,7 @@ from emotion_games.contrasts import contrast_records
 from emotion_games.damage import damage_records, text_measures
 from emotion_games.describe import describe, sentence
 from emotion_games.dose_response import dose_records
-from emotion_games.estimates import MEANINGS, Cells, cells, measures, tidy
+from emotion_games.estimates import MEANINGS, Cells, cells, measures, on_offer, tidy
 from emotion_games.games import Game
 from emotion_games.manipulation import manipulation_records
 from emotion_games.plan import MINIMUM_SCENARIOS, NEUTRAL, plan_hash, the_plan
@@ -79,9 +80,10 @@ def analyse(
     fewer trials than `n_planned` the analysis is interim and claims nothing.
     """
     table = tidy(trials)
+    registered = the_plan(settings, game)
+    game = on_offer(game, table)
     checks = pd.DataFrame(columns=CHECK_COLUMNS) if checks is None or checks.empty else checks
     found = cells(table, measures(table, game) | text_measures(table))
-    registered = the_plan(settings, game)
     plan = _effective(registered, found)
     confidence, interim = plan["confidence"], n_planned is not None and len(trials) < n_planned
     damage = damage_records(found, checks)
@@ -189,13 +191,16 @@ def _power(contrasts: list[dict[str, Any]], plan: dict[str, Any], table: pd.Data
         if sds:
             n, sd = min(record["n_scenarios"] for record in family), float(np.sqrt(np.mean(np.square(sds))))
             found = detectable_with_sd(sd, n, plan["confidence"])
+            after = detectable_with_sd(sd, n, plan["confidence"], len(plan["emotions"]) * len(plan["histories"]))
             observed.append(
                 {"history": history, "measure": measure, "n_scenarios": n, "sd": sd}
                 | {"smallest_detectable_difference": found if math.isfinite(found) else None}
+                | {"with_holm": after if math.isfinite(after) else None}
                 | {
                     "reason": None if math.isfinite(found) else "too few scenarios",
-                    "method": "noncentral t, power 0.8, before Holm",
+                    "method": "noncentral t, power 0.8",
                 }
             )
-    orders = max(1, table["option_order"].nunique())
-    return planned_power(plan, orders) | {"observed": observed}
+    orders = int(table.groupby("scenario_id")["option_order"].nunique().min())
+    usable = plan | {"planned": plan["planned"] | {"scenarios": int(table["scenario_id"].nunique())}}
+    return planned_power(usable, orders) | {"observed": observed}

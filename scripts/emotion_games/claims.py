@@ -133,7 +133,7 @@ def _against(neutral: dict, random: dict | None, damage: dict | None, interim: b
         reasons.append(f"only {neutral['n_scenarios']} scenarios: descriptive only")
     if random is None:
         reasons.append("no random directions to compare with")
-    elif random["p"] is None and not neutral["descriptive_only"]:
+    elif (random["p"] is None or np.isnan(random["p"])) and not neutral["descriptive_only"]:
         reasons.append(random["reason"])
     elif _signs_differ(neutral, random):
         reasons.append("the contrasts with neutral and with random directions point in opposite ways")

@@ -19,7 +19,8 @@ RANDOM_ITSELF = "random_minus_neutral"
 FEW = f"fewer than {MINIMUM_SCENARIOS} scenarios: descriptive only"
 _PAIRED = "mean over scenarios of paired differences, equal weight to option orders; t interval; sign-flip mid-p"
 _DIRECTION = (
-    "effect less the mean of the random directions'; t interval and p with k - 1 degrees of freedom over directions"
+    "effect less the mean of the random directions', each in proportion to the size of the emotion's push; t interval "
+    "and p with k - 1 degrees of freedom over directions"
 )
 
 
@@ -152,7 +153,9 @@ def _direction_records(cells: Cells, plan: dict[str, Any], history: str, measure
         if len(seeds) < 2:
             continue
         own = cells.difference(measure, history, a, reference[0])
-        effects = [np.nanmean(cells.difference(measure, history, j, reference[0])) for j in seeds]
+        effects = [
+            _push_size(cells, a, j) * np.nanmean(cells.difference(measure, history, j, reference[0])) for j in seeds
+        ]
         n = int((~np.isnan(own)).sum())
         result = against_random(np.nanmean(own) if n else np.nan, np.array(effects), plan["confidence"])
         low, high = result.pop("low"), result.pop("high")
@@ -164,6 +167,16 @@ def _direction_records(cells: Cells, plan: dict[str, Any], history: str, measure
         record |= {"p": None, "p_rank": None} if few else {}
         records.append(record)
     return records
+
+
+def _push_size(cells: Cells, a: int, b: int) -> float:
+    """How many times as long the push of condition `a` is as that of `b`, from push_ratio; 1 where it is not known.
+
+    Random directions have the sizes of the emotions in turn; a longer push moves more in any direction, and to compare
+    unlike sizes would find an emotion with a long push too often.
+    """
+    own, other = cells.conditions["push_ratio"][[a, b]]
+    return own / other if own > 0 and other > 0 else 1.0
 
 
 def worst_case(cells: Cells, history: str, a: int, b: int, confidence: float) -> dict[str, Any]:

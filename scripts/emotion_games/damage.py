@@ -28,9 +28,9 @@ PERPLEXITY_RATIO = 1.5
 ITEM_CHECKS = ("dominance", "perplexity")
 # check -> measure, allowed range given neutral's value, unit
 _TRIAL_CHECKS = {
-    "parse_rate": ("parsed", lambda neutral: (neutral - PARSE_RATE_DROP, 1.0), "share of answers"),
-    "valid_mass": ("valid_mass", lambda neutral: (neutral * VALID_MASS_RATIO, 1.0), "probability"),
-    "repetition": ("repetition", lambda neutral: (-1.0, neutral + REPETITION_RISE), "share of 4-word sequences"),
+    "parse_rate": ("parsed", lambda neutral: (neutral - PARSE_RATE_DROP, np.inf), "share of answers"),
+    "valid_mass": ("valid_mass", lambda neutral: (neutral * VALID_MASS_RATIO, np.inf), "probability"),
+    "repetition": ("repetition", lambda neutral: (-np.inf, neutral + REPETITION_RISE), "share of 4-word sequences"),
     "output_length": ("words", lambda neutral: (neutral / LENGTH_RATIO, neutral * LENGTH_RATIO), "words"),
 }
 
@@ -126,6 +126,7 @@ def _items(checks: pd.DataFrame) -> dict[tuple, pd.Series]:
 
 
 def _check(value: float, neutral: float, limit: float, excess: float, n: int, unit: str) -> dict[str, Any]:
+    """`excess` is how far the value lies beyond the limit, in the check's unit; negative within it."""
     passed = bool(excess <= 1e-9)
     return {
         "value": value,

@@ -31,7 +31,7 @@ def sentence(record: dict[str, Any], plan: dict[str, Any], outcome: str, equival
         return f"{change} No effect is reported, since the condition damages the model: {reasons}."
     if record["claim"]:
         return f"{change} {_claimed(record, plan)}"
-    return f"{change} {_unclaimed(record, equivalence)}"
+    return f"{change} {_unclaimed(record, plan, equivalence)}"
 
 
 def points(value: float) -> str:
@@ -63,7 +63,7 @@ def _claimed(record: dict[str, Any], plan: dict[str, Any]) -> str:
     low, high = record["versus_neutral"]["interval"]
     nearest = min(abs(low), abs(high)) if low * high > 0 else 0.0
     beside = f"{points(random['estimate'])} ({interval(random, plan)})"
-    text = f"It also differs from random directions of equal strength, by {beside}. "
+    text = f"It also differs from random directions of the same size, by {beside}. "
     text += f"This supports an effect of {record['emotion']} (corrected p {record['p_claim_holm']:.2g})"
     text += f"; an effect smaller than {100 * nearest:.1f} points is excluded." if nearest else "."
     if record["branch_disagrees"]:
@@ -71,11 +71,13 @@ def _claimed(record: dict[str, Any], plan: dict[str, Any]) -> str:
     return text
 
 
-def _unclaimed(record: dict[str, Any], equivalence: list[dict[str, Any]]) -> str:
+def _unclaimed(record: dict[str, Any], plan: dict[str, Any], equivalence: list[dict[str, Any]]) -> str:
     low, high = record["versus_neutral"]["interval"]
     text = (
         "No emotion effect is claimed: " + "; ".join(record["claim_reasons"]) + "." if record["claim_reasons"] else ""
     )
+    if record["versus_neutral"]["n_scenarios"] < plan["minimum_scenarios"]:
+        return text
     if low <= 0 <= high:
         text += f" A difference larger than {points(high)} or than {points(low)} is excluded; anything between is not."
     else:
@@ -95,6 +97,9 @@ def _opening(meta: dict[str, Any], plan: dict[str, Any]) -> str:
         f"({meta['n_trials']}{planned} trials). Changes are in percentage points of {meta['outcome']}; the unit of "
         "inference is the scenario, and histories are kept apart."
     )
+    asked = plan["planned"]["scenarios"]
+    if asked and meta["n_scenarios"] < asked:
+        text += f" {asked} scenarios were asked for, of which the others cannot be used."
     if meta["interim"]:
         text += " INTERIM: the experiment is not finished, so nothing here is a result yet."
     if meta["n_scenarios"] < plan["minimum_scenarios"]:
@@ -108,9 +113,9 @@ def _position(analysis: dict[str, Any]) -> str:
     if not texts:
         return ""
     return (
-        "In neutral the option shown first was chosen more often than by equal shares by "
+        "In neutral the option shown first was chosen more (+) or less (-) often than by equal shares: "
         + ", ".join(texts)
-        + "; every scenario was shown in each order, so this does not enter the contrasts."
+        + "; every option was shown in every place, so this does not enter the contrasts."
     )
 
 
@@ -147,7 +152,8 @@ def _manipulation(analysis: dict[str, Any], plan: dict[str, Any]) -> str:
 def _power(analysis: dict[str, Any]) -> str:
     found = analysis["power"]["observed"]
     parts = [
-        f"{100 * row['smallest_detectable_difference']:.0f} points{at(row['history'], analysis['plan'])}"
+        f"{100 * row['smallest_detectable_difference']:.0f} points ({100 * row['with_holm']:.0f} after correction)"
+        f"{at(row['history'], analysis['plan'])}"
         for row in found
         if row["smallest_detectable_difference"] is not None
     ]

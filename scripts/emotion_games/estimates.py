@@ -6,8 +6,7 @@ condition that lost an order to unparsed answers is compared with the other one 
 """
 
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,6 @@ _PROBABILITY_COLUMNS = {
     "scored_after": "choice_probabilities_after",
     "branch": "branch_probabilities",
 }
-_OPTION_LINE = re.compile(r'Option \d+\. \\?"(.*?)\\?"\s*(?:\\n|\n|$)')
 
 
 @dataclass(frozen=True)
@@ -84,11 +82,11 @@ def over_orders(values: np.ndarray) -> np.ndarray:
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     """The results table with missing optional columns filled, texts as text and flags as flags."""
     table = trials.copy()
-    for column in ("choice", "extraction_method", "history", "output", "input"):
+    for column in ("choice", "extraction_method", "history", "output", "option_lengths"):
         table[column] = table[column].fillna("").astype(str) if column in table else ""
     for column in _PROBABILITY_COLUMNS.values():
         table[column] = table.get(column, "")
-    for column in ("valid_mass", "valid_mass_after", "category"):
+    for column in ("valid_mass", "valid_mass_after", "category", "push_ratio"):
         table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else np.nan
     if "wording" not in table:
         table["wording"] = 0
@@ -101,6 +99,19 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     names = {key: Condition(*key).name for key in keys}
     table["condition"] = [names[row] for row in zip(table["arm"], table["emotion"], table["intensity"], strict=True)]
     return table
+
+
+def on_offer(game: Game, table: pd.DataFrame) -> Game:
+    """The game as its scenarios offer it: without choices that none of them has, the others' values from 0 to 1.
+
+    Without this an effect that moves every answer from one offered choice to the other would look small.
+    """
+    labels = {label for order in _order_labels(table["option_order"].drop_duplicates()) for label in order}
+    choices = [choice for choice in game.choices if choice.label in labels]
+    low, high = (end(choice.value for choice in choices) for end in (min, max))
+    if not game.subset or low == high:
+        return game
+    return replace(game, choices=tuple(replace(c, value=(c.value - low) / (high - low)) for c in choices))
 
 
 def measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
@@ -158,7 +169,7 @@ def cells(table: pd.DataFrame, columns: dict[str, np.ndarray]) -> Cells:
     axes = []
     names = []
     for column in ("history", "scenario_id", "option_order", "wording", "condition"):
-        codes, found = pd.factorize(table[column], sort=column not in ("condition", "scenario_id"))
+        codes, found = pd.factorize(table[column], sort=column in ("option_order", "wording"))
         axes.append(codes)
         names.append(list(found))
     shape = tuple(len(found) for found in names)
@@ -171,7 +182,7 @@ def cells(table: pd.DataFrame, columns: dict[str, np.ndarray]) -> Cells:
         total = np.bincount(flat[present], weights=values[present], minlength=size)
         means[name] = np.where(n > 0, total / np.maximum(n, 1), np.nan).reshape(shape)
         counts[name] = n.astype(np.int32).reshape(shape)
-    firsts = table.drop_duplicates("condition").set_index("condition").loc[names[4], ["arm", "emotion", "intensity"]]
+    firsts = table.drop_duplicates("condition").set_index("condition").loc[names[4], ["arm", "emotion", "intensity", "push_ratio"]]
     return Cells(names[0], names[1], firsts.reset_index(), means, counts)
 
 
@@ -191,18 +202,10 @@ def _probabilities(column: pd.Series, labels: list[str]) -> np.ndarray:
 
 
 def _relative_lengths(table: pd.DataFrame, orders: list[list[str]], labels: list[str]) -> np.ndarray:
-    """(trials, choices): characters of each option over the mean of its trial's options, less 1; NaN where unreadable.
-
-    Read from the option lines of the first prompt of each scenario, which all its trials share."""
-    firsts = ~table.duplicated("scenario_id").to_numpy()
-    lengths: dict[str, np.ndarray] = {}
-    for row in np.flatnonzero(firsts):
-        texts = _OPTION_LINE.findall(table["input"].iat[row])
-        line = np.full(len(labels), np.nan)
-        if len(texts) == len(orders[row]):
-            mean = sum(map(len, texts)) / len(texts)
-            for label, text in zip(orders[row], texts, strict=True):
-                line[labels.index(label)] = len(text) / mean - 1
-        lengths[table["scenario_id"].iat[row]] = line
-    codes, ids = pd.factorize(table["scenario_id"])
-    return np.array([lengths[name] for name in ids])[codes]
+    """(trials, choices): characters of each option over the mean of its trial's options, less 1; NaN where unknown."""
+    out = np.full((len(table), len(labels)), np.nan)
+    for row, (order, text) in enumerate(zip(orders, table["option_lengths"], strict=True)):
+        if text:
+            lengths = np.array(json.loads(text), dtype=float)
+            out[row, [labels.index(label) for label in order]] = lengths / lengths.mean() - 1
+    return out

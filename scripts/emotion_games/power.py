@@ -54,11 +54,6 @@ def smallest_detectable_from_random(
     return _detectable_shift(k - 1, (1 - confidence) / tests) * sd_of_directions * sqrt(1 + 1 / k)
 
 
-def power_of_t(shift: float, df: int, alpha: float) -> float:
-    """Probability that |t| passes the two-sided critical value at level alpha; shift is the noncentrality."""
-    return _beyond(_critical(df, alpha), shift, df)
-
-
 def planned_power(plan: dict[str, Any], orders: int) -> dict[str, Any]:
     """The smallest detectable differences of a plan, in units of the outcome (0 to 1), with what they assume."""
     planned = plan["planned"]
@@ -70,6 +65,7 @@ def planned_power(plan: dict[str, Any], orders: int) -> dict[str, Any]:
         "smallest_detectable_difference": smallest_detectable_difference(n, trials, plan["confidence"]) if n else None,
         "with_holm": smallest_detectable_difference(n, trials, plan["confidence"], tests) if n else None,
         "from_random": smallest_detectable_from_random(directions, plan["confidence"]),
+        "from_random_with_holm": smallest_detectable_from_random(directions, plan["confidence"], tests),
         "assumptions": {
             "power": POWER,
             "n_scenarios": n,

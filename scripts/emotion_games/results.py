@@ -48,6 +48,7 @@ def _row(questions: Questions, spec: dict, trial: Trial, record: dict, push_rati
         "description": scenario.description,
         "history": trial.history,
         "option_order": json.dumps(trial.order),
+        "option_lengths": json.dumps([len(scenario.options[label]) for label in trial.order]),
         "repeat_num": trial.repeat,
         "input": "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in questions.prompts[trial.request_key]),
         "output": output,
