@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from emotion_games import checks
+from emotion_games.check_items import load_check_items
 from emotion_games.conditions import Condition, plan_conditions
 from emotion_games.directions import Directions
 from emotion_games.measure import Instrument, Request
@@ -61,7 +62,8 @@ def names():
 
 def test_dominance_items_are_asked_in_both_orders_under_every_written_push(questions):
     conditions = plan_conditions(SETTINGS)
-    wanted = list(checks.damage_requests(questions, conditions, ROOT / "config" / "checks.yaml", to_text, str))
+    items = load_check_items(ROOT / "config" / "checks.yaml")
+    wanted = list(checks.damage_requests(questions, conditions, items, to_text, str))
     first = [r for r in wanted if r.key.startswith("dominance|neutral|cash_prize")]
     assert len(first) == 2 and first[0].prompt != first[1].prompt
     assert {r.condition.arm for r in wanted} == {"neutral", "steered", "random", "shuffled"}

@@ -1,6 +1,7 @@
 """The config check: every problem at once, one line each, and settings that are all accounted for."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from emotion_games.errors import ProblemList
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = read_schema(ROOT)
+# What makes the grid, and what affects running but no answer; the other keys are classed in config.py.
+GRID_KEYS = ("name", "games", "models")
+RUNNING_ONLY = ("output", "runtime", "verdict")
 SMALL = {"experiment": {"name": "Try", "games": ["Prisoners_Dilemma"], "models": ["org/M"]}}
 
 
@@ -31,14 +35,23 @@ def problems_of(config):
 def test_every_setting_is_either_identity_or_running_only():
     known = set(SCHEMA["properties"]["experiment"]["properties"])
     classes = [
-        config_module.GRID_KEYS,
-        config_module.RUNNING_ONLY,
+        GRID_KEYS,
+        RUNNING_ONLY,
         config_module.PER_GAME,
         config_module.BY_CONTENT,
         config_module.IDENTITY,
     ]
     classed = [key for group in classes for key in group]
-    assert sorted(classed) == sorted(known), "class a new setting in config.py: can it change an answer?"
+    assert sorted(classed) == sorted(known), "class a new setting here or in config.py: can it change an answer?"
+
+
+def test_the_readme_names_all_that_may_change_within_a_series():
+    text = (ROOT / "config" / "README.md").read_text()
+    told = text.split("Only these may change on the way:")[1].split("Everything else")[0]
+    # A series of another name is another series.
+    assert [key for key in (*GRID_KEYS, *RUNNING_ONLY) if key != "name" and f"`{key}`" not in told] == []
+    (row,) = [line for line in text.splitlines() if line.startswith("| `verdict` |")]
+    assert "running only" in row
 
 
 def test_every_key_of_the_schema_is_described_and_known_to_be_closed():
@@ -156,6 +169,10 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
         (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),
         (changed(check_items="nowhere.yaml"), "experiment.check_items: no such file: nowhere.yaml"),
+        (
+            changed(verdict=True, models=["demo"], intensity=[-1.0, 1.0], headline_intensity=-1.0),
+            "experiment.headline_intensity: -1.0 with verdict: true; only pushes towards an emotion are judged",
+        ),
     ],
 )
 def test_a_problem_says_where_what_and_what_is_allowed(config, line):
@@ -186,3 +203,49 @@ def test_files_are_looked_for_where_one_works_and_then_in_the_workflow(tmp_path,
     (tmp_path / "mine.json").write_text("[]")
     checked = check_config(changed(scenarios={"Prisoners_Dilemma": "mine.json"}), ROOT)
     assert checked.scenario_files["Prisoners_Dilemma"] == Path("mine.json")
+
+
+def test_a_bad_file_of_texts_is_told_before_anything_starts(tmp_path):
+    emotions = tmp_path / "emotions"
+    emotions.mkdir()
+    (emotions / "anger.txt").write_text("Someone took your seat.\n")
+    (emotions / "neutral.txt").write_text("".join(f"It is {n} o'clock.\n" for n in range(1, 9)))
+    (tmp_path / "prompts.yaml").write_text("system: {named: You are someone.}\n")
+    (tmp_path / "checks.yaml").write_text("dominance: [{id: coins, question: Which?}]\nneutral_texts: [Too short.]\n")
+    (tmp_path / "broken.yaml").write_text("dominance: [\n")
+    config = changed(
+        emotions=["anger"],
+        stimuli=str(emotions),
+        prompts=str(tmp_path / "prompts.yaml"),
+        check_items=str(tmp_path / "checks.yaml"),
+    )
+    found = "\n".join(problems_of(config))
+    assert f"{emotions / 'anger.txt'}: 1 stimuli; give 8 at least" in found
+    assert f"{tmp_path / 'prompts.yaml'}, system.named: the placeholder {{name}} is missing" in found
+    assert f"{tmp_path / 'checks.yaml'}, dominance, entry 1: better is missing" in found
+    assert f"{tmp_path / 'checks.yaml'}, neutral_texts, entry 1: the first 4 words only lead in" in found
+    broken = problems_of(changed(check_items=str(tmp_path / "broken.yaml")))
+    assert len(broken) == 1 and broken[0].startswith(f"{tmp_path / 'broken.yaml'}: line ")
+
+
+def test_an_emotion_that_no_label_names_is_told(tmp_path):
+    emotions = tmp_path / "emotions"
+    shutil.copytree(ROOT / "config" / "emotions", emotions)
+    (emotions / "pride.txt").write_text("".join(f"You have won race {n} of the season.\n" for n in range(1, 9)))
+    unnamed = {"emotions": ["anger", "pride"], "stimuli": str(emotions)}
+    (problem,) = problems_of(changed(**unnamed))
+    assert problem.startswith("experiment.emotions[1]: 'pride' is not one of the `labels` of ")
+    assert problem.endswith(
+        "config/prompts.yaml, so that no check could find it; add it there, or set checks.manipulation: false"
+    )
+    assert check_config(changed(**unnamed, checks={"manipulation": False}), ROOT).settings["emotions"][1] == "pride"
+
+
+def test_a_role_without_scenarios_of_its_own_has_those_of_its_family(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config", ignore=shutil.ignore_patterns("demo"))
+    games = tmp_path / "config" / "games"
+    (games / "Trust_Game").mkdir()
+    (games / "Trust_Game_Trustee" / "scenarios.yaml").rename(games / "Trust_Game" / "scenarios.yaml")
+    files = check_config(changed(games=["Trust_Game"]), tmp_path).scenario_files
+    assert files["Trust_Game_Trustee"] == games / "Trust_Game" / "scenarios.yaml"
+    assert files["Trust_Game_Trustor"] == games / "Trust_Game_Trustor" / "scenarios.yaml"

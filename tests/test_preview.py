@@ -1,5 +1,6 @@
 """The grid as a table: trials of each game, what is done of each model."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,24 @@ def test_too_few_scenarios_detect_nothing(tmp_path, monkeypatch):
     experiment = {"name": "Try", "games": GAMES[:1], "models": ["m"], "num_scenarios": 4}
     shown = preview(find_series(check_config({"experiment": experiment}, ROOT), ROOT, is_main=True))
     assert "smallest effect none with 4 scenarios (12 are needed)" in shown
+
+
+def test_entries_that_cannot_be_used_are_counted_and_the_first_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    story = {
+        "description": "Two neighbours share a well.",
+        "participants": [{"name": "you"}, {"name": "Ada"}],
+        "behavior_choices": {"cooperate": "Draw half", "defect": "Draw all"},
+    }
+    entries = [story, *({"description": f"No people in story {n}."} for n in range(5))]
+    (tmp_path / "mine.json").write_text(json.dumps(entries))
+    experiment = {"name": "Try", "games": GAMES, "models": ["m"], "scenarios": {GAMES[0]: "mine.json"}}
+    lines = preview(find_series(check_config({"experiment": experiment}, ROOT), ROOT, is_main=True)).splitlines()
+    place = next(number for number, line in enumerate(lines) if GAMES[0] in line)
+    assert "trials a model" in lines[place]
+    assert lines[place + 1].strip() == "5 of 6 entries of its scenarios cannot be used:"
+    assert [line.split(":")[0].strip() for line in lines[place + 2 : place + 5]] == [
+        f"mine.json, entry {number}" for number in (2, 3, 4)
+    ]
+    assert lines[place + 5].strip() == "and 2 more" and GAMES[1] in lines[place + 6]
+    assert "cannot be used" not in lines[place + 7]

@@ -95,12 +95,13 @@ def test_a_job_follows_its_run(place, monkeypatch):
 
 def test_changed_files_count_once_trials_are_on_record(place):
     first = opened()
-    (place / "mine" / "anger.txt").write_text("Somebody broke your cup.\nSomebody broke your pen.\n")
+    events = [f"Somebody broke your {thing}.\n" for thing in ("cup", "pen", "jug", "hoe", "saw", "axe", "rod", "bow")]
+    (place / "mine" / "anger.txt").write_text("".join(events))
     assert find().folder == first.folder
     open_series(find(), {})
     measure(first)
     assert find().folder == first.folder
-    (place / "mine" / "anger.txt").write_text("Somebody broke your plate.\nSomebody broke your pen.\n")
+    (place / "mine" / "anger.txt").write_text("".join(["Somebody broke your plate.\n", *events[1:]]))
     assert find().how == f"new, since {first.folder.name} has other settings: the stimuli files have changed"
     # An emotion that is not in the config may change as it likes.
     shutil.copy(ROOT / "config" / "emotions" / "anger.txt", place / "mine")

@@ -8,12 +8,11 @@ Knows requests and rows; what the numbers mean is settled by the statistics.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import torch
 
+from emotion_games.check_items import LEAD_WORDS, CheckItems
 from emotion_games.conditions import Condition, plan_conditions
-from emotion_games.data_files import read_data
 from emotion_games.decisions import parse
 from emotion_games.directions import Directions
 from emotion_games.engine import read
@@ -34,8 +33,6 @@ from emotion_games.steering import capture
 from emotion_games.trials import Trial
 
 NEUTRAL = Condition("neutral", "neutral", 0.0)
-# Words of a neutral text that are read before its likelihood is measured.
-LEAD_WORDS = 4
 SEPARATOR = "|"
 KINDS = ("self_report", "blind_label", "projection", "dominance", "perplexity", "comprehension")
 
@@ -57,13 +54,13 @@ def check_requests(
     questions: Questions,
     settings: dict,
     outputs: dict[str, str],
-    items: Path,
+    items: CheckItems,
     to_text: Callable[[list[Message]], str],
     to_plain: Callable[[str], str],
 ) -> list[Request]:
     """All checks that the settings ask for.
 
-    `outputs` maps trial_ids to answers; `items` is the file of dominance items and neutral texts.
+    `outputs` maps trial_ids to answers; `items` is the material of the damage checks.
     """
     wanted: list[Request] = []
     if settings["checks"]["manipulation"]:
@@ -98,21 +95,20 @@ def manipulation_requests(
 def damage_requests(
     questions: Questions,
     conditions: Sequence[Condition],
-    items: Path,
+    items: CheckItems,
     to_text: Callable[[list[Message]], str],
     to_plain: Callable[[str], str],
 ) -> Iterator[Request]:
     """Dominance items in both orders and neutral texts, under neutral and every push that also writes answers."""
-    data = read_data(items)
     pushed = [c for c in conditions if c.arm == "neutral" or (c.is_pushed and c.generated)]
     for condition in pushed:
-        for item in data["dominance"]:
-            options = {"better": option_literal(item["better"]), "worse": option_literal(item["worse"])}
+        for item in items.dominance:
+            options = {"better": option_literal(item.better), "worse": option_literal(item.worse)}
             for order in (("better", "worse"), ("worse", "better")):
-                text = to_text(_item_messages(questions, item["question"], [options[name] for name in order]))
-                key = f"dominance{SEPARATOR}{condition.name}{SEPARATOR}{item['id']}/{order[0]}"
+                text = to_text(_item_messages(questions, item.question, [options[name] for name in order]))
+                key = f"dominance{SEPARATOR}{condition.name}{SEPARATOR}{item.item_id}/{order[0]}"
                 yield Request(key, text, condition, options, decision_prefix(), CLOSING)
-        for number, text in enumerate(data["neutral_texts"]):
+        for number, text in enumerate(items.neutral_texts):
             words = text.split()
             lead, rest = " ".join(words[:LEAD_WORDS]), " " + " ".join(words[LEAD_WORDS:])
             key = f"perplexity{SEPARATOR}{condition.name}{SEPARATOR}{number}"

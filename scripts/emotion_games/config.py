@@ -1,7 +1,7 @@
 """The config of a series: its shape, its defaults, and whether the files that it names exist and agree.
 
 Knows the schema, games and stimulus files; knows nothing of series folders, models' weights or Snakemake. A problem is
-one line: where, what was found, what is allowed. Nothing is loaded and nothing is written.
+one line: where, what was found, what is allowed. No model is loaded and nothing is written.
 """
 
 import copy
@@ -16,10 +16,10 @@ from emotion_games.data_files import read_data
 from emotion_games.errors import ProblemList, UserError, did_you_mean, unknown
 from emotion_games.games import Game, apply_settings, expand_game, families, game_names, load_game
 from emotion_games.grid import Model, plan_models
+from emotion_games.material import material_problems
+from emotion_games.scenarios import scenario_bank
 
-# Every key under `experiment` belongs to exactly one of these (a test holds that).
-GRID_KEYS = ("name", "games", "models")
-RUNNING_ONLY = ("output", "runtime", "verdict")
+# Every key under `experiment` that can change an answer, besides games and models, belongs to exactly one of these.
 PER_GAME = ("scenarios", "choice_labels", "game_settings")
 BY_CONTENT = ("stimuli", "prompts", "check_items")
 IDENTITY = (
@@ -71,7 +71,7 @@ def read_schema(root: Path) -> dict:
 
 
 def check_config(config: dict, root: Path) -> SeriesConfig:
-    """Complete a config with its defaults and check it; ProblemList with everything that is wrong."""
+    """Complete a config with its defaults, check it and the files that it names; ProblemList with all that is wrong."""
     schema = read_schema(root)
     problems = list(shape_problems(config, schema))
     if problems:
@@ -82,11 +82,8 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
     labels, scenario_files = _game_files(experiment, games, root, problems)
     models = _models(experiment["models"], root, problems)
     stimuli, prompts, check_items = (find_file(experiment[key], root) for key in BY_CONTENT)
-    problems += _stimulus_problems(experiment, stimuli)
+    problems += material_problems(experiment, stimuli, prompts, check_items)
     problems += _verdict_problems(experiment, games, models, root) if experiment["verdict"] else ()
-    for key, file in (("prompts", prompts), ("check_items", check_items)):
-        if not file.is_file():
-            problems.append(f"experiment.{key}: no such file: {experiment[key]}")
     if problems:
         raise ProblemList(problems)
     return SeriesConfig(
@@ -203,7 +200,7 @@ def _game_files(experiment: dict, games: dict[str, Game], root: Path, problems: 
     labels, files = {}, {}
     for name, game in games.items():
         own = _of_game(experiment["scenarios"], name, game)
-        files[name] = find_file(own, root) if own else root / "config" / "games" / name / "scenarios.yaml"
+        files[name] = find_file(own, root) if own else scenario_bank(game)
         if not files[name].exists():
             problems.append(f"experiment.scenarios.{name}: no such file or folder: {own or files[name]}")
         labels[name] = _of_game(experiment["choice_labels"], name, game)
@@ -228,20 +225,10 @@ def _models(entries: list, root: Path, problems: list[str]) -> tuple[Model, ...]
         return ()
 
 
-def _stimulus_problems(experiment: dict, folder: Path) -> Iterator[str]:
-    if not folder.is_dir():
-        yield f"experiment.stimuli: no such folder: {experiment['stimuli']}"
-        return
-    known = sorted(path.stem for path in folder.glob("*.txt"))
-    for place, emotion in enumerate(experiment["emotions"]):
-        if emotion not in known:
-            told = unknown("emotion", emotion, [name for name in known if name != "neutral"])
-            yield f"experiment.emotions[{place}]: {told}; each is a file {folder}/<emotion>.txt"
-    if "neutral" not in known:
-        yield f"experiment.stimuli: {folder} has no neutral.txt, from which emotions are told apart"
-
-
 def _verdict_problems(experiment: dict, games: dict, models: tuple[Model, ...], root: Path) -> Iterator[str]:
+    if experiment["headline_intensity"] <= 0:
+        told = "with verdict: true; only pushes towards an emotion are judged: choose one above 0 or remove `verdict`"
+        yield f"experiment.headline_intensity: {experiment['headline_intensity']} {told}"
     path = root / "config" / "demo" / "truth.yaml"
     planted = read_data(path)["games"]
     emotions = {emotion for row in planted.values() for emotion in row["prosocial"]}

@@ -14,6 +14,7 @@ import pandas as pd
 
 from emotion_games import checks, results
 from emotion_games.analysis import analyse
+from emotion_games.check_items import CheckItems, load_check_items
 from emotion_games.conditions import plan_conditions
 from emotion_games.directions import Directions
 from emotion_games.directions import load as load_directions
@@ -39,6 +40,7 @@ class Run:
     model_path: str
     runtime: dict
     questions: Questions
+    items: CheckItems
     directions: Directions
     journal: Path
     records: dict[str, dict]
@@ -82,6 +84,7 @@ def run(
         model_path=model_path,
         runtime=runtime,
         questions=questions,
+        items=load_check_items(files["checks"]),
         directions=directions,
         journal=journal_path,
         records=records,
@@ -226,9 +229,7 @@ def _check_requests(work: Run, loaded: LoadedModel, to_text: Callable) -> list[R
         if t.condition.generated
     }
     to_plain = partial(plain_text, loaded.tokenizer)
-    return checks.check_requests(
-        work.questions, work.spec["settings"], outputs, work.files["checks"], to_text, to_plain
-    )
+    return checks.check_requests(work.questions, work.spec["settings"], outputs, work.items, to_text, to_plain)
 
 
 def _project(work: Run, instrument: Instrument, requests: Sequence[Request], journal: Journal) -> None:
@@ -264,7 +265,7 @@ def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
     ]
     measured = pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
     rational = rationality_rows(questions.game, table) if settings["show_payoffs"] else None
-    statistics = analyse(table, measured, questions.game, settings, rationality=rational)
+    statistics = analyse(table, measured, questions.game, settings, rational, len(questions.trials))
     seconds = work.records["complete"]["seconds"] | {"write": round(time.perf_counter() - start, 2)}
     results.publish(output_dir, table, statistics, _configuration(work, fingerprint, seconds))
     work.log("seconds: " + ", ".join(f"{part} {spent:.1f}" for part, spent in seconds.items()))

@@ -4,9 +4,12 @@ Knows +, -, *, /, brackets, numbers and names; it runs no code.
 """
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+
+from emotion_games.errors import shown
 
 _OPERATIONS: dict[type, Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -19,16 +22,22 @@ _OPERATIONS: dict[type, Callable[[float, float], float]] = {
 def evaluate(formula: object, names: Mapping[str, float]) -> float:
     """Return the number that `formula` (a number or a text) stands for; ValueError with the reason otherwise."""
     if isinstance(formula, bool) or not isinstance(formula, (int, float, str)):
-        raise ValueError(f"expected a number, found {formula!r}")
-    if not isinstance(formula, str):
-        return float(formula)
+        raise ValueError(f"expected a number, found {shown(formula)}")
     try:
-        tree = ast.parse(formula.strip(), mode="eval")
-        return float(_value(tree.body, names))
-    except (SyntaxError, RecursionError):
-        raise ValueError(f"expected a number or arithmetic, found {formula!r}") from None
+        number = float(_calculated(formula, names) if isinstance(formula, str) else formula)
+    except (SyntaxError, RecursionError, MemoryError):
+        raise ValueError(f"expected a number or arithmetic, found {shown(formula)}") from None
     except ZeroDivisionError:
-        raise ValueError(f"{formula!r} divides by zero") from None
+        raise ValueError(f"{shown(formula)} divides by zero") from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite number, found {shown(formula)}")
+    return number
+
+
+def _calculated(formula: str, names: Mapping[str, float]) -> float:
+    return _value(ast.parse(formula.strip(), mode="eval").body, names)
 
 
 def _value(node: ast.AST, names: Mapping[str, float]) -> float:
@@ -47,5 +56,9 @@ def _value(node: ast.AST, names: Mapping[str, float]) -> float:
 
 
 def fill_percentages(text: str, names: Mapping[str, float]) -> str:
-    """Replace each `{formula %}` of a phrase by the share that it is, as in `20 percent`."""
-    return re.sub(r"\{([^{}]+)%\}", lambda found: f"{evaluate(found[1], names) * 100:.0f} percent", text)
+    """Replace each `{formula %}` of a phrase by the share that it is, as in `20 percent`; ValueError at others."""
+    filled = re.sub(r"\{([^{}]+)%\}", lambda found: f"{evaluate(found[1], names) * 100:.0f} percent", text)
+    if "{" in filled or "}" in filled:
+        told = "a model would read the braces; write a share as in {offer / endowment %}, and nothing else in braces"
+        raise ValueError(f"{told}; found {shown(text)}")
+    return filled

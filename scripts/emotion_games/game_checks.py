@@ -1,4 +1,4 @@
-"""Whether a game can be played and told as its file says: histories lead to the model's move, told moves exist.
+"""Whether a game can be played, told and measured: histories lead to the model's move, told moves exist, values differ.
 
 Knows the records of games; the notation of their files is checked by `game_files`.
 """
@@ -8,9 +8,17 @@ from emotion_games.game_records import Game, History, Node, Payoff, leaves, phra
 
 
 def played_problems(game: Game, place: str) -> list[str]:
-    """Return one line for each history that cannot be played or told, and each told move that the game lacks."""
-    problems = _move_problems(game, place)
+    """Return a line for each history that cannot be played or told, told moves that the game lacks, equal values."""
+    problems = _choice_problems(game, place) + _move_problems(game, place)
     return problems + [line for history in game.histories for line in _history_problems(game, history, place)]
+
+
+def _choice_problems(game: Game, place: str) -> list[str]:
+    """Where all choices count the same, nothing can have an effect."""
+    values = {choice.value for choice in game.choices}
+    if len(values) > 1:
+        return []
+    return [f"{place}, choices: all have the value {values.pop():g}; give two different ones, such as 1 and 0"]
 
 
 def _history_problems(game: Game, history: History, place: str) -> list[str]:

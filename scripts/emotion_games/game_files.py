@@ -19,6 +19,7 @@ _KINDS = ("simultaneous", "sequential")
 
 
 def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
+    """Return the game of a definition; ProblemList with everything that is wrong, each line beginning with `place`."""
     problems = [
         f"{place}: {unknown('key', key, _REQUIRED + _OPTIONAL)}"
         for key in definition
@@ -43,9 +44,8 @@ def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
         tree = _tree(definition["payoffs"], players, settings, f"{place}, payoffs", problems)
         payoffs = tree if isinstance(tree, Node) else Node(players[0], {})
     moves = _moves(definition.get("moves", {}), players, settings, f"{place}, moves", problems)
-    histories = tuple(
-        _history(name, path, f"{place}, histories, {name}", problems) for name, path in histories_of(definition).items()
-    )
+    paths = text_keys(histories_of(definition), f"{place}, histories", problems)
+    histories = tuple(_history(name, path, f"{place}, histories, {name}", problems) for name, path in paths.items())
     game = Game(
         name=folder.name,
         title=str(definition["title"]),
@@ -74,15 +74,19 @@ def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
 
 def _players(definition: Mapping[str, Any], place: str, problems: list[str]) -> tuple[str, str]:
     players = definition["players"]
-    if not isinstance(players, list) or len(players) != 2 or len({str(player) for player in players}) != 2:
+    two_names = isinstance(players, list) and [type(player) for player in players] == [str, str]
+    if not two_names or players[0] == players[1]:
         problems.append(f"{place}, players: expected two different names, found {shown(players)}")
         return ("first", "second")
     role = definition.get("role")
     if role is not None and role not in players:
-        problems.append(f"{place}, role: {unknown('player', role, map(str, players))}")
-    if (role is None) != (definition.get("family") is None):
+        problems.append(f"{place}, role: {unknown('player', role, players)}")
+    family = definition.get("family")
+    if family is not None and not isinstance(family, str):
+        problems.append(f"{place}, family: expected a name, found {shown(family)}")
+    if (role is None) != (family is None):
         problems.append(f"{place}: family and role belong together: give both or neither")
-    return (str(players[0]), str(players[1]))
+    return (players[0], players[1])
 
 
 def _settings(definition: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, float]:
@@ -103,17 +107,22 @@ def _number(formula: Any, settings: Mapping[str, float], place: str, problems: l
         return 0.0
 
 
+def _share(formula: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> float:
+    number = _number(formula, settings, place, problems)
+    if not 0 <= number <= 1:
+        problems.append(f"{place}: expected a number from 0 to 1, found {number:g} (a share of the whole)")
+    return number
+
+
 def _choices(value: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> tuple[Choice, ...]:
     choices = []
     for label, entry in text_keys(value, place, problems).items():
         where = f"{place}, {label}"
         entry = known_keys(entry, ["meaning", "value", "amount"], where, problems)
         problems += [f"{where}: {key} is missing" for key in ("meaning", "value") if entry.get(key) in (None, "")]
-        number = _number(entry.get("value", 0), settings, f"{where}, value", problems)
-        if not 0 <= number <= 1:
-            problems.append(f"{where}, value: expected a number from 0 to 1, found {number:g}")
+        number = _share(entry.get("value", 0), settings, f"{where}, value", problems)
         amount = entry.get("amount")
-        amount = None if amount is None else _number(amount, settings, f"{where}, amount", problems)
+        amount = None if amount is None else _share(amount, settings, f"{where}, amount", problems)
         choices.append(Choice(label, str(entry.get("meaning", "")), number, amount))
     if len(choices) < 2:
         problems.append(f"{place}: expected two choices at least, found {len(choices)}")
@@ -200,6 +209,7 @@ def _phrase(text: Any, settings: Mapping[str, float], place: str, problems: list
 
 
 def histories_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the histories of a definition as they stand there, by name; `start` alone where it gives none."""
     return definition.get("histories") or {"start": []}
 
 
@@ -231,6 +241,6 @@ def _references(
         problems += [f"{where}: {key} is missing" for key in ("of", "value", "text", "source") if key not in entry]
         if "of" in entry and entry["of"] not in ["amount", *labels]:
             problems.append(f"{where}, of: {unknown('measure', entry['of'], ['amount', *labels])}")
-        number = _number(entry.get("value", 0), settings, f"{where}, value", problems)
+        number = _share(entry.get("value", 0), settings, f"{where}, value", problems)
         references.append(Reference(str(entry.get("of")), number, str(entry.get("text")), str(entry.get("source"))))
     return tuple(references)

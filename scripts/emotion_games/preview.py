@@ -1,36 +1,52 @@
 """The grid of a series as a short table: games × models, the trials of each experiment, and what is done already.
 
-Knows the series, the report's evidence and how trials are counted; writes nothing.
+Knows the series, the report's evidence, how trials are counted and which scenarios are left out; writes nothing.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from emotion_games import report, state
 from emotion_games.config import SeriesConfig
-from emotion_games.errors import UserError
-from emotion_games.games import apply_settings
+from emotion_games.games import Game, apply_settings
 from emotion_games.plan import the_plan
 from emotion_games.power import planned_power
-from emotion_games.scenarios import load_scenarios
+from emotion_games.scenarios import Scenario, load_scenarios
 from emotion_games.series import Series
 from emotion_games.trials import choose_scenarios, count_trials, option_orders
 
 # Models beyond this number of which nothing is done yet are told in one line.
 _SHOWN_UNTOUCHED = 12
+# Scenario entries of a game that cannot be used and are told in full.
+_SHOWN_PROBLEMS = 3
 _SERIES_READ = 5
 
 
-def trial_counts(config: SeriesConfig) -> dict[str, dict[str, int] | None]:
+@dataclass(frozen=True)
+class Bank:
+    """A game with its settings, the scenarios that can be played in it, and a line for each entry that cannot."""
+
+    game: Game
+    scenarios: list[Scenario]
+    problems: list[str]
+
+
+def scenario_banks(config: SeriesConfig) -> dict[str, Bank]:
+    """Each game with what its scenario file holds."""
+    banks = {}
+    for name, base in config.games.items():
+        game = apply_settings(base, config.game_settings[name])
+        banks[name] = Bank(game, *load_scenarios(config.scenario_files[name], game, config.labels[name]))
+    return banks
+
+
+def trial_counts(config: SeriesConfig, banks: dict[str, Bank] | None = None) -> dict[str, dict[str, int] | None]:
     """Trials of one experiment of each game; None where no scenario of its file can be used."""
     counted = {}
-    for name, base in config.games.items():
-        try:
-            game = apply_settings(base, config.game_settings[name])
-            scenarios, _ = load_scenarios(config.scenario_files[name], game, config.labels[name])
-        except UserError:
-            scenarios = []
+    for name, bank in (banks or scenario_banks(config)).items():
+        game, scenarios = bank.game, bank.scenarios
         options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
         chosen = choose_scenarios(list(options), config.settings["num_scenarios"], config.settings["seed"])
         parts = [count_trials(options[scenario_id], len(game.histories), config.settings, 1) for scenario_id in chosen]
@@ -42,7 +58,8 @@ def trial_counts(config: SeriesConfig) -> dict[str, dict[str, int] | None]:
 
 def preview(series: Series) -> str:
     """The table that a dry run shows."""
-    counted = trial_counts(series.config)
+    banks = scenario_banks(series.config)
+    counted = trial_counts(series.config, banks)
     games = list(series.config.games)
     rows = {key: [_cell(series, exp_id) for exp_id in ids] for key, ids in _by_model(series).items()}
     done = sum(cell == "done" for cells in rows.values() for cell in cells)
@@ -58,17 +75,28 @@ def preview(series: Series) -> str:
         count = counted[name]
         told = f"{count['total']:,} trials a model" if count else "no scenario of its file can be used"
         if count:
-            told += f"; smallest effect {_detectable(series.config, name, count)}"
+            told += f"; smallest effect {_detectable(series.config, banks[name].game, count)}"
         lines.append(f"  {number:>2}  {name:<28} {told}")
+        lines += _unusable(banks[name])
     lines += ["", *_model_table(rows, len(games)), ""]
     times = list(_times(series, sum(count["total"] for count in counted.values() if count)))
     lines += ["  time for all trials of a model, from earlier series:", *times[:_SHOWN_UNTOUCHED], ""]
     return "\n".join(lines)
 
 
-def _detectable(config: SeriesConfig, name: str, count: dict[str, int]) -> str:
+def _unusable(bank: Bank) -> list[str]:
+    """How many entries of a game's scenarios are left out, and why the first of them are."""
+    if not bank.problems:
+        return []
+    left_out, read = len(bank.problems), len(bank.problems) + len(bank.scenarios)
+    lines = [f"      {left_out} of {read} entries of its scenarios cannot be used:"]
+    lines += [f"        {problem}" for problem in bank.problems[:_SHOWN_PROBLEMS]]
+    hidden = left_out - _SHOWN_PROBLEMS
+    return [*lines, f"        and {hidden} more"] if hidden > 0 else lines
+
+
+def _detectable(config: SeriesConfig, game: Game, count: dict[str, int]) -> str:
     """What the planned contrast with neutral finds with a power of 80 %, in points of the game's outcome."""
-    game = apply_settings(config.games[name], config.game_settings[name])
     plan = the_plan(config.settings | {"num_scenarios": count["scenarios"]}, game)
     found = planned_power(plan, count["orders"])
     if found["smallest_detectable_difference"] == float("inf"):
