@@ -1,4 +1,5 @@
 # What the rules share: the checked config, the series and its grid, and functions that give a job its inputs. No rules.
+import contextlib
 import os
 import subprocess
 import sys
@@ -62,6 +63,7 @@ STIMULI = [str(CONFIG.stimuli / f"{emotion}.txt") for emotion in [*CONFIG.settin
 STATISTICS = [f"{SERIES.output_dir(exp_id)}/stats_analysis.json" for exp_id in SERIES.experiments]
 PLOTS = [f"{SERIES.output_dir(exp_id)}/plots" for exp_id in SERIES.experiments]
 VERDICT = [f"{SERIES.folder}/verdict.html", f"{STATE}/verdict_passed"] if CONFIG.verdict else []
+RESERVE = state.reserve_path(SERIES.folder, "run")
 RUN = {}
 
 
@@ -147,20 +149,28 @@ def begin_run():
     if workflow.touch:
         return
     RUN["before"] = {exp_id: state.read_state(SERIES.folder, exp_id) for exp_id in SERIES.experiments}
-    RUN["lock"] = state.lock(SERIES.folder / ".state" / "run.lock", wait=0)
-    try:
-        RUN["lock"].__enter__()
-    except BlockingIOError:
-        sys.exit(f"ERROR: {SERIES.folder} is being run by another Snakemake process; wait for it, or use another name.")
     totals = {game: count["total"] if count else None for game, count in trial_counts(CONFIG).items()}
     try:
+        RUN["locks"] = claim_series()
         open_series(SERIES, totals)
-        state.keep_reserve(SERIES.folder)
+        state.keep_reserve(RESERVE)
         rebuild(SERIES.folder)
+    except BlockingIOError:
+        sys.exit(f"ERROR: {SERIES.folder} is being run by another Snakemake process; wait for it, or use another name.")
     except OSError as error:
         sys.exit(f"ERROR: {SERIES.folder} cannot be written: {error}; make room or set output.base_dir.")
     RUN["signals"] = stop_workflow_on_signal(workflow.scheduler.exit_gracefully, workflow.local_exec)
     print(f"Series ({SERIES.how}): {SERIES.folder}", file=sys.stderr)
+
+
+def claim_series():
+    """Locks that are held as long as this process lives; BlockingIOError where another one runs the series."""
+    locks = contextlib.ExitStack()
+    if SERIES.how.startswith("new"):
+        # Two runs that are started at the same moment find no series yet, and would begin one each.
+        locks.enter_context(state.lock(SERIES.folder.parent / f".{CONFIG.name}.lock", wait=0))
+    locks.enter_context(state.lock(SERIES.folder / ".state" / "run.lock", wait=0))
+    return locks
 
 
 def end_run():
@@ -168,7 +178,7 @@ def end_run():
     if workflow.touch or "signals" not in RUN:
         return
     try:
-        rows = state.say_last_words(SERIES.folder, final_rows)
+        rows = state.say_last_words(RESERVE, final_rows)
     except OSError as error:
         print(
             f"{SERIES.folder}: the report could not be written ({error}); run the same command again.", file=sys.stderr
@@ -178,6 +188,8 @@ def end_run():
     if "completed" in (statuses := {row["status"] for row in rows.values()}) and "failed" in statuses:
         subprocess.run([sys.executable, str(ROOT / "scripts" / "summarize_series.py"), str(SERIES.folder)], check=False)
     told = ", ".join(f"{number} {status}" for status, number in counts(rows).items() if number)
+    others = [job for job in workflow.scheduler.failed if not experiments_of_job(job)]
+    told += "".join(f"; {job.rule.name} failed (log: {', '.join(job.log)})" for job in others)
     again = "" if told == f"{len(rows)} completed" else " Run the same command again to go on."
     print(f"{SERIES.folder}: {told}.{again}", file=sys.stderr)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from emotion_games.job import Job
 from emotion_games.report import read_series
+from emotion_games.series import check_files
 from emotion_games.signals import stop_at_once
 
 
@@ -21,6 +22,7 @@ def extract_directions(
     """Write the directions of one model to `output`."""
     experiments = read_series(series_dir)["experiments"]
     with Job(series_dir, [exp_id for exp_id, row in experiments.items() if row["directions"] == output.stem], log):
+        check_files(series_dir, {"stimuli": stimuli, "prompts": prompts}, settings["emotions"])
         from emotion_games.directions import extract  # loads torch, after the log is open
 
         extract(entry, path, settings, stimuli, prompts, output, runtime)

@@ -9,6 +9,7 @@ import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from emotion_games.job import ExperimentJob  # noqa: E402
+from emotion_games.series import check_files  # noqa: E402
 from emotion_games.state import journal_path  # noqa: E402
 
 
@@ -25,6 +26,7 @@ def run_experiment(
     """Compute the trials that the journal does not hold yet, and publish the results."""
     exp_id = spec["exp_id"]
     with ExperimentJob(series_dir, exp_id, log) as job:
+        check_files(series_dir, files, spec["settings"]["emotions"], spec["game"])
         start = time.perf_counter()
         from emotion_games.experiment import run  # loads torch, after the log is open
 

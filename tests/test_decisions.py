@@ -171,3 +171,17 @@ def test_an_answer_is_closed_only_at_its_end(label: str, rationale: str) -> None
     text = answer(OPTIONS[label], rationale)
     assert answer_is_closed(text)
     assert not any(answer_is_closed(text[:end]) for end in range(len(text)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"rationale": "I feel \\ud83d", "decision": "Go on"}',
+        '{"rationale": "I feel \\ud83d and',
+        '{"rationale": "x", "decision": "Go on \\ud83d"}',
+    ],
+)
+def test_half_of_an_escaped_character_can_be_written_and_tokenized(answer):
+    found = parse(answer, {"go": "Go on", "stay": "Stay here"}, ("go", "stay"))
+    assert "\ufffd" in found.rationale + found.decision
+    (found.rationale + found.decision).encode("utf-8")

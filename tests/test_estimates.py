@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from emotion_games.estimates import cells, measures, on_offer, over_orders, tidy
-from simulated_trials import a_game, cells_of, simulate
+from simulated_trials import a_game, simulate
 
 BOTH = [["cooperate", "defect"], ["defect", "cooperate"]]
 

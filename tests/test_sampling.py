@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from emotion_games.errors import UserError
 from emotion_games.sampling import next_tokens, trial_uniforms
 
 
@@ -53,3 +54,9 @@ def test_frequencies_follow_the_softened_distribution():
     softened = probabilities ** (1 / 0.7)
     expected = 4000 * softened / softened.sum()
     assert chisquare(np.bincount(found, minlength=4), expected.numpy()).pvalue > 0.01
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_overflow_are_refused(number):
+    with pytest.raises(UserError, match="numbers overflow"):
+        next_tokens(torch.tensor([[0.0, number, 1.0]]), torch.tensor([0.5], dtype=torch.float64), 1.0, 0.9)

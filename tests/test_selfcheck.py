@@ -1,6 +1,7 @@
 """The self-check passes on an honest engine and turns every kind of broken steering into an error."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -35,6 +36,14 @@ def requests():
 
 def test_an_honest_engine_passes(instrument, requests):
     check_steering(instrument, requests)
+
+
+def test_every_arm_is_checked_also_where_nothing_is_scored(instrument, requests, monkeypatch):
+    unscored = [replace(r, scored=False) for r in (requests[0], requests[1], requests[1], requests[1], requests[2])]
+    honest, seen = selfcheck.measure, []
+    monkeypatch.setattr(selfcheck, "measure", lambda i, asked: seen.extend(asked) or honest(i, asked))
+    check_steering(instrument, unscored)
+    assert [r.condition.arm for r in seen] == ["neutral", "steered", "random"] and all(r.scored for r in seen)
 
 
 def test_a_removed_hook_is_found(instrument, requests, monkeypatch):

@@ -77,6 +77,8 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
     if problems:
         raise ProblemList(problems)
     experiment = with_defaults(config, schema)["experiment"]
+    if experiment["layers"] != "middle_third":
+        experiment["layers"] = sorted(experiment["layers"])
     problems += _disagreements(experiment)
     games = _games(experiment, root, problems)
     labels, scenario_files = _game_files(experiment, games, root, problems)
@@ -97,7 +99,7 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
         stimuli=stimuli,
         prompts=prompts,
         check_items=check_items,
-        base_dir=Path(experiment["output"]["base_dir"]),
+        base_dir=Path(experiment["output"]["base_dir"]).expanduser(),
         runtime=experiment["runtime"],
         verdict=experiment["verdict"],
         new=str(config.get("new", False)).lower() == "true",
@@ -115,8 +117,12 @@ def with_defaults(value: Any, schema: dict) -> Any:
     """A copy of `value` completed with the schema's defaults at every level; numbers of one meaning look alike."""
     if isinstance(value, list):
         return [with_defaults(item, schema.get("items", {})) for item in value]
-    if schema.get("type") == "number":
+    kinds = schema.get("type", [])
+    if kinds == "number":
         return float(value)
+    # To JSON 2.0 is a whole number, too.
+    if "integer" in kinds and isinstance(value, float):
+        return int(value)
     if not isinstance(value, dict) or "properties" not in schema:
         return copy.deepcopy(value)
     known = schema["properties"]
@@ -167,8 +173,6 @@ def _disagreements(experiment: dict) -> Iterator[str]:
             f"experiment.headline_intensity: {experiment['headline_intensity']} is not one of the intensities "
             f"{experiment['intensity']}; add it there or choose one of them"
         )
-    if experiment["layers"] != "middle_third":
-        experiment["layers"] = sorted(experiment["layers"])
 
 
 def _games(experiment: dict, root: Path, problems: list[str]) -> dict[str, Game]:

@@ -50,9 +50,10 @@ def parse(text: str, options: Mapping[str, str], order: Sequence[str]) -> Decisi
     """
     whole = _object(text.strip())
     if whole is not None and isinstance(whole.get("decision"), (str, int)) and not isinstance(whole["decision"], bool):
-        named = _named(str(whole["decision"]), options, order)
+        said = _text(whole["decision"])
+        named = _named(said, options, order)
         if len(named) == 1:
-            return _found(named, str(whole["decision"]), _text(whole.get("rationale")), "strict", order)
+            return _found(named, said, _text(whole.get("rationale")), "strict", order)
     if not text.strip():
         return Decision(None, None, "", "", "unparsed: empty answer")
     fields = _fields(text)
@@ -213,13 +214,18 @@ def _rationale(text: str, whole: Mapping[str, Any] | None) -> str:
 
 def _unescaped(text: str) -> str:
     try:
-        return json.loads(f'"{text}"', strict=False)
+        return _whole(json.loads(f'"{text}"', strict=False))
     except json.JSONDecodeError:
         return text.replace('\\"', '"').replace("\\'", "'").replace("\\n", "\n")
 
 
+def _whole(text: str) -> str:
+    """Return a text that can be written and tokenized: half of an escaped character (\\ud83d) is replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
+    return _whole(value) if isinstance(value, str) else "" if value is None else str(value)
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -92,7 +92,7 @@ def extract(
 
     `settings` gives emotions, layers, direction_method and seed. Raises UserError for unusable stimuli or models.
     """
-    stimuli = load_stimuli(stimuli_folder)
+    stimuli = load_stimuli(stimuli_folder, settings["emotions"])
     templates = load_templates(templates_path)
     loaded = load_model(entry, path, runtime)
     emotions = [*settings["emotions"], "neutral"]

@@ -3,6 +3,7 @@
 Knows which emotions there are, and which stimuli make a direction and which are held out to test it.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from emotion_games.errors import ProblemList
@@ -12,12 +13,14 @@ LEAST_STIMULI = 8
 HELD_OUT_EVERY = 4
 
 
-def load_stimuli(folder: Path) -> dict[str, list[str]]:
-    """Return the stimuli by emotion, sorted by name; ProblemList with all that is wrong in the folder.
+def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[str, list[str]]:
+    """Return the stimuli of `emotions` (None: all there are) and of neutral; ProblemList with all that is wrong.
 
     Lines that begin with `#` are comments, empty lines are skipped.
     """
     files = sorted(Path(folder).glob("*.txt"))
+    if emotions is not None:
+        files = [file for file in files if file.stem in (*emotions, NEUTRAL)]
     problems = []
     if not files:
         problems.append(f"{folder}: holds no emotions: expected one .txt file an emotion, {NEUTRAL}.txt among them")

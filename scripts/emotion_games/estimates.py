@@ -182,8 +182,9 @@ def cells(table: pd.DataFrame, columns: dict[str, np.ndarray]) -> Cells:
         total = np.bincount(flat[present], weights=values[present], minlength=size)
         means[name] = np.where(n > 0, total / np.maximum(n, 1), np.nan).reshape(shape)
         counts[name] = n.astype(np.int32).reshape(shape)
-    firsts = table.drop_duplicates("condition").set_index("condition").loc[names[4], ["arm", "emotion", "intensity", "push_ratio"]]
-    return Cells(names[0], names[1], firsts.reset_index(), means, counts)
+    firsts = table.drop_duplicates("condition").set_index("condition").loc[names[4]].reset_index()
+    conditions = firsts[["condition", "arm", "emotion", "intensity", "push_ratio"]]
+    return Cells(names[0], names[1], conditions, means, counts)
 
 
 def _order_labels(column: pd.Series) -> list[list[str]]:

@@ -20,7 +20,7 @@ from emotion_games.directions import Directions
 from emotion_games.directions import load as load_directions
 from emotion_games.equilibria import rationality_rows
 from emotion_games.journal import Journal, digest, read_journal
-from emotion_games.measure import Instrument, Measurement, Request, batch_budget, measure, plan_batches
+from emotion_games.measure import Instrument, Measurement, Request, batch_budget, in_halves, measure, plan_batches
 from emotion_games.models import LoadedModel, ModelError, chat_text, load_model, plain_text, token_ids, weights_hash
 from emotion_games.plan import plan_hash, the_plan
 from emotion_games.provenance import answering_code_hash, code_commit, environment
@@ -132,7 +132,8 @@ def _measure_missing(work: Run, journal: Journal) -> None:
     if weights_hash(work.spec["model"], work.model_path) != work.directions.about["weights_hash"]:
         raise ModelError(
             f"model {loaded.name}: its weights are not those that its directions were measured with; "
-            "delete the directions file of this model and run again"
+            "put the old ones back, or delete the directions file of this model and begin a new series with "
+            "`--config new=true`"
         )
     instrument = _instrument(work, loaded)
     work.seconds["load"] = time.perf_counter() - start
@@ -246,7 +247,7 @@ def _project(work: Run, instrument: Instrument, requests: Sequence[Request], jou
         if all(key in work.records for key in keys):
             continue
         _stop_if_asked(work)
-        values = checks.projections(instrument, work.directions, group)
+        values = in_halves(partial(checks.projections, instrument, work.directions), group, work.log)
         _keep(work, journal, [{"key": k, "value": v} for k, v in zip(keys, values, strict=True)])
 
 

@@ -17,6 +17,8 @@ DEMO = "demo"
 DEMO_DEFAULTS = {"variant": "planted", "seed": 0}
 # Keys of a model's entry that change nothing in its answers.
 MODEL_RUNNING_ONLY = ("alias", "device_map")
+# The modules whose source decides what a directions file holds.
+DIRECTION_MODULES = ("directions", "emotions", "models", "probes", "prompts", "steering", "wording")
 # The settings that a directions file depends on, beside its model, the stimuli and the prompts.
 DIRECTION_SETTINGS = ("emotions", "layers", "direction_method", "seed")
 
@@ -83,6 +85,8 @@ def plan_models(entries: Iterable[str | dict], root: Path) -> tuple[Model, ...]:
 
 def _model(entry: dict, root: Path) -> Model:
     identity = {key: value for key, value in entry.items() if key not in MODEL_RUNNING_ONLY}
+    if identity["id"].startswith("~"):
+        identity["id"] = str(Path(identity["id"]).expanduser())
     if len(identity["id"]) > 1:
         identity["id"] = identity["id"].rstrip("/") or "/"
     if not identity.get("trust_remote_code", False):
@@ -164,7 +168,8 @@ def plan_experiments(games: Iterable[str], models: Iterable[Model], slugs: dict[
 
 def directions_name(model: Model, slug: str, settings: dict, hashes: dict[str, str]) -> str:
     """Name of a model's directions file: the same content asked for has the same name, anything else another one."""
-    asked = [model.entry, model.hashes, direction_settings(settings), hashes["stimuli"], hashes["prompts"]]
+    code = [content_hash(Path(__file__).with_name(f"{name}.py")) for name in DIRECTION_MODULES]
+    asked = [model.entry, model.hashes, direction_settings(settings), hashes["stimuli"], hashes["prompts"], code]
     return f"{slug}-{digest(asked)[:10]}"
 
 

@@ -44,6 +44,12 @@ class Job:
             os.dup2(file.fileno(), 2)
         sys.stdout.reconfigure(line_buffering=True)
         print(f"--- {state.now()} {self.label} on {socket.gethostname()}, process {os.getpid()}")
+        self._reserve = state.reserve_path(self.series_dir, self.label)
+        try:
+            state.keep_reserve(self._reserve)
+        except OSError as error:
+            self._record_end("failed", f"{one_line(error)} (log: {self.log})")
+            raise
         return self
 
     def terminal(self, line: str) -> None:
@@ -55,6 +61,7 @@ class Job:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
+            self._reserve.unlink(missing_ok=True)
             return
         signals.ignore_stop()
         if isinstance(error, (signals.Interrupted, KeyboardInterrupt)):
@@ -72,7 +79,7 @@ class Job:
                 state.record(self.series_dir, exp_id, status=status, end_time=state.now(), error=message)
             report.rebuild(self.series_dir)
 
-        state.say_last_words(self.series_dir, say)
+        state.say_last_words(self._reserve, say)
 
 
 class ExperimentJob(Job):
@@ -96,7 +103,9 @@ class ExperimentJob(Job):
             raise SystemExit(1) from None
         # The first heartbeat: the file may be an old one.
         os.utime(path)
-        began = state.read_state(self.series_dir, self.exp_id).get("start_time") if self._has_trials() else None
+        before = state.read_state(self.series_dir, self.exp_id) if self._has_trials() else {}
+        self._entered, self._worked = time.monotonic(), before.get("worked", 0.0)
+        began = before.get("start_time")
         words = {"status": "running", "start_time": began or state.now(), "end_time": None, "error": None, "rate": None}
         state.record(self.series_dir, self.exp_id, **words, host=socket.gethostname(), pid=os.getpid())
         threading.Thread(target=_beat, args=(path,), daemon=True).start()
@@ -114,7 +123,8 @@ class ExperimentJob(Job):
         self._began = self._began or (now, done)
         since, before = self._began
         rate = (done - before) / (now - since) if now > since and done > before else None
-        state.record(self.series_dir, self.exp_id, progress={"done": done, "total": total}, rate=rate)
+        told = {"progress": {"done": done, "total": total}, "rate": rate, "worked": self._seconds()}
+        state.record(self.series_dir, self.exp_id, **told)
         report.update(self.series_dir, self.exp_id)
         self._shown, self._done = now, done
         if now - self._printed >= PRINT_SECONDS or done == total:
@@ -126,10 +136,18 @@ class ExperimentJob(Job):
         if kind is None:
             signals.ignore_stop()
             self.terminal("completed")
-            state.record(self.series_dir, self.exp_id, status="completed", end_time=state.now(), error=None)
-            report.rebuild(self.series_dir)
+            state.say_last_words(self._reserve, self._record_completed)
         else:
             super().__exit__(kind, error, trace)
+
+    def _seconds(self) -> float:
+        """How long this experiment's jobs have worked on it, pauses between them left out."""
+        return round(self._worked + time.monotonic() - self._entered, 1)
+
+    def _record_completed(self) -> None:
+        told = {"status": "completed", "end_time": state.now(), "error": None, "worked": self._seconds()}
+        state.record(self.series_dir, self.exp_id, **told)
+        report.rebuild(self.series_dir)
 
 
 def _beat(path: Path) -> None:

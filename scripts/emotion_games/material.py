@@ -4,6 +4,7 @@ Knows what a config's emotions need of them; what stands in each file is the bus
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ def material_problems(experiment: dict, stimuli: Path, prompts: Path, check_item
     problems: list[str] = []
     if stimuli.is_dir():
         problems += _strangers(experiment["emotions"], stimuli)
-        _loaded(load_stimuli, stimuli, problems)
+        _loaded(partial(load_stimuli, emotions=experiment["emotions"]), stimuli, problems)
     else:
         problems.append(f"experiment.stimuli: no such folder: {experiment['stimuli']}")
     missing = {key: file for key, file in (("prompts", prompts), ("check_items", check_items)) if not file.is_file()}

@@ -18,7 +18,8 @@ from torch import Tensor
 from emotion_games.conditions import Condition
 from emotion_games.decisions import answer_is_closed
 from emotion_games.engine import Rows, generate, read
-from emotion_games.models import LoadedModel, token_ids
+from emotion_games.models import LoadedModel, ModelError, token_ids
+from emotion_games.sampling import OVERFLOW
 from emotion_games.scoring import Scores, continuation, score_options
 
 # Tokens (prompt and answer) that are held at once on a CPU, where larger batches gain nothing.
@@ -132,8 +133,15 @@ def measure(
     instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None] = print
 ) -> list[Measurement]:
     """Measure a batch; where a GPU's memory runs out, its halves."""
+    return in_halves(partial(_measure, instrument), requests, log)
+
+
+def in_halves(
+    work: Callable[[Sequence[Request]], list], requests: Sequence[Request], log: Callable[[str], None]
+) -> list:
+    """`work(requests)`, one result a request; where a GPU's memory runs out, that of its halves."""
     try:
-        return _measure(instrument, requests)
+        return work(requests)
     except torch.OutOfMemoryError:
         if len(requests) == 1:
             raise
@@ -142,7 +150,7 @@ def measure(
     torch.cuda.empty_cache()
     half = len(requests) // 2
     log(f"out of GPU memory with {len(requests)} rows; going on with {half}")
-    return measure(instrument, requests[:half], log) + measure(instrument, requests[half:], log)
+    return in_halves(work, requests[:half], log) + in_halves(work, requests[half:], log)
 
 
 def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measurement]:
@@ -151,6 +159,9 @@ def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measur
     with instrument.timed("prefill"):
         pushes = instrument.batch_pushes([r.condition for r in requests])
         rows = read(loaded, [ids[r.prompt] for r in requests], pushes, instrument.share)
+    broken = (~torch.isfinite(rows.logits).all(-1)).nonzero().flatten().tolist()
+    if broken:
+        raise ModelError(f"{requests[broken[0]].key}: {OVERFLOW}")
     scored = [place for place, r in enumerate(requests) if r.scored]
     with instrument.timed("score"):
         direct = _score(loaded, rows, [(i, requests[i], requests[i].opening) for i in scored])

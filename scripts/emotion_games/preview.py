@@ -5,7 +5,6 @@ Knows the series, the report's evidence, how trials are counted and which scenar
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from emotion_games import report, state
@@ -96,12 +95,16 @@ def _unusable(bank: Bank) -> list[str]:
 
 
 def _detectable(config: SeriesConfig, game: Game, count: dict[str, int]) -> str:
-    """What the planned contrast with neutral finds with a power of 80 %, in points of the game's outcome."""
+    """What the planned contrasts find with a power of 80 %, in points of the game's outcome."""
     plan = the_plan(config.settings | {"num_scenarios": count["scenarios"]}, game)
     found = planned_power(plan, count["orders"])
     if found["smallest_detectable_difference"] == float("inf"):
         return f"none with {count['scenarios']} scenarios (12 are needed)"
-    return f"{100 * found['smallest_detectable_difference']:.0f} points, {100 * found['with_holm']:.0f} after Holm"
+    told = f"{100 * found['smallest_detectable_difference']:.0f} points, {100 * found['with_holm']:.0f} after Holm"
+    if found["from_random"] == float("inf"):
+        return told
+    alone, after = (100 * found[key] for key in ("from_random", "from_random_with_holm"))
+    return f"{told} (against random directions {alone:.0f}, {after:.0f})"
 
 
 def _times(series: Series, trials: int) -> Iterator[str]:
@@ -115,13 +118,13 @@ def _times(series: Series, trials: int) -> Iterator[str]:
 
 def _speeds(home: Path) -> dict[str, float]:
     """Trials a second of each model, from the completed experiments of the newest series."""
-    spent: dict[str, list[float]] = {}
+    spent: dict[str, tuple[int, float]] = {}
     for folder in sorted(home.glob("*_*"), key=lambda path: path.name[-15:])[-_SERIES_READ:]:
         for row in (state.read_json(folder / report.REPORT) or {"experiments": {}})["experiments"].values():
-            if row["status"] == "completed" and row["start_time"] and row["end_time"]:
-                took = datetime.fromisoformat(row["end_time"]) - datetime.fromisoformat(row["start_time"])
-                done, seconds = spent.setdefault(row["model_name"], [0.0, 0.0])
-                spent[row["model_name"]] = [done + row["progress"]["total"], seconds + took.total_seconds()]
+            worked = state.read_state(folder, row["exp_id"]).get("worked")
+            if row["status"] == "completed" and worked:
+                done, seconds = spent.get(row["model_name"], (0, 0.0))
+                spent[row["model_name"]] = (done + row["progress"]["total"], seconds + worked)
     return {name: done / seconds for name, (done, seconds) in spent.items() if seconds}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from emotion_games.models import LoadedModel, chat_text, token_ids
+from emotion_games.models import LoadedModel, ModelError, chat_text, token_ids
 from emotion_games.prompts import Templates, probe
 from emotion_games.steering import capture
 
@@ -37,7 +37,11 @@ def probe_batch(loaded: LoadedModel, templates: Templates, stimuli: Sequence[str
         messages, shown = probe(templates, stimulus)
         text = chat_text(loaded.tokenizer, messages)
         before, found, _ = text.rpartition(shown)
-        assert found, f"the chat template changed the stimulus {shown!r}"
+        if not found:
+            raise ModelError(
+                f"model {loaded.name}: its chat template alters the stimulus {shown!r}, so that its last token cannot "
+                "be found; use another stimulus, or a model with another template"
+            )
         ids.append(token_ids(loaded.tokenizer, text))
         last.append(_last_token(loaded.tokenizer, text, len(before) + len(shown)))
     width = max(map(len, ids))

@@ -56,7 +56,7 @@ def load_questions(spec: dict, files: Mapping[str, Path]) -> Questions:
     templates = load_templates(files["prompts"])
     options = {name: tuple(s.options) for name, s in scenarios.items()}
     trials = plan_trials(options, [h.name for h in game.histories], settings, len(templates.instructions))
-    contexts = {e: split_stimuli(lines)[1] for e, lines in load_stimuli(files["stimuli"]).items()}
+    contexts = {e: split_stimuli(lines)[1] for e, lines in load_stimuli(files["stimuli"], settings["emotions"]).items()}
     histories = {h.name: h for h in game.histories}
     prompts = {
         trial.request_key: render(

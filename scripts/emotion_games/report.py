@@ -22,7 +22,10 @@ def read_series(series_dir: Path) -> dict:
     """What is on record about a series: settings, models, experiments; UserError if the folder holds no series."""
     series = state.read_json(series_dir / ".state" / "series.json")
     if series is None:
-        raise UserError(f"{series_dir}: .state/series.json is missing or damaged; name a folder under ExperimentSeries")
+        raise UserError(
+            f"{series_dir}: .state/series.json is missing or damaged; name a folder under ExperimentSeries, "
+            "or move this one away"
+        )
     return series
 
 
@@ -74,12 +77,18 @@ def _row(series_dir: Path, exp_id: str, series: dict) -> dict:
         "model_name": known["model_name"],
         "status": status,
         "start_time": said.get("start_time"),
-        "end_time": None if status == "running" else said.get("end_time"),
+        "end_time": None if status == "running" else _end_time(said),
         "error": error,
         "output_dir": known["output_dir"],
         "exp_id": exp_id,
         "progress": progress,
     }
+
+
+def _end_time(said: dict) -> str | None:
+    """When it ended, but never before its start, whatever the clock did."""
+    start, end = said.get("start_time"), said.get("end_time")
+    return max(start, end) if start and end else end
 
 
 def status_of(series_dir: Path, exp_id: str, stamp: str, said: dict) -> tuple[str, str | None]:

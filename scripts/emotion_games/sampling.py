@@ -11,8 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emotion_games.errors import UserError
+
 # Beyond this many tokens the nucleus is found by sorting the whole vocabulary.
 CANDIDATES = 1024
+OVERFLOW = "the model's numbers overflow; use dtype bfloat16 or float32, or a smaller intensity"
 
 
 def trial_uniforms(key: tuple, seed: int, steps: int) -> np.ndarray:
@@ -25,13 +28,15 @@ def next_tokens(logits: Tensor, uniforms: Tensor, temperature: float, top_p: flo
     """One token a row from logits (rows, vocabulary) and uniforms (rows,); temperature 0 takes the likeliest.
 
     The nucleus holds the likeliest tokens until their mass reaches `top_p` (Holtzman et al. 2020, arXiv:1904.09751),
-    and all that are as likely as the last of them.
+    and all that are as likely as the last of them. Raises UserError for logits that are not finite.
     """
     if temperature == 0:
         return logits.argmax(-1)
     probabilities = torch.softmax(logits.double() / temperature, -1)
     top = probabilities.topk(min(CANDIDATES, probabilities.shape[-1])).values
-    if bool((top.sum(-1) < top_p).any()):
+    if not bool((top.sum(-1) >= top_p).all()):
+        if not bool(probabilities.isfinite().all()):
+            raise UserError(OVERFLOW)
         top = probabilities.sort(descending=True).values
     least = top.masked_fill(top.cumsum(-1) - top >= top_p, 1.0).amin(-1, keepdim=True)
     # In the order of the vocabulary, nearly equal probabilities cannot change places between two batch sizes.

@@ -25,8 +25,8 @@ STATE_TOLERANCE = {4: 1e-4, 2: 2e-2}
 
 def check_steering(instrument: Instrument, requests: Sequence[Request]) -> None:
     """Raise SteeringError unless engine and reference agree on one request of each arm in `requests`."""
-    chosen = list({r.condition.arm: r for r in requests if r.scored}.values())
-    chosen = chosen or [Request(r.key, r.prompt, r.condition, r.options, r.opening, r.closing) for r in requests[:3]]
+    chosen = {r.condition.arm: r for r in requests}.values()
+    # Scored and not written to, whatever the experiment does with them.
     questions = [Request(r.key, r.prompt, r.condition, r.options, r.opening, r.closing) for r in chosen]
     for request in questions:
         _check_states(instrument, request)
@@ -72,7 +72,7 @@ def _check_states(instrument: Instrument, request: Request) -> None:
         states.append(seen)
     plain, steered = states
     for layer in watched:
-        expected = pushes[first] if layer == first else torch.zeros_like(pushes[first])
+        expected = (pushes[first] if layer == first else torch.zeros_like(pushes[first])).to(plain[layer])
         error = (steered[layer] - plain[layer] - expected[:, None]).norm(dim=-1) / plain[layer].norm(dim=-1)
         if not float(error.max()) <= STATE_TOLERANCE[loaded.model.dtype.itemsize]:
             raise SteeringError(f"{request.key}: layer {layer} is off by {float(error.max()):.2g} of its norm")

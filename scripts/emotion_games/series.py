@@ -7,6 +7,7 @@ so that finished results are never deleted or mixed. Finding a series writes not
 import os
 import re
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
     """The series that this config continues or begins; UserError where `series` names one that does not fit."""
     home = config.base_dir / "ExperimentSeries"
     hashes = {
-        "stimuli": _stimuli_hash(config),
+        "stimuli": _stimuli_hash(config.stimuli, config.settings["emotions"]),
         "prompts": content_hash(config.prompts),
         "checks": content_hash(config.check_items),
     }
@@ -101,10 +102,12 @@ def _series(folder: Path, how: str, config: SeriesConfig, hashes: dict, games: d
 
 
 def _fresh(home: Path, name: str) -> Path:
+    newest = max((folder.name for folder in _newest_first(home, name)), default="")
     seconds = time.time()
+    # Always after the newest one, which a plain run continues, also where the clock was set back.
     while True:
         folder = home / f"{name}_{time.strftime('%Y%m%d_%H%M%S', time.localtime(seconds))}"
-        if not folder.exists():
+        if folder.name > newest and not folder.exists():
             return folder
         seconds += 1
 
@@ -127,9 +130,26 @@ def _named(home: Path, series: str) -> Path:
     return folder
 
 
-def _stimuli_hash(config: SeriesConfig) -> str:
-    names = sorted([*config.settings["emotions"], "neutral"])
-    return digest([[name, content_hash(config.stimuli / f"{name}.txt")] for name in names])
+def check_files(series_dir: Path, files: Mapping[str, Path], emotions: Iterable[str], game: str | None = None) -> None:
+    """Raise UserError where a file that a job is about to read is not what it was when the series' run began.
+
+    `files` are the job's own among prompts, stimuli, checks and, of a game, game and scenarios.
+    """
+    frozen = read_series(series_dir)
+    before = frozen["hashes"] | (frozen["games"][game]["hashes"] if game else {})
+    for name, path in files.items():
+        path = path / "game.yaml" if name == "game" else path
+        now = _stimuli_hash(path, emotions) if name == "stimuli" else content_hash(path)
+        if now != before[name]:
+            raise UserError(
+                f"{path}: has changed since this run of the series began; set it back, or end the run and start it "
+                "again"
+            )
+
+
+def _stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
+    names = sorted([*emotions, "neutral"])
+    return digest([[name, content_hash(folder / f"{name}.txt")] for name in names])
 
 
 def _game_hashes(config: SeriesConfig, name: str, root: Path) -> dict[str, str]:

@@ -20,8 +20,8 @@ RESULT_FILES = ("exp_config.yaml", "exp_results.csv", "exp_results.json", "stats
 # A job on another machine whose lock cannot be seen counts as alive for this many seconds after its last heartbeat.
 HEARTBEAT_SECONDS = 30
 SILENCE_SECONDS = 300
-# Disk space in a series' `.state` that is kept back for the last words on a full disk.
-RESERVE, RESERVE_BYTES = "reserve", 1_000_000
+# Disk space that a run and each of its jobs keep back for their last words on a full disk.
+RESERVE_BYTES = 1_000_000
 
 T = TypeVar("T")
 
@@ -46,6 +46,11 @@ def log_path(series_dir: Path, exp_id: str) -> Path:
     return series_dir / ".state" / f"{exp_id}.log"
 
 
+def reserve_path(series_dir: Path, name: str) -> Path:
+    """Space for the last words of a job or, named `run`, of Snakemake's own process."""
+    return series_dir / ".state" / f"{name}.reserve"
+
+
 def journal_path(series_dir: Path, exp_id: str) -> Path:
     """The experiment's trials, safe on disk batch by batch."""
     return series_dir / ".state" / f"{exp_id}.trials.jsonl"
@@ -59,7 +64,8 @@ def leave_no_future(folders: Iterable[Path]) -> None:
     present = time.time()
     for folder in folders:
         for path in folder.rglob("*"):
-            with suppress(FileNotFoundError):
+            # A file may go meanwhile, or belong to somebody else.
+            with suppress(OSError):
                 if path.stat().st_mtime > present:
                     os.utime(path, (present, present))
 
@@ -72,21 +78,23 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def keep_reserve(series_dir: Path) -> None:
+def keep_reserve(path: Path) -> None:
     """Keep some disk space back for the last words."""
     # Random, so that no file system stores it as a hole or compressed.
-    (series_dir / ".state" / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))
+    path.write_bytes(os.urandom(RESERVE_BYTES))
 
 
-def say_last_words(series_dir: Path, say: Callable[[], T]) -> T:
+def say_last_words(reserve: Path, say: Callable[[], T]) -> T:
     """Call `say`, which writes how something ended; on a full disk give up the reserve and call it once more."""
     try:
         return say()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        (series_dir / ".state" / RESERVE).unlink(missing_ok=True)
+        reserve.unlink(missing_ok=True)
         return say()
+    finally:
+        reserve.unlink(missing_ok=True)
 
 
 def replace_text(path: Path, text: str, durable: bool = True) -> None:
@@ -113,6 +121,8 @@ def write_json(path: Path, content: Any) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to be filled in the body, which takes the place of `path` when the body has ended well."""
     part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
+    # A killed process of the same number may have left one.
+    shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         yield part
