@@ -168,7 +168,7 @@ def claim_series():
     locks = contextlib.ExitStack()
     if SERIES.how.startswith("new"):
         # Two runs that are started at the same moment find no series yet, and would begin one each.
-        locks.enter_context(state.lock(SERIES.folder.parent / f".{CONFIG.name}.lock", wait=0))
+        locks.enter_context(state.lock(CONFIG.base_dir / f".{CONFIG.name}.lock", wait=0))
     locks.enter_context(state.lock(SERIES.folder / ".state" / "run.lock", wait=0))
     return locks
 

@@ -1,11 +1,14 @@
 """Batches are planned the same way every time, and what is measured does not depend on them."""
 
+import re
+
 import pytest
 import torch
 
 from emotion_games import measure as module
 from emotion_games.conditions import Condition
 from emotion_games.measure import Instrument, Measurement, Request, batch_budget, measure, plan_batches
+from emotion_games.models import ModelError
 from emotion_games.sampling import trial_uniforms
 from tiny import tiny_model
 
@@ -86,6 +89,21 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(instrument, monkeypatc
     for key, measurement in expected.items():
         close(found[key], measurement)
     assert sizes == [6, 3, 3] and told == ["out of GPU memory with 6 rows; going on with 3"]
+
+
+def test_numbers_that_overflow_name_the_request(instrument, monkeypatch):
+    honest = module.read
+
+    def overflowing(*arguments):
+        rows = honest(*arguments)
+        rows.logits = rows.logits.clone()
+        rows.logits[1, 0] = float("inf")
+        return rows
+
+    monkeypatch.setattr(module, "read", overflowing)
+    wanted = requests(2)
+    with pytest.raises(ModelError, match=f"{re.escape(wanted[1].key)}: the model's numbers overflow"):
+        measure(instrument, wanted)
 
 
 def test_one_row_without_room_is_an_error(instrument, monkeypatch):

@@ -330,6 +330,16 @@ def test_after_kill_nine_the_report_mends_itself_and_the_same_command_goes_on(pl
     place.no_trial_twice(allowed=1)
 
 
+@pytest.mark.slow
+def test_of_two_runs_that_begin_a_series_at_once_one_refuses(place):
+    place.control(seconds=0.1)
+    runs = [subprocess.Popen(place.command(), cwd=place.folder, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [run.communicate(timeout=120)[1] for run in runs]
+    assert sorted(run.returncode for run in runs) == [0, 1]
+    assert sum("is being run by another Snakemake process" in output for output in told) == 1
+    assert len(place.all_series()) == 1 and set(place.statuses().values()) == {"completed"}
+
+
 def test_a_second_run_of_a_series_refuses_in_one_line(place):
     place.control(trials=30, seconds=0.1)
     with place.started() as process:

@@ -21,7 +21,7 @@ from emotion_games.report import output_dir, read_series
 
 # Says to a job that reads the Snakefile again (on a cluster, for instance) which series its run belongs to.
 PINNED = "EMOTION_GAMES_SERIES"
-_STAMP = r"\d{8}_\d{6}"
+_STAMP, _STAMP_FORMAT = r"\d{8}_\d{6}", "%Y%m%d_%H%M%S"
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,13 @@ def _series(folder: Path, how: str, config: SeriesConfig, hashes: dict, games: d
 
 
 def _fresh(home: Path, name: str) -> Path:
-    newest = max((folder.name for folder in _newest_first(home, name)), default="")
     seconds = time.time()
     # Always after the newest one, which a plain run continues, also where the clock was set back.
+    for newest in _newest_first(home, name)[:1]:
+        seconds = max(seconds, time.mktime(time.strptime(newest.name[-15:], _STAMP_FORMAT)) + 1)
     while True:
-        folder = home / f"{name}_{time.strftime('%Y%m%d_%H%M%S', time.localtime(seconds))}"
-        if folder.name > newest and not folder.exists():
+        folder = home / f"{name}_{time.strftime(_STAMP_FORMAT, time.localtime(seconds))}"
+        if not folder.exists():
             return folder
         seconds += 1
 
