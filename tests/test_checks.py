@@ -52,8 +52,9 @@ def test_labelling_is_blind_and_unsteered(asked):
     blind = [r for r in asked if r.key.startswith("blind_label")]
     assert blind and all(r.condition == checks.NEUTRAL for r in blind)
     assert all("Because I was wronged." in r.prompt and "steered" not in r.prompt for r in blind)
-    rows = checks.check_row({"key": blind[3].key, "scores": {"probabilities": {"anger": 1.0}}}, names())
-    assert rows["arm"] != "neutral" or "neutral" in blind[3].key, "the row belongs to the condition of the trial"
+    steered = next(r for r in blind if "|steered-anger-1|" in r.key)
+    row = checks.check_row({"key": steered.key, "scores": {"probabilities": {"anger": 1.0}}}, names())
+    assert (row["arm"], row["emotion"]) == ("steered", "anger"), "the row belongs to the condition of the trial"
 
 
 def names():

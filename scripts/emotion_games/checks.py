@@ -7,8 +7,9 @@ Knows requests and rows; what the numbers mean is settled by the statistics.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import pandas as pd
 import torch
 
 from emotion_games.check_items import LEAD_WORDS, CheckItems
@@ -171,6 +172,13 @@ def projections(instrument: Instrument, directions: Directions, requests: Sequen
         moved = last[row] - last[0] - instrument.pushes[request.condition.name].sum(0)
         found.append(round(float(moved @ target / (target @ target)), 5))
     return found
+
+
+def check_table(records: Mapping[str, dict], conditions: Sequence[Condition]) -> pd.DataFrame:
+    """One row for each answer to a check among the journal's records; those of trials are left out."""
+    by_name = {c.name: c for c in conditions}
+    rows = [check_row(r, by_name) for key, r in records.items() if key.split(SEPARATOR)[0] in KINDS]
+    return pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
 
 
 def check_row(record: dict, conditions: dict[str, Condition]) -> dict:

@@ -27,6 +27,11 @@ class Condition:
         return f"{self.arm}-{label}-{self.intensity:g}"
 
     @property
+    def random_seed(self) -> int:
+        """The number of a random direction."""
+        return int(self.emotion.removeprefix("random_"))
+
+    @property
     def is_pushed(self) -> bool:
         """True when a vector is added to the hidden states."""
         return self.arm in ("steered", "random", "shuffled")

@@ -61,10 +61,13 @@ class Directions:
         """An emotion's push turned by a random rotation, (steered layers, hidden).
 
         The rotation keeps the norm of every layer's push and the angles between layers, so the pushes of the layers
-        add up as those of an emotion do. Seeds take the emotions in turn, so that their norms are those of emotions.
+        add up as those of an emotion do.
         """
-        emotions = sorted(self.vectors)
-        return rotate(self.push(emotions[seed % len(emotions)], intensity), seed)
+        return rotate(self.push(self.turned_emotion(seed), intensity), seed)
+
+    def turned_emotion(self, seed: int) -> str:
+        """The emotion that a random direction is turned from: seeds take them in turn, so that norms are theirs."""
+        return sorted(self.vectors)[seed % len(self.vectors)]
 
 
 def rotate(stack: Tensor, seed: int) -> Tensor:

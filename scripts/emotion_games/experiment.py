@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from emotion_games import checks, results
 from emotion_games.analysis import analyse
 from emotion_games.check_items import CheckItems, load_check_items
@@ -258,15 +256,9 @@ def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
     conditions = plan_conditions(settings)
     ratios = push_ratios(work.directions, conditions)
     table = results.trial_table(questions, work.spec, work.records, ratios)
-    by_name = {c.name: c for c in conditions}
-    rows = [
-        checks.check_row(r, by_name)
-        for k, r in work.records.items()
-        if checks.SEPARATOR in k and k.split("|")[0] in checks.KINDS
-    ]
-    measured = pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
     rational = rationality_rows(questions.game, table) if settings["show_payoffs"] else None
-    statistics = analyse(table, measured, questions.game, settings, rational, len(questions.trials))
+    checked = checks.check_table(work.records, conditions)
+    statistics = analyse(table, checked, questions.game, settings, rational, len(questions.trials))
     seconds = work.records["complete"]["seconds"] | {"write": round(time.perf_counter() - start, 2)}
     results.publish(output_dir, table, statistics, _configuration(work, fingerprint, seconds))
     work.log("seconds: " + ", ".join(f"{part} {spent:.1f}" for part, spent in seconds.items()))

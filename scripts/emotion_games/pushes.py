@@ -16,7 +16,7 @@ def condition_pushes(directions: Directions, conditions: Sequence[Condition]) ->
     pushes = {}
     for c in conditions:
         if c.arm == "random":
-            pushes[c.name] = directions.random_push(int(c.emotion.removeprefix("random_")), c.intensity)
+            pushes[c.name] = directions.random_push(c.random_seed, c.intensity)
         elif c.is_pushed:
             pushes[c.name] = directions.push(c.emotion, c.intensity, shuffled=c.arm == "shuffled")
     return pushes
@@ -24,12 +24,9 @@ def condition_pushes(directions: Directions, conditions: Sequence[Condition]) ->
 
 def push_ratios(directions: Directions, conditions: Sequence[Condition]) -> dict[str, float]:
     """‖push‖/‖h‖ of each condition at the steered layer where it is largest, from the ratio measured at intensity 1."""
-    emotions = sorted(directions.vectors)
-    ratios = directions.about["push_ratio"]
-    found = {}
+    ratios, found = directions.about["push_ratio"], {}
     for c in conditions:
-        if c.arm == "random":
-            found[c.name] = ratios[emotions[int(c.emotion.removeprefix("random_")) % len(emotions)]] * abs(c.intensity)
-        elif c.is_pushed:
-            found[c.name] = ratios[c.emotion] * abs(c.intensity)
-    return {name: round(value, 5) for name, value in found.items()}
+        if c.is_pushed:
+            emotion = directions.turned_emotion(c.random_seed) if c.arm == "random" else c.emotion
+            found[c.name] = round(ratios[emotion] * abs(c.intensity), 5)
+    return found

@@ -52,15 +52,14 @@ def choose_scenarios(scenario_ids: Sequence[str], number: int | None, seed: int)
 
 
 def plan_trials(
-    options: dict[str, Sequence[str]], histories: Sequence[str], settings: dict, wordings: int, conditions=None
+    options: dict[str, Sequence[str]], histories: Sequence[str], settings: dict, wordings: int
 ) -> list[Trial]:
     """Every trial of an experiment, in a fixed order.
 
     `options` maps the id of each chosen scenario to its labels. The wording of the instruction is balanced over
     scenarios and option orders and never changes between conditions or repeats, so that repeats share a prompt.
     """
-    conditions = plan_conditions(settings) if conditions is None else conditions
-    plan = []
+    conditions, plan = plan_conditions(settings), []
     for number, (scenario_id, labels) in enumerate(options.items()):
         for history, (place, order) in itertools.product(histories, enumerate(option_orders(sorted(labels)))):
             for condition in conditions:
