@@ -11,7 +11,7 @@ from emotion_games.signals import STOP_SIGNALS, Interrupted
 from emotion_games.state import RESULT_FILES
 
 
-def run(spec, files, model_path, directions_path, journal_path, output_dir, runtime, should_stop, progress, log=print):
+def run(spec, files, model_path, directions_path, journal_path, output_dir, runtime, should_stop, progress, imported):
     controls = json.loads(Path("controls.json").read_text())
     trials, trouble = controls["trials"], controls.get(spec["model_name"])
     fingerprint = digest(spec)
