@@ -21,11 +21,12 @@ def extract_directions(
 ) -> None:
     """Write the directions of one model to `output`."""
     experiments = read_series(series_dir)["experiments"]
-    with Job(series_dir, [exp_id for exp_id, row in experiments.items() if row["directions"] == output.stem], log):
+    waiting = [exp_id for exp_id, row in experiments.items() if row["directions"] == output.stem]
+    with Job(series_dir, waiting, log) as job:
         check_files(series_dir, {"stimuli": stimuli, "prompts": prompts}, settings["emotions"])
         from emotion_games.directions import extract  # loads torch, after the log is open
 
-        extract(entry, path, settings, stimuli, prompts, output, runtime)
+        extract(entry, path, settings, stimuli, prompts, output, runtime, job.terminal)
 
 
 if "snakemake" in globals():

@@ -17,7 +17,9 @@ STIMULI = ["You find a coin.", "Your train is late again.", "A dog barks at you 
 
 def test_states_are_read_at_the_last_token_of_the_stimulus():
     loaded = tiny_model("llama")
-    found = hidden_states(loaded, TEMPLATES, STIMULI, lambda _: None)
+    counted = []
+    found = hidden_states(loaded, TEMPLATES, STIMULI, counted.append)
+    assert counted == [3]
     assert found.shape == (4, 3, 32)
     # A text that ends with the stimulus has it at its last position, whatever follows in the probe.
     text = "".join(chat_text(loaded.tokenizer, probe(TEMPLATES, STIMULI[2])[0]))

@@ -6,6 +6,7 @@ Knows stimuli and vectors; knows nothing of games. One safetensors file a model,
 
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from emotion_games.steering import capture, steer
 CALIBRATION_STEPS = 4
 # Of the dose that intensity 1 is to have. With one steered layer it is 1 but for the rounding of the number format.
 LARGEST_DOSE_ERROR = 0.1
+# How often the reading of stimuli says how far it is.
+TELL_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,9 @@ def extract(
     emotions = [*settings["emotions"], "neutral"]
     parts = {e: split_stimuli(stimuli[e]) for e in emotions}
     log(f"directions of {entry['id']}: {len(emotions)} emotions, {len(loaded.layers)} layers")
-    states = {e: hidden_states(loaded, templates, parts[e][0], log) for e in emotions}
-    held_out = {e: hidden_states(loaded, templates, parts[e][1], log) for e in emotions}
+    count = _counter(sum(len(stimuli[e]) for e in emotions), log)
+    states = {e: hidden_states(loaded, templates, parts[e][0], count) for e in emotions}
+    held_out = {e: hidden_states(loaded, templates, parts[e][1], count) for e in emotions}
     vectors = {e: direction(states[e], states["neutral"], settings["direction_method"]) for e in settings["emotions"]}
     layers = steered_layers(settings["layers"], len(loaded.layers))
     doses = {e: calibrate(loaded, templates, parts["neutral"][1], v, layers) for e, v in vectors.items()}
@@ -123,6 +127,22 @@ def extract(
     }
     save(Directions(vectors, shuffled_directions(states, vectors, settings), about), output)
     log(f"directions of {entry['id']}: written to {output}")
+
+
+def _counter(total: int, log: Callable[[str], None]) -> Callable[[int], None]:
+    """A function that counts the stimuli that have been read, and now and then says how far the reading is."""
+    start = told = time.monotonic()
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal told, done
+        done, now = done + more, time.monotonic()
+        if now - told >= TELL_SECONDS or done == total:
+            rate = done / max(now - start, 1e-9)
+            log(f"{done} of {total} stimuli read, {rate:.1f} a second, {(total - done) / rate:.0f} s left")
+            told = now
+
+    return count
 
 
 def direction(states: Tensor, neutral: Tensor, method: str) -> Tensor:

@@ -16,8 +16,13 @@ PROBES_AT_ONCE = 32
 
 
 @torch.inference_mode()
-def hidden_states(loaded: LoadedModel, templates: Templates, stimuli: Sequence[str], log: Callable = print) -> Tensor:
-    """Residual stream after every layer at the last token of each stimulus: (layers, stimuli, hidden), float32."""
+def hidden_states(
+    loaded: LoadedModel, templates: Templates, stimuli: Sequence[str], count: Callable[[int], None] = lambda _: None
+) -> Tensor:
+    """Residual stream after every layer at the last token of each stimulus: (layers, stimuli, hidden), float32.
+
+    `count` hears how many more have been read.
+    """
     found = []
     for start in range(0, len(stimuli), PROBES_AT_ONCE):
         batch, last = probe_batch(loaded, templates, stimuli[start : start + PROBES_AT_ONCE])
@@ -26,7 +31,7 @@ def hidden_states(loaded: LoadedModel, templates: Templates, stimuli: Sequence[s
             loaded.model(**batch, use_cache=False)
         rows = torch.arange(len(last))
         found.append(torch.stack([states[layer][rows, last].float().cpu() for layer in everywhere]))
-        log(f"  stimuli read: {start + len(last)} of {len(stimuli)}")
+        count(len(last))
     return torch.cat(found, 1)
 
 

@@ -207,8 +207,7 @@ def _steered_conditions(loaded: LoadedModel, material: Material) -> tuple[list[C
     emotions = material.world.emotions[1:]
     layers = steered_layers("middle_third", len(loaded.layers))
     states = {
-        emotion: hidden_states(loaded, material.world.templates, lines, lambda _: None)
-        for emotion, lines in material.stimuli.items()
+        emotion: hidden_states(loaded, material.world.templates, lines) for emotion, lines in material.stimuli.items()
     }
     gaps = {emotion: (states[emotion].mean(1) - states[NEUTRAL].mean(1))[layers] for emotion in emotions}
     conditions = [Condition(NEUTRAL, NEUTRAL, 0.0)] + [Condition("steered", emotion, 1.0) for emotion in emotions]
