@@ -9,7 +9,7 @@ import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from emotion_games.job import ExperimentJob  # noqa: E402
-from emotion_games.series import check_files  # noqa: E402
+from emotion_games.series import check_files, check_weights  # noqa: E402
 from emotion_games.state import journal_path  # noqa: E402
 
 
@@ -28,9 +28,11 @@ def run_experiment(
     with ExperimentJob(series_dir, exp_id, log) as job:
         check_files(series_dir, files, spec["settings"]["emotions"], spec["game"])
         start = time.perf_counter()
-        from emotion_games.experiment import run  # loads torch, after the log is open
+        from emotion_games.directions import load  # loads torch, after the log is open
+        from emotion_games.experiment import run
 
         imported = time.perf_counter() - start
+        check_weights(series_dir, exp_id, load(directions).about["weights_hash"])
         journal = journal_path(series_dir, exp_id)
         run(spec, files, path, directions, journal, output_dir, runtime, should_stop, job.progress, imported=imported)
 

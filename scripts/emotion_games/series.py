@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from emotion_games import state
 from emotion_games.config import SeriesConfig, read_schema, with_defaults
 from emotion_games.errors import UserError
@@ -145,6 +147,25 @@ def check_files(series_dir: Path, files: Mapping[str, Path], emotions: Iterable[
             raise UserError(
                 f"{path}: has changed since this run of the series began; set it back, or end the run and start it "
                 "again"
+            )
+
+
+def check_weights(series_dir: Path, exp_id: str, weights: str) -> None:
+    """Raise UserError where finished experiments of the same model were measured with other weights.
+
+    `weights` is the hash of those that `exp_id` is about to be measured with.
+    """
+    frozen = read_series(series_dir)
+    rows = frozen["experiments"]
+    for other, row in rows.items():
+        folder = output_dir(series_dir, other, frozen["stamp"])
+        if row["model"] != rows[exp_id]["model"] or not state.has_results(folder):
+            continue
+        told = yaml.safe_load((folder / "exp_config.yaml").read_text(encoding="utf-8"))
+        if told["directions"]["weights_hash"] != weights:
+            raise UserError(
+                f"model {row['model_name']}: its weights are not those that {other} was measured with; put the old "
+                "ones back, or begin a new series with `--config new=true`"
             )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 from emotion_games.errors import UserError
 
@@ -13,3 +14,7 @@ def extract(entry, path, settings, stimuli_folder, templates_path, output, runti
     part = output.with_suffix(".part")
     part.write_text(json.dumps(entry))
     os.replace(part, output)
+
+
+def load(path):
+    return SimpleNamespace(about={"weights_hash": "the only ones"})
