@@ -4,8 +4,8 @@ from pathlib import Path
 
 from emotion_games.job import Job
 from emotion_games.report import read_series
-from emotion_games.series import check_files
 from emotion_games.signals import stop_at_once
+from emotion_games.unchanged import check_files
 
 
 def extract_directions(

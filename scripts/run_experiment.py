@@ -9,8 +9,8 @@ import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from emotion_games.job import ExperimentJob  # noqa: E402
-from emotion_games.series import check_files, check_weights  # noqa: E402
 from emotion_games.state import journal_path  # noqa: E402
+from emotion_games.unchanged import check_files, check_weights  # noqa: E402
 
 
 def run_experiment(

@@ -12,7 +12,8 @@ NOT_ANSWERING = {
     "figures", "formulas", "game_checks", "game_files", "game_records", "games", "grid", "heat_map",
     "heterogeneity", "inference", "job", "journal", "manipulation", "material", "page", "page_parts",
     "participants", "plan", "plots", "position", "power", "preview", "provenance", "rates", "repeat", "report",
-    "results", "scenarios", "selfcheck", "series", "series_analysis", "signals", "state", "validation", "verdict",
+    "results", "scenarios", "selfcheck", "series", "series_analysis", "signals", "state",
+    "unchanged", "validation", "verdict",
     "verdict_figures", "verdict_page",
 }  # fmt: skip
 

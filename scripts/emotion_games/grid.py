@@ -121,6 +121,12 @@ def content_hash(path: Path) -> str:
     return digest([[p.relative_to(path).as_posix(), content_hash(p)] for p in files])
 
 
+def stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
+    """Digest of the stimuli of these emotions and of neutral; other files in the folder may change as they like."""
+    names = sorted([*emotions, "neutral"])
+    return digest([[name, content_hash(folder / f"{name}.txt")] for name in names])
+
+
 def assign_slugs(models: Iterable[Model], taken: dict[str, str]) -> dict[str, str]:
     """Folder-safe names by model key: those in `taken` stay, the first of several alike keeps the short one.
 

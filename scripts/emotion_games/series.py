@@ -7,18 +7,21 @@ so that finished results are never deleted or mixed. Finding a series writes not
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emotion_games import state
 from emotion_games.config import SeriesConfig, read_schema, with_defaults
 from emotion_games.errors import UserError
-from emotion_games.grid import Experiment, assign_slugs, content_hash, directions_name, plan_experiments
-from emotion_games.journal import digest
+from emotion_games.grid import (
+    Experiment,
+    assign_slugs,
+    content_hash,
+    directions_name,
+    plan_experiments,
+    stimuli_hash,
+)
 from emotion_games.report import output_dir, read_series
 
 # Says to a job that reads the Snakefile again (on a cluster, for instance) which series its run belongs to.
@@ -68,7 +71,7 @@ def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
     """The series that this config continues or begins; UserError where `series` names one that does not fit."""
     home = config.base_dir / "ExperimentSeries"
     hashes = {
-        "stimuli": _stimuli_hash(config.stimuli, config.settings["emotions"]),
+        "stimuli": stimuli_hash(config.stimuli, config.settings["emotions"]),
         "prompts": content_hash(config.prompts),
         "checks": content_hash(config.check_items),
     }
@@ -131,47 +134,6 @@ def _named(home: Path, series: str) -> Path:
             f"series: there is no series {folder.name} in {home}; found: {', '.join(known[-10:]) or 'none'}"
         )
     return folder
-
-
-def check_files(series_dir: Path, files: Mapping[str, Path], emotions: Iterable[str], game: str | None = None) -> None:
-    """Raise UserError where a file that a job is about to read is not what it was when the series' run began.
-
-    `files` are the job's own among prompts, stimuli, checks and, of a game, game and scenarios.
-    """
-    frozen = read_series(series_dir)
-    before = frozen["hashes"] | (frozen["games"][game]["hashes"] if game else {})
-    for name, path in files.items():
-        path = path / "game.yaml" if name == "game" else path
-        now = _stimuli_hash(path, emotions) if name == "stimuli" else content_hash(path)
-        if now != before[name]:
-            raise UserError(
-                f"{path}: has changed since this run of the series began; set it back, or end the run and start it "
-                "again"
-            )
-
-
-def check_weights(series_dir: Path, exp_id: str, weights: str) -> None:
-    """Raise UserError where finished experiments of the same model were measured with other weights.
-
-    `weights` is the hash of those that `exp_id` is about to be measured with.
-    """
-    frozen = read_series(series_dir)
-    rows = frozen["experiments"]
-    for other, row in rows.items():
-        folder = output_dir(series_dir, other, frozen["stamp"])
-        if row["model"] != rows[exp_id]["model"] or not state.has_results(folder):
-            continue
-        told = yaml.safe_load((folder / "exp_config.yaml").read_text(encoding="utf-8"))
-        if told["directions"]["weights_hash"] != weights:
-            raise UserError(
-                f"model {row['model_name']}: its weights are not those that {other} was measured with; put the old "
-                "ones back, or begin a new series with `--config new=true`"
-            )
-
-
-def _stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
-    names = sorted([*emotions, "neutral"])
-    return digest([[name, content_hash(folder / f"{name}.txt")] for name in names])
 
 
 def _game_hashes(config: SeriesConfig, name: str, root: Path) -> dict[str, str]:
