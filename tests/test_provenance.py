@@ -11,10 +11,9 @@ NOT_ANSWERING = {
     "data_files", "describe", "dose_response", "drawing", "emotions", "equilibria", "errors", "estimates",
     "figures", "formulas", "game_checks", "game_files", "game_records", "games", "grid", "heat_map",
     "heterogeneity", "inference", "job", "journal", "manipulation", "material", "page", "page_parts",
-    "participants", "plan", "plots", "position", "power", "preview", "provenance", "rates", "repeat", "report",
+    "participants", "plan", "plots", "power", "preview", "provenance", "rates", "repeat", "report",
     "results", "scenarios", "selfcheck", "series", "series_analysis", "signals", "state",
-    "unchanged", "validation", "verdict",
-    "verdict_figures", "verdict_page",
+    "unchanged", "validation", "verdict", "verdict_figures", "verdict_page",
 }  # fmt: skip
 
 
@@ -22,7 +21,7 @@ def test_every_module_is_classed():
     modules = {file.stem for file in LIBRARY.glob("*.py")}
     unclassed = modules - set(provenance.ANSWERING) - NOT_ANSWERING
     assert not unclassed, f"class these in provenance.ANSWERING or here: {sorted(unclassed)}"
-    assert set(provenance.ANSWERING) <= modules
+    assert set(provenance.ANSWERING) | NOT_ANSWERING <= modules
     assert not set(provenance.ANSWERING) & NOT_ANSWERING
 
 
