@@ -7,7 +7,7 @@ from emotion_games import provenance
 LIBRARY = Path(provenance.__file__).parent
 # What these do reaches an answer only through texts, tensors and settings that are hashed themselves, or not at all.
 NOT_ANSWERING = {
-    "__init__", "agreement", "analysis", "check_figures", "check_items", "claims", "config", "contrasts", "damage",
+    "agreement", "analysis", "check_figures", "check_items", "claims", "config", "contrasts", "damage",
     "data_files", "describe", "dose_response", "drawing", "emotions", "equilibria", "errors", "estimates",
     "figures", "formulas", "game_checks", "game_files", "game_records", "games", "grid", "heat_map",
     "heterogeneity", "inference", "job", "journal", "manipulation", "material", "page", "page_parts",
