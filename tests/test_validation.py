@@ -101,7 +101,7 @@ def test_a_sound_instrument_passes_every_line():
     lines = verdict(models())
     assert failed(lines) == set()
     # 10 lines of planted effects, 2 of none, 3 of form for each of four models; then the pooled ones.
-    assert len(lines) == 2 * (9 + 3) + 2 * (2 + 3) + 1 + 4
+    assert len(lines) == 2 * (8 + 3) + 2 * (2 + 3) + 2 + 4
     found = {(line.check, line.model): line.measured for line in lines}
     assert found["steering_correlation", "demo-planted-0"] == pytest.approx(0.997, abs=0.003)
     assert found["steering_slope", "demo-planted-0"] == pytest.approx(1, abs=0.04)
@@ -182,12 +182,15 @@ def test_emotions_that_pass_for_effects_in_flat_models_are_found():
 
 
 def test_claims_need_the_planted_sign_and_must_be_there():
-    right, *others = models()
-    right.claims[...] = -right.claims
-    silent = others[0]
-    silent.claims[...] = 0
-    lines = [line for line in verdict([right, *others]) if line.check == "claims"]
-    assert [line.measured for line in lines] == [0.0, 0.0]
+    def measured(first, second):
+        found = models()
+        found[0].claims[...] *= first
+        found[1].claims[...] *= second
+        return next(line for line in verdict(found) if line.check == "claims")
+
+    assert measured(1, 0).passed and measured(1, 0).measured == 1
+    assert measured(1, -1).measured == 0.5 and not measured(1, -1).passed
+    assert measured(0, 0).measured == 0 and not measured(0, 0).passed
 
 
 def test_what_is_missing_has_not_passed():

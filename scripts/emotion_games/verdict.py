@@ -62,13 +62,13 @@ class Line:
 
 
 def verdict(models: Sequence[Measured]) -> list[Line]:
-    """Every line, variant by variant; checks of error rates pool a variant's models."""
+    """Every line, variant by variant; checks of claims and of error rates pool a variant's models."""
     lines = []
     for variant in dict.fromkeys(model.variant for model in models):
         own = [model for model in models if model.variant == variant]
         for model in own:
             lines += [_line(variant, model.name, figure) for figure in (*_OF_VARIANT[variant](model), *_form(model))]
-        pooled = [*(_flat_pooled(own) if variant == "flat" else ()), _random_contrast(own)]
+        pooled = [*_OF_ALL_MODELS.get(variant, lambda _: ())(own), _random_contrast(own)]
         lines += [_line(variant, ", ".join(model.name for model in own), figure) for figure in pooled]
     return lines
 
@@ -90,7 +90,6 @@ def _planted(model: Measured) -> Iterator[Figure]:
     yield "written_slope", slope(table, written), *WRITTEN_SLOPE, size
     yield _dose_order(model)
     yield from _prompted(model)
-    yield _claims(model, table)
 
 
 def _flat(model: Measured) -> Iterator[Figure]:
@@ -150,12 +149,15 @@ def _rises(curve: np.ndarray) -> bool:
     return bool(np.diff(curve).min() >= -STEP_BACK and curve[-1] - curve[0] >= LEAST_RISE)
 
 
-def _claims(model: Measured, table: np.ndarray) -> Figure:
+def _planted_pooled(models: Sequence[Measured]) -> Iterator[Figure]:
+    """Not model by model: where random directions move a model much, only the largest effects stand out from them."""
+    table = np.hstack([model.planted[model.headline] for model in models])
+    claims = np.hstack([model.claims for model in models])
     plain = np.abs(table) > PLAIN_SHIFT + 1e-9
-    claimed = plain & (model.claims != 0)
-    right = claimed & (model.claims == np.sign(table))
+    claimed = plain & (claims != 0)
+    right = claimed & (claims == np.sign(table))
     detail = f"{claimed.sum()} of {plain.sum()} planted effects over {PLAIN_SHIFT:g} are claimed"
-    return "claims", right.sum() / max(1, claimed.sum()), 1.0, None, detail
+    yield "claims", right.sum() / max(1, claimed.sum()), 1.0, None, detail
 
 
 def _form(model: Measured) -> Iterator[Figure]:
@@ -197,6 +199,12 @@ def _flat_pooled(models: Sequence[Measured]) -> Iterator[Figure]:
     yield "flat_contrast", rejected, None, *_most_by_chance(emotions * len(models), "emotions in models")
     claims = [claimed for model in models for claimed in _games_with_claims(model)]
     yield "flat_claims", np.mean(claims), None, *_most_by_chance(len(claims), "experiments")
+
+
+_OF_ALL_MODELS: dict[str, Callable[[Sequence[Measured]], Iterator[Figure]]] = {
+    "planted": _planted_pooled,
+    "flat": _flat_pooled,
+}
 
 
 def _most_by_chance(number: int, of_what: str) -> tuple[float, str]:
