@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +175,13 @@ def plan_experiments(games: Iterable[str], models: Iterable[Model], slugs: dict[
 
 def directions_name(model: Model, slug: str, settings: dict, hashes: dict[str, str]) -> str:
     """Name of a model's directions file: the same content asked for has the same name, anything else another one."""
-    code = [content_hash(Path(__file__).with_name(f"{name}.py")) for name in DIRECTION_MODULES]
-    asked = [model.entry, model.hashes, direction_settings(settings), hashes["stimuli"], hashes["prompts"], code]
-    return f"{slug}-{digest(asked)[:10]}"
+    asked = [model.entry, model.hashes, direction_settings(settings), hashes["stimuli"], hashes["prompts"]]
+    return f"{slug}-{digest([*asked, _direction_code()])[:10]}"
+
+
+@cache
+def _direction_code() -> str:
+    return digest([content_hash(Path(__file__).with_name(f"{name}.py")) for name in DIRECTION_MODULES])
 
 
 def direction_settings(settings: dict) -> dict:

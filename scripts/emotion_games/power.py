@@ -15,7 +15,7 @@ from emotion_games.plan import MINIMUM_SCENARIOS
 SD_OF_EFFECTS = 0.15
 SD_OF_RANDOM_DIRECTIONS = 0.08
 POWER = 0.8
-_STEPS = 600
+_STEPS = 160
 
 
 def smallest_detectable_difference(
@@ -112,7 +112,7 @@ def _normal(x: float) -> float:
 
 
 def _root(rising: Any, low: float, high: float) -> float:
-    for _ in range(60):
+    for _ in range(45):
         middle = (low + high) / 2
         low, high = (low, middle) if rising(middle) > 0 else (middle, high)
     return (low + high) / 2
