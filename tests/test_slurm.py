@@ -125,8 +125,7 @@ def test_control_c_leaves_no_job_and_the_same_command_goes_on(place, finished):
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(PATIENCE) == 1
     assert "Cancelling the jobs that are running; the trials that they have done are kept." in place.output()
-    place.wait(lambda: place.queue() == [], "an empty queue")
-    assert place.processes() == []
+    place.wait(lambda: place.queue() == [] and not place.processes(), "an empty queue and no process left")
     assert {job["JobState"] for job in place.jobs()} == {"COMPLETED", "CANCELLED"}
     assert set(place.statuses().values()) == {"pending"}
 
