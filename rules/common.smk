@@ -8,15 +8,15 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from emotion_games import state
-from emotion_games.config import check_config
+from emotion_games.series import state
+from emotion_games.series.config import check_config
 from emotion_games.errors import ProblemList, UserError
-from emotion_games.grid import direction_settings
-from emotion_games.job import record_silent_end
-from emotion_games.page import PAGE
-from emotion_games.preview import preview, trial_counts
-from emotion_games.report import REPORT, counts, rebuild
-from emotion_games.series import PINNED, find_series, open_series
+from emotion_games.series.grid import direction_settings
+from emotion_games.series.job import record_silent_end
+from emotion_games.reporting.page import PAGE
+from emotion_games.series.preview import preview, trial_counts
+from emotion_games.series.report import REPORT, counts, rebuild
+from emotion_games.series.series import PINNED, find_series, open_series
 from emotion_games.signals import OWNER, stop_workflow_on_signal
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from emotion_games.job import Job
-from emotion_games.report import read_series
+from emotion_games.series.job import Job
+from emotion_games.series.report import read_series
 from emotion_games.signals import stop_at_once
 
 
@@ -11,7 +11,7 @@ def build_demo_model(series_dir: Path, log: Path, demo_dir: Path, output_dir: Pa
     """Train one variant of the demo model into `output_dir`; `key` names it in the series."""
     experiments = read_series(series_dir)["experiments"]
     with Job(series_dir, [exp_id for exp_id, row in experiments.items() if row["model"] == key], log) as job:
-        from emotion_games.demo.build import build  # loads torch, after the log is open
+        from emotion_games.demo.trainer.build import build  # loads torch, after the log is open
 
         build(demo_dir, output_dir, entry["variant"], entry["seed"], job.terminal)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def confirm_verdict(verdict: Path) -> None:
     """Print the verdict; SystemExit where a check failed."""
-    from emotion_games.verdict_page import summary  # loads matplotlib
+    from emotion_games.demo.verdict_page import summary  # loads matplotlib
 
     content = json.loads(verdict.read_text(encoding="utf-8"))
     told = "\n".join([*summary(content), f"See {verdict.with_suffix('.html')}."])

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from emotion_games.job import Job
-from emotion_games.report import read_series
+from emotion_games.series.job import Job
+from emotion_games.series.report import read_series
+from emotion_games.series.unchanged import check_files
 from emotion_games.signals import stop_at_once
-from emotion_games.unchanged import check_files
 
 
 def extract_directions(
@@ -24,7 +24,7 @@ def extract_directions(
     waiting = [exp_id for exp_id, row in experiments.items() if row["directions"] == output.stem]
     with Job(series_dir, waiting, log) as job:
         check_files(series_dir, {"stimuli": stimuli, "prompts": prompts}, settings["emotions"])
-        from emotion_games.directions import extract  # loads torch, after the log is open
+        from emotion_games.engine.directions import extract  # loads torch, after the log is open
 
         extract(entry, path, settings, stimuli, prompts, output, runtime, job.terminal)
 

@@ -4,12 +4,12 @@ import os
 import sys
 from pathlib import Path
 
-from emotion_games.state import new_folder
+from emotion_games.series.state import new_folder
 
 
 def plot_experiment(stats: Path, output_dir: Path) -> None:
     """Draw all figures that there are numbers for into `output_dir`."""
-    from emotion_games.plots import plot_experiment as draw  # loads matplotlib
+    from emotion_games.reporting.plots import plot_experiment as draw  # loads matplotlib
 
     with new_folder(output_dir) as folder:
         draw(stats, folder)

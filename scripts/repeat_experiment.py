@@ -10,7 +10,7 @@ from emotion_games.errors import UserError
 
 def repeat_experiment(folder: Path, device: str | None) -> int:
     """Measure an experiment again in a temporary folder and print how far the results agree."""
-    from emotion_games.repeat import repeat  # loads torch
+    from emotion_games.experiment.repeat import repeat  # loads torch
 
     with tempfile.TemporaryDirectory() as scratch:
         try:

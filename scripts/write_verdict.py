@@ -10,14 +10,14 @@ from emotion_games.errors import UserError
 
 def write_verdict(series_dir: Path, config_dir: Path) -> None:
     """Write the verdict's page, table and figures into the series folder."""
-    from emotion_games.verdict_page import write_verdict as write  # loads matplotlib
+    from emotion_games.demo.verdict_page import write_verdict as write  # loads matplotlib
 
     write(series_dir, config_dir)
 
 
 def main(series_dir: Path) -> int:
     """Write the verdict, print what failed, and return the exit status."""
-    from emotion_games.verdict_page import summary  # loads matplotlib
+    from emotion_games.demo.verdict_page import summary  # loads matplotlib
 
     try:
         write_verdict(series_dir, Path(__file__).resolve().parents[1] / "config")

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from emotion_games.config import SeriesConfig, check_config, read_schema
-from emotion_games.emotions import load_stimuli, split_stimuli
-from emotion_games.games import load_game
-from emotion_games.preview import preview
-from emotion_games.prompts import load_templates
-from emotion_games.scenarios import load_scenarios
-from emotion_games.series import find_series, open_series
+from emotion_games.games.games import load_game
+from emotion_games.games.scenarios import load_scenarios
+from emotion_games.prompts.emotions import load_stimuli, split_stimuli
+from emotion_games.prompts.prompts import load_templates
+from emotion_games.series.config import SeriesConfig, check_config, read_schema
+from emotion_games.series.preview import preview
+from emotion_games.series.series import find_series, open_series
 
 ROOT = Path(__file__).parents[1]
 ADDING = ROOT / "docs" / "adding.md"
@@ -186,7 +186,7 @@ def test_the_emotion_is_found_and_can_be_named(inside):
 
 
 def test_models_load_as_the_text_says(inside, models):
-    from emotion_games.models import ModelError, load_model
+    from emotion_games.engine.models import ModelError, load_model
 
     config = config_of("config/models.yaml", inside)
     entries = {model.entry["id"]: model.entry for model in config.models}
@@ -206,7 +206,8 @@ def test_the_arm_is_planned_told_and_compared(inside):
     asked = """
 import json
 from pathlib import Path
-from emotion_games import conditions, config, plan, questions
+from emotion_games.experiment import conditions, plan, questions
+from emotion_games.series import config
 checked = config.check_config(config.read_data(Path("config/combined.yaml")), Path("."))
 settings = checked.settings
 planned = {c.name: c for c in conditions.plan_conditions(settings)}

@@ -31,8 +31,7 @@ def workflow(tmp_path_factory):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", copy)
     library = copy / "scripts" / "emotion_games"
-    for stand_in in (ROOT / "tests" / "stand_ins").glob("*.py"):
-        shutil.copy(stand_in, library / "demo" if stand_in.name == "build.py" else library)
+    shutil.copytree(ROOT / "tests" / "stand_ins", library, dirs_exist_ok=True)
     return copy
 
 

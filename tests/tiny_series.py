@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from emotion_games import report
+from emotion_games.series import report
 from test_workflow import ROOT, Place
 from tiny import tiny_model
 
@@ -42,9 +42,9 @@ def copy_workflow(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", folder)
     library = folder / "scripts" / "emotion_games"
-    for name in ("page", "plots", "series_analysis"):
-        shutil.copy(ROOT / "tests" / "stand_ins" / f"{name}.py", library)
-    with open(library / "experiment.py", "a") as module:
+    for room in ("reporting", "analysis"):
+        shutil.copytree(ROOT / "tests" / "stand_ins" / room, library / room, dirs_exist_ok=True)
+    with open(library / "experiment" / "experiment.py", "a") as module:
         module.write(_COUNTING)
     loaded = tiny_model("qwen2")
     loaded.model.save_pretrained(folder / "tiny")

@@ -15,10 +15,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from emotion_games.conditions import Condition
-from emotion_games.measure import Instrument, Request, batch_budget, measure, plan_batches
-from emotion_games.models import LoadedModel, decoder_layers, token_ids
-from emotion_games.sampling import trial_uniforms
+from emotion_games.engine.measure import Instrument, Request, batch_budget, measure, plan_batches
+from emotion_games.engine.models import LoadedModel, decoder_layers, token_ids
+from emotion_games.engine.sampling import trial_uniforms
+from emotion_games.experiment.conditions import Condition
 
 # Tokens of an answer's opening and of one option, as real tokenizers cut them: two options of eight words.
 OPENING, OPTION, OPTIONS = 5, 11, 2

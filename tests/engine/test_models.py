@@ -1,0 +1,130 @@
+"""Models load or are refused in one line; chats become the text that the model was trained on."""
+
+import pytest
+import torch
+from torch import nn
+
+from emotion_games.engine import models
+from emotion_games.engine.models import (
+    ModelError,
+    chat_text,
+    decoder_layers,
+    load_model,
+    plain_text,
+    steered_layers,
+    weights_hash,
+)
+from tiny import ARCHITECTURES, CHAT, byte_tokenizer, tiny_model
+
+SYSTEM = {"role": "system", "content": "You are Ann."}
+USER = {"role": "user", "content": "Decide."}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    loaded = tiny_model("qwen2")
+    loaded.model.save_pretrained(path)
+    loaded.tokenizer.save_pretrained(path)
+    return path
+
+
+def test_decoder_layers_of_every_architecture():
+    for kind in ARCHITECTURES:
+        assert len(tiny_model(kind).layers) == 4, kind
+
+
+def test_unknown_architecture_is_refused_with_what_to_write():
+    model = nn.Module()
+    model.tower = nn.Module()
+    model.tower.blocks = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+    with pytest.raises(ModelError, match="layers_path: tower.blocks"):
+        decoder_layers(model)
+    assert decoder_layers(model, "tower.blocks") is model.tower.blocks
+
+
+def test_middle_third():
+    assert steered_layers("middle_third", 3) == [1]
+    assert steered_layers("middle_third", 12) == [4, 5, 6, 7]
+    assert steered_layers("middle_third", 32) == list(range(11, 21))
+    assert steered_layers([5, 2], 6) == [2, 5]
+    with pytest.raises(ModelError, match="layers 0 to 5"):
+        steered_layers([6], 6)
+
+
+def test_a_local_folder_is_loaded_with_the_weights_it_holds(folder):
+    loaded = load_model({"id": "x"}, str(folder), {"device": "cpu"})
+    assert torch.equal(loaded.model.lm_head.weight, tiny_model("qwen2").model.lm_head.weight)
+    assert loaded.model.dtype == torch.float32 and not loaded.model.training
+    half = load_model({"id": "x", "dtype": "bfloat16"}, str(folder), {"device": "cpu"})
+    assert half.model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "pickle"])
+def test_damaged_models_are_refused_in_one_line(folder, tmp_path, damage):
+    path = tmp_path / "m"
+    path.mkdir()
+    if damage == "missing":
+        path.rmdir()
+    else:
+        for file in folder.iterdir():
+            (path / file.name).write_bytes(file.read_bytes())
+        weights = path / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:1000])
+        if damage == "pickle":
+            weights.rename(path / "pytorch_model.bin")
+    told = "no such folder here" if damage == "missing" else "model x: cannot be loaded"
+    with pytest.raises(ModelError, match=told) as caught:
+        load_model({"id": "x"}, str(path), {})
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_hash_follows_contents_not_times(folder, tmp_path):
+    path = tmp_path / "copy"
+    path.mkdir()
+    for file in folder.iterdir():
+        (path / file.name).write_bytes(file.read_bytes())
+    assert weights_hash({}, str(path)) == weights_hash({}, str(folder))
+    weights = path / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert weights_hash({}, str(path)) != weights_hash({}, str(folder))
+
+
+def test_the_chat_template_is_used_and_begins_once():
+    text = chat_text(byte_tokenizer(), [SYSTEM, USER])
+    assert text == "<s><|system|>You are Ann.<|end|><|user|>Decide.<|end|><|assistant|>"
+    assert chat_text(byte_tokenizer(CHAT.replace("{{ bos_token }}", "")), [USER]).count("<s>") <= 1
+
+
+def test_a_template_without_a_system_role_gets_the_text_in_the_first_question():
+    refusing = CHAT.replace(
+        "{% for", "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}{% for", 1
+    )
+    ignoring = CHAT.replace(
+        "<|{{ m['role'] }}|>{{ m['content'] }}<|end|>",
+        "{% if m['role'] != 'system' %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endif %}",
+    )
+    for template in (refusing, ignoring):
+        text = chat_text(byte_tokenizer(template), [SYSTEM, USER])
+        assert text == "<s><|user|>You are Ann.\n\nDecide.<|end|><|assistant|>"
+
+
+def test_thinking_is_off():
+    template = CHAT + "{% if add_generation_prompt and enable_thinking is false %}<think></think>{% endif %}"
+    assert chat_text(byte_tokenizer(template), [USER]).endswith("<|assistant|><think></think>")
+
+
+def test_a_base_model_reads_paragraphs():
+    assert chat_text(byte_tokenizer(None), [SYSTEM, USER]) == "You are Ann.\n\nDecide.\n\n"
+
+
+def test_beginning_token_where_the_tokenizer_puts_one(monkeypatch):
+    tokenizer = byte_tokenizer(None)
+    assert plain_text(tokenizer, "x") == "x"
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    assert plain_text(tokenizer, "x") == "<s>x"
+    assert models.token_ids(tokenizer, "<s>x") == tokenizer("x")["input_ids"], "never doubled"

@@ -1,0 +1,64 @@
+"""Two tables agree exactly when every trial says the same."""
+
+import pandas as pd
+import pytest
+
+from emotion_games.errors import UserError
+from emotion_games.experiment.repeat import NUMBERS, changes, compare, repeat
+
+
+def table(**changes):
+    rows = {
+        "trial_id": ["a", "b"],
+        "output": ["x", ""],
+        "choice": ["go", ""],
+        **{name: ['{"go": 0.25, "wait": 0.75}', ""] for name in NUMBERS[:3]},
+        **{name: ["0.9", ""] for name in NUMBERS[3:]},
+    }
+    return pd.DataFrame(rows | changes, dtype=str).set_index("trial_id")
+
+
+def test_equal_tables_agree():
+    assert compare(table(), table()).holds
+    assert compare(table(), table(valid_mass=["0.90001", ""])).holds
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"output": ["y", ""]},
+        {"choice": ["wait", ""]},
+        {"valid_mass": ["0.91", ""]},
+        {"valid_mass": ["", ""]},
+        {"choice_probabilities": ['{"go": 0.26, "wait": 0.74}', ""]},
+        {"choice_probabilities": ['{"go": 1.0}', ""]},
+        {"trial_id": ["a", "c"]},
+    ],
+)
+def test_any_difference_is_told(changes):
+    agreement = compare(table(), table(**changes))
+    assert not agreement.holds and "DIFFER" in str(agreement)
+
+
+def test_changed_inputs_are_named_and_nothing_else():
+    before = {
+        "machine": {"packages": {"torch": "1", "numpy": "2"}, "gpus": ["A"]},
+        "directions": {"content_hash": "c", "separation": {"anger": [1.0]}},
+        "seconds": {"load": 1.0},
+    }
+    now = {
+        "machine": {"packages": {"torch": "3", "numpy": "2"}, "gpus": []},
+        "directions": {"content_hash": "d", "separation": {"anger": [0.5]}},
+        "seconds": {"load": 2.0},
+    }
+    assert changes(before, before) == []
+    assert changes(before, now) == [
+        "directions.content_hash: c -> d",
+        "machine.gpus: ['A'] -> []",
+        "machine.packages.torch: 1 -> 3",
+    ]
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not the folder of a finished experiment"):
+        repeat(tmp_path, tmp_path, None)

@@ -1,0 +1,289 @@
+"""Users' files load as they are where they can; otherwise each entry is named in one line, and none is lost."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emotion_games.games.games import Game, load_game
+from emotion_games.games.scenarios import Scenario, load_scenarios, scenario_bank
+from emotion_games.prompts.prompts import load_templates, option_literal, render
+
+CONFIG = Path(__file__).parents[2] / "config"
+TEMPLATES = load_templates(CONFIG / "prompts.yaml")
+DILEMMA = load_game(CONFIG / "games" / "Prisoners_Dilemma")
+ESCALATION = load_game(CONFIG / "games" / "Escalation_Game")
+DUOPOLY = load_game(CONFIG / "games" / "Duopolistic_Competition")
+TRUSTEE = load_game(CONFIG / "games" / "Trust_Game_Trustee")
+RESPONDER = load_game(CONFIG / "games" / "Ultimatum_Game_Responder")
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    """A sound entry of a user's file of Prisoners_Dilemma, with changes; None removes a field."""
+    sound = {
+        "scenario": "Office",
+        "description": "Alice and Bob share an office.",
+        "participants": [{"name": "Alice", "profile": "a clerk"}, {"name": "Bob", "profile": "a clerk"}],
+        "behavior_choices": {"cooperate": "Tidy the office", "defect": "Leave the mess"},
+    }
+    return {key: value for key, value in {**sound, **changes}.items() if value is not None}
+
+
+def load(tmp_path: Path, data: Any, game: Game = DILEMMA, labels: dict[str, str] | None = None, suffix: str = "json"):
+    path = tmp_path / f"stories.{suffix}"
+    text = json.dumps(data, ensure_ascii=False) if suffix == "json" else yaml.safe_dump(data, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+    return load_scenarios(path, game, labels)
+
+
+def one(tmp_path: Path, game: Game = DILEMMA, labels: dict[str, str] | None = None, **changes: Any) -> Scenario:
+    (scenario,), problems = load(tmp_path, [entry(**changes)], game, labels)
+    assert problems == []
+    return scenario
+
+
+def problem(tmp_path: Path, game: Game = DILEMMA, **changes: Any) -> str:
+    scenarios, (line,) = load(tmp_path, [entry(**changes)], game)
+    assert scenarios == []
+    start = f"{tmp_path / 'stories.json'}, entry 1: "
+    assert line.startswith(start)
+    return line.removeprefix(start)
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml", "yml"])
+def test_a_list_in_either_notation(tmp_path: Path, suffix: str) -> None:
+    data = [entry(), entry(description="Alice and Bob share a garden.")]
+    scenarios, problems = load(tmp_path, data, suffix=suffix)
+    assert problems == []
+    assert [s.description for s in scenarios] == [item["description"] for item in data]
+    assert len({s.scenario_id for s in scenarios}) == 2
+    assert scenarios[0].you.name == "Alice" and scenarios[0].other.name == "Bob"
+    assert dict(scenarios[0].options) == entry()["behavior_choices"]
+
+
+def test_a_folder_of_single_files(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text(json.dumps(entry(description="Second.")))
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(entry(description="First.")))
+    (tmp_path / "c.json").write_text("{")
+    (tmp_path / "notes.txt").write_text("not a story")
+    scenarios, problems = load_scenarios(tmp_path, DILEMMA)
+    assert [s.description for s in scenarios] == ["First.", "Second."]
+    assert problems == [
+        f"{tmp_path / 'c.json'}: line 1, column 2: not valid JSON: Expecting property name enclosed in double quotes"
+    ]
+
+
+def test_ids_are_stable_and_single_parts_of_a_name(tmp_path: Path) -> None:
+    first, again = one(tmp_path), one(tmp_path, scenario="Another title", extra_key=1)
+    assert first.scenario_id == again.scenario_id and first.scenario_id.startswith("s")
+    assert one(tmp_path, id="a/b|c d").scenario_id == "a_b_c_d"
+    assert one(tmp_path, id=7).scenario_id == "7"
+
+
+def test_role_choices_misspelt_roles_and_three_people(tmp_path: Path) -> None:
+    people = [
+        {"name": "Carla", "role": "witness"},
+        {"name": "Alice", "role": "Trustor"},
+        {"role": "trutsee", "profile": "a baker", "name": "Bob"},
+    ]
+    own = {"return_high": "Give back half", "return_none": "Keep it all", "return_medium": "Give back a third"}
+    sent = {"trust_none": "Send nothing", "trust_low": "Send 3 crates", "trust_high": "Send 7 crates to Bob"}
+    scenario = one(
+        tmp_path,
+        TRUSTEE,
+        participants=people,
+        trustee_behavior_choices=own,
+        trustor_behavior_choices=sent,
+        behavior_choices=None,
+        payoff_matrix_description={"any": "thing"},
+        game_name="Trust_Game",
+    )
+    assert scenario.you.name == "Bob"
+    assert [person.name for person in scenario.others] == ["Alice", "Carla"]
+    assert tuple(scenario.options) == TRUSTEE.labels
+    assert scenario.earlier["trust_low"] == "Send 3 crates"
+
+
+@pytest.mark.parametrize(
+    ("people", "you"),
+    [
+        ([{"name": "Alice"}, {"name": "Bob"}], "Alice"),
+        ([{"name": "Alice", "role": "proposer"}, {"name": "Bob"}], "Bob"),
+        ([{"name": "Alice", "role": "proposer"}, {"name": "Bob", "role": "responder"}], "Bob"),
+        ([{"name": "Alice", "role": "buyer"}, {"name": "Bob", "role": ""}], "Alice"),
+        ([{"name": "Alice", "role": "responder"}, {"name": "You", "role": "proposer"}], "you"),
+        (["Alice", "Bob"], "Alice"),
+    ],
+)
+def test_who_the_model_is(tmp_path: Path, people: list[Any], you: str) -> None:
+    choices = {"accept": "Take it", "reject": "Refuse it"}
+    assert one(tmp_path, RESPONDER, participants=people, behavior_choices=choices).you.name == you
+
+
+def test_labels_of_another_vocabulary(tmp_path: Path) -> None:
+    texts = {"escalation": "Push on", "withdraw": "Give way"}
+    assert tuple(one(tmp_path, ESCALATION, behavior_choices=texts).options) == ("escalate", "withdraw")
+    texts = {"share": "Tidy the office", "grab": "Leave the mess"}
+    mapped = one(tmp_path, DILEMMA, {"share": "cooperate", "grab": "defect"}, behavior_choices=texts)
+    assert mapped.options["defect"] == "Leave the mess"
+    assert problem(tmp_path, behavior_choices={**texts, "grab": None}).startswith(
+        "behavior_choices: unknown choice 'share'; allowed: cooperate, defect, "
+        "or map it in the config: choice_labels: {Prisoners_Dilemma: {share: ...}}; "
+    )
+
+
+def test_some_games_may_offer_a_subset(tmp_path: Path) -> None:
+    texts = {"low_price": "Ask for little", "high_price": "Ask for much"}
+    assert tuple(one(tmp_path, DUOPOLY, behavior_choices=texts).options) == ("choice_2", "choice_3")
+    assert "choice_1, choice_2, choice_4" in problem(tmp_path, DUOPOLY, behavior_choices={"choice_3": "Ask for much"})
+    assert (
+        problem(tmp_path, behavior_choices={"defect": "Leave"}) == "behavior_choices: cooperate missing; found defect"
+    )
+
+
+def test_quotes_and_apostrophes_are_kept(tmp_path: Path) -> None:
+    texts = {"cooperate": 'Say "it\'s ours" to Bob', "defect": "Say  it’s\nmine"}
+    assert dict(one(tmp_path, behavior_choices=texts).options) == {**texts, "defect": "Say it’s mine"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"description": None}, "description: is missing"),
+        ({"description": None, "descripton": "x"}, "description: is missing (found 'descripton': rename it)"),
+        ({"description": 3}, "description: expected text, found 3"),
+        ({"participants": None}, "participants: expected a list of two people with a name, found nothing"),
+        ({"participants": []}, "participants: expected a list of two people with a name, found []"),
+        ({"participants": [{"name": "Alice"}]}, "participants: expected two people, found Alice alone"),
+        ({"participants": [{"profile": "x"}, {"name": "B"}]}, "participants, person 1: expected a name"),
+        ({"participants": [{"name": "Al"}, {"name": "al"}]}, "participants: two people have the same name: Al, al"),
+        ({"behavior_choices": None}, "behavior_choices: is missing"),
+        (
+            {"behavior_choices": None, "behaviour_choices": {}},
+            "behavior_choices: is missing (found 'behaviour_choices'",
+        ),
+        ({"behavior_choices": {}}, "behavior_choices: expected {label: text} with cooperate, defect, found {}"),
+        ({"behavior_choices": {"cooperate": "a", "defect": ""}}, "behavior_choices, defect: expected text, found ''"),
+        ({"behavior_choices": {"cooperate": "A", "defect": "a"}}, "behavior_choices: two choices have the same text"),
+        ({"id": []}, "id: expected a short text, found []"),
+    ],
+)
+def test_one_line_says_what_is_wrong(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    assert problem(tmp_path, **changes).startswith(told)
+
+
+def test_duplicates_are_named(tmp_path: Path) -> None:
+    data = [
+        entry(),
+        entry(description="Alice  and Bob share an OFFICE."),
+        entry(description="New.", id="x"),
+        entry(id="x", description="Newer."),
+    ]
+    scenarios, problems = load(tmp_path, data)
+    assert len(scenarios) == 2
+    path = tmp_path / "stories.json"
+    assert problems == [
+        f"{path}, entry 2: description: the same as in {path}, entry 1; remove one or change it",
+        f"{path}, entry 4: id: the same as in {path}, entry 3; remove one or change it",
+    ]
+
+
+def test_a_key_given_twice_is_not_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "stories.json"
+    path.write_text(json.dumps([entry()]).replace('"defect"', '"cooperate"'))
+    _, (line,) = load_scenarios(path, DILEMMA)
+    assert "behavior_choices: 'cooperate' stands there twice" in line
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '"text"', "null", "[[[", "[" * 100_000, "\ufeff[]"])
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_a_file_without_scenarios_is_one_problem(tmp_path: Path, text: str, suffix: str) -> None:
+    path = tmp_path / f"stories.{suffix}"
+    path.write_text(text if suffix == "json" else text[:900])
+    scenarios, problems = load_scenarios(path, DILEMMA)
+    assert scenarios == [] and len(problems) == 1
+    assert problems[0].startswith(str(path)) and "\n" not in problems[0]
+
+
+def test_missing_files_and_wrong_endings(tmp_path: Path) -> None:
+    assert load_scenarios(tmp_path / "no.json", DILEMMA)[1][0].startswith(f"{tmp_path / 'no.json'}: no such file")
+    assert "the folder has no" in load_scenarios(tmp_path, DILEMMA)[1][0]
+    (tmp_path / "a.csv").write_text("x")
+    assert "found '.csv'" in load_scenarios(tmp_path / "a.csv", DILEMMA)[1][0]
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_two_thousand_load_in_two_seconds(tmp_path: Path, suffix: str) -> None:
+    data = [entry(description=f"Story {i}. " + "They share an office and a garden. " * 20) for i in range(2000)]
+    path = tmp_path / f"stories.{suffix}"
+    path.write_text(json.dumps(data))
+    started = time.process_time()
+    scenarios, problems = load_scenarios(path, DILEMMA)
+    assert time.process_time() - started < 2
+    assert (len(scenarios), problems) == (2000, [])
+
+
+def test_where_banks_lie() -> None:
+    assert scenario_bank(TRUSTEE) == CONFIG / "games" / "Trust_Game_Trustee" / "scenarios.yaml"
+
+
+words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
+junk = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | words
+    | st.lists(words, max_size=3)
+    | st.dictionaries(words, words, max_size=3)
+)
+names = st.sampled_from(["Alice", "Bob", "you", "You", "O'Neill", 'Ann "Ace" Lee', ""]) | words
+roles = st.sampled_from(["responder", "proposer", "reponder", "Responder ", "buyer", "", None])
+person = st.fixed_dictionaries({}, optional={"name": names, "profile": words, "role": roles}) | junk
+option = (
+    st.sampled_from(["Take it", 'Say "yes"', "It's a deal", "Take  it\nnow", "{other} {number} \\", "Option 2"]) | words
+)
+labels = st.sampled_from(["accept", "reject", "acept", "take", "Accept", "offer_low", "offer_high"]) | words
+choices = st.fixed_dictionaries({"accept": option, "reject": option}) | st.dictionaries(
+    labels, option | junk, max_size=3
+)
+story = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.sampled_from(["one", "two", 3, "a/b"]) | junk,
+        "scenario": words | junk,
+        "description": words.map(lambda text: f"Alice and Bob meet. {text}") | junk,
+        "participants": st.lists(person, max_size=3) | st.just([{"name": "Alice"}, {"name": "Bob"}]) | junk,
+        "behavior_choices": choices | junk,
+        "responder_behavior_choices": choices | junk,
+        "proposer_behavior_choices": choices | junk,
+        "payoff_description": junk,
+    },
+).flatmap(lambda fields: st.permutations(list(fields.items())).map(dict))
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.lists(story | junk, min_size=1, max_size=6), mapped=st.booleans())
+def test_every_entry_is_loaded_or_named_and_every_prompt_is_right(
+    tmp_path: Path, data: list[Any], mapped: bool
+) -> None:
+    scenarios, problems = load(tmp_path, data, RESPONDER, {"take": "accept"} if mapped else None)
+    assert len(scenarios) + len(problems) == len(data)
+    assert all(len(line.splitlines()) == 1 for line in problems)
+    assert len({s.scenario_id for s in scenarios}) == len(scenarios)
+    for scenario in scenarios:
+        assert scenario.other.name != scenario.you.name
+        for history in RESPONDER.histories:
+            for order in (("accept", "reject"), ("reject", "accept")):
+                system, user = render(TEMPLATES, RESPONDER, scenario, history, order, 0, show_payoffs=True)
+                assert system["content"].startswith("You are ")
+                assert scenario.you.name == "you" or scenario.you.name in system["content"]
+                after_story = user["content"].removeprefix(scenario.description)
+                assert "you" in after_story
+                for place, label in enumerate(order, start=1):
+                    shown = f'Option {place}. "{option_literal(scenario.options[label])}"'
+                    assert [line for line in after_story.splitlines() if line == shown] == [shown]

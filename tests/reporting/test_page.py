@@ -1,0 +1,452 @@
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from emotion_games.analysis.analysis import analyse
+from emotion_games.analysis.series_analysis import summarize
+from emotion_games.reporting import page, page_parts
+from emotion_games.reporting.plots import plot_experiment
+from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
+
+EMOTIONS = ("anger", "happiness")
+SMALL = SETTINGS | {"emotions": list(EMOTIONS), "intensity": [0.5, 1.0]}
+EVIL = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>"
+CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1300,1000",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A result folder of one finished experiment, in whose answers a model tries to run a script."""
+    folder = tmp_path_factory.mktemp("finished")
+    game = a_game(histories=("low", "high"))
+    made = {"n_scenarios": 13, "emotions": EMOTIONS, "intensities": (0.5, 1.0), "effects": {"anger": -0.5}}
+    trials = simulate(game, n_random=12, n_random_generated=2, unparsed=0.05, **made)
+    stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0)), game, SMALL)
+    trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
+    trials.to_csv(folder / "exp_results.csv", index=False)
+    (folder / "stats_analysis.json").write_text(json.dumps(stats))
+    (folder / "exp_config.yaml").write_text("directions: {separation: {anger: [0.5, 0.9]}, layers: [1]}")
+    plot_experiment(folder / "stats_analysis.json", folder / "plots")
+    return folder
+
+
+def row(series, exp_id, game, model, status="completed", error=None, done=10, total=10, folder=None):
+    """A row of the completeness report; a finished experiment's folder is a link to `folder`."""
+    place = series / f"{exp_id}_20250210_163355"
+    if folder:
+        place.symlink_to(folder)
+    times = {"start_time": "2025-02-10T16:33:55", "end_time": None}
+    names = {"game_name": game, "model_name": model, "exp_id": exp_id, "output_dir": str(place)}
+    return names | times | {"status": status, "error": error, "progress": {"done": done, "total": total}}
+
+
+def report(series, *rows):
+    content = {"last_updated": "2025-02-10T18:00:00", "experiments": {row["exp_id"]: row for row in rows}}
+    (series / "experiment_report.json").write_text(json.dumps(content))
+
+
+def written(series):
+    page.write_page(series)
+    return (series / page.PAGE).read_text(encoding="utf-8")
+
+
+def block(html):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S).group(1))
+
+
+@pytest.fixture
+def partial(tmp_path, finished):
+    """One experiment finished, one running, one failed, one pending."""
+    report(
+        tmp_path,
+        row(tmp_path, "Stag_Hunt_a", "Stag_Hunt", "a", folder=finished),
+        row(tmp_path, "Stag_Hunt_b", "Stag_Hunt", "b", "running", done=1200, total=3000),
+        row(tmp_path, "Wait_Go_a", "Wait_Go", "a", "failed", "CUDA out of memory & <b>more</b>", done=5, total=3000),
+        row(tmp_path, "Wait_Go_b", "Wait_Go", "b", "pending", done=0, total=None),
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def complete(tmp_path, finished):
+    """Two finished experiments, summarized."""
+    rows = [row(tmp_path, f"Stag_Hunt_{model}", "Stag_Hunt", model, folder=finished) for model in ("a", "b")]
+    report(tmp_path, *rows)
+    summarize(tmp_path)
+    return tmp_path
+
+
+def test_a_series_without_anything_has_a_page(tmp_path):
+    html = written(tmp_path)
+    assert "Nothing has begun" in html and "Interim" in html and html.rstrip().endswith("</html>")
+    report(tmp_path)
+    assert "No experiment is on record yet" in written(tmp_path)
+
+
+def test_a_partial_grid_shows_status_progress_and_error(partial):
+    html = written(partial)
+    assert re.sub(r"\s+", " ", html).count('<td class="completed">') == 1
+    assert "1,200 of 3,000 trials (40 %)" in html
+    assert "CUDA out of memory &amp; &lt;b&gt;more&lt;/b&gt;" in html
+    assert "1 completed" in html and "1 running" in html and "1 pending" in html and "1 failed" in html
+    assert block(html)["cells"]["Wait_Go_a"]["error"] == "CUDA out of memory & <b>more</b>"
+
+
+def test_cells_that_are_not_planned_are_told_from_pending_ones(tmp_path):
+    report(tmp_path, row(tmp_path, "x", "Stag_Hunt", "a", "pending"), row(tmp_path, "y", "Wait_Go", "b", "pending"))
+    assert written(tmp_path).count("not planned") == 2
+
+
+def test_an_interim_page_holds_no_verdict_at_all(partial):
+    html = written(partial)
+    data = block(html)
+    assert "Interim." in html and data["final"] is False
+    assert data["effects"] and not {"p", "p_holm", "claim", "q", "supported"} & set().union(*data["effects"])
+    cell = data["cells"]["Stag_Hunt_a"]
+    assert cell["text"] == "" and {len(record) for record in cell["contrasts"]} == {11}
+    assert "corrected p 0" not in html and "This supports an effect" not in html
+
+
+def test_a_complete_page_shows_what_the_plan_supports(complete):
+    html = written(complete)
+    data = block(html)
+    assert "Interim." not in html and data["final"] is True
+    anger = [effect for effect in data["effects"] if effect["emotion"] == "anger"]
+    assert len(anger) == 4 and all(effect["supported"] and effect["q"] < 0.05 for effect in anger)
+    cell = data["cells"]["Stag_Hunt_a"]
+    assert "This supports an effect of anger" in cell["text"] and {len(record) for record in cell["contrasts"]} == {13}
+
+
+def test_an_experiment_with_fewer_trials_than_planned_keeps_the_page_interim(complete, finished):
+    stats = json.loads((finished / "stats_analysis.json").read_text())
+    stats["meta"]["interim"] = True
+    place = complete / "short"
+    place.mkdir()
+    (place / "stats_analysis.json").write_text(json.dumps(stats))
+    (place / "exp_results.csv").symlink_to(finished / "exp_results.csv")
+    report(complete, row(complete, "x", "Stag_Hunt", "c", folder=place))
+    assert block(written(complete))["final"] is False
+
+
+def test_a_heat_map_of_a_smaller_finished_series_leaves_when_the_series_grows(complete):
+    (complete / "plots").mkdir()
+    (complete / "plots" / "contrast_heat_map.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    assert len(block(written(complete))["figures"]) == 1
+    grown = json.loads((complete / "experiment_report.json").read_text())["experiments"]
+    report(complete, *grown.values(), row(complete, "new", "Tri_Game", "a", "pending"))
+    assert block(written(complete))["figures"] == []
+
+
+def test_a_script_in_an_answer_or_an_error_stays_text(tmp_path, finished):
+    rows = [row(tmp_path, "x", "Stag_Hunt", "a", folder=finished), row(tmp_path, "y", EVIL, EVIL, "failed", EVIL)]
+    report(tmp_path, *rows)
+    html = written(tmp_path)
+    assert len(re.findall(r"<script", html)) == 2 and "<img src=x" not in html
+    answers = [card["answer"] for one in block(html)["cells"]["x"]["transcripts"] for card in one["cards"]]
+    assert any(answer.startswith(EVIL) for answer in answers)
+
+
+def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction(complete, finished):
+    transcripts = block(written(complete))["cells"]["Stag_Hunt_a"]["transcripts"]
+    assert len(transcripts) == page_parts.MOST_TRANSCRIPTS
+    assert [one["history"] for one in transcripts].count("low") == page_parts.MOST_TRANSCRIPTS // 2
+    assert len({one["scenario"] for one in transcripts if one["history"] == "low"}) == 4
+    with open(finished / "exp_results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for one in transcripts:
+        assert [card["emotion"] for card in one["cards"]] == ["neutral", "anger", "happiness", "random_0"]
+        same = [r for r in rows if f"({r['scenario_id']})" in one["scenario"] and r["history"] == one["history"]]
+        same = [r for r in same if ", ".join(json.loads(r["option_order"])) == one["order"]]
+        for card in one["cards"]:
+            trial = next(
+                r
+                for r in same
+                if (r["arm"], r["emotion"], float(r["intensity"])) == (card["arm"], card["emotion"], card["intensity"])
+            )
+            assert card["answer"] == trial["output"] and card["choice"] == trial["choice"]
+
+
+def test_which_transcripts_are_shown_does_not_depend_on_the_answers():
+    keys = [(f"s{n}", "none", "[]", "0", "0") for n in range(40)]
+    assert page_parts._sample(keys) == page_parts._sample(reversed(keys))
+    assert page_parts._sample(keys[:3]) and len(page_parts._sample(keys[:3])) == 3
+
+
+def test_trials_are_read_once(complete, monkeypatch):
+    first = block(written(complete))
+
+    def no_trials(path):
+        raise AssertionError(f"{path} was read again")
+
+    monkeypatch.setattr(page_parts, "_rows", no_trials)
+    assert block(written(complete)) == first
+
+
+def test_damaged_statistics_cost_one_cell_and_not_the_page(partial, tmp_path_factory):
+    damaged = tmp_path_factory.mktemp("damaged")
+    (damaged / "stats_analysis.json").write_text('{"meta": {}')
+    rows = json.loads((partial / "experiment_report.json").read_text())["experiments"]
+    report(partial, *rows.values(), row(partial, "z", "Tri_Game", "a", folder=damaged))
+    cells = block(written(partial))["cells"]
+    assert "cannot be read" in cells["z"]["error"] and cells["Stag_Hunt_a"]["contrasts"]
+
+
+def test_half_a_surrogate_pair_does_not_stop_the_page(tmp_path):
+    report(tmp_path, row(tmp_path, "x", "Stag_Hunt", "a", "failed", "bad \ud83d text"))
+    assert "bad ? text" in written(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_hundred_experiments_stay_under_five_megabytes(tmp_path, finished):
+    big = tmp_path / "big"
+    big.mkdir()
+    for name in ("stats_analysis.json", "plots"):
+        (big / name).symlink_to(finished / name)
+    with open(finished / "exp_results.csv", newline="") as file:
+        rows = [
+            one for one in csv.DictReader(file) if one["arm"] in ("neutral", "steered") or one["emotion"] == "random_0"
+        ]
+    for one in rows:
+        one["input"] = "Wörter, die Platz brauchen. " * 130
+        one["output"] = one["output"] and "这个邻居一直很公平。" * 120
+    with open(big / "exp_results.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    report(tmp_path, *(row(tmp_path, f"g{n}_m", f"game_{n // 7}", f"model_{n % 7}", folder=big) for n in range(100)))
+    html = written(tmp_path)
+    assert len(html.encode()) < 5_000_000
+    cells = block(html)["cells"].values()
+    assert len(cells) == 100 and all(cell["transcripts"] and cell["contrasts"] for cell in cells)
+    told = int(re.search(r"(\d+) figures and decisions did not fit", html).group(1))
+    shown = sum(len(cell["transcripts"]) + len(cell["figures"]) for cell in cells)
+    assert told + shown == 100 * (page_parts.MOST_TRANSCRIPTS + 4)
+    started = time.perf_counter()
+    page.write_page(tmp_path)
+    assert time.perf_counter() - started < 5
+
+
+def test_a_reader_never_sees_half_a_page(partial):
+    page.write_page(partial)
+    seen, stop = [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            seen.append((partial / page.PAGE).read_text().rstrip().endswith("</html>"))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(20):
+        page.write_page(partial)
+    stop.set()
+    reader.join()
+    assert len(seen) > 5 and all(seen)
+
+
+def test_a_full_disk_keeps_the_old_page_and_fails_no_job(partial, monkeypatch, capsys):
+    before = written(partial)
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    page.refresh(partial, least_seconds=0)
+    assert (partial / page.PAGE).read_text() == before
+    assert "No space left" in capsys.readouterr().err
+    assert not [path for path in partial.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_refresh_writes_at_most_every_few_seconds(partial):
+    page.refresh(partial)
+    first = (partial / page.PAGE).stat().st_mtime_ns
+    page.refresh(partial)
+    assert (partial / page.PAGE).stat().st_mtime_ns == first
+    page.refresh(partial, least_seconds=0)
+    assert (partial / page.PAGE).stat().st_mtime_ns > first
+
+
+def test_a_page_that_takes_long_is_written_less_often(partial, monkeypatch):
+    page.refresh(partial)
+    now = time.time()
+    os.utime(partial / page.PAGE, (now - 15, now - 15))
+    monkeypatch.setattr(page, "_last_cost", 1.0)
+    page.refresh(partial)
+    assert (partial / page.PAGE).stat().st_mtime < now - 10
+    monkeypatch.setattr(page, "_last_cost", 0.1)
+    page.refresh(partial)
+    assert (partial / page.PAGE).stat().st_mtime > now - 10
+
+
+def test_writing_the_page_loads_nothing_heavy():
+    code = "import sys, emotion_games.reporting.page; print([m for m in sys.modules if m in %r])"
+    heavy = ("torch", "numpy", "pandas", "matplotlib", "scipy", "yaml")
+    scripts = str(Path(page.__file__).parents[2])
+    shown = subprocess.run(
+        [sys.executable, "-c", code % (heavy,)], capture_output=True, text=True, cwd=scripts, check=True
+    )
+    assert shown.stdout.strip() == "[]"
+
+
+def test_the_template_has_one_block_of_data_and_two_hundred_lines_of_script_at_most():
+    text = (Path(page.__file__).parent / "templates" / "series_report.html.j2").read_text()
+    script = re.search(r"<script>\n(.*?)</script>", text, re.S).group(1)
+    assert len(script.splitlines()) <= 200
+    assert (
+        text.count("application/json") == 1
+        and "innerHTML" not in text
+        and "http://" not in text
+        and "https://" not in text
+    )
+
+
+# What follows needs a browser.
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    selenium = pytest.importorskip(
+        "selenium.webdriver", reason="selenium is not installed: no browser test of the page"
+    )
+    if not CHROMIUM.exists() or not CHROMEDRIVER.exists():
+        missing = f"{CHROMIUM} or {CHROMEDRIVER} is missing (apt-get install chromium chromium-driver)"
+        pytest.skip(f"no browser test of the page: {missing}")
+    options = selenium.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = selenium.Chrome(options=options, service=selenium.ChromeService(str(CHROMEDRIVER)))
+    yield driver
+    driver.quit()
+
+
+def opened(browser, series, fragment=""):
+    """The page from the file system, as if in a new tab; the logs of what came before are emptied."""
+    browser.get("about:blank")
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get((series / page.PAGE).as_uri() + fragment)
+    return browser
+
+
+def ids(browser, name):
+    return browser.find_element("id", name)
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the page did not get there"
+        time.sleep(0.05)
+
+
+def requested(browser):
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+
+
+def test_browser_opens_the_page_from_the_file_system_without_network_or_error(browser, complete):
+    page.write_page(complete)
+    opened(browser, complete, "#cell=Stag_Hunt_a")
+    images = "return [...document.querySelectorAll('#figures img')].filter(i => i.naturalWidth > 50).length"
+    until(lambda: browser.execute_script(images) == 4)
+    urls = requested(browser)
+    assert urls and all(url.startswith(("file://", "blob:", "data:")) for url in urls), urls
+    assert sum(url.startswith("file://") for url in urls) == 1
+    assert browser.get_log("browser") == []
+
+
+def test_browser_shows_a_script_in_an_answer_as_text(browser, complete):
+    page.write_page(complete)
+    opened(browser, complete, "#cell=Stag_Hunt_a")
+    assert "</script><script>window.pwned" in ids(browser, "cards").text
+    assert browser.execute_script(
+        "return window.pwned === undefined && !document.querySelector('.card img, .card script')"
+    )
+
+
+def test_browser_filters_and_sorts_and_keeps_both_in_the_address(browser, complete):
+    page.write_page(complete)
+    opened(browser, complete)
+    rows = "return [...document.querySelectorAll('#effects tbody tr')].map(r => r.innerText)"
+    assert len(browser.execute_script(rows)) == 8
+    ids(browser, "find").send_keys("anger low")
+    until(lambda: len(browser.execute_script(rows)) == 2)
+    assert all("anger" in text and "low" in text for text in browser.execute_script(rows))
+    assert "2 of 8 rows" in ids(browser, "found").text and "find=anger" in browser.current_url
+    ids(browser, "find").clear()
+    ids(browser, "find").send_keys(" ")
+    header = (
+        "return [...document.querySelectorAll('#effects th')].find(h => h.innerText.startsWith('emotion − neutral'))"
+    )
+    column = (
+        "return [...document.querySelectorAll('#effects tbody tr')]"
+        ".map(r => parseFloat(r.cells[6].innerText.replace('−', '-')))"
+    )
+    for name, order in (("ascending", 1), ("descending", -1)):
+        browser.execute_script(header).find_element("tag name", "button").send_keys("\n")
+        until(lambda name=name: browser.execute_script(header).get_attribute("aria-sort") == name)
+        values = browser.execute_script(column)
+        assert len(values) == 8 and [order * v for v in values] == sorted(order * v for v in values)
+    address = browser.current_url
+    opened(browser, complete, "#" + address.partition("#")[2])
+    assert browser.execute_script(header).get_attribute("aria-sort") == "descending"
+
+
+def test_browser_drills_down_to_a_decision_and_back(browser, complete):
+    page.write_page(complete)
+    opened(browser, complete)
+    assert not ids(browser, "cell").is_displayed()
+    browser.find_element("css selector", "a[data-cell=Stag_Hunt_b]").send_keys("\n")
+    until(lambda: ids(browser, "cell").is_displayed())
+    assert ids(browser, "cell-title").text == "Stag Hunt, b: completed"
+    assert "This supports an effect of anger" in ids(browser, "text").text
+    cards = [card.text for card in browser.find_elements("css selector", "#cards .card")]
+    assert [card.split("\n")[0] for card in cards] == [
+        "neutral",
+        "anger, intensity 1",
+        "happiness, intensity 1",
+        "random direction 0, intensity 1",
+    ]
+    first = ids(browser, "set").get_attribute("value")
+    ids(browser, "next").send_keys("\n")
+    until(lambda: ids(browser, "set").get_attribute("value") != first)
+    assert "cell=Stag_Hunt_b" in browser.current_url and "set=2" in browser.current_url
+    opened(browser, complete, "#" + browser.current_url.partition("#")[2])
+    assert ids(browser, "set").get_attribute("value") == "2"
+    ids(browser, "cfind").send_keys("random scored")
+    until(lambda: len(browser.find_elements("css selector", "#contrasts tbody tr")) == 4)
+    ids(browser, "close").send_keys("\n")
+    until(lambda: not ids(browser, "cell").is_displayed())
+    assert browser.get_log("browser") == []
+
+
+def test_browser_shows_an_interim_page_without_marks(browser, partial):
+    page.write_page(partial)
+    opened(browser, partial, "#cell=Wait_Go_a")
+    assert "Interim" in ids(browser, "interim").text
+    heads = [head.text for head in browser.find_elements("css selector", "#effects th")]
+    assert "emotion − neutral" in heads and not {"supported", "corrected p"} & set(heads)
+    assert "CUDA out of memory & <b>more</b>" in ids(browser, "cell-error").text
+    ids(browser, "live").send_keys(" ")
+    until(lambda: "live=1" in browser.current_url)
+    assert browser.get_log("browser") == []

@@ -1,0 +1,251 @@
+"""The config check: every problem at once, one line each, and settings that are all accounted for."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emotion_games.errors import ProblemList
+from emotion_games.series import config as config_module
+from emotion_games.series.config import check_config, read_schema, shape_problems, with_defaults
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = read_schema(ROOT)
+# What makes the grid, and what affects running but no answer; the other keys are classed in config.py.
+GRID_KEYS = ("name", "games", "models")
+RUNNING_ONLY = ("output", "runtime", "verdict")
+SMALL = {"experiment": {"name": "Try", "games": ["Prisoners_Dilemma"], "models": ["org/M"]}}
+
+
+def changed(**experiment):
+    config = copy.deepcopy(SMALL)
+    config["experiment"] |= experiment
+    return config
+
+
+def problems_of(config):
+    with pytest.raises(ProblemList) as caught:
+        check_config(config, ROOT)
+    assert all("\n" not in line for line in caught.value.problems)
+    return caught.value.problems
+
+
+def test_every_setting_is_either_identity_or_running_only():
+    known = set(SCHEMA["properties"]["experiment"]["properties"])
+    classes = [
+        GRID_KEYS,
+        RUNNING_ONLY,
+        config_module.PER_GAME,
+        config_module.BY_CONTENT,
+        config_module.IDENTITY,
+    ]
+    classed = [key for group in classes for key in group]
+    assert sorted(classed) == sorted(known), "class a new setting here or in config.py: can it change an answer?"
+
+
+def test_the_readme_names_all_that_may_change_within_a_series():
+    text = (ROOT / "config" / "README.md").read_text()
+    told = text.split("Only these may change on the way:")[1].split("Everything else")[0]
+    # A series of another name is another series.
+    assert [key for key in (*GRID_KEYS, *RUNNING_ONLY) if key != "name" and f"`{key}`" not in told] == []
+    (row,) = [line for line in text.splitlines() if line.startswith("| `verdict` |")]
+    assert "running only" in row
+
+
+def test_every_key_of_the_schema_is_described_and_known_to_be_closed():
+    def walk(schema, place):
+        for key, sub in schema.get("properties", {}).items():
+            has_words = "description" in sub or "properties" in sub
+            assert has_words, f"{place}.{key} has no description"
+            walk(sub, f"{place}.{key}")
+        if "properties" in schema:
+            assert schema["additionalProperties"] is False, place
+
+    walk(SCHEMA["properties"]["experiment"], "experiment")
+
+
+SHIPPED = [path.name for path in (ROOT / "config").glob("*.yaml") if path.read_text().find("\nexperiment:") > 0]
+
+
+@pytest.mark.parametrize("name", ["experiment_series_config.yaml", *SHIPPED])
+def test_shipped_configs_are_right(name):
+    checked = check_config(yaml.safe_load((ROOT / "config" / name).read_text()), ROOT)
+    assert checked.models
+
+
+def test_the_example_in_the_readme_is_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "scenarios.json").write_text("[]")
+    text = (ROOT / "config" / "README.md").read_text()
+    checked = check_config(yaml.safe_load(text.split("```yaml")[1].split("```")[0]), ROOT)
+    assert list(checked.games) == ["Stag_Hunt", "Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
+    assert checked.game_settings["Ultimatum_Game_Responder"] == {"endowment": 20}
+
+
+def test_the_example_expands_the_ultimatum_game_into_its_roles():
+    checked = check_config(yaml.safe_load((ROOT / "config" / "experiment_series_config.yaml").read_text()), ROOT)
+    assert list(checked.games)[2:] == ["Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
+    assert checked.settings["intensity"] == [0.5, 1.0, 1.5] and checked.settings["num_scenarios"] == 24
+
+
+def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
+    filled = with_defaults(changed(arms={"random": {"scored": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA)
+    assert filled["experiment"]["arms"] == {
+        "random": {"scored": 3, "generated": 5},
+        "shuffled": False,
+        "prompted": True,
+    }
+    assert repr(filled["experiment"]["intensity"]) == "[1.0, 2.0]"
+    assert "arms" not in SMALL["experiment"]
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({}, "experiment: missing"),
+        (changed(temprature=1), "experiment.temprature: unknown key 'temprature'"),
+        (
+            changed(generation={"temprature": 1}),
+            ("experiment.generation.temprature: unknown key 'temprature' (did you mean 'temperature'?)"),
+        ),
+        (
+            changed(repeat="many"),
+            ("experiment.repeat: expected a whole number (answers for each prompt and condition), found 'many'"),
+        ),
+        (changed(repeat=0), "experiment.repeat: 0 is out of range; allowed: at least 1"),
+        (changed(repeat=True), "experiment.repeat: expected a whole number"),
+        (
+            changed(answer_form="rationales"),
+            (
+                "experiment.answer_form: 'rationales' is not allowed (did you mean 'rationale'?); "
+                "allowed: rationale, decision"
+            ),
+        ),
+        (changed(name=2025), "experiment.name: expected text"),
+        (changed(name="../x"), "experiment.name: '../x' is not allowed; expected letters"),
+        (changed(models=[None]), "experiment.models[0]: expected text or keys and values"),
+        (changed(models=[{"alias": "x"}]), "experiment.models[0].id: missing"),
+        (changed(models=[{"id": "a/M", "alias": "a/b"}]), "experiment.models[0].alias: 'a/b' is not allowed"),
+        (changed(models=[]), "experiment.models: is empty"),
+        (
+            changed(intensity=[0.0, 1.0]),
+            ("experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10 other than 0"),
+        ),
+        (changed(emotions=["neutral"]), "experiment.emotions[0]: 'neutral' is not allowed"),
+        (changed(emotions=["anger", "anger"]), "experiment.emotions: listed twice: anger"),
+        (
+            changed(layers="upper_third"),
+            "experiment.layers: 'upper_third' is not allowed; expected middle_third, or a list",
+        ),
+        (SMALL | {"name": "a/b"}, "name: 'a/b' is not allowed"),
+        (SMALL | {"new": "yes"}, "new: 'yes' is not allowed"),
+        (
+            changed(games=["Prisoners_Dilema"]),
+            ("experiment.games[0]: unknown game 'Prisoners_Dilema' (did you mean 'Prisoners_Dilemma'?)"),
+        ),
+        (
+            changed(games=["Ultimatum_Game", "Ultimatum_Game_Proposer"]),
+            "experiment.games[1]: listed twice: Ultimatum_Game_Proposer",
+        ),
+        (changed(emotions=["angr"]), "experiment.emotions[0]: unknown emotion 'angr' (did you mean 'anger'?)"),
+        (changed(headline_intensity=0.7), "experiment.headline_intensity: 0.7 is not one of the intensities"),
+        (changed(models=["a/M", "a/M/"]), "experiment.models[1]: a/M is listed twice"),
+        (
+            changed(scenarios={"Prisoners_Dilemma": "nowhere.json"}),
+            "experiment.scenarios.Prisoners_Dilemma: no such file or folder: nowhere.json",
+        ),
+        (changed(scenarios={"Chess": "x"}), "experiment.scenarios: unknown game 'Chess'"),
+        (
+            changed(choice_labels={"Prisoners_Dilemma": {"betray": "defct"}}),
+            ("experiment.choice_labels.Prisoners_Dilemma.betray: unknown choice 'defct' (did you mean 'defect'?)"),
+        ),
+        (
+            changed(game_settings={"Prisoners_Dilemma": {"endowmnt": 1}}),
+            "experiment.game_settings.Prisoners_Dilemma: unknown key 'endowmnt'",
+        ),
+        (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
+        (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),
+        (changed(check_items="nowhere.yaml"), "experiment.check_items: no such file: nowhere.yaml"),
+        (
+            changed(verdict=True, models=["demo"], intensity=[-1.0, 1.0], headline_intensity=-1.0),
+            "experiment.headline_intensity: -1.0 with verdict: true; only pushes towards an emotion are judged",
+        ),
+    ],
+)
+def test_a_problem_says_where_what_and_what_is_allowed(config, line):
+    assert [found for found in problems_of(config) if found.startswith(line)], problems_of(config)
+
+
+def test_all_problems_come_at_once():
+    shape = list(shape_problems(changed(repeat="x", seed=-1, colour="red"), SCHEMA))
+    assert len(shape) == 3
+    assert len(problems_of(changed(games=["Chess"], emotions=["angr", "hapiness"], headline_intensity=9.0))) == 4
+
+
+def test_a_familys_entry_serves_its_roles_and_a_roles_own_wins():
+    checked = check_config(
+        changed(
+            games=["Ultimatum_Game"],
+            game_settings={"Ultimatum_Game": {"endowment": 20}, "Ultimatum_Game_Responder": {"endowment": 30}},
+        ),
+        ROOT,
+    )
+    assert checked.game_settings["Ultimatum_Game_Proposer"] == {"endowment": 20}
+    assert checked.game_settings["Ultimatum_Game_Responder"] == {"endowment": 30}
+
+
+def test_files_are_looked_for_where_one_works_and_then_in_the_workflow(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert check_config(SMALL, ROOT).stimuli == ROOT / "config" / "emotions"
+    (tmp_path / "mine.json").write_text("[]")
+    checked = check_config(changed(scenarios={"Prisoners_Dilemma": "mine.json"}), ROOT)
+    assert checked.scenario_files["Prisoners_Dilemma"] == Path("mine.json")
+
+
+def test_a_bad_file_of_texts_is_told_before_anything_starts(tmp_path):
+    emotions = tmp_path / "emotions"
+    emotions.mkdir()
+    (emotions / "anger.txt").write_text("Someone took your seat.\n")
+    (emotions / "neutral.txt").write_text("".join(f"It is {n} o'clock.\n" for n in range(1, 9)))
+    (tmp_path / "prompts.yaml").write_text("system: {named: You are someone.}\n")
+    (tmp_path / "checks.yaml").write_text("dominance: [{id: coins, question: Which?}]\nneutral_texts: [Too short.]\n")
+    (tmp_path / "broken.yaml").write_text("dominance: [\n")
+    config = changed(
+        emotions=["anger"],
+        stimuli=str(emotions),
+        prompts=str(tmp_path / "prompts.yaml"),
+        check_items=str(tmp_path / "checks.yaml"),
+    )
+    found = "\n".join(problems_of(config))
+    assert f"{emotions / 'anger.txt'}: 1 stimuli; give 8 at least" in found
+    assert f"{tmp_path / 'prompts.yaml'}, system.named: the placeholder {{name}} is missing" in found
+    assert f"{tmp_path / 'checks.yaml'}, dominance, entry 1: better is missing" in found
+    assert f"{tmp_path / 'checks.yaml'}, neutral_texts, entry 1: the first 4 words only lead in" in found
+    broken = problems_of(changed(check_items=str(tmp_path / "broken.yaml")))
+    assert len(broken) == 1 and broken[0].startswith(f"{tmp_path / 'broken.yaml'}: line ")
+
+
+def test_an_emotion_that_no_label_names_is_told(tmp_path):
+    emotions = tmp_path / "emotions"
+    shutil.copytree(ROOT / "config" / "emotions", emotions)
+    (emotions / "pride.txt").write_text("".join(f"You have won race {n} of the season.\n" for n in range(1, 9)))
+    unnamed = {"emotions": ["anger", "pride"], "stimuli": str(emotions)}
+    (problem,) = problems_of(changed(**unnamed))
+    assert problem.startswith("experiment.emotions[1]: 'pride' is not one of the `labels` of ")
+    assert problem.endswith(
+        "config/prompts.yaml, so that no check could find it; add it there, or set checks.manipulation: false"
+    )
+    assert check_config(changed(**unnamed, checks={"manipulation": False}), ROOT).settings["emotions"][1] == "pride"
+
+
+def test_a_role_without_scenarios_of_its_own_has_those_of_its_family(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config", ignore=shutil.ignore_patterns("demo"))
+    games = tmp_path / "config" / "games"
+    (games / "Trust_Game").mkdir()
+    (games / "Trust_Game_Trustee" / "scenarios.yaml").rename(games / "Trust_Game" / "scenarios.yaml")
+    files = check_config(changed(games=["Trust_Game"]), tmp_path).scenario_files
+    assert files["Trust_Game_Trustee"] == games / "Trust_Game" / "scenarios.yaml"
+    assert files["Trust_Game_Trustor"] == games / "Trust_Game_Trustor" / "scenarios.yaml"

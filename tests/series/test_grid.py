@@ -1,0 +1,110 @@
+"""Names of models and experiments: short, safe, never the same for two, never changed."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emotion_games.errors import ProblemList, UserError
+from emotion_games.series.grid import assign_slugs, content_hash, directions_name, plan_experiments, plan_models
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {"emotions": ["anger"], "layers": "middle_third", "direction_method": "mean_difference", "seed": 0}
+HASHES = {"stimuli": "s", "prompts": "p", "checks": "c"}
+
+
+def slugs_of(*entries, taken=()):
+    models = plan_models(entries, ROOT)
+    slugs = assign_slugs(models, dict(taken))
+    return [slugs[model.key] for model in models]
+
+
+def test_the_first_model_keeps_the_short_name():
+    found = slugs_of("a/Llama", "b/Llama", "models/b/Llama/", "c/llama")
+    assert found[:3] == ["Llama", "b--Llama", "models--b--Llama"]
+    assert found[3] == "c--llama"
+    assert len({slug.casefold() for slug in found}) == 4
+
+
+def test_an_alias_wins():
+    assert slugs_of({"id": "a/Llama", "alias": "small"}, "b/Llama") == ["small", "Llama"]
+
+
+def test_slugs_on_record_never_change():
+    (model,) = plan_models(["b/Llama"], ROOT)
+    taken = assign_slugs([model], {})
+    assert slugs_of("a/Llama", "b/Llama", taken=taken.items()) == ["a--Llama", "Llama"]
+    assert slugs_of({"id": "b/Llama", "alias": "later"}, taken=taken.items()) == ["Llama"]
+
+
+def test_an_alias_of_another_model_on_record_is_refused():
+    (model,) = plan_models([{"id": "a/M", "alias": "small"}], ROOT)
+    with pytest.raises(UserError, match="'Small' names another model"):
+        slugs_of({"id": "b/M", "alias": "Small"}, taken=assign_slugs([model], {}).items())
+
+
+@given(st.lists(st.text("aB./-_ :é", min_size=1), min_size=1, max_size=8, unique=True))
+def test_slugs_are_distinct_single_path_parts(ids):
+    unique = list({name.rstrip("/") or "/": name for name in ids}.values())
+    found = slugs_of(*unique)
+    assert len({slug.casefold() for slug in found}) == len(unique)
+    for slug in found:
+        assert slug not in (".", "..") and "/" not in slug and Path(slug).name == slug
+
+
+def test_identity_leaves_out_what_only_affects_running():
+    plain, running = (
+        plan_models([entry], ROOT)[0]
+        for entry in ("a/M", {"id": "a/M/", "alias": "m", "device_map": "auto", "trust_remote_code": False})
+    )
+    assert plain.key == running.key and plain.entry == {"id": "a/M"}
+    (other,) = plan_models([{"id": "a/M", "revision": "v2"}], ROOT)
+    assert other.key != plain.key and other.name == "a/M@v2"
+
+
+def test_demo_models_are_told_apart_by_variant_and_seed():
+    entries = [
+        "demo",
+        {"id": "demo", "variant": "flat"},
+        {"id": "demo", "seed": 3},
+        {"id": "demo", "variant": "flat", "seed": 1},
+    ]
+    assert [m.name for m in plan_models(entries, ROOT)] == ["demo", "demo-flat", "demo-planted-3", "demo-flat-1"]
+    with pytest.raises(ProblemList, match="demo is listed twice"):
+        plan_models(["demo", {"id": "demo", "variant": "planted", "seed": 0}], ROOT)
+    with pytest.raises(ProblemList, match="only the demo model has one"):
+        plan_models([{"id": "a/M", "seed": 1}], ROOT)
+
+
+def test_experiments_run_model_by_model():
+    models = plan_models(["a/M", "b/N"], ROOT)
+    plan = plan_experiments(["G", "H"], models, assign_slugs(models, {}))
+    assert [e.exp_id for e in plan] == ["G_M", "H_M", "G_N", "H_N"]
+    assert [e.rank for e in plan] == [0, 1, 2, 3]
+
+
+def test_two_experiments_of_one_name_are_refused():
+    models = plan_models([{"id": "a/M", "alias": "B_M"}, "a/M2", {"id": "c", "alias": "M"}], ROOT)
+    with pytest.raises(UserError, match="two experiments would be called"):
+        plan_experiments(["A", "A_B"], models, assign_slugs(models, {}))
+
+
+def test_directions_are_named_by_what_they_are_made_of():
+    (model,) = plan_models(["a/M"], ROOT)
+    name = directions_name(model, "M", SETTINGS, HASHES)
+    assert name.startswith("M-")
+    assert directions_name(model, "M", SETTINGS | {"repeat": 5}, HASHES | {"checks": "other"}) == name
+    for settings, hashes in ((SETTINGS | {"layers": [1]}, HASHES), (SETTINGS, HASHES | {"stimuli": "other"})):
+        assert directions_name(model, "M", settings, hashes) != name
+
+
+def test_the_hash_of_a_folder_is_that_of_its_content(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    for folder in (first, second):
+        (folder / "__pycache__").mkdir(parents=True)
+        (folder / "x.py").write_text("1")
+    (second / "__pycache__" / "x.pyc").write_text("compiled")
+    assert content_hash(first) == content_hash(second)
+    (second / "x.py").rename(second / "y.py")
+    assert content_hash(first) != content_hash(second)
