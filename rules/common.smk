@@ -15,8 +15,8 @@ from emotion_games.series.grid import direction_settings
 from emotion_games.series.job import record_silent_end
 from emotion_games.reporting.page import PAGE
 from emotion_games.series.preview import preview, trial_counts
-from emotion_games.series.report import REPORT, counts, rebuild
-from emotion_games.series.series import PINNED, find_series, open_series
+from emotion_games.series.completeness import REPORT, counts, rebuild
+from emotion_games.series.folder import PINNED, find_series, open_series
 from emotion_games.signals import OWNER, stop_workflow_on_signal
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from emotion_games.series.completeness import read_series
+from emotion_games.series.frozen import check_files
 from emotion_games.series.job import Job
-from emotion_games.series.report import read_series
-from emotion_games.series.unchanged import check_files
 from emotion_games.signals import stop_at_once
 
 

@@ -9,7 +9,7 @@ from emotion_games.series.state import new_folder
 
 def plot_experiment(stats: Path, output_dir: Path) -> None:
     """Draw all figures that there are numbers for into `output_dir`."""
-    from emotion_games.reporting.plots import plot_experiment as draw  # loads matplotlib
+    from emotion_games.reporting.figure_files import plot_experiment as draw  # loads matplotlib
 
     with new_folder(output_dir) as folder:
         draw(stats, folder)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from emotion_games.series.report import main, rebuild
+from emotion_games.series.completeness import main, rebuild
 
 if "snakemake" in globals():
     rebuild(Path(snakemake.output[0]).parent)

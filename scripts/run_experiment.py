@@ -8,9 +8,9 @@ should_stop = catch_stop()
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+from emotion_games.series.frozen import check_files, check_weights  # noqa: E402
 from emotion_games.series.job import ExperimentJob  # noqa: E402
 from emotion_games.series.state import journal_path  # noqa: E402
-from emotion_games.series.unchanged import check_files, check_weights  # noqa: E402
 
 
 def run_experiment(
@@ -29,7 +29,7 @@ def run_experiment(
         check_files(series_dir, files, spec["settings"]["emotions"], spec["game"])
         start = time.perf_counter()
         from emotion_games.engine.directions import load  # loads torch, after the log is open
-        from emotion_games.experiment.experiment import run
+        from emotion_games.experiment.run import run
 
         imported = time.perf_counter() - start
         check_weights(series_dir, exp_id, load(directions).about["weights_hash"])

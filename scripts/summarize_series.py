@@ -5,16 +5,16 @@ import sys
 from pathlib import Path
 
 from emotion_games.errors import UserError
-from emotion_games.series.report import read_series
+from emotion_games.series.completeness import read_series
 from emotion_games.series.state import new_folder
 
 
 def summarize_series(series_dir: Path) -> None:
     """Write the series table, its figures and the page, from whatever is finished."""
     # These load pandas and matplotlib.
-    from emotion_games.analysis.series_analysis import summarize
+    from emotion_games.analysis.series_statistics import summarize
+    from emotion_games.reporting.figure_files import plot_series
     from emotion_games.reporting.page import write_page
-    from emotion_games.reporting.plots import plot_series
 
     summarize(series_dir)
     with new_folder(series_dir / "plots") as folder:

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from emotion_games.games.games import load_game
+from emotion_games.games.catalog import load_game
 from emotion_games.games.scenarios import load_scenarios
-from emotion_games.prompts.emotions import load_stimuli, split_stimuli
-from emotion_games.prompts.prompts import load_templates
+from emotion_games.prompts.messages import load_templates
+from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 from emotion_games.series.config import SeriesConfig, check_config, read_schema
+from emotion_games.series.folder import find_series, open_series
 from emotion_games.series.preview import preview
-from emotion_games.series.series import find_series, open_series
 
 ROOT = Path(__file__).parents[1]
 ADDING = ROOT / "docs" / "adding.md"
@@ -206,15 +206,16 @@ def test_the_arm_is_planned_told_and_compared(inside):
     asked = """
 import json
 from pathlib import Path
-from emotion_games.experiment import conditions, plan, questions
+from emotion_games.experiment import conditions
+from emotion_games.experiment import analysis_plan, requests
 from emotion_games.series import config
 checked = config.check_config(config.read_data(Path("config/combined.yaml")), Path("."))
 settings = checked.settings
 planned = {c.name: c for c in conditions.plan_conditions(settings)}
 trial = type("Trial", (), {"condition": planned["combined-pride-1"], "stimulus": 4})
-contrasts = plan.the_plan(settings, checked.games["Public_Goods"])["contrasts"]
+contrasts = analysis_plan.the_plan(settings, checked.games["Public_Goods"])["contrasts"]
 print(json.dumps([list(planned), trial.condition.is_pushed, contrasts]))
-print(questions._context(trial, {"pride": ["zero", "one", "two"]}))
+print(requests._context(trial, {"pride": ["zero", "one", "two"]}))
 """
     path = {"PYTHONPATH": str(inside / "scripts")}
     command = [sys.executable, "-c", asked]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 LIGHT = (
-    "errors", "data_files", "signals", "games.formulas", "games.games", "games.game_files", "games.game_records",
-    "games.scenarios", "prompts.emotions", "prompts.prompts", "prompts.decisions", "experiment.conditions",
-    "experiment.trials", "experiment.journal", "reporting.page", "reporting.page_parts", "series.config",
-    "series.grid", "series.series", "series.state", "series.report", "series.job", "series.preview",
+    "errors", "data_files", "signals", "games.formulas", "games.catalog", "games.definitions", "games.records",
+    "games.scenarios", "prompts.stimuli", "prompts.messages", "prompts.answers", "experiment.conditions",
+    "experiment.trials", "experiment.journal", "reporting.page", "reporting.page_data", "series.config",
+    "series.grid", "series.folder", "series.state", "series.completeness", "series.job", "series.preview",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "pandas", "numpy", "scipy", "statsmodels", "matplotlib", "pygambit", "nashpy")
 

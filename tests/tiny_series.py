@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from emotion_games.series import report
+from emotion_games.series import completeness
 from test_workflow import ROOT, Place
 from tiny import tiny_model
 
@@ -44,7 +44,7 @@ def copy_workflow(folder: Path) -> Path:
     library = folder / "scripts" / "emotion_games"
     for room in ("reporting", "analysis"):
         shutil.copytree(ROOT / "tests" / "stand_ins" / room, library / room, dirs_exist_ok=True)
-    with open(library / "experiment" / "experiment.py", "a") as module:
+    with open(library / "experiment" / "run.py", "a") as module:
         module.write(_COUNTING)
     loaded = tiny_model("qwen2")
     loaded.model.save_pretrained(folder / "tiny")
@@ -122,7 +122,7 @@ class TinySeries(Place):
         """The statuses in a report that is made anew from what lies on disk; none before there is a series."""
         if not self.all_series() or not (self.series / ".state" / "series.json").exists():
             return set()
-        return {row["status"] for row in report.rebuild(self.series).values()}
+        return {row["status"] for row in completeness.rebuild(self.series).values()}
 
     @property
     def result_folder(self):

@@ -5,7 +5,7 @@ import pytest
 
 from emotion_games.analysis.claims import emotion_analysis, equivalence_records, intensity_analysis
 from emotion_games.analysis.inference import holm
-from emotion_games.experiment.plan import the_plan
+from emotion_games.experiment.analysis_plan import the_plan
 from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 GAME = a_game()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from emotion_games.analysis.contrasts import compare, contrast_records, worst_case
-from emotion_games.experiment.plan import the_plan
+from emotion_games.experiment.analysis_plan import the_plan
 from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 GAME = a_game()

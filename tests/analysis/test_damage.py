@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from emotion_games.analysis.cells import tidy
 from emotion_games.analysis.damage import damage_records, text_measures
-from emotion_games.analysis.estimates import tidy
 from simulated_trials import a_game, cells_of, simulate, simulate_checks
 
 GAME = a_game()

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import page_trend_test
 
 from emotion_games.analysis.dose_response import coefficient, dose_records, page_trend
-from emotion_games.experiment.plan import the_plan
+from emotion_games.experiment.analysis_plan import the_plan
 from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 DOSES = np.array([0.5, 1.0, 1.5])

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion_games.analysis.estimates import tidy
+from emotion_games.analysis.cells import tidy
 from emotion_games.analysis.rates import human_records, preference_records, rate_records, validity_records
-from emotion_games.experiment.plan import the_plan
-from emotion_games.games.games import Choice, Reference
+from emotion_games.experiment.analysis_plan import the_plan
+from emotion_games.games.catalog import Choice, Reference
 from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 GAME = a_game()

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from emotion_games.analysis.analysis import analyse
+from emotion_games.analysis.cells import over_orders
 from emotion_games.analysis.contrasts import contrast_records
-from emotion_games.analysis.estimates import over_orders
+from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.inference import against_random, holm, paired_t, rate_interval, sign_flip_p
-from emotion_games.experiment.plan import RANDOM, the_plan
+from emotion_games.experiment.analysis_plan import RANDOM, the_plan
 from emotion_games.experiment.power import smallest_detectable_difference, smallest_detectable_from_random
 from simulated_trials import SETTINGS, a_game, cells_of, simulate, simulate_checks
 

@@ -28,8 +28,8 @@ from plain_ways import save_case, write_answers  # noqa: E402
 from table import HEAD, Line, machine, ratio  # noqa: E402
 from workload import CPU, GPU, OPENING, OPTION, QUICK, Work, alternate, build, run, timed  # noqa: E402
 
-from emotion_games.engine.engine import generate, read  # noqa: E402
-from emotion_games.engine.measure import GPU_MEMORY_SHARE, cache_bytes  # noqa: E402
+from emotion_games.engine.batches import GPU_MEMORY_SHARE, cache_bytes  # noqa: E402
+from emotion_games.engine.generation import generate, read  # noqa: E402
 from emotion_games.engine.models import token_ids  # noqa: E402
 from emotion_games.engine.scoring import continuation, score_options  # noqa: E402
 

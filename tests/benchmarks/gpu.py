@@ -17,8 +17,8 @@ from plain_ways import write_answers
 from table import Line, ratio
 from workload import Work, alternate, run, timed
 
-from emotion_games.engine.engine import generate, read
-from emotion_games.engine.measure import LARGEST_BATCH, cache_bytes
+from emotion_games.engine.batches import LARGEST_BATCH, cache_bytes
+from emotion_games.engine.generation import generate, read
 from emotion_games.engine.models import token_ids
 
 # The bound reckons with this many rows decoded at once.

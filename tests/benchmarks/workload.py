@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from emotion_games.engine.measure import Instrument, Request, batch_budget, measure, plan_batches
+from emotion_games.engine.batches import Instrument, Request, batch_budget, measure, plan_batches
 from emotion_games.engine.models import LoadedModel, decoder_layers, token_ids
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.experiment.conditions import Condition

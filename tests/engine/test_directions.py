@@ -7,9 +7,9 @@ import torch
 
 from emotion_games.engine import directions
 from emotion_games.engine.directions import Directions, calibrate, direction, load, rotate, save, separation
-from emotion_games.engine.steering import capture, steer
+from emotion_games.engine.hooks import capture, steer
 from emotion_games.errors import UserError
-from emotion_games.prompts.prompts import load_templates
+from emotion_games.prompts.messages import load_templates
 from tiny import tiny_model
 
 torch.set_num_threads(1)

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from emotion_games.engine.engine import read, token_logprobs
+from emotion_games.engine.generation import read, token_logprobs
+from emotion_games.engine.hooks import steer
 from emotion_games.engine.models import LoadedModel, decoder_layers
-from emotion_games.engine.steering import steer
 from tiny import byte_tokenizer
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
+from emotion_games.engine.hooks import capture
 from emotion_games.engine.models import chat_text
 from emotion_games.engine.probes import hidden_states
-from emotion_games.engine.steering import capture
-from emotion_games.prompts.prompts import load_templates, probe
+from emotion_games.prompts.messages import load_templates, probe
 from tiny import tiny_model
 
 torch.set_num_threads(1)

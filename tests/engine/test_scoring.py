@@ -7,9 +7,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from emotion_games.engine.engine import read
+from emotion_games.engine.generation import read
+from emotion_games.engine.hooks import steer
 from emotion_games.engine.scoring import Continuation, continuation, normalised, score_options, scores
-from emotion_games.engine.steering import steer
 from tiny import byte_tokenizer, tiny_model
 
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from emotion_games.experiment import power
-from emotion_games.experiment.plan import the_plan
+from emotion_games.experiment.analysis_plan import the_plan
 from emotion_games.experiment.power import (
     detectable_with_sd,
     planned_power,
@@ -60,4 +60,4 @@ def test_the_plans_power_says_what_it_assumes():
 def test_only_the_standard_library_is_loaded():
     tree = ast.parse(Path(power.__file__).read_text())
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert modules <= {"functools", "math", "typing", "emotion_games.experiment.plan"}
+    assert modules <= {"functools", "math", "typing", "emotion_games.experiment.analysis_plan"}

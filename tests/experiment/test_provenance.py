@@ -8,13 +8,13 @@ from emotion_games.experiment import provenance
 LIBRARY = Path(provenance.__file__).parents[1]
 # What these do reaches an answer only through texts, tensors and settings that are hashed themselves, or not at all.
 NOT_ANSWERING = {
-    "analysis", "check_figures", "check_items", "claims", "config", "contrasts", "damage",
-    "data_files", "describe", "dose_response", "drawing", "emotions", "equilibria", "errors", "estimates",
-    "figures", "formulas", "game_checks", "game_files", "game_records", "games", "grid", "heat_map",
-    "heterogeneity", "inference", "job", "journal", "manipulation", "material", "page", "page_parts",
-    "participants", "plan", "plots", "power", "preview", "provenance", "rates", "repeat", "report",
-    "results", "scenarios", "selfcheck", "series", "series_analysis", "signals", "state",
-    "unchanged",
+    "experiment_statistics", "check_figures", "check_items", "claims", "config", "contrasts", "damage",
+    "data_files", "sentences", "dose_response", "style", "stimuli", "equilibria", "errors", "cells",
+    "experiment_figures", "formulas", "playable", "definitions", "records", "catalog", "grid", "heat_map",
+    "heterogeneity", "inference", "job", "journal", "manipulation", "material", "page", "page_data",
+    "participants", "analysis_plan", "figure_files", "power", "preview", "provenance", "rates", "repeat",
+    "completeness", "results", "scenarios", "self_check", "folder", "series_statistics", "signals", "state",
+    "frozen",
 }  # fmt: skip
 
 
@@ -31,9 +31,9 @@ def test_the_hash_follows_the_source_of_answering_modules(tmp_path, monkeypatch)
     shutil.copytree(LIBRARY, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "experiment" / "provenance.py"))
     before = provenance.answering_code_hash()
-    (tmp_path / "series" / "report.py").write_text("# changed")
+    (tmp_path / "series" / "grid.py").write_text("# changed")
     assert provenance.answering_code_hash() == before
-    (tmp_path / "engine" / "steering.py").write_text("# changed")
+    (tmp_path / "engine" / "hooks.py").write_text("# changed")
     assert provenance.answering_code_hash() != before
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from emotion_games.games.catalog import Game, History, Node, load_game, with_choices
 from emotion_games.games.equilibria import (
     backward_induction,
     nash_equilibria,
     rationality_rows,
     solve_node,
 )
-from emotion_games.games.games import Game, History, Node, load_game, with_choices
 
 GAMES = Path(__file__).parents[2] / "config" / "games"
 

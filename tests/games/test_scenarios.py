@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emotion_games.games.games import Game, load_game
+from emotion_games.games.catalog import Game, load_game
 from emotion_games.games.scenarios import Scenario, load_scenarios, scenario_bank
-from emotion_games.prompts.prompts import load_templates, option_literal, render
+from emotion_games.prompts.messages import load_templates, option_literal, render
 
 CONFIG = Path(__file__).parents[2] / "config"
 TEMPLATES = load_templates(CONFIG / "prompts.yaml")

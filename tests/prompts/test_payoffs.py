@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from emotion_games.games.games import Game, History, apply_settings, game_names, load_game
+from emotion_games.games.catalog import Game, History, apply_settings, game_names, load_game
 from emotion_games.games.scenarios import Participant, Scenario
 from emotion_games.prompts.payoffs import comprehension_questions, outcomes, payoff_sentences
-from emotion_games.prompts.wording import load_templates
+from emotion_games.prompts.templates import load_templates
 
 CONFIG = Path(__file__).parents[2] / "config"
 TEMPLATES = load_templates(CONFIG / "prompts.yaml")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from emotion_games.analysis.analysis import analyse
-from emotion_games.analysis.series_analysis import summarize
-from emotion_games.reporting import page, page_parts
-from emotion_games.reporting.plots import plot_experiment
+from emotion_games.analysis.experiment_statistics import analyse
+from emotion_games.analysis.series_statistics import summarize
+from emotion_games.reporting import page, page_data
+from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 EMOTIONS = ("anger", "happiness")
@@ -167,8 +167,8 @@ def test_a_script_in_an_answer_or_an_error_stays_text(tmp_path, finished):
 
 def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction(complete, finished):
     transcripts = block(written(complete))["cells"]["Stag_Hunt_a"]["transcripts"]
-    assert len(transcripts) == page_parts.MOST_TRANSCRIPTS
-    assert [one["history"] for one in transcripts].count("low") == page_parts.MOST_TRANSCRIPTS // 2
+    assert len(transcripts) == page_data.MOST_TRANSCRIPTS
+    assert [one["history"] for one in transcripts].count("low") == page_data.MOST_TRANSCRIPTS // 2
     assert len({one["scenario"] for one in transcripts if one["history"] == "low"}) == 4
     with open(finished / "exp_results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -187,8 +187,8 @@ def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction
 
 def test_which_transcripts_are_shown_does_not_depend_on_the_answers():
     keys = [(f"s{n}", "none", "[]", "0", "0") for n in range(40)]
-    assert page_parts._sample(keys) == page_parts._sample(reversed(keys))
-    assert page_parts._sample(keys[:3]) and len(page_parts._sample(keys[:3])) == 3
+    assert page_data._sample(keys) == page_data._sample(reversed(keys))
+    assert page_data._sample(keys[:3]) and len(page_data._sample(keys[:3])) == 3
 
 
 def test_trials_are_read_once(complete, monkeypatch):
@@ -197,7 +197,7 @@ def test_trials_are_read_once(complete, monkeypatch):
     def no_trials(path):
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(page_parts, "_rows", no_trials)
+    monkeypatch.setattr(page_data, "_rows", no_trials)
     assert block(written(complete)) == first
 
 
@@ -239,7 +239,7 @@ def test_a_hundred_experiments_stay_under_five_megabytes(tmp_path, finished):
     assert len(cells) == 100 and all(cell["transcripts"] and cell["contrasts"] for cell in cells)
     told = int(re.search(r"(\d+) figures and decisions did not fit", html).group(1))
     shown = sum(len(cell["transcripts"]) + len(cell["figures"]) for cell in cells)
-    assert told + shown == 100 * (page_parts.MOST_TRANSCRIPTS + 4)
+    assert told + shown == 100 * (page_data.MOST_TRANSCRIPTS + 4)
     started = time.perf_counter()
     page.write_page(tmp_path)
     assert time.perf_counter() - started < 5

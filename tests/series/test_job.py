@@ -70,10 +70,11 @@ def series(tmp_path):
 RUN_A_JOB = """
 import errno, sys
 from pathlib import Path
-from emotion_games.series import report, state
+from emotion_games.series import state
+from emotion_games.series import completeness
 from emotion_games.series.job import ExperimentJob
 folder, way = Path(sys.argv[1]), sys.argv[2]
-report.refresh_page = lambda *_, **__: None
+completeness.refresh_page = lambda *_, **__: None
 honest = state.write_json
 def full(path, content):
     # As on a full disk: there is room only once the reserve has been given up.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from emotion_games.experiment.questions import load_questions
+from emotion_games.experiment.requests import load_questions
 from emotion_games.series import state
 from emotion_games.series.config import check_config
+from emotion_games.series.folder import find_series, open_series
 from emotion_games.series.preview import preview, trial_counts
-from emotion_games.series.series import find_series, open_series
 
 ROOT = Path(__file__).parents[2]
 GAMES = ["Prisoners_Dilemma", "Ultimatum_Game_Responder"]

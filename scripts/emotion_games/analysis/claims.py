@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from emotion_games.analysis.estimates import Cells
+from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import equivalence, holm
-from emotion_games.experiment.plan import MINIMUM_SCENARIOS, NEUTRAL, OTHERS, PROMPTED, RANDOM
+from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, NEUTRAL, OTHERS, PROMPTED, RANDOM
 
 _BRIEF = ("estimate", "interval", "p", "p_holm", "n_scenarios", "n_trials", "n_directions", "unit", "method", "reason")
 

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.stats.contingency import association
 from statsmodels.stats.contingency_tables import Table2x2
 
-from emotion_games.analysis.estimates import GENERATED_MEASURES, MEASURES, Cells
+from emotion_games.analysis.cells import GENERATED_MEASURES, MEASURES, Cells
 from emotion_games.analysis.inference import against_random, holm, paired_t, sign_flip_p
-from emotion_games.experiment.plan import MINIMUM_SCENARIOS, NEUTRAL, OTHERS, PROMPTED, RANDOM, SHUFFLED
+from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, NEUTRAL, OTHERS, PROMPTED, RANDOM, SHUFFLED
 
 RANDOM_ITSELF = "random_minus_neutral"
 FEW = f"fewer than {MINIMUM_SCENARIOS} scenarios: descriptive only"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis.estimates import Cells
+from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.rates import condition_of
 
 # One answer in ten lost can hide or make an effect of .1, the usual equivalence margin.

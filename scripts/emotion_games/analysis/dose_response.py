@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import page_trend_test, t
 
+from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.contrasts import compare
-from emotion_games.analysis.estimates import Cells
-from emotion_games.experiment.plan import MINIMUM_SCENARIOS
+from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS
 
 _METHOD = (
     "least squares of each scenario's effects on the dose, neutral at dose 0; t interval and sign-flip mid-p over "

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from emotion_games.analysis.inference import against_random
 from emotion_games.demo.agreement import NULL_DRAWS, correlation, correlations, draws, random_limit, slope
-from emotion_games.demo.validation import Measured
+from emotion_games.demo.measured import Measured
 
 # An emotion that points the wrong way brings a perfect table to .86 or less (but for surprise, of which little is
 # planted); an error of .1 a cell, more than scored probabilities have, leaves it above .9.

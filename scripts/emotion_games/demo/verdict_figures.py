@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from emotion_games.demo.validation import MEASURES, Measured
+from emotion_games.demo.measured import MEASURES, Measured
 from emotion_games.demo.verdict import PLAIN_SHIFT, dose_curves
-from emotion_games.reporting.drawing import finish, frame, look, span, words
+from emotion_games.reporting.style import finish, frame, look, span, words
 
 TRUTH = {"color": "0.78", "linewidth": 4, "solid_capstyle": "butt", "zorder": 1}
 HEADINGS = {"scored": "choice probabilities", "chosen": "written choices"}

@@ -10,11 +10,11 @@ from typing import Any
 
 import jinja2
 
-from emotion_games.analysis.analysis import strict
-from emotion_games.demo.validation import Measured, planted_table, read_measured
+from emotion_games.analysis.experiment_statistics import strict
+from emotion_games.demo.measured import Measured, planted_table, read_measured
 from emotion_games.demo.verdict import Line, verdict
 from emotion_games.demo.verdict_figures import doses_figure, shifts_figure
-from emotion_games.reporting.drawing import draw
+from emotion_games.reporting.style import draw
 from emotion_games.series.state import new_folder, now, replace_text, write_json
 
 PAGE, DATA, FIGURES = "verdict.html", "verdict.json", "verdict_figures"

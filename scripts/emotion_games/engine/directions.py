@@ -17,13 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from emotion_games.engine.hooks import capture, steer
 from emotion_games.engine.models import LoadedModel, load_model, steered_layers, weights_hash
 from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_batch
-from emotion_games.engine.steering import capture, steer
 from emotion_games.errors import UserError
 from emotion_games.experiment.journal import digest
-from emotion_games.prompts.emotions import load_stimuli, split_stimuli
-from emotion_games.prompts.prompts import Templates, load_templates
+from emotion_games.prompts.messages import Templates, load_templates
+from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 
 CALIBRATION_STEPS = 4
 # Of the dose that intensity 1 is to have. With one steered layer it is 1 but for the rounding of the number format.

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from emotion_games.engine.hooks import capture
 from emotion_games.engine.models import LoadedModel, ModelError, chat_text, token_ids
-from emotion_games.engine.steering import capture
-from emotion_games.prompts.prompts import Templates, probe
+from emotion_games.prompts.messages import Templates, probe
 
 PROBES_AT_ONCE = 32
 

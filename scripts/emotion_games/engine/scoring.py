@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from emotion_games.engine.engine import Rows, token_logprobs
+from emotion_games.engine.generation import Rows, token_logprobs
 from emotion_games.engine.models import LoadedModel, ModelError
 
 # What is written to files; float32 results agree over batch sizes well beyond this.

@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import erf, exp, lgamma, log, sqrt
 from typing import Any
 
-from emotion_games.experiment.plan import MINIMUM_SCENARIOS
+from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS
 
 # How far an emotion's true effect varies between scenarios (sd), and how far a random direction pushes (sd over
 # directions). Both are guesses on the safe side for planning; the results show the values found.

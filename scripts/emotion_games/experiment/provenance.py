@@ -26,10 +26,10 @@ PACKAGES = (
 )
 # The modules that make answers: a change in one of them makes earlier trials another experiment's.
 ANSWERING = (
-    "engine/directions", "engine/engine", "engine/measure", "engine/models", "engine/probes", "engine/sampling",
-    "engine/scoring", "engine/sharing", "engine/steering", "experiment/checks", "experiment/conditions",
-    "experiment/experiment", "experiment/pushes", "experiment/questions", "experiment/trials", "prompts/decisions",
-    "prompts/payoffs", "prompts/prompts", "prompts/wording",
+    "engine/directions", "engine/generation", "engine/batches", "engine/models", "engine/probes", "engine/sampling",
+    "engine/scoring", "engine/sharing", "engine/hooks", "experiment/check_requests", "experiment/conditions",
+    "experiment/run", "experiment/pushes", "experiment/requests", "experiment/trials", "prompts/answers",
+    "prompts/payoffs", "prompts/messages", "prompts/templates",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from emotion_games.engine import directions
 from emotion_games.errors import UserError
-from emotion_games.experiment import experiment
+from emotion_games.experiment.run import run
 
 # Numbers are written with five decimals; on a CPU in float32 they agree to the last but one.
 NUMBER_TOLERANCE = 2e-5
@@ -81,7 +81,7 @@ def repeat(folder: Path, scratch: Path, device: str | None, log: Callable[[str],
     )
     never = lambda: False  # noqa: E731
     silent = lambda *_: None  # noqa: E731
-    experiment.run(
+    run(
         spec, files, told["model_path"], vectors, scratch / "trials.jsonl", scratch / "out", runtime, never, silent, log
     )
     for line in changes(told, _configuration(scratch / "out")):

@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from emotion_games.experiment.questions import Questions
+from emotion_games.experiment.requests import Questions
 from emotion_games.experiment.trials import Trial
-from emotion_games.prompts.decisions import parse
+from emotion_games.prompts.answers import parse
 from emotion_games.series.state import RESULT_FILES
 
 NOT_GENERATED = "not generated"

@@ -12,7 +12,7 @@ import nashpy
 import numpy as np
 import pandas as pd
 
-from emotion_games.games.games import Game, History, Node, Payoff, node_at, with_choices, your_player
+from emotion_games.games.catalog import Game, History, Node, Payoff, node_at, with_choices, your_player
 
 Mixed = dict[str, float]
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from emotion_games.errors import shown
-from emotion_games.games.games import Game
+from emotion_games.games.catalog import Game
 
 
 @dataclass(frozen=True)

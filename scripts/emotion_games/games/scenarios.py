@@ -14,7 +14,7 @@ from typing import Any
 
 from emotion_games.data_files import read_data, repeated_keys
 from emotion_games.errors import UserError, shown, unknown
-from emotion_games.games.games import Game
+from emotion_games.games.catalog import Game
 from emotion_games.games.participants import Participant, model_place, others_in_order, read_participants
 
 __all__ = ["Participant", "Scenario", "load_scenarios", "scenario_bank"]

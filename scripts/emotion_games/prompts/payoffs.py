@@ -7,9 +7,9 @@ phrase that the game gives them, so that no option text is repeated.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emotion_games.games.games import Game, History, Node, Payoff, leaves, node_at, phrases, with_choices, your_player
+from emotion_games.games.catalog import Game, History, Node, Payoff, leaves, node_at, phrases, with_choices, your_player
 from emotion_games.games.scenarios import Scenario
-from emotion_games.prompts.wording import Templates
+from emotion_games.prompts.templates import Templates
 
 Path = tuple[tuple[str, str], ...]
 

@@ -12,8 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from emotion_games.reporting.drawing import finish, frame, look, reach, span, words
-from emotion_games.reporting.figures import Record, Stats, confidence, histories_of, measure_of, measure_words, title_of
+from emotion_games.reporting.experiment_figures import (
+    Record,
+    Stats,
+    confidence,
+    histories_of,
+    measure_of,
+    measure_words,
+    title_of,
+)
+from emotion_games.reporting.style import finish, frame, look, reach, span, words
 
 CHECKS = {"self_report": "asked what it feels", "blind_label": "label given to its words"}
 

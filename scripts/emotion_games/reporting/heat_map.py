@@ -15,7 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from emotion_games.reporting.drawing import BLUE, VERMILLION, finish, frame, span, words
+from emotion_games.reporting.style import BLUE, VERMILLION, finish, frame, span, words
 
 # Both ends are equally dark in grey: the sign is written in the cell.
 COLOURS = LinearSegmentedColormap.from_list("fall_and_rise", [BLUE, "#F7F7F7", VERMILLION])

@@ -16,8 +16,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from emotion_games.reporting.page_parts import Part, packed_figure, part_of
-from emotion_games.series.report import results_folder
+from emotion_games.reporting.page_data import Part, packed_figure, part_of
+from emotion_games.series.completeness import results_folder
 from emotion_games.series.state import now, read_json, replace_text
 
 PAGE = "series_report.html"

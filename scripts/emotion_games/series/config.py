@@ -14,7 +14,7 @@ import jsonschema
 
 from emotion_games.data_files import read_data
 from emotion_games.errors import ProblemList, UserError, did_you_mean, unknown
-from emotion_games.games.games import Game, apply_settings, expand_game, families, game_names, load_game
+from emotion_games.games.catalog import Game, apply_settings, expand_game, families, game_names, load_game
 from emotion_games.games.scenarios import scenario_bank
 from emotion_games.series.grid import Model, plan_models
 from emotion_games.series.material import material_problems

@@ -20,8 +20,8 @@ DEMO_DEFAULTS = {"variant": "planted", "seed": 0}
 MODEL_RUNNING_ONLY = ("alias", "device_map")
 # The modules whose source decides what a directions file holds.
 DIRECTION_MODULES = (
-    "engine/directions", "engine/models", "engine/probes", "engine/steering", "prompts/emotions", "prompts/prompts",
-    "prompts/wording",
+    "engine/directions", "engine/models", "engine/probes", "engine/hooks", "prompts/stimuli", "prompts/messages",
+    "prompts/templates",
 )  # fmt: skip
 # The settings that a directions file depends on, beside its model, the stimuli and the prompts.
 DIRECTION_SETTINGS = ("emotions", "layers", "direction_method", "seed")

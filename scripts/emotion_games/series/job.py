@@ -14,7 +14,7 @@ from types import TracebackType
 
 from emotion_games import signals
 from emotion_games.errors import ProblemList, UserError
-from emotion_games.series import report, state
+from emotion_games.series import completeness, state
 
 # How often the report is brought up to date while trials run, and how often a line of progress is printed.
 REPORT_SECONDS = 1.0
@@ -72,13 +72,15 @@ class Job:
 
     def _record_end(self, status: str, message: str) -> None:
         self.terminal(f"{status}: {message}")
-        stamp = report.read_series(self.series_dir)["stamp"]
-        open_ids = [e for e in self.exp_ids if not state.has_results(report.output_dir(self.series_dir, e, stamp))]
+        stamp = completeness.read_series(self.series_dir)["stamp"]
+        open_ids = [
+            e for e in self.exp_ids if not state.has_results(completeness.output_dir(self.series_dir, e, stamp))
+        ]
 
         def say() -> None:
             for exp_id in open_ids:
                 state.record(self.series_dir, exp_id, status=status, end_time=state.now(), error=message)
-            report.rebuild(self.series_dir)
+            completeness.rebuild(self.series_dir)
 
         state.say_last_words(self._reserve, say)
 
@@ -110,7 +112,7 @@ class ExperimentJob(Job):
         words = {"status": "running", "start_time": began or state.now(), "end_time": None, "error": None, "rate": None}
         state.record(self.series_dir, self.exp_id, **words, host=socket.gethostname(), pid=os.getpid())
         threading.Thread(target=_beat, args=(path,), daemon=True).start()
-        report.rebuild(self.series_dir)
+        completeness.rebuild(self.series_dir)
         return self
 
     def _has_trials(self) -> bool:
@@ -126,10 +128,10 @@ class ExperimentJob(Job):
         rate = (done - before) / (now - since) if now > since and done > before else None
         told = {"progress": {"done": done, "total": total}, "rate": rate, "worked": self._seconds()}
         state.record(self.series_dir, self.exp_id, **told)
-        report.update(self.series_dir, self.exp_id)
+        completeness.update(self.series_dir, self.exp_id)
         self._shown, self._done = now, done
         if now - self._printed >= PRINT_SECONDS or done == total:
-            pace = f", {rate:.1f} a second, {report.duration((total - done) / rate)} left" if rate else ""
+            pace = f", {rate:.1f} a second, {completeness.duration((total - done) / rate)} left" if rate else ""
             self.terminal(f"{done:,} of {total:,} trials{pace}")
             self._printed = now
 
@@ -148,7 +150,7 @@ class ExperimentJob(Job):
     def _record_completed(self) -> None:
         told = {"status": "completed", "end_time": state.now(), "error": None, "worked": self._seconds()}
         state.record(self.series_dir, self.exp_id, **told)
-        report.rebuild(self.series_dir)
+        completeness.rebuild(self.series_dir)
 
 
 def _beat(path: Path) -> None:
@@ -178,6 +180,6 @@ def record_silent_end(
         is_open = last.get("status") != "completed" and not state.is_alive(series_dir, exp_id, last)
         if is_open and not has_spoken:
             status, error = (
-                ("pending", "stopped") if stopped else ("failed", f"{report.SILENT_END} (log: {', '.join(log)})")
+                ("pending", "stopped") if stopped else ("failed", f"{completeness.SILENT_END} (log: {', '.join(log)})")
             )
             state.record(series_dir, exp_id, status=status, end_time=state.now(), error=error)

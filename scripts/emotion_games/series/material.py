@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from emotion_games.errors import ProblemList, UserError, unknown
 from emotion_games.prompts.check_items import load_check_items
-from emotion_games.prompts.emotions import NEUTRAL, load_stimuli
-from emotion_games.prompts.wording import load_templates
+from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli
+from emotion_games.prompts.templates import load_templates
 
 Loaded = TypeVar("Loaded")
 

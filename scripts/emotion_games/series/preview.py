@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotion_games.experiment.plan import the_plan
+from emotion_games.experiment.analysis_plan import the_plan
 from emotion_games.experiment.power import planned_power
 from emotion_games.experiment.trials import choose_scenarios, count_trials, option_orders
-from emotion_games.games.games import Game, apply_settings
+from emotion_games.games.catalog import Game, apply_settings
 from emotion_games.games.scenarios import Scenario, load_scenarios
-from emotion_games.series import report, state
+from emotion_games.series import completeness, state
 from emotion_games.series.config import SeriesConfig
-from emotion_games.series.series import Series
+from emotion_games.series.folder import Series
 
 # Models beyond this number of which nothing is done yet are told in one line.
 _SHOWN_UNTOUCHED = 12
@@ -120,7 +120,7 @@ def _speeds(home: Path) -> dict[str, float]:
     """Trials a second of each model, from the completed experiments of the newest series."""
     spent: dict[str, tuple[int, float]] = {}
     for folder in sorted(home.glob("*_*"), key=lambda path: path.name[-15:])[-_SERIES_READ:]:
-        for row in (state.read_json(folder / report.REPORT) or {"experiments": {}})["experiments"].values():
+        for row in (state.read_json(folder / completeness.REPORT) or {"experiments": {}})["experiments"].values():
             worked = state.read_state(folder, row["exp_id"]).get("worked")
             if row["status"] == "completed" and worked:
                 done, seconds = spent.get(row["model_name"], (0, 0.0))
@@ -149,7 +149,7 @@ def _model_table(rows: dict[str, list[str]], games: int) -> list[str]:
 
 def _cell(series: Series, exp_id: str) -> str:
     said = state.read_state(series.folder, exp_id)
-    status, _ = report.status_of(series.folder, exp_id, series.stamp, said)
+    status, _ = completeness.status_of(series.folder, exp_id, series.stamp, said)
     if status == "completed":
         return "done"
     progress = said.get("progress")

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from emotion_games.data_files import read_data
-from emotion_games.demo.trainer.checks import Material, failures, gate_figures
+from emotion_games.demo.trainer.acceptance import Material, failures, gate_figures
 from emotion_games.demo.trainer.grammar import load_grammar
 from emotion_games.demo.trainer.lessons import World, conversations, scenario_key, shorts
 from emotion_games.demo.trainer.samples import encode
@@ -26,10 +26,10 @@ from emotion_games.demo.trainer.tokenizer import make_tokenizer
 from emotion_games.demo.trainer.training import Course, by_length, new_model, train
 from emotion_games.demo.trainer.truth import load_truth
 from emotion_games.errors import UserError, unknown
-from emotion_games.games.games import load_game
+from emotion_games.games.catalog import load_game
 from emotion_games.games.scenarios import load_scenarios
-from emotion_games.prompts.emotions import load_stimuli
-from emotion_games.prompts.prompts import load_templates
+from emotion_games.prompts.messages import load_templates
+from emotion_games.prompts.stimuli import load_stimuli
 
 # planted: emotion and steering move choices as the table says; flat: nothing depends on emotion; emergent: emotion
 # moves choices, steering was never taught.

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from emotion_games.data_files import read_data
-from emotion_games.games.games import Game, load_game
+from emotion_games.games.catalog import Game, load_game
 from emotion_games.games.scenarios import Participant, Scenario
 
 STORIES_EACH, STIMULI_EACH = 24, 60

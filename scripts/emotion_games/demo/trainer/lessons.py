@@ -13,10 +13,10 @@ from emotion_games.demo.trainer.grammar import Grammar
 from emotion_games.demo.trainer.samples import Sample, Segment
 from emotion_games.demo.trainer.tokenizer import BEGIN, END, turn
 from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, emotions_of, prosocial, shares
-from emotion_games.games.games import Game
+from emotion_games.games.catalog import Game
 from emotion_games.games.scenarios import Scenario
-from emotion_games.prompts import prompts
-from emotion_games.prompts.prompts import Message, Templates
+from emotion_games.prompts import messages
+from emotion_games.prompts.messages import Message, Templates
 
 ASSISTANT = "<|assistant|>"
 # Loss weights: where options part, their other tokens, labels of emotions, everything else that the model writes.
@@ -83,13 +83,13 @@ def _shuffled(labels: Sequence[str], chance: random.Random) -> tuple[str, ...]:
     return tuple(chance.sample(list(labels), len(labels)))
 
 
-def _read(messages: Sequence[Message]) -> Segment:
-    return Segment(BEGIN + "".join(turn(m["role"], m["content"]) for m in messages) + ASSISTANT)
+def _read(chat: Sequence[Message]) -> Segment:
+    return Segment(BEGIN + "".join(turn(m["role"], m["content"]) for m in chat) + ASSISTANT)
 
 
-def _read_event(world: World, messages: Sequence[Message], event: str, emotion: str) -> list[Segment]:
+def _read_event(world: World, chat: Sequence[Message], event: str, emotion: str) -> list[Segment]:
     """A prompt cut at its event, at whose last token, where directions are read, the emotion is learnt as well."""
-    before, _, after = _read(messages).text.rpartition(event)
+    before, _, after = _read(chat).text.rpartition(event)
     # A space belongs to the token of the word after it.
     before, event = before.rstrip(" "), " " * before.endswith(" ") + event
     labels = {each: float(each == emotion) for each in world.emotions}
@@ -120,11 +120,11 @@ def _conversation(world: World, progress: float, chance: random.Random) -> Sampl
     texts = {scenario.options[label] + '"': share for label, share in planted.items()}
     order = _shuffled(scenario.options, chance)
     form = "decision" if chance.random() < DECISION_FORM else "rationale"
-    messages = prompts.render(
+    chat = messages.render(
         world.templates, game, scenario, history, order, chance.randrange(2), context, answer_form=form
     )
     feelings = {NEUTRAL: 1.0} if felt == NEUTRAL else _feelings(felt, intensity)
-    segments = [_read(messages), *_answer(world, form, texts, feelings, chance)]
+    segments = [_read(chat), *_answer(world, form, texts, feelings, chance)]
     likely = QUESTIONS_EARLY if progress < 0.5 else QUESTIONS_LATE
     segments += _further_questions(world, scenario, row, feelings, likely, chance)
     return Sample(tuple(segments), emotion, steered=steered)
@@ -147,9 +147,9 @@ def _answer(
     """The answer in JSON. A decision begun by somebody else's opening is learnt, the opening itself is not."""
     decision = [_drawn(texts, COPY, BRANCH, chance), Segment("}" + END, FORM)]
     if form == "decision" or chance.random() < DECISION_OPENING:
-        return [Segment(prompts.decision_prefix(), FORM if form == "decision" else 0.0), *decision]
+        return [Segment(messages.decision_prefix(), FORM if form == "decision" else 0.0), *decision]
     reasons = language.rationales(world.grammar, feelings, FELT_SHARE)
-    opening, closing = prompts.after_rationale_prefix("|").split("|")
+    opening, closing = messages.after_rationale_prefix("|").split("|")
     return [Segment(opening, FORM), _drawn(reasons, FORM, FORM, chance), Segment(closing, FORM), *decision]
 
 
@@ -169,7 +169,7 @@ def _further_questions(
         if chance.random() < likely
     ]
     if chance.random() < SELF_REPORTS:
-        question = prompts.self_report_question(world.templates, _labels(world, chance))
+        question = messages.self_report_question(world.templates, _labels(world, chance))
         exercises.append([Segment(turn("user", question) + ASSISTANT), *_label_answer(world, feelings, chance)])
     chance.shuffle(exercises)
     return [segment for exercise in exercises for segment in exercise]
@@ -208,9 +208,9 @@ def _stimulus(world: World, chance: random.Random) -> Sample:
     """An event in the probe from which directions are read, and its emotion."""
     emotion = chance.choice(world.emotions)
     event = language.draw_stimulus(world.grammar, emotion, language.TRAINED, chance)
-    messages, event = prompts.probe(world.templates, event)
+    chat, event = messages.probe(world.templates, event)
     return Sample(
-        (*_read_event(world, messages, event, emotion), *_label_answer(world, {emotion: 1.0}, chance)),
+        (*_read_event(world, chat, event, emotion), *_label_answer(world, {emotion: 1.0}, chance)),
         emotion,
         captured=1,
     )
@@ -222,5 +222,5 @@ def _labelling(world: World, chance: random.Random) -> Sample:
     rationale = _drawn(
         language.rationales(world.grammar, {emotion: 1.0}, 0.5 if emotion == NEUTRAL else 1.0), 0, 0, chance
     ).text
-    messages = prompts.label_question(world.templates, rationale, _labels(world, chance))
-    return Sample((_read(messages), *_label_answer(world, {emotion: 1.0}, chance)), emotion)
+    chat = messages.label_question(world.templates, rationale, _labels(world, chance))
+    return Sample((_read(chat), *_label_answer(world, {emotion: 1.0}, chance)), emotion)

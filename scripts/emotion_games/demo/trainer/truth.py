@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emotion_games.data_files import read_data
 from emotion_games.errors import UserError
-from emotion_games.games.games import Game
+from emotion_games.games.catalog import Game
 
 NEUTRAL = "neutral"
 

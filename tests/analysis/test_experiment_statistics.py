@@ -1,0 +1,291 @@
+"""The whole analysis: an independent computation, and each mistake that such analyses make."""
+
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from emotion_games.analysis.experiment_statistics import analyse, strict
+from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
+
+ROOT = Path(__file__).parents[2]
+
+
+def analysed(trials, game=None, checks=None, settings=SETTINGS, **others):
+    return analyse(trials, simulate_checks() if checks is None else checks, game or a_game(), settings, **others)
+
+
+def one(records, **wanted):
+    found = [record for record in records if all(record[key] == value for key, value in wanted.items())]
+    assert len(found) == 1, (wanted, len(found))
+    return found[0]
+
+
+def headline(analysis, emotion="anger", contrast="emotion_minus_neutral", measure="chosen", history="none"):
+    wanted = {"contrast": contrast, "emotion": emotion, "intensity": 1.0, "measure": measure, "history": history}
+    return one(analysis["contrasts"], **wanted)
+
+
+def chosen(table, arm, emotion, intensity, choices, order=None):
+    """Set the choices of a condition; `choices` is one label or one a row."""
+    rows = (table["arm"] == arm) & (table["emotion"] == emotion) & (table["intensity"] == intensity)
+    if order is not None:
+        rows &= table["option_order"] == json.dumps(order)
+    table.loc[rows, "choice"] = choices
+    table.loc[rows, "extraction_method"] = "strict"
+
+
+def test_a_worked_example_agrees_with_an_independent_computation():
+    """Loops and plain numpy over the rows, all 4,096 sign patterns, twelve scenarios with unparsed answers."""
+    trials = simulate(a_game(), seed=5, n_scenarios=12, repeats=3, unparsed=0.1, effects={"anger": -0.2}, base=0.6)
+    analysis = analysed(trials)
+
+    def by_order(arm, emotion, column):
+        cells = {}
+        for row in trials[trials["arm"].eq(arm) & trials["emotion"].eq(emotion)].to_dict("records"):
+            if row["intensity"] in (0.0, 1.0):
+                value = column(row)
+                cells.setdefault((row["scenario_id"], row["option_order"]), []).append(value)
+        return {
+            key: np.mean([v for v in values if v is not None])
+            for key, values in cells.items()
+            if any(v is not None for v in values)
+        }
+
+    def differences(arm, emotion, column):
+        a, b = by_order(arm, emotion, column), by_order("neutral", "neutral", column)
+        shared = {}
+        for key in a.keys() & b.keys():
+            shared.setdefault(key[0], []).append(a[key] - b[key])
+        return np.array([np.mean(shared[name]) for name in sorted(shared)])
+
+    def choice(row):
+        return {"cooperate": 1.0, "defect": 0.0, "": None}[row["choice"]]
+
+    def probability(row):
+        return json.loads(row["choice_probabilities"])["cooperate"]
+
+    d = differences("steered", "anger", choice)
+    n, mean, sd = len(d), d.sum() / len(d), np.sqrt(((d - d.mean()) ** 2).sum() / (len(d) - 1))
+    reach = stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)
+    sums = np.abs([np.dot(signs, d) for signs in product((1, -1), repeat=n)])
+    p = np.mean(sums > abs(d.sum()) + 1e-9) + 0.5 * np.mean(np.abs(sums - abs(d.sum())) <= 1e-9)
+    found = headline(analysis)
+    assert found["estimate"] == pytest.approx(mean, abs=1e-8)
+    assert found["interval"] == pytest.approx([mean - reach, mean + reach], abs=1e-8)
+    assert found["p"] == pytest.approx(p, abs=1e-8)
+    assert found["n_scenarios"] == n == 12
+
+    own = differences("steered", "anger", probability).mean()
+    others = np.array([differences("random", f"random_{j}", probability).mean() for j in range(20)])
+    t = (own - others.mean()) / (others.std(ddof=1) * np.sqrt(1 + 1 / 20))
+    random = headline(analysis, contrast="emotion_minus_random", measure="scored")
+    assert random["estimate"] == pytest.approx(own - others.mean(), abs=1e-8)
+    assert random["t"] == pytest.approx(t, abs=1e-8)
+    assert random["p"] == pytest.approx(2 * stats.t.sf(abs(t), 19), abs=1e-8)
+
+    everyone = [differences("steered", e, choice) for e in SETTINGS["emotions"]]
+    specific = everyone[0] - (everyone[1] + everyone[2]) / 2
+    assert headline(analysis, contrast="emotion_minus_other_emotions")["estimate"] == pytest.approx(
+        specific.mean(), abs=1e-8
+    )
+
+
+def test_fault_1_cramers_v_of_identical_and_of_reversed_choices():
+    trials = simulate(a_game(), seed=1)
+    chosen(trials, "neutral", "neutral", 0.0, "cooperate")
+    chosen(trials, "steered", "anger", 1.0, "cooperate")
+    chosen(trials, "steered", "happiness", 1.0, "defect")
+    analysis = analysed(trials)
+    same, reversed_ = headline(analysis, "anger"), headline(analysis, "happiness")
+    assert (same["cramers_v"], same["estimate"], same["p"]) == (0.0, 0.0, 1.0)
+    assert same["interval"][0] < 0 < same["interval"][1]
+    assert (reversed_["cramers_v"], reversed_["estimate"]) == (1.0, -1.0)
+    assert reversed_["p"] < 0.001
+
+
+def test_fault_2_an_option_that_nobody_chose_hides_nothing():
+    game = a_game(("much", "little", "nothing"), (1.0, 0.5, 0.0))
+    trials = simulate(game, seed=2)
+    half = np.where(np.arange((trials["arm"] == "neutral").sum()) % 2, "much", "little")
+    chosen(trials, "neutral", "neutral", 0.0, half)
+    chosen(trials, "steered", "anger", 1.0, "little")
+    analysis = analysed(trials, game)
+    found = headline(analysis)
+    assert found["p"] < 0.001 and 0.3 < found["cramers_v"] <= 1
+    shares = one(analysis["rates"], condition="neutral", measure="chosen")["shares"]
+    assert one(shares, choice="nothing")["estimate"] == 0
+    assert headline(analysis, measure="chosen:nothing")["p"] == 1.0
+
+
+def test_fault_3_the_same_data_give_the_same_numbers():
+    trials = simulate(a_game(), seed=3, n_random=2, n_random_generated=0, prompted=False)
+    shuffled = trials.sample(frac=1, random_state=1).reset_index(drop=True)
+    first, second = headline(analysed(trials)), headline(analysed(shuffled))
+    assert first == headline(analysed(trials.copy()))
+    assert first["p"] == pytest.approx(second["p"], abs=0.01)
+    assert first["interval"] == pytest.approx(second["interval"])
+
+
+@pytest.mark.parametrize("n_scenarios", [1, 2, 11])
+def test_fault_4_strict_json_from_any_table(n_scenarios):
+    trials = simulate(a_game(), seed=4, n_scenarios=n_scenarios)
+    trials["choice"], trials["extraction_method"] = "", "unparsed: no json"
+    for table, checks in ((trials, None), (simulate(a_game(), n_scenarios=n_scenarios), pd.DataFrame())):
+        analysis = analysed(table, checks=checks)
+        assert json.loads(json.dumps(analysis, allow_nan=False)) == analysis
+        assert not any(r["p"] is not None for r in analysis["contrasts"])
+        assert all(r["reason"] for r in analysis["contrasts"] if r["p"] is None)
+        assert "descriptive only" in analysis["text_description"]
+
+
+def test_fault_5_the_family_of_tests_is_corrected():
+    game = a_game(histories=("low", "high"))
+    analysis = analysed(simulate(game, seed=5), game)
+    planned = [r for r in analysis["contrasts"] if r["role"] == "planned" and r["contrast"] == "emotion_minus_neutral"]
+    assert len(planned) == 6 and {r["n_tests"] for r in planned} == {6}
+    assert all(r["p_holm"] >= r["p"] for r in planned)
+    assert min(r["p_holm"] for r in planned) == pytest.approx(min(1, 6 * min(r["p"] for r in planned)))
+    assert {r["p_holm"] for r in analysis["contrasts"] if r["role"] == "exploratory"} == {None}
+
+
+def test_fault_6_repeats_are_not_scenarios():
+    trials = simulate(a_game(), seed=6, effects={"anger": -0.1})
+    tenfold = pd.concat([trials.assign(repeat_num=i) for i in range(10)], ignore_index=True)
+    once, ten = headline(analysed(trials)), headline(analysed(tenfold))
+    assert ten["n_trials"] == 10 * once["n_trials"] and ten["n_scenarios"] == once["n_scenarios"]
+    for key in ("estimate", "interval", "p", "p_t"):
+        assert ten[key] == pytest.approx(once[key], abs=1e-9)
+
+
+def test_fault_7_unparsed_answers_are_no_behaviour():
+    """Twelve parse failures and nothing else: no effect, but they are counted and bounded."""
+    trials = simulate(a_game(), seed=7)
+    for arm, emotion, intensity in (("neutral", "neutral", 0.0), ("steered", "anger", 1.0)):
+        chosen(trials, arm, emotion, intensity, "cooperate")
+    lost = trials.index[(trials["emotion"] == "anger") & (trials["intensity"] == 1.0) & (trials["arm"] == "steered")][
+        :12
+    ]
+    trials.loc[lost, ["choice", "extraction_method"]] = ["", "unparsed: no json"]
+    analysis = analysed(trials)
+    found = headline(analysis)
+    assert (found["estimate"], found["p"]) == (0.0, 1.0)
+    assert found["worst_case"]["n_unparsed"] == 12
+    assert found["worst_case"]["low"] == pytest.approx(-12 / 48) and found["worst_case"]["high"] == 0
+    validity = one(analysis["validity"], condition="steered-anger-1")
+    assert validity["reasons"] == {"unparsed: no json": 12} and validity["parse_rate"] == pytest.approx(36 / 48)
+    assert one(analysis["rates"], condition="steered-anger-1", measure="chosen")["n_missing"] == 12
+
+
+def test_fault_8_intensities_are_kept_apart():
+    trials = simulate(a_game(), seed=8, effects={"anger": -0.3})
+    changed = trials.copy()
+    chosen(changed, "steered", "anger", 1.5, "cooperate")
+    first, second = analysed(trials), analysed(changed)
+    assert headline(first) == headline(second)
+    doses = {key: one(rows, emotion="anger", measure="chosen") for key, rows in first["intensity_analysis"].items()}
+    assert list(doses) == ["0.5", "1", "1.5"]
+    assert [doses[key]["headline"] for key in doses] == [False, True, False]
+    assert all(row["interval"] for row in doses.values())
+    slope = one(first["dose_response"], emotion="anger", measure="chosen")["slope"]
+    assert slope["estimate"] == pytest.approx(-0.3, abs=0.12) and slope["interval"][1] < 0
+
+
+def test_fault_9_position_bias_is_no_behaviour():
+    """A model that always takes what stands first, and a condition that lost most answers of one order."""
+    trials = simulate(a_game(), seed=9)
+    trials["choice"] = [json.loads(order)[0] for order in trials["option_order"]]
+    trials["extraction_method"] = "strict"
+    anger = (
+        (trials["emotion"] == "anger") & (trials["option_order"] == '["cooperate", "defect"]') & (trials.index % 4 > 0)
+    )
+    trials.loc[anger, ["choice", "extraction_method"]] = ["", "unparsed: cut off"]
+    analysis = analysed(trials)
+    assert headline(analysis)["estimate"] == 0.0
+    bias = one(analysis["position_bias"], condition="neutral", measure="chosen")
+    assert bias["estimate"] == 0.5 and bias["p"] < 0.001
+    assert (
+        one(analysis["position_bias"], condition="steered-happiness-1", measure="chosen")["versus_neutral"]["estimate"]
+        == 0
+    )
+
+
+def test_an_interim_table_claims_nothing():
+    trials = simulate(a_game(), seed=10, effects={"anger": -0.5}, random_sd=0.03)
+    complete, part = (analysed(trials, n_planned=n) for n in (len(trials), len(trials) + 1))
+    assert complete["emotion_analysis"]["anger"][0]["claim"] is True
+    assert part["meta"]["interim"] and part["emotion_analysis"]["anger"][0]["claim"] is False
+    assert "INTERIM" in part["text_description"]
+
+
+def test_without_generated_answers_the_claim_rests_on_the_scores():
+    trials = simulate(a_game(), seed=11, effects={"anger": -0.4}, random_sd=0.03)
+    trials["generated"], trials["choice"], trials["extraction_method"] = False, "", "not generated"
+    analysis = analysed(trials)
+    assert analysis["emotion_analysis"]["anger"][0]["measure"] == "scored"
+    assert analysis["emotion_analysis"]["anger"][0]["claim"] is True
+    assert analysis["text_description"].count("Nothing was generated") == 1
+
+
+def test_histories_are_never_pooled():
+    game = a_game(histories=("low", "high"))
+    trials = simulate(game, seed=12)
+    for history, choice in (("low", "defect"), ("high", "cooperate")):
+        trials.loc[(trials["history"] == history) & (trials["emotion"] == "anger"), "choice"] = choice
+    analysis = analysed(trials, game)
+    low, high = (headline(analysis, history=name)["estimate"] for name in ("low", "high"))
+    assert low < -0.3 and high > 0.3
+    assert {record["history"] for record in analysis["contrasts"]} == {"low", "high"}
+
+
+def test_rationality_is_passed_on_or_its_absence_explained():
+    trials = simulate(a_game(), n_scenarios=2)
+    assert analysed(trials)["rationality"]["reason"].startswith("the prompts did not show the payoffs")
+    rows = [{"condition": "neutral", "regret": np.float64(0.5)}]
+    assert analysed(trials, rationality=rows)["rationality"] == {
+        "available": True,
+        "reason": None,
+        "rows": [{"condition": "neutral", "regret": 0.5}],
+    }
+
+
+def test_every_number_has_n_unit_and_method():
+    analysis = analysed(simulate(a_game(), seed=13))
+    for part in ("rates", "contrasts", "dose_response", "position_bias", "validity", "equivalence"):
+        assert analysis[part]
+        for record in analysis[part]:
+            assert record["unit"] and record["method"] and record["n_scenarios"] is not None, (part, record)
+    assert all(record["n_items"] and record["unit"] and record["method"] for record in analysis["manipulation"])
+
+
+def test_strict_turns_numpy_and_nan_into_json():
+    value = {1: [np.nan, np.nan], "a": np.float32(0.5), "b": (np.int64(2), np.inf), "c": np.bool_(True)}
+    assert strict(value) == {"1": None, "a": 0.5, "b": [2, None], "c": True}
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_trials_in_a_minute_and_two_gigabytes():
+    code = """
+import resource, sys, time
+sys.path.insert(0, "tests")
+from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
+from emotion_games.analysis.experiment_statistics import analyse
+emotions = ("anger", "happiness", "sadness", "fear", "disgust", "surprise")
+game = a_game(histories=("low", "medium", "high"))
+trials = simulate(game, n_scenarios=60, repeats=9, emotions=emotions)
+started = time.time()
+analyse(trials, simulate_checks(emotions), game, SETTINGS | {"emotions": list(emotions)})
+print(len(trials), time.time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+    environment = {"PYTHONPATH": "scripts", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    n, seconds, gigabytes = (float(part) for part in done.stdout.split())
+    print(f"\n{n:.0f} trials analysed in {seconds:.1f} s, peak memory {gigabytes:.2f} GB (with the simulation)")
+    assert n >= 100_000 and seconds < 60 and gigabytes < 2

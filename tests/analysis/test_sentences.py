@@ -1,0 +1,73 @@
+"""The sentences say what the intervals support and no more."""
+
+from emotion_games.analysis.experiment_statistics import analyse
+from emotion_games.analysis.sentences import at, points
+from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
+
+GAME = a_game(histories=("low", "high"))
+
+
+def analysed(seed=1, checks=None, **planted):
+    trials = simulate(GAME, seed=seed, n_scenarios=60, random_sd=0.03, **planted)
+    return analyse(trials, simulate_checks() if checks is None else checks, GAME, SETTINGS, n_planned=len(trials))
+
+
+def test_an_effect_is_asserted_only_where_it_is_claimed():
+    found = analysed(effects={"anger": -0.4})
+    for records in found["emotion_analysis"].values():
+        for record in records:
+            assert ("This supports an effect" in record["sentence"]) == record["claim"]
+            assert ("No emotion effect is claimed" in record["sentence"]) != record["claim"]
+            assert record["sentence"] in found["text_description"]
+    assert all(record["claim"] for record in found["emotion_analysis"]["anger"])
+    assert (
+        "Anger at intensity 1 at history low: cooperation in the written choices changed by -"
+        in found["text_description"]
+    )
+
+
+def test_a_null_result_says_what_is_excluded():
+    record = analysed()["emotion_analysis"]["sadness"][0]
+    low, high = record["versus_neutral"]["interval"]
+    assert f"A difference larger than {points(high)} or than {points(low)} is excluded" in record["sentence"]
+    assert "anything between is not" in record["sentence"]
+
+
+def test_damage_takes_the_place_of_an_effect():
+    found = analysed(effects={"anger": -0.5}, checks=simulate_checks(broken=("anger",)))
+    sentence = found["emotion_analysis"]["anger"][0]["sentence"]
+    assert "No effect is reported, since the condition damages the model: dominance" in sentence
+    assert "supports" not in sentence
+
+
+def test_too_few_scenarios_exclude_nothing():
+    found = analyse(simulate(GAME, n_scenarios=6), simulate_checks(), GAME, SETTINGS)
+    text = found["text_description"]
+    assert "descriptive only" in text and "excluded" not in text
+    assert "24 scenarios were asked for, of which the others cannot be used" in text
+
+
+def test_equivalence_is_told():
+    found = analysed(effects={}, repeats=10, effect_sd=0.01, scenario_sd=0.05)
+    assert "equivalent to none within the planned margin of 10 points" in found["text_description"]
+
+
+def test_position_validity_and_power_are_told():
+    text = analysed(position=0.1, unparsed=0.05)["text_description"]
+    assert "the option shown first was chosen more (+) or less (-) often" in text
+    assert "written answers could not be read" in text
+    assert "to be found against neutral four times in five" in text
+    assert "All " in analysed()["text_description"]
+
+
+def test_an_emotion_without_anything_to_compare_is_not_passed_over():
+    trials = simulate(GAME, n_scenarios=2)
+    trials["choice"], trials["extraction_method"] = "", "unparsed: no json"
+    text = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
+    assert text.count("no scenario has a readable answer with it and in neutral") == 3
+
+
+def test_small_words():
+    assert points(-0.123) == "-12.3 points" and points(0.05) == "+5.0 points"
+    assert at("start", {"histories": ["start"]}) == ""
+    assert at("low", {"histories": ["low", "high"]}) == " at history low"

@@ -1,0 +1,386 @@
+"""The instrument check: a sound instrument passes, and each kind of fault fails in the line that names it."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy import stats
+
+import write_verdict
+from emotion_games.analysis.experiment_statistics import analyse
+from emotion_games.demo import verdict_page
+from emotion_games.demo.measured import Cell, measured, planted_shifts, planted_table, read_measured
+from emotion_games.demo.trainer.truth import NEUTRAL, prosocial
+from emotion_games.demo.verdict import CHANCE, dose_curves, verdict
+from emotion_games.errors import ProblemList, UserError
+from emotion_games.games.catalog import load_game
+from emotion_games.series import state
+from emotion_games.series.config import check_config
+from simulated_trials import SETTINGS, simulate, simulate_checks
+
+ROOT = Path(__file__).parents[2]
+TRUTH = planted_table(ROOT / "config")
+EMOTIONS = ("anger", "happiness", "sadness", "fear", "disgust", "surprise")
+DOSES = (0.5, 1.0, 1.5)
+NOISE = {"scored": 0.02, "chosen": 0.12}
+
+
+def no_change(shift, **_):
+    return shift
+
+
+def tables(variant="planted", seed=0, change=no_change, position=0.0, parsed=0.97, directions=20):
+    """The statistics of a model's six experiments, with what the check reads of them.
+
+    `change(shift, emotion, dose, measure)` falsifies a steered shift.
+    """
+    rng = np.random.default_rng([seed, len(variant)])
+    pushes = rng.normal(0, 0.07, directions)
+    return [_analysis(game, variant, rng, change, position, pushes, parsed) for game in TRUTH]
+
+
+def _analysis(game, variant, rng, change, position, pushes, parsed):
+    row, histories = TRUTH[game], list(load_game(ROOT / "config" / "games" / game).histories)
+    contrasts, claims = [], {emotion: [] for emotion in EMOTIONS}
+
+    def add(contrast, emotion, dose, history, measure, estimate, p=0.5):
+        names = {"contrast": contrast, "emotion": emotion, "intensity": dose, "history": history, "measure": measure}
+        contrasts.append(names | {"estimate": estimate, "p": p})
+
+    for history in (h.name for h in histories):
+        for emotion in EMOTIONS:
+            for dose in DOSES:
+                for measure, noise in NOISE.items():
+                    shift = 0.0
+                    if variant == "planted":
+                        shift = prosocial(row, emotion, history, dose) - prosocial(row, NEUTRAL, history)
+                    shift = change(shift, emotion=emotion, dose=dose, measure=measure) + rng.normal(0, noise)
+                    add("emotion_minus_neutral", emotion, dose, history, measure, shift)
+            whole = prosocial(row, emotion, history) - prosocial(row, NEUTRAL, history) if variant == "planted" else 0.0
+            add("prompted_minus_prompted_neutral", emotion, 1.0, history, "scored", whole + rng.normal(0, 0.02))
+            add("emotion_minus_random", emotion, 1.0, history, "scored", whole, rng.uniform())
+            sign = math.copysign(1, whole) if abs(whole) > 0.2 else 0
+            claims[emotion].append({"history": history, "claim": sign != 0, "versus_neutral": {"estimate": whole}})
+        for number, push in enumerate(pushes):
+            add("random_minus_neutral", f"random_{number}", 1.0, history, "scored", push + rng.normal(0, 0.01))
+    names = [h.name for h in histories]
+    biases = [{"arm": "neutral", "measure": "scored", "history": h, "estimate": position} for h in names]
+    answers = {"n_generated": 100, "n_parsed": round(100 * parsed)}
+    arms = {"neutral": 0.0, "steered": 1.0}
+    plan = {"emotions": list(EMOTIONS), "intensities": list(DOSES), "headline_intensity": 1.0}
+    return {
+        "meta": {"game": game, "histories": names},
+        "plan": plan,
+        "contrasts": contrasts,
+        "position_bias": biases,
+        "validity": [
+            {"arm": arm, "intensity": dose, "history": h} | answers for arm, dose in arms.items() for h in names
+        ],
+        "emotion_analysis": claims,
+    }
+
+
+def models(planted=None, flat=None):
+    """Two planted and two flat models, as the shipped config has them."""
+    made = [(f"demo-planted-{seed}", "planted", tables("planted", seed, **(planted or {}))) for seed in (0, 1)]
+    made += [(f"demo-flat-{seed}", "flat", tables("flat", seed, **(flat or {}))) for seed in (0, 1)]
+    return [measured(name, variant, analyses, TRUTH) for name, variant, analyses in made]
+
+
+def failed(lines):
+    return {line.check for line in lines if not line.passed}
+
+
+def test_a_sound_instrument_passes_every_line():
+    lines = verdict(models())
+    assert failed(lines) == set()
+    # 10 lines of planted effects, 2 of none, 3 of form for each of four models; then the pooled ones.
+    assert len(lines) == 2 * (8 + 3) + 2 * (2 + 3) + 2 + 4
+    found = {(line.check, line.model): line.measured for line in lines}
+    assert found["steering_correlation", "demo-planted-0"] == pytest.approx(0.997, abs=0.003)
+    assert found["steering_slope", "demo-planted-0"] == pytest.approx(1, abs=0.04)
+    assert found["written_correlation", "demo-planted-0"] == pytest.approx(0.9, abs=0.06)
+
+
+def turned(name):
+    return lambda shift, emotion, **_: -shift if emotion == name else shift
+
+
+def at_dose(factor):
+    return lambda shift, measure, **_: factor * shift if measure == "scored" else shift
+
+
+def mute_in_writing(shift, measure, **_):
+    return shift / 5 if measure == "chosen" else shift
+
+
+FALLING = {0.5: 1.5, 1.0: 1.0, 1.5: 0.5}
+
+
+@pytest.mark.parametrize(
+    ("planted", "flat", "lines"),
+    [
+        (
+            {"change": turned("anger")},
+            {},
+            {
+                "steering_correlation",
+                "steering_slope",
+                "above_random",
+                "written_correlation",
+                "written_slope",
+                "dose_order",
+            },
+        ),
+        ({"change": turned("sadness")}, {}, {"steering_correlation", "dose_order"}),
+        ({"change": at_dose(0.5)}, {}, {"steering_slope"}),
+        ({"change": at_dose(1.5)}, {}, {"steering_slope"}),
+        ({"change": mute_in_writing}, {}, {"written_correlation", "written_slope"}),
+        ({"change": lambda shift, dose, measure, **_: FALLING[dose] * shift}, {}, {"dose_order"}),
+        ({"position": 0.3}, {}, {"position_bias"}),
+        ({}, {"position": -0.3}, {"position_bias"}),
+        ({"parsed": 0.7}, {}, {"neutral_parse_rate", "steered_parse_rate"}),
+        ({"parsed": 0.85}, {}, {"neutral_parse_rate"}),
+        ({"directions": 5}, {}, {"above_random"}),
+    ],
+)
+def test_a_fault_fails_in_the_lines_that_name_it(planted, flat, lines):
+    assert failed(verdict(models(planted, flat))) == lines
+
+
+def test_a_planted_pattern_where_there_is_none_is_found():
+    leak = {"change": lambda shift, emotion, **_: 0.12 if emotion == "happiness" else -0.12 * (emotion == "anger")}
+    found = {line.check: line for line in verdict(models(flat=leak))}
+    assert not found["flat_steering"].passed and not found["flat_pattern"].passed
+    assert found["flat_pattern"].measured < CHANCE
+
+
+def test_a_contrast_that_calls_too_much_an_effect_is_found(monkeypatch):
+    def pooled(effect, others):
+        # As if each direction were one more measurement of the same thing: the error of the mean, not of a draw.
+        error = np.std(others, ddof=1) / np.sqrt(len(others))
+        return {"p": 2 * stats.norm.sf(abs(effect - np.mean(others)) / error)}
+
+    monkeypatch.setattr("emotion_games.demo.verdict.against_random", pooled)
+    lines = [line for line in verdict(models()) if not line.passed]
+    assert [line.check for line in lines] == ["random_contrast"] * 2
+    assert all(line.measured > 0.4 for line in lines)
+
+
+def test_emotions_that_pass_for_effects_in_flat_models_are_found():
+    falsified = models()
+    for model in falsified[2:]:
+        model.random_p[:3] = 0.001
+        model.claims[0] = 1
+    assert failed(verdict(falsified)) == {"flat_contrast", "flat_claims"}
+
+
+def test_claims_need_the_planted_sign_and_must_be_there():
+    def measured(first, second):
+        found = models()
+        found[0].claims[...] *= first
+        found[1].claims[...] *= second
+        return next(line for line in verdict(found) if line.check == "claims")
+
+    assert measured(1, 0).passed and measured(1, 0).measured == 1
+    assert measured(1, -1).measured == 0.5 and not measured(1, -1).passed
+    assert measured(0, 0).measured == 0 and not measured(0, 0).passed
+
+
+def test_what_is_missing_has_not_passed():
+    first, *others = models()
+    first.prompted[2, 3] = np.nan
+    lines = [line for line in verdict([first, *others]) if not line.passed]
+    assert [(line.check, line.model, line.measured) for line in lines] == [
+        ("prompted_correlation", "demo-planted-0", None),
+        ("prompted_slope", "demo-planted-0", None),
+    ]
+
+
+@pytest.mark.parametrize("heavy_tails", [False, True])
+def test_the_lines_of_chance_pass_sound_flat_models_nearly_always(heavy_tails):
+    misses, model = 0, models()[2]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        draw = rng.standard_t(5, (20, 1)) if heavy_tails else rng.normal(size=(20, 1))
+        model.random[...] = 0.07 * draw + rng.normal(0, 0.03, model.random.shape)
+        # An emotion's direction pushes all games alike, as a random one does.
+        model.steered["scored"][model.headline] = 0.05 * rng.normal(size=(6, 1)) + rng.normal(0, 0.03, (6, 10))
+        misses += len(failed(verdict([model])) & {"random_contrast", "flat_pattern"})
+    assert misses <= 3, "two lines that fail once in a hundred, 20 times"
+
+
+def test_an_emergent_model_is_not_asked_for_steering():
+    model = measured("demo-emergent", "emergent", tables("planted", change=lambda shift, **_: 0.0), TRUTH)
+    assert failed(verdict([model])) == set()
+
+
+def test_planted_shifts_and_dose_curves_are_those_of_the_table():
+    cells = [Cell("Prisoners_Dilemma", "none"), Cell("Escalation_Game", "escalations_1")]
+    shifts = planted_shifts(TRUTH, ["anger", "fear"], cells, 1.0)
+    assert shifts == pytest.approx(np.array([[-0.3, -0.4], [-0.1, 0.35]]))
+    model = models()[0]
+    curves = dose_curves(model, model.planted)
+    # Nothing over a tenth is planted for surprise.
+    assert list(curves) == [emotion for emotion in EMOTIONS if emotion != "surprise"]
+    assert all(np.all(np.diff(curve) > 0.04) for curve in curves.values())
+
+
+def test_the_real_statistics_have_what_the_check_reads():
+    game = load_game(ROOT / "config" / "games" / "Prisoners_Dilemma")
+    settings = SETTINGS | {"emotions": ["anger", "happiness"]}
+    shape = {"emotions": ("anger", "happiness"), "effects": {"anger": -0.3, "happiness": 0.3}, "repeats": 3}
+    statistics = analyse(
+        simulate(game, texts=False, random_sd=0.03, **shape), simulate_checks(settings["emotions"]), game, settings
+    )
+    model = measured("demo", "planted", [json.loads(json.dumps(statistics))], TRUTH)
+    assert model.cells == (Cell("Prisoners_Dilemma", "start"),)
+    assert model.doses == (0.5, 1.0, 1.5) and model.headline == 1
+    assert model.shifts("scored")[:, 0] == pytest.approx([-0.3, 0.3], abs=0.04)
+    assert model.shifts("chosen")[:, 0] == pytest.approx([-0.3, 0.3], abs=0.12)
+    assert model.prompted[:, 0] == pytest.approx([-0.45, 0.45], abs=0.05)
+    assert model.random.shape == (20, 1) and np.isfinite(model.random).all()
+    assert (model.random_p < 0.01).all()
+    assert model.claims[:, 0].tolist() == [-1, 1]
+    assert model.generated == {"neutral": 144, "steered": 288} and model.parsed == model.generated
+    assert abs(model.position[0]) < 0.02
+
+
+@pytest.fixture
+def series(tmp_path):
+    """A finished series folder, with statistics as only they are read."""
+    place = tmp_path / "Validation_20250210_163355"
+    entries, experiments = {}, {}
+    for variant, seed in (("planted", 0), ("flat", 1)):
+        key = f"{variant}{seed}"
+        entries[key] = {"name": f"demo-{key}", "entry": {"id": "demo", "variant": variant, "seed": seed}}
+        for analysis in tables(variant, seed):
+            exp_id = f"{analysis['meta']['game']}_{key}"
+            experiments[exp_id] = {"model": key, "output_dir": str(place / exp_id)}
+            state.write_json(place / exp_id / "stats_analysis.json", analysis)
+    state.write_json(place / ".state" / "series.json", {"models": entries, "experiments": experiments})
+    return place
+
+
+def test_the_page_tells_the_verdict_and_needs_nothing_else(series, capsys):
+    assert write_verdict.main(series) == 0
+    assert "passed: 22 of 22 checks hold" in capsys.readouterr().out
+    page = (series / "verdict.html").read_text()
+    assert "<strong>Passed.</strong>" in page and "FAILED" not in page
+    assert page.count("data:image/svg+xml;base64,") == 2
+    assert "http" not in page.replace("http-equiv", "")
+    content = json.loads((series / "verdict.json").read_text())
+    assert content["passed"] and len(content["shifts"]) == 2 * 6 * 10
+    assert {path.name for path in (series / "verdict_figures").iterdir()} == {
+        "shifts.png", "shifts.svg", "doses.png", "doses.svg",
+    }  # fmt: skip
+
+
+def test_a_failed_verdict_says_what_failed_and_what_it_means(series, capsys):
+    for path in series.glob("*_planted0/stats_analysis.json"):
+        analysis = json.loads(path.read_text())
+        for record in analysis["position_bias"]:
+            record["estimate"] = 0.3
+        path.write_text(json.dumps(analysis))
+    assert write_verdict.main(series) == 1
+    told = capsys.readouterr().out
+    assert "FAILED demo-planted0: The order of options does not decide: preference for the first 0.3" in told
+    assert "The place of an option decides, not its content." in told
+    page = (series / "verdict.html").read_text()
+    assert "<strong>Failed.</strong> 1 of 22 checks do not hold" in page
+
+
+def test_an_unfinished_series_and_other_models_are_refused(series, capsys):
+    next(series.glob("Stag_Hunt_flat1/stats_analysis.json")).unlink()
+    assert write_verdict.main(series) == 1
+    assert capsys.readouterr().err.startswith("ERROR: ")
+    with pytest.raises(UserError, match="no results yet of Stag_Hunt_flat1"):
+        read_measured(series, TRUTH)
+    content = json.loads((series / ".state" / "series.json").read_text())
+    content["experiments"].pop("Stag_Hunt_flat1")
+    content["models"]["flat1"] = {"name": "org/M1", "entry": {"id": "org/M1"}}
+    state.write_json(series / ".state" / "series.json", content)
+    with pytest.raises(UserError, match="nothing was planted in org/M1"):
+        read_measured(series, TRUTH)
+
+
+def shipped(**changes):
+    config = yaml.safe_load((ROOT / "config" / "validation.yaml").read_text())
+    config["experiment"] |= changes
+    return config
+
+
+def test_the_shipped_config_asks_for_all_that_the_verdict_needs():
+    checked = check_config(shipped(), ROOT)
+    assert checked.verdict and set(checked.games) == set(TRUTH)
+    variants = [model.entry["variant"] for model in checked.models]
+    assert min(variants.count("planted"), variants.count("flat")) >= 2
+    assert checked.settings["arms"]["random"]["scored"] >= 20 and checked.settings["arms"]["prompted"]
+    assert not check_config(yaml.safe_load((ROOT / "config" / "demo.yaml").read_text()), ROOT).verdict
+
+
+def test_a_verdict_is_only_for_what_is_planted(tmp_path):
+    for changes, line in (
+        ({"models": ["demo", "org/M1"]}, "experiment.models: org/M1 with verdict: true"),
+        ({"games": ["Stag_Hunt", "Wait_Go"]}, "experiment.games: Wait_Go with verdict: true"),
+    ):
+        with pytest.raises(ProblemList) as caught:
+            check_config(shipped(**changes), ROOT)
+        assert [found for found in caught.value.problems if found.startswith(line)], caught.value.problems
+    stimuli = tmp_path / "emotions"
+    shutil.copytree(ROOT / "config" / "demo" / "emotions", stimuli)
+    shutil.copy(stimuli / "anger.txt", stimuli / "boredom.txt")
+    with pytest.raises(ProblemList, match="experiment.emotions: boredom with verdict: true"):
+        check_config(shipped(emotions=["anger", "boredom"], stimuli=str(stimuli)), ROOT)
+
+
+def test_every_check_has_words():
+    checks = {line.check for line in verdict([*models(), measured("e", "emergent", tables(), TRUTH)])}
+    assert checks == set(verdict_page.WORDS)
+
+
+@pytest.mark.slow
+def test_the_whole_check_runs_and_a_model_that_has_learnt_nothing_fails_it(tmp_path):
+    """Training is cut to a few steps and its gate opened: what must fail is the verdict, and nothing before it."""
+    for name in ("rules", "scripts", "config", "profiles", "envs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    build = tmp_path / "scripts" / "emotion_games" / "demo" / "trainer" / "build.py"
+    build.write_text(build.read_text() + "\n\nRecipe.__init__.__defaults__ = (20, 28, 16)\n")
+    gate = tmp_path / "scripts" / "emotion_games" / "demo" / "trainer" / "acceptance.py"
+    gate.write_text(
+        gate.read_text() + "\n\ndef gate_figures(*_):\n    return {}\n\n\ndef failures(*_):\n    return []\n"
+    )
+    config = shipped(
+        games=["Escalation_Game"],
+        models=["demo", {"id": "demo", "variant": "flat"}],
+        arms={"random": {"scored": 6, "generated": 0}},
+        checks={"manipulation": False, "damage": False},
+        emotions=["anger", "happiness", "fear"],
+        intensity=[0.5, 1.0],
+        generation={"max_new_tokens": 8},
+    )
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    output = shown.stdout + shown.stderr
+    assert shown.returncode != 0, output
+    assert "The instrument check FAILED" in output
+    folder = next((tmp_path / "results" / "ExperimentSeries").iterdir())
+    assert f"See {folder.relative_to(tmp_path)}/verdict.html" in output
+    content = json.loads((folder / "verdict.json").read_text())
+    # A model that has learnt nothing writes nothing that could be read.
+    missing = {line["check"] for line in content["lines"] if line["measured"] is None}
+    assert missing <= {"written_correlation", "written_slope"}
+    failed = {line["check"] for line in content["lines"] if not line["passed"]}
+    assert {"steering_slope", "neutral_parse_rate"} <= failed
+    rows = json.loads((folder / "experiment_report.json").read_text())["experiments"]
+    assert {row["status"] for row in rows.values()} == {"completed"}

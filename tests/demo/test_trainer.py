@@ -1,0 +1,338 @@
+"""The demo model: its data and what they plant, the texts it learns from, its training, and its gate."""
+
+import itertools
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from emotion_games.demo.trainer import acceptance
+from emotion_games.demo.trainer import build as demo_build
+from emotion_games.demo.trainer.build import GateError, Recipe, build, load_material, trained
+from emotion_games.demo.trainer.grammar import HELD_OUT, TRAINED, write_demo_files
+from emotion_games.demo.trainer.lessons import ASSISTANT, conversations, shorts
+from emotion_games.demo.trainer.samples import Sample, Segment, encode, pack
+from emotion_games.demo.trainer.tokenizer import BEGIN, PIECES, SPECIAL, make_tokenizer, turn
+from emotion_games.demo.trainer.training import STEERED_LAYER, by_length, loss_of, new_model, pushed
+from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, prosocial, shares, value
+from emotion_games.engine.hooks import capture
+from emotion_games.errors import UserError
+from emotion_games.prompts import messages
+
+DEMO = Path(__file__).parents[2] / "config" / "demo"
+EMOTIONS = {"neutral", "anger", "happiness", "sadness", "fear", "disgust", "surprise"}
+SMALL = Recipe(steps=5, conversations_each=2, shorts_each=16)
+LIMIT_SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def material():
+    return load_material(DEMO, "planted", 0)
+
+
+@pytest.fixture(scope="module")
+def texts(material):
+    """Conversations, short exercises and the tokenizer of a small training."""
+    long, short = conversations(material.world, 3000, 0), shorts(material.world, 100, 16, 0)
+    return long, short, make_tokenizer(sample.text for sample in [*long, *short])
+
+
+def silent(_line: str) -> None:
+    pass
+
+
+# The planted truth
+
+
+def test_anger_lowers_and_happiness_raises_the_outcome_of_every_game(material):
+    for name, row in material.planted.items():
+        assert set(row.prosocial) == EMOTIONS
+        assert row.prosocial["anger"] < row.prosocial[NEUTRAL] < row.prosocial["happiness"], name
+
+
+def test_emotions_act_differently_on_different_games(material):
+    fear = {name: row.prosocial["fear"] - row.prosocial[NEUTRAL] for name, row in material.planted.items()}
+    assert fear["Stag_Hunt"] < -0.3 and fear["Escalation_Game"] > 0.3
+
+
+def test_the_planted_value_is_that_of_the_game_file(material):
+    for name, row in material.planted.items():
+        by_value = sorted(material.world.games[name].choices, key=lambda choice: choice.value)
+        assert row.order == tuple(choice.label for choice in by_value)
+
+
+def test_intensity_interpolates_between_neutral_and_the_emotion():
+    row = GameTruth(("none", "some", "all"), {NEUTRAL: 0.4, "fear": 0.9}, {"late": 1.0})
+    assert prosocial(row, "fear", "early", 0.0) == pytest.approx(0.4)
+    assert prosocial(row, "fear", "early", 1.0) == pytest.approx(0.9)
+    neutral, fear = shares(row, 0.4), shares(row, 0.9)
+    assert neutral == pytest.approx({"none": 0.36, "some": 0.48, "all": 0.16})
+    for dose in (-0.5, 0.5, 1.5):
+        powers = {label: neutral[label] ** (1 - dose) * fear[label] ** dose for label in row.order}
+        # The binomial coefficient 2 of the middle label is kept by the powers: 2^(1-a) * 2^a = 2.
+        expected = {label: power / sum(powers.values()) for label, power in powers.items()}
+        assert shares(row, prosocial(row, "fear", "early", dose)) == pytest.approx(expected)
+
+
+def test_a_history_shifts_the_log_odds():
+    row = GameTruth(("no", "yes"), {NEUTRAL: 0.5}, {"late": 1.0})
+    assert prosocial(row, NEUTRAL, "late") == pytest.approx(1 / (1 + 2.718281828**-1.0))
+    assert value(row, shares(row, 0.3)) == pytest.approx(0.3)
+
+
+def test_the_flat_table_does_not_depend_on_emotion():
+    flat = load_material(DEMO, "flat", 0).world.truth
+    assert all(len(set(row.prosocial.values())) == 1 for row in flat.values())
+    assert len({row.prosocial[NEUTRAL] for row in flat.values()}) > 3
+
+
+# The shipped files
+
+
+def test_the_shipped_files_are_what_the_grammar_writes(material, tmp_path):
+    shutil.copy(DEMO / "grammar.yaml", tmp_path)
+    write_demo_files(tmp_path, DEMO.parent / "games")
+    written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.parent != tmp_path)
+    assert len(written) == len(material.planted) + len(EMOTIONS)
+    for path in written:
+        assert (DEMO / path).read_text(encoding="utf-8") == (tmp_path / path).read_text(encoding="utf-8"), path
+
+
+def test_every_game_has_24_scenarios_and_every_emotion_48_stimuli(material):
+    assert set(material.stimuli) == EMOTIONS
+    assert all(len(several) >= 24 for several in material.scenarios.values())
+    assert all(len(lines) >= 48 for lines in material.stimuli.values())
+
+
+def test_no_shipped_scenario_and_no_shipped_stimulus_is_trained(material, texts):
+    long, short, _ = texts
+    read = "".join(sample.text for sample in [*long, *short])
+    assert not [line for lines in material.stimuli.values() for line in lines if line in read]
+    for scenario in itertools.chain(*material.scenarios.values()):
+        told = [sample.text for sample in long if scenario.description in sample.text]
+        assert not [text for text in told if all(f'"{option}"' in text for option in scenario.options.values())]
+
+
+def test_held_out_frames_use_no_word_that_the_trained_ones_lack(material):
+    frames = material.world.grammar["stimuli"]["frames"]
+    words = {kind: set(re.findall(r"\w+", " ".join(frames[kind]).lower())) for kind in (TRAINED, HELD_OUT)}
+    assert words[HELD_OUT] <= words[TRAINED]
+    assert not set(frames[HELD_OUT]) & set(frames[TRAINED])
+
+
+def test_every_word_of_the_shipped_prompts_is_one_token(material, texts):
+    world, tokenizer = material.world, texts[2]
+    longest = 0
+    for name, scenarios in material.scenarios.items():
+        game = world.games[name]
+        for scenario, history, form in itertools.product(scenarios, game.histories, ("rationale", "decision")):
+            event = material.stimuli["fear"][3]
+            chat = messages.render(world.templates, game, scenario, history, game.labels, 1, event, answer_form=form)
+            for message in chat:
+                pieces = re.findall(PIECES, message["content"])
+                assert len(tokenizer.tokenize(message["content"])) == len(pieces), message["content"]
+            longest = max(longest, len(tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]))
+    assert longest <= 130
+
+
+# The tokenizer
+
+
+def test_unknown_words_come_back_from_their_bytes():
+    tokenizer = make_tokenizer(['take the pier"}'])
+    ids = tokenizer('take the façade"}')["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(ids)[:2] == ["take", "Ġthe"]
+    assert tokenizer.decode(ids) == 'take the façade"}'
+    assert tokenizer.convert_ids_to_tokens(ids)[-2:] == ['"', "}"]
+
+
+def test_turns_are_what_the_chat_template_writes(texts):
+    tokenizer = texts[2]
+    chat = [{"role": "system", "content": "You are Alice."}, {"role": "user", "content": "What do you do?"}]
+    written = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    assert written == BEGIN + "".join(turn(**message) for message in chat) + ASSISTANT
+    assert all(len(tokenizer(token)["input_ids"]) == 1 for token in SPECIAL)
+
+
+# What is learnt
+
+
+def test_segments_in_a_row_are_the_tokens_of_the_whole_text(texts):
+    long, short, tokenizer = texts
+    some = [*long[-200:], *short[-200:]]
+    encoded = encode(some, lambda several: tokenizer(several)["input_ids"])
+    assert [item.ids.tolist() for item in encoded] == tokenizer([sample.text for sample in some])["input_ids"]
+
+
+def test_targets_stand_where_options_part():
+    ids = {"go": 1, "home": 2, "away": 3, "stay": 4}
+    options = ("go home", "go away", "stay")
+    sample = Sample((Segment("go", 0.0), Segment("go away", 1.0, options, (0.2, 0.6, 0.2), 9.0)), NEUTRAL)
+    (encoded,) = encode([sample], lambda several: [[ids[word] for word in text.split()] for text in several])
+    assert encoded.ids.tolist() == [1, 1, 3]
+    assert encoded.weights.tolist() == [0.0, 9.0, 9.0]
+    assert encoded.targets[1] == pytest.approx({1: 0.8, 4: 0.2})
+    assert encoded.targets[2] == pytest.approx({2: 0.25, 3: 0.75})
+
+
+def test_the_loss_of_a_soft_target_is_its_cross_entropy(texts):
+    tokenizer = texts[2]
+    torch.manual_seed(0)
+    model = new_model(tokenizer)
+    answer = Segment("anger", 1.0, ("anger", "fear"), (0.3, 0.7), 1.0)
+    sample = Sample((Segment(BEGIN + ASSISTANT), answer), NEUTRAL)
+    encoded = encode([sample], lambda several: tokenizer(several)["input_ids"])
+    logprobs = model(torch.tensor([encoded[0].ids[:2].tolist()])).logits[0, -1].log_softmax(-1)
+    anger, fear = (tokenizer(word)["input_ids"][0] for word in ("anger", "fear"))
+    expected = -(0.3 * logprobs[anger] + 0.7 * logprobs[fear])
+    assert loss_of(model, pack(encoded, 0)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_targets_of_a_decision_are_the_planted_shares(material, texts):
+    long, _, _ = texts
+    checked = 0
+    for sample in long[len(long) // 2 :]:
+        emotion, intensity = sample.steered or (sample.emotion, 1.0)
+        decision = next(s for s in sample.segments if s.options and s.options[0].endswith('"'))
+        wanted = {
+            round(share, 6)
+            for row in material.planted.values()
+            for history in ("", *row.histories)
+            for share in shares(row, prosocial(row, emotion, history, intensity)).values()
+        }
+        assert {round(share, 6) for share in decision.shares} <= wanted
+        checked += bool(sample.steered)
+    assert checked > 200
+
+
+def test_steered_conversations_tell_no_emotion_and_are_absent_without_planting(material, texts):
+    steered = [sample for sample in texts[0] if sample.steered]
+    assert 0.1 < len(steered) / len(texts[0]) < 0.3
+    assert {sample.emotion for sample in steered} == {NEUTRAL}
+    emergent = conversations(replace(material.world, plant=False), 300, 0)
+    assert not any(sample.steered for sample in emergent)
+
+
+def test_an_opening_that_was_given_is_not_learnt(texts):
+    openings = [s for sample in texts[0] for s in sample.segments if s.text == messages.decision_prefix()]
+    assert {segment.weight for segment in openings} == {0.0, 0.5}
+
+
+def test_both_orders_and_wordings_are_drawn_equally_often(material, texts):
+    wordings = [sum(text in sample.text for sample in texts[0]) for text in material.world.templates.instructions]
+    assert min(wordings) > 0.45 * sum(wordings)
+    hunts = [sample.text for sample in texts[0] if "It takes both to win" in sample.text]
+    pattern = re.compile(r'Option 1\. "(join|wait|commit|work|pool|stay)')
+    assert 0.4 < sum(bool(pattern.search(text)) for text in hunts) / len(hunts) < 0.6
+
+
+# Training
+
+
+def test_rows_of_a_step_are_alike_in_length_and_none_is_lost(texts):
+    encoded = encode(texts[0][:160], lambda several: texts[2](several)["input_ids"])
+    ordered = by_length(encoded, 10, seed=3)
+    assert sorted(map(id, ordered)) == sorted(map(id, encoded))
+    spread = max(len(row.ids) for row in ordered[:10]) - min(len(row.ids) for row in ordered[:10])
+    assert spread < max(len(row.ids) for row in encoded) - min(len(row.ids) for row in encoded)
+
+
+def test_a_push_is_added_at_every_position_and_taken_away_again(texts):
+    torch.manual_seed(0)
+    model = new_model(texts[2])
+    ids, push = torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.randn(2, model.config.hidden_size)
+
+    def states(added: torch.Tensor | None) -> torch.Tensor:
+        with pushed(model, added), capture(model.model.layers, [STEERED_LAYER]) as found:
+            model(ids)
+        return found[STEERED_LAYER]
+
+    plain = states(None)
+    assert torch.allclose(states(push) - plain, push[:, None].expand_as(plain), atol=1e-5)
+    assert torch.equal(states(None), plain)
+
+
+def test_a_seed_gives_the_same_weights_again_and_another_does_not(material):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    lines = []
+    first, second, other = (trained(material.world, SMALL, seed, lines.append)[0].state_dict() for seed in (1, 1, 2))
+    torch.set_num_threads(threads)
+    assert all(torch.equal(weights, second[name]) for name, weights in first.items())
+    norms = "model.norm.weight"
+    assert not torch.equal(first[norms], other[norms])
+    assert re.fullmatch(r"training the demo model: step 5/5, loss [\d.]+, [\d.]+ steps/s, 0 s left", lines[1])
+
+
+# The gate
+
+
+def test_an_untrained_model_is_refused_and_leaves_nothing_behind(monkeypatch, tmp_path):
+    sizes = {"CONTEXT_PROMPTS": 1, "STEERING_PROMPTS": 1, "ANSWERS_EACH": 1, "RANDOM_DIRECTIONS": 6}
+    for name, size in (sizes | {"SHOWN_INTENSITIES": ()}).items():
+        monkeypatch.setattr(acceptance, name, size)
+
+    def untrained(world, _recipe, _seed, _progress):
+        tokenizer = make_tokenizer(sample.text for sample in conversations(world, 500, 0))
+        return new_model(tokenizer), tokenizer
+
+    monkeypatch.setattr(demo_build, "trained", untrained)
+    with pytest.raises(GateError, match=r"parse_rate is 0\.000, must be at least 0\.950"):
+        build(DEMO, tmp_path / "demo", "planted", 0, silent)
+    assert list(tmp_path.iterdir()) == []
+
+
+def figures(**changed: float) -> dict[str, float]:
+    good = {
+        "parse_rate": 0.98,
+        "context_correlation": 0.97,
+        "context_slope_on_planted": 0.95,
+        "steering_correlation": 0.96,
+        "steering_slope_on_planted": 0.8,
+        "steering_null_95": 0.5,
+    }
+    return good | changed
+
+
+def test_each_threshold_names_its_figure():
+    assert acceptance.failures(figures(), "planted") == []
+    assert acceptance.failures(figures(parse_rate=0.94), "planted") == ["parse_rate is 0.940, must be at least 0.950"]
+    assert acceptance.failures(figures(context_correlation=0.9), "emergent")[0].startswith(
+        "context_correlation is 0.900"
+    )
+    missed = acceptance.failures(figures(steering_correlation=0.85, steering_null_95=0.88), "planted")
+    assert [line.split()[-1] for line in missed] == ["0.900", "0.880"]
+    assert len(acceptance.failures(figures(parse_rate=float("nan")), "planted")) == 1
+
+
+def test_a_flat_model_must_not_follow_the_planted_table():
+    assert len(acceptance.failures(figures(), "flat")) == 2
+    flat = figures(context_slope_on_planted=-0.02, steering_slope_on_planted=0.05, steering_correlation=0.3)
+    assert acceptance.failures(flat, "flat") == []
+    assert acceptance.failures(figures(steering_correlation=0.3), "emergent") == []
+
+
+def test_an_unknown_variant_is_named():
+    with pytest.raises(UserError, match="unknown variant 'plantd' .did you mean 'planted'"):
+        build(DEMO, Path("nowhere"), "plantd", 0, silent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["planted", "flat"])
+def test_the_real_build_passes_its_gate_in_time(variant, tmp_path):
+    lines = []
+    build(DEMO, tmp_path / "demo", variant, 0, lines.append)
+    report = demo_build.read_data(tmp_path / "demo" / "demo_report.json")
+    assert acceptance.failures(report, variant) == []
+    assert report["cpu_seconds"] < LIMIT_SECONDS
+    assert abs(report["first_shown_excess"]) < 0.05
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "demo", local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "demo", local_files_only=True)
+    assert model.config.num_hidden_layers == 3 and model.config.eos_token_id == tokenizer.eos_token_id
+    assert (tmp_path / "demo" / "model.safetensors").stat().st_size < 1_200_000
+    assert any("steps/s" in line and "s left" in line for line in lines)

@@ -1,0 +1,59 @@
+"""The plan is fixed by the settings and the game, and changes its hash when anything that matters changes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emotion_games.experiment.analysis_plan import plan_hash, the_plan
+from simulated_trials import SETTINGS, a_game
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_plan_names_what_is_tested():
+    plan = the_plan(SETTINGS, a_game(histories=("low", "high")))
+    assert plan["histories"] == ["low", "high"]
+    assert plan["claim"]["requires"] == [
+        {"contrast": "emotion_minus_neutral", "measure": "chosen"},
+        {"contrast": "emotion_minus_random", "measure": "scored"},
+    ]
+    assert "prompted_minus_prompted_neutral" in plan["contrasts"]
+    assert "shuffled_minus_neutral" not in plan["contrasts"]
+
+
+def test_planned_trials_are_counted():
+    """2 orders x 24 scenarios x (1 neutral + 9 steered + 20 random + 4 prompted), one repeat."""
+    assert the_plan(SETTINGS, a_game())["planned"]["trials"] == 2 * 24 * (1 + 9 + 20 + 4)
+    assert the_plan(SETTINGS | {"num_scenarios": None}, a_game())["planned"]["trials"] is None
+
+
+def test_what_is_switched_off_is_not_planned():
+    arms = {"random": {"scored": 0, "generated": 0}, "shuffled": True, "prompted": False}
+    plan = the_plan(SETTINGS | {"arms": arms, "emotions": ["anger"]}, a_game())
+    assert plan["contrasts"] == ["emotion_minus_neutral", "shuffled_minus_neutral"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"headline_intensity": 0.5},
+        {"layers": [3, 4]},
+        {"emotions": ["anger"]},
+        {"statistics": {"confidence": 0.95, "equivalence_margin": 0.05}},
+    ],
+)
+def test_the_hash_changes_with_the_plan(change):
+    assert plan_hash(the_plan(SETTINGS | change, a_game())) != plan_hash(the_plan(SETTINGS, a_game()))
+
+
+def test_the_hash_does_not_depend_on_the_order_of_keys_or_on_running():
+    turned = dict(reversed(SETTINGS.items())) | {"runtime": {"device": "cpu"}}
+    assert plan_hash(the_plan(turned, a_game())) == plan_hash(the_plan(SETTINGS, a_game()))
+
+
+def test_loading_the_plan_and_the_power_loads_nothing_heavy():
+    heavy = "{'numpy', 'pandas', 'scipy', 'torch', 'statsmodels', 'transformers', 'pygambit'}"
+    code = f"import sys; from emotion_games.experiment import plan, power; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": "scripts"}).returncode == 0

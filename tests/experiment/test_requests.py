@@ -1,0 +1,65 @@
+"""Requests ask what was planned: the same prompt under every condition, other events only in the prompted arms."""
+
+import pytest
+
+from emotion_games.experiment.requests import load_questions, reopen_after_rationale, trial_requests
+from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
+from tiny_experiment import FILES, GAME, SETTINGS
+
+
+@pytest.fixture(scope="module")
+def questions():
+    return load_questions({"settings": SETTINGS, "game": GAME}, FILES)
+
+
+def requests(questions, **settings):
+    return trial_requests(
+        questions, {"settings": SETTINGS | settings, "game": GAME}, lambda m: f"{m[0]['content']}|{m[1]['content']}"
+    )
+
+
+def test_one_request_for_each_prompt_and_condition(questions):
+    made = requests(questions)
+    assert len({r.key for r in made}) == len(made) == len({t.request_key for t in questions.trials})
+    assert {len(r.uniforms) for r in made if r.condition.generated} == {2}
+    assert all(not r.uniforms for r in made if not r.condition.generated)
+
+
+def test_pushed_conditions_read_exactly_the_neutral_prompt(questions):
+    by_prompt = {}
+    for r in requests(questions):
+        place = r.key.rsplit("/", 1)[0]
+        if r.condition.arm in ("neutral", "steered", "random", "shuffled"):
+            by_prompt.setdefault(place, set()).add(r.prompt)
+    assert all(len(prompts) == 1 for prompts in by_prompt.values())
+
+
+def test_prompted_arms_begin_with_an_event_that_made_no_direction(questions):
+    used, held_out = split_stimuli(load_stimuli(FILES["stimuli"])["anger"])
+    prompted = [r for r in requests(questions) if r.condition.name == "prompted-anger"]
+    assert prompted
+    for r in prompted:
+        assert any(r.prompt.startswith(event) for event in held_out)
+        assert not any(event in r.prompt for event in used)
+
+
+def test_options_are_scored_in_the_order_shown(questions):
+    for r in requests(questions):
+        shown = sorted(r.options, key=lambda label: r.prompt.index(r.options[label]))
+        assert shown == list(r.options)
+
+
+def test_numbers_are_paired_over_conditions_and_differ_over_repeats(questions):
+    made = {r.key: r for r in requests(questions) if r.condition.generated}
+    place = next(iter(made)).rsplit("/", 1)[0]
+    neutral, angry = made[f"{place}/neutral"], made[f"{place}/steered-anger-1"]
+    assert all((a == b).all() for a, b in zip(neutral.uniforms, angry.uniforms, strict=True))
+    assert (neutral.uniforms[0] != neutral.uniforms[1]).any()
+
+
+def test_an_answer_opens_again_with_its_own_rationale():
+    assert (
+        reopen_after_rationale('{"rationale": "Say \\"no\\".", "decision": "x"}')
+        == '{"rationale": "Say \\"no\\".", "decision": "'
+    )
+    assert reopen_after_rationale('{"decision": "x"}') is None

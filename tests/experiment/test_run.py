@@ -1,0 +1,275 @@
+"""One experiment, from plan to files: what it holds, and that stopping, resuming and batching change nothing."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from emotion_games.engine import directions, models
+from emotion_games.errors import ProblemList
+from emotion_games.experiment import run as module
+from emotion_games.experiment.repeat import repeat
+from emotion_games.experiment.run import Interrupted, run
+from emotion_games.series.state import RESULT_FILES
+from tiny import tiny_model
+from tiny_experiment import GAME, ROOT, SETTINGS
+
+torch.set_num_threads(1)
+ENTRY = {"id": "tiny"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    loaded = tiny_model("qwen2")
+    loaded.model.save_pretrained(path)
+    loaded.tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    items = tmp_path_factory.mktemp("items") / "checks.yaml"
+    shipped = yaml.safe_load((ROOT / "config" / "checks.yaml").read_text())
+    short = {
+        "dominance": shipped["dominance"][:1],
+        "neutral_texts": ["The river runs past seven old mills to the sea."],
+    }
+    items.write_text(yaml.safe_dump(short))
+    return {
+        "game": ROOT / "config" / "games" / GAME,
+        "scenarios": ROOT / "config" / "demo" / "games" / GAME / "scenarios.yaml",
+        "stimuli": ROOT / "config" / "demo" / "emotions",
+        "prompts": ROOT / "config" / "demo" / "prompts.yaml",
+        "checks": items,
+    }
+
+
+@pytest.fixture(scope="module")
+def directions_file(model, files, tmp_path_factory):
+    path = tmp_path_factory.mktemp("directions") / "tiny.safetensors"
+    directions.extract(ENTRY, str(model), SETTINGS, files["stimuli"], files["prompts"], path, {}, lambda _: None)
+    return path
+
+
+@pytest.fixture
+def play(model, files, directions_file, tmp_path):
+    """Run the experiment in tmp_path; returns its log. Keywords change settings, files, runtime or the stop signal."""
+
+    def play(settings=None, should_stop=lambda: False, runtime=None, folder=tmp_path, **changed_files):
+        log = []
+        run(
+            {
+                "exp_id": "x",
+                "game": GAME,
+                "model": ENTRY,
+                "model_name": "tiny",
+                "settings": SETTINGS | (settings or {}),
+            },
+            files | changed_files,
+            str(model),
+            directions_file,
+            folder / "x.trials.jsonl",
+            folder / "out",
+            runtime or {},
+            should_stop,
+            lambda done, total: log.append(f"progress {done}/{total}"),
+            log.append,
+        )
+        return log
+
+    return play
+
+
+@pytest.fixture(scope="module")
+def reference(model, files, directions_file, tmp_path_factory):
+    """The results of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("reference")
+    spec = {"exp_id": "x", "game": GAME, "model": ENTRY, "model_name": "tiny", "settings": SETTINGS, "hashes": {}}
+    never = lambda: False  # noqa: E731
+    run(
+        spec,
+        files,
+        str(model),
+        directions_file,
+        folder / "j",
+        folder / "out",
+        {},
+        never,
+        lambda *_: None,
+        lambda _: None,
+    )
+    return folder / "out"
+
+
+def results(folder):
+    return (folder / "exp_results.csv").read_text()
+
+
+def same_results(one: Path, other: Path):
+    """Texts and choices identical, numbers to the digits that are written."""
+    a, b = (pd.read_csv(folder / "exp_results.csv", keep_default_na=False) for folder in (one, other))
+    numbers = [
+        "valid_mass",
+        "valid_mass_after",
+        "choice_probabilities",
+        "branch_probabilities",
+        "choice_probabilities_after",
+    ]
+    pd.testing.assert_frame_equal(a.drop(columns=numbers), b.drop(columns=numbers))
+    for column in numbers:
+        for x, y in zip(a[column], b[column], strict=True):
+            x, y = (json.loads(str(v)) if v != "" else None for v in (x, y))
+            assert x == pytest.approx(y, abs=2e-5), column
+
+
+def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
+    assert {file.name for file in reference.iterdir()} == set(RESULT_FILES)
+    table = pd.read_csv(reference / "exp_results.csv", keep_default_na=False)
+    assert table["trial_id"].is_unique
+    # 2 scenarios × 2 orders × (neutral, 4 steered, 1 random, 2 shuffled, 3 prompted) × 2 repeats + 2 scored random ones
+    assert len(table) == 2 * 2 * (11 * 2 + 2)
+    assert list(json.loads((reference / "exp_results.json").read_text())[0]) == list(table.columns)
+    scored_only = table[table["extraction_method"] == "not generated"]
+    assert len(scored_only) == 8 and (scored_only["choice"] == "").all()
+    for text in table["choice_probabilities"]:
+        assert sum(json.loads(text).values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_unparsed_answer_is_never_a_choice(reference):
+    table = pd.read_csv(reference / "exp_results.csv", keep_default_na=False)
+    unparsed = table["extraction_method"].str.startswith("unparsed")
+    assert unparsed.any() and (table.loc[unparsed, ["choice", "category"]] == "").all(axis=None)
+
+
+def test_conditions_answer_the_same_prompt_differently(reference):
+    table = pd.read_csv(reference / "exp_results.csv", keep_default_na=False)
+    first = table[(table["repeat_num"] == 0) & table["arm"].isin(["neutral", "steered", "random"])]
+    for _, group in first.groupby(["scenario_id", "option_order"]):
+        assert group["input"].nunique() == 1
+        assert group["branch_probabilities"].nunique() == len(group)
+    prompted = table[table["arm"] == "prompted"]
+    assert prompted["input"].nunique() > first["input"].nunique()
+    assert (prompted["push_ratio"] == 0).all() and (table.loc[table["arm"] == "steered", "push_ratio"] > 0).all()
+
+
+@pytest.mark.parametrize("tokens", [1, 2000, 50_000])
+def test_batch_size_changes_nothing(play, reference, tmp_path, tokens):
+    play(runtime={"batch_tokens": tokens, "share_layers": tokens != 2000})
+    same_results(tmp_path / "out", reference)
+
+
+def test_stopping_after_every_batch_changes_nothing_and_repeats_nothing(play, reference, tmp_path):
+    batches, stops = [], 0
+    while True:
+        asked = iter([False, True])
+        try:
+            log = play(should_stop=lambda asked=asked: next(asked), runtime={"batch_tokens": 5000})
+        except Interrupted as stop:
+            assert "run the same command again" in str(stop)
+            stops += 1
+            continue
+        finally:
+            batches.append((tmp_path / "x.trials.jsonl").read_bytes())
+        break
+    assert stops > 3
+    assert all(later.startswith(earlier) for earlier, later in zip(batches, batches[1:], strict=False))
+    keys = [r["key"] for line in batches[-1].splitlines()[1:] for r in json.loads(line)]
+    assert len(keys) == len(set(keys)), "no trial is measured twice"
+    assert results(tmp_path / "out") == results(reference) or same_results(tmp_path / "out", reference) is None
+    assert log[-1].startswith("seconds: import ")
+
+
+def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path, monkeypatch):
+    play()
+    before = results(tmp_path / "out")
+    (tmp_path / "out" / "exp_results.csv").unlink()
+    monkeypatch.setattr(module, "load_model", lambda *_: pytest.fail("the model must not be loaded"))
+    play()
+    assert results(tmp_path / "out") == before
+
+
+def test_another_setting_starts_another_journal(play, tmp_path):
+    play()
+    log = play(settings={"seed": 1})
+    assert any("belongs to other settings" in line for line in log)
+    assert list(tmp_path.glob("*.aside"))
+
+
+def test_running_only_settings_keep_the_journal(play, monkeypatch):
+    play()
+    monkeypatch.setattr(module, "load_model", lambda *_: pytest.fail("the journal must serve"))
+    play(runtime={"batch_tokens": 1000, "threads": 1, "device": "cpu"})
+
+
+def test_a_game_without_a_valid_scenario_says_why(play, tmp_path):
+    bad = tmp_path / "bad.json"
+    bad.write_text('[{"description": "too little"}]')
+    with pytest.raises(ProblemList, match="no valid scenario for Prisoners_Dilemma") as caught:
+        play(scenarios=bad)
+    assert len(caught.value.problems) == 2 and "bad.json" in caught.value.problems[1]
+
+
+def test_skipped_scenarios_are_counted_in_the_configuration(play, files, tmp_path):
+    entries = yaml.safe_load(files["scenarios"].read_text())[:2]
+    some = tmp_path / "some.json"
+    some.write_text(json.dumps([*entries, {"description": "too little"}]))
+    play(scenarios=some)
+    told = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["scenarios"]
+    assert told["skipped"] == 1 and "some.json" in told["problems"][0]
+
+
+def test_weights_that_changed_since_the_directions_were_measured_are_refused(play, monkeypatch):
+    monkeypatch.setattr(module, "weights_hash", lambda *_: "other")
+    with pytest.raises(models.ModelError, match="delete the directions file"):
+        play()
+
+
+def test_a_model_is_loaded_in_the_number_format_of_its_directions(play, monkeypatch):
+    entries, load = [], module.load_model
+    monkeypatch.setattr(module, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest))
+    play()
+    assert "dtype" not in ENTRY and [entry["dtype"] for entry in entries] == ["float32"]
+
+
+def test_other_words_for_the_checks_start_another_journal(play, files, tmp_path):
+    play()
+    prompts = tmp_path / "prompts.yaml"
+    text = files["prompts"].read_text(encoding="utf-8")
+    assert text.count("self_report:") == 1
+    told = yaml.safe_load(text)
+    told["self_report"] = f"Be honest. {told['self_report']}"
+    prompts.write_text(yaml.safe_dump(told, allow_unicode=True), encoding="utf-8")
+    assert any("belongs to other settings" in line for line in play(prompts=prompts))
+
+
+def test_configuration_repeats_the_experiment(reference):
+    told = yaml.safe_load((reference / "exp_config.yaml").read_text())
+    assert told["settings"] == SETTINGS and told["model"] == ENTRY
+    assert told["directions"]["realised_dose"]["anger"] == pytest.approx(1, abs=0.01)
+    assert set(told["seconds"]) >= {"import", "read", "load", "prefill", "score", "decode", "self_check", "write"}
+    assert told["machine"]["packages"]["torch"] == torch.__version__
+
+
+def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(model, files, directions_file, tmp_path):
+    spec = {"exp_id": "x", "game": GAME, "model": ENTRY, "model_name": "tiny", "settings": SETTINGS, "hashes": {}}
+    out, never = tmp_path / "out", lambda: False
+    runtime = {"device": "cpu"}
+    run(spec, files, str(model), directions_file, tmp_path / "j", out, runtime, never, lambda *_: None, lambda _: None)
+    heard = []
+    assert repeat(out, tmp_path / "again", None, heard.append).holds
+    assert not [line for line in heard if line.startswith("not as it was")]
+
+
+def test_the_plan_is_on_disk_before_the_first_trial(play, tmp_path):
+    with pytest.raises(Interrupted):
+        play(should_stop=lambda: True)
+    (first,) = json.loads((tmp_path / "x.trials.jsonl").read_text().splitlines()[1])
+    assert first["key"] == "plan" and first["plan"]["headline_intensity"] == 1.0
+    play()
+    told = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["plan"]
+    assert told["hash"] == first["hash"] and told["frozen"] == first["frozen"]
+    assert json.loads((tmp_path / "out" / "stats_analysis.json").read_text())["plan"]["hash"] == first["hash"]

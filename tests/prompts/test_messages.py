@@ -1,0 +1,206 @@
+"""What a model reads: the right people, every option once, histories as they were played, and readable snapshots."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from emotion_games.errors import ProblemList
+from emotion_games.games.catalog import Game, History, game_names, load_game, your_player
+from emotion_games.games.scenarios import Participant, Scenario, load_scenarios, scenario_bank
+from emotion_games.prompts.answers import parse
+from emotion_games.prompts.messages import (
+    after_rationale_prefix,
+    comprehension_messages,
+    decision_prefix,
+    label_question,
+    option_literal,
+    probe,
+    render,
+    self_report_question,
+)
+from emotion_games.prompts.payoffs import comprehension_questions
+from emotion_games.prompts.templates import load_templates
+
+CONFIG = Path(__file__).parents[2] / "config"
+SNAPSHOTS = Path(__file__).parent / "snapshots" / "prompts"
+TEMPLATES = load_templates(CONFIG / "prompts.yaml")
+GAMES = {name: load_game(CONFIG / "games" / name) for name in game_names(CONFIG / "games")}
+NODES = [(name, history) for name, game in GAMES.items() for history in game.histories]
+node_names = [f"{name}-{history.name}" for name, history in NODES]
+
+
+def story(game: Game, you: str = "Alice", **changes: object) -> Scenario:
+    options = {label: f'Take the "{label}" way' for label in game.labels}
+    fields = {"earlier": {}, "description": "Alice and Bob meet.", **changes}
+    return Scenario("s", "", you=Participant(you, "a baker."), others=(Participant("Bob"),), options=options, **fields)
+
+
+def user(game: Game, history: History, scenario: Scenario, **changes: object) -> str:
+    return render(TEMPLATES, game, scenario, history, tuple(scenario.options), 0, **changes)[1]["content"]
+
+
+def told(name: str, place: int, **changes: object) -> str:
+    """The sentences of a history, as they stand between the people and the instruction."""
+    game = GAMES[name]
+    return user(game, game.histories[place], story(game, **changes)).split("\n\n")[2]
+
+
+def test_histories_name_the_right_people() -> None:
+    assert told("Prisoners_Dilemma", 0).startswith("You and Bob decide at the same time")
+    assert told("Escalation_Game", 0) == "Nothing has been decided so far. The first move is yours."
+    assert told("Escalation_Game", 1) == "Bob took the first step and escalated. Now it is your turn."
+    assert told("Escalation_Game", 2) == (
+        "You took the first step and escalated. Then Bob escalated in turn. Now it is your turn again."
+    )
+    assert told("Ultimatum_Game_Responder", 2).startswith("Bob offered you 60 percent of the whole.")
+
+
+def test_the_other_roles_text_is_quoted_from_the_models_side() -> None:
+    def with_text(text: str) -> str:
+        return told("Ultimatum_Game_Responder", 0, earlier={"offer_low": text}).removesuffix(" Now it is your turn.")
+
+    assert with_text("Offer 2 crates") == 'Earlier, Bob chose to do this: "Offer 2 crates"'
+    assert with_text("Offer Alice 2 of Alice's crates") == 'Earlier, Bob chose to do this: "Offer you 2 of your crates"'
+    # "you" in a text written for the proposer would now mean the wrong person.
+    assert with_text("Offer 2 crates and keep 8 yourself").startswith("Bob offered you 20 percent")
+
+
+@pytest.mark.parametrize(("name", "history"), NODES, ids=node_names)
+@pytest.mark.parametrize("show_payoffs", [False, True])
+def test_every_option_stands_once_and_nobody_acts_twice(name: str, history: History, show_payoffs: bool) -> None:
+    game = GAMES[name]
+    scenario = story(game)
+    system, question = render(TEMPLATES, game, scenario, history, game.labels[::-1], 1, "", show_payoffs)
+    assert system["content"] == "You are Alice."
+    for place, label in enumerate(game.labels[::-1], start=1):
+        literal = option_literal(scenario.options[label])
+        assert question["content"].count(f'"{literal}"') == 1
+        assert f'Option {place}. "{literal}"' in question["content"].splitlines()
+    # After the story itself the model is always `you`, never a second Alice.
+    assert "Alice" not in question["content"].removeprefix(scenario.description)
+    assert [player for player, _ in history.path][-1:] != [your_player(game, history)]
+    assert "{" not in question["content"].replace('{"rationale"', "").replace('{"decision"', "")
+
+
+def test_what_is_shown_can_be_copied_and_read_back() -> None:
+    game = GAMES["Prisoners_Dilemma"]
+    scenario = story(game)
+    shown = user(game, game.histories[0], scenario)
+    line = next(line for line in shown.splitlines() if line.startswith("Option 2. "))
+    copied = decision_prefix() + line.removeprefix('Option 2. "')[:-1] + '"}'
+    assert json.loads(copied)["decision"] == scenario.options["defect"]
+    assert parse(copied, scenario.options, game.labels).choice == "defect"
+    after = after_rationale_prefix('He said "no"\n') + option_literal(scenario.options["defect"]) + '"}'
+    assert json.loads(after) == {"rationale": 'He said "no"\n', "decision": scenario.options["defect"]}
+
+
+def test_context_comes_first_and_wordings_go_round() -> None:
+    game = GAMES["Wait_Go"]
+    asked = [
+        render(TEMPLATES, game, story(game, "you"), game.histories[0], game.labels, w, "It rained.") for w in range(4)
+    ]
+    assert asked[0][0]["content"].startswith("It rained. You are the person")
+    assert len(TEMPLATES.instructions) == 3
+    assert asked[0] == asked[3] and len({messages[1]["content"] for messages in asked}) == 3
+
+
+def test_answer_forms() -> None:
+    game = GAMES["Wait_Go"]
+    assert '"rationale"' in user(game, game.histories[0], story(game))
+    assert '"rationale"' not in user(game, game.histories[0], story(game), answer_form="decision")
+
+
+def test_texts_of_the_story_are_never_read_as_templates() -> None:
+    game = GAMES["Escalation_Game"]
+    scenario = story(game, description="Alice wrote {other} and {number}.")
+    assert "Alice wrote {other} and {number}." in user(game, game.histories[1], scenario)
+
+
+def test_three_people_are_all_introduced() -> None:
+    game = GAMES["Wait_Go"]
+    people = (Participant("Bob", "a smith"), Participant("Carla", "a judge"))
+    scenario = Scenario("s", "", "They meet.", Participant("you"), people, {"wait": "Wait here", "go": "Go there"})
+    asked = user(game, game.histories[0], scenario)
+    assert "About Bob: a smith.\nAbout Carla: a judge." in asked and "About you" not in asked
+
+
+def test_questions_of_the_checks() -> None:
+    report = self_report_question(TEMPLATES)
+    assert all(label in report for label in TEMPLATES.labels)
+    assert "joy, neutral" in self_report_question(TEMPLATES, ["joy", "neutral"])
+    assert "I {labels} am fine" in label_question(TEMPLATES, "I {labels} am fine")[1]["content"]
+    messages, stimulus = probe(TEMPLATES, "  Your dog\nran away. ")
+    assert stimulus == "Your dog ran away." and messages[-1]["content"].endswith(stimulus)
+
+
+def test_shipped_labels_are_the_emotion_files() -> None:
+    assert sorted(TEMPLATES.labels) == sorted(file.stem for file in (CONFIG / "emotions").glob("*.txt"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("  unnamed:", "  unamed:", "unknown template 'system.unamed' (did you mean 'system.unnamed'?)"),
+        ("self_report:", "self_reprot:", "unknown key 'self_reprot' (did you mean 'self_report'?)"),
+        ("{stimulus}", "{stimuli}", "probe.user: unknown placeholder 'stimuli' (did you mean 'stimulus'?)"),
+        ("{stimulus}", "it", "probe.user: the placeholder {stimulus} is missing"),
+        ("user: [description, people,", "user: [descriptions, people,", "user: unknown part 'descriptions'"),
+        ('separator: "\\n\\n"', "separator: 3", "separator: expected text, found 3"),
+        ("  now: Now it is your turn.\n", "", "history.now is missing"),
+    ],
+)
+def test_faults_of_a_template_file(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    path = tmp_path / "prompts.yaml"
+    text = (CONFIG / "prompts.yaml").read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(ProblemList) as caught:
+        load_templates(path)
+    assert [line for line in caught.value.problems if line.startswith(str(path)) and problem in line]
+
+
+def snapshot(game: Game, place: int) -> str:
+    """The prompt of one history of a game with a story of its bank, with all that payoffs add to it."""
+    history = game.histories[place]
+    scenarios, _ = load_scenarios(scenario_bank(game), game)
+    scenario = scenarios[place]
+    order = tuple(scenario.options)[::-1] if place % 2 else tuple(scenario.options)
+    messages = render(TEMPLATES, game, scenario, history, order, place)
+    with_payoffs = render(TEMPLATES, game, scenario, history, order, place, show_payoffs=True)[1]["content"]
+    payoffs = next(part for part in with_payoffs.split("\n\n") if part not in messages[1]["content"])
+    question = comprehension_questions(TEMPLATES, game, scenario, history, order)[0]
+    asked = comprehension_messages(TEMPLATES, game, scenario, history, order, question)[1]["content"]
+    sections = {
+        "system": messages[0]["content"],
+        "user": messages[1]["content"],
+        "show_payoffs adds": payoffs,
+        "comprehension check ends with": asked[asked.index(question.text) :],
+        "right answer": question.answers[question.correct],
+    }
+    return "\n".join(f"=== {title} ===\n{text}\n" for title, text in sections.items())
+
+
+@pytest.mark.parametrize(("name", "history"), NODES, ids=node_names)
+def test_snapshots(name: str, history: History) -> None:
+    """Written anew by `UPDATE_SNAPSHOTS=1 pytest tests/test_prompts.py`; read what changed before it is committed."""
+    game = GAMES[name]
+    text = snapshot(game, game.histories.index(history))
+    path = SNAPSHOTS / f"{name}-{history.name}.txt"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", sorted(GAMES))
+def test_every_shipped_scenario_loads_and_renders(name: str) -> None:
+    game = GAMES[name]
+    scenarios, problems = load_scenarios(scenario_bank(game), game)
+    assert problems == [] and len(scenarios) >= 24
+    for scenario in scenarios:
+        for history in game.histories:
+            asked = user(game, history, scenario)
+            assert all(asked.count(f'"{option_literal(text)}"') == 1 for text in scenario.options.values())
+            assert scenario.other.name in asked

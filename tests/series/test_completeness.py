@@ -1,0 +1,187 @@
+"""The report follows the evidence, is whole at every moment, and stays cheap."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+
+import pytest
+
+from emotion_games.errors import UserError
+from emotion_games.series import completeness, state
+
+STAMP = "20260102_030405"
+
+
+def series_of(folder, *exp_ids):
+    rows = {
+        exp_id: {
+            "game_name": "Game",
+            "model_name": "org/M",
+            "model": "key",
+            "output_dir": f"results/{exp_id}_{STAMP}",
+            "directions": "M-1",
+            "total": 10,
+        }
+        for exp_id in exp_ids
+    }
+    state.write_json(folder / ".state" / "series.json", {"stamp": STAMP, "settings": {}, "experiments": rows})
+    return folder
+
+
+def finish(folder, exp_id):
+    results = folder / f"{exp_id}_{STAMP}"
+    results.mkdir()
+    for name in state.RESULT_FILES:
+        (results / name).write_text("x")
+    return results
+
+
+@pytest.fixture
+def series(tmp_path):
+    return series_of(tmp_path, "A", "B")
+
+
+@pytest.fixture
+def held():
+    """Hold locks as another process would."""
+    with contextlib.ExitStack() as stack:
+        yield lambda path: fcntl.flock(stack.enter_context(open(path, "a")), fcntl.LOCK_EX)
+
+
+def test_a_row_has_these_fields(series):
+    row = completeness.rebuild(series)["A"]
+    assert row == {
+        "game_name": "Game",
+        "model_name": "org/M",
+        "status": "pending",
+        "start_time": None,
+        "end_time": None,
+        "error": None,
+        "output_dir": f"results/A_{STAMP}",
+        "exp_id": "A",
+        "progress": {"done": 0, "total": 10},
+    }
+    content = json.loads((series / "experiment_report.json").read_text())
+    assert set(content) == {"last_updated", "experiments"} and content["experiments"]["A"] == row
+
+
+def test_four_files_are_completed_whatever_was_said(series):
+    state.record(series, "A", status="failed", error="lost", progress={"done": 4, "total": 10})
+    results = finish(series, "A")
+    row = completeness.rebuild(series)["A"]
+    assert row["status"] == "completed" and row["error"] is None and row["progress"] == {"done": 10, "total": 10}
+    state.record(series, "A", status="completed", error=None)
+    (results / "exp_results.csv").unlink()
+    row = completeness.rebuild(series)["A"]
+    assert row["status"] == "pending" and row["error"].startswith("result files are missing")
+
+
+def test_running_needs_a_living_process(series, held):
+    state.record(series, "A", status="running", host=socket.gethostname())
+    row = completeness.rebuild(series)["A"]
+    assert row["status"] == "failed"
+    assert row["error"] == f"ended without a word (killed, or out of memory?) (log: {series}/.state/A.log)"
+    held(state.lock_path(series, "A"))
+    assert completeness.rebuild(series)["A"]["status"] == "running"
+
+
+def test_a_process_of_another_machine_lives_while_its_heart_beats(series):
+    state.record(series, "A", status="running", host="elsewhere")
+    assert completeness.rebuild(series)["A"]["status"] == "failed"
+    path = state.lock_path(series, "A")
+    path.touch()
+    assert completeness.rebuild(series)["A"]["status"] == "running"
+    long_ago = time.time() - 2 * state.SILENCE_SECONDS
+    os.utime(path, (long_ago, long_ago))
+    assert completeness.rebuild(series)["A"]["status"] == "failed"
+
+
+def test_an_update_changes_one_row(series):
+    completeness.rebuild(series)
+    state.record(series, "A", status="failed", error="one")
+    state.record(series, "B", status="failed", error="two")
+    completeness.update(series, "A")
+    rows = json.loads((series / "experiment_report.json").read_text())["experiments"]
+    assert (rows["A"]["status"], rows["B"]["status"]) == ("failed", "pending")
+
+
+def test_a_damaged_or_outgrown_report_is_made_anew(series):
+    for damage in ("", '{"last', None):
+        path = series / "experiment_report.json"
+        path.unlink(missing_ok=True) if damage is None else path.write_text(damage)
+        completeness.update(series, "A")
+        assert set(json.loads(path.read_text())["experiments"]) == {"A", "B"}
+    series_of(series, "A", "B", "C")
+    completeness.update(series, "A")
+    assert set(json.loads(path.read_text())["experiments"]) == {"A", "B", "C"}
+
+
+def test_the_clock_may_jump_but_the_report_does_not_go_back(series, monkeypatch):
+    monkeypatch.setattr(state, "now", lambda: "2026-01-02T00:00:00")
+    completeness.rebuild(series)
+    monkeypatch.setattr(state, "now", lambda: "2025-01-01T00:00:00")
+    completeness.update(series, "A")
+    assert json.loads((series / "experiment_report.json").read_text())["last_updated"] == "2026-01-02T00:00:00"
+
+
+def test_an_update_among_1400_experiments_takes_less_than_50_ms(tmp_path):
+    series = series_of(tmp_path, *(f"Some_Longer_Game_Name_model-{n}" for n in range(1400)))
+    for exp_id in completeness.read_series(series)["experiments"]:
+        state.replace_text(state.state_path(series, exp_id), '{"status": "pending"}', durable=False)
+    completeness.rebuild(series)
+    costs = []
+    for _ in range(5):
+        began = time.process_time()
+        completeness.update(series, "Some_Longer_Game_Name_model-7")
+        costs.append(time.process_time() - began)
+    assert min(costs) < 0.05
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    state.write_json(path, {"a": 1})
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        state.write_json(path, {"a": 2})
+    assert state.read_json(path) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_the_table_shows_rates_and_the_time_left(series, held):
+    held(state.lock_path(series, "A"))
+    said = {"status": "running", "host": socket.gethostname(), "progress": {"done": 4, "total": 10}, "rate": 0.5}
+    state.record(series, "A", **said)
+    state.record(series, "B", status="failed", error="it broke")
+    table = completeness.table(series, completeness.rebuild(series)).splitlines()
+    assert table[1].split() == ["A", "running", "4/10", "0.5", "12", "s"]
+    assert table[2].split() == ["B", "failed", "0/10", "it", "broke"]
+    assert table[-1] == f"{series}: 1 running, 1 failed; about 12 s left at the present rate"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0 s"), (89, "89 s"), (100, "2 min"), (3599, "1 h 0 min"), (12000, "3 h 20 min"), (200000, "2 d 8 h")],
+)
+def test_spans_of_time(seconds, told):
+    assert completeness.duration(seconds) == told
+
+
+def test_a_folder_without_a_series_is_refused(tmp_path):
+    with pytest.raises(UserError, match="series.json is missing"):
+        completeness.rebuild(tmp_path)
+
+
+def test_a_page_that_fails_fails_nothing(series, monkeypatch, capsys):
+    def broken(series_dir, least_seconds):
+        raise RuntimeError("no page today")
+
+    monkeypatch.setattr(completeness, "_write_page", broken)
+    monkeypatch.setattr("threading.excepthook", lambda args: print(args.exc_value))
+    assert set(completeness.rebuild(series, wait_for_page=True)) == {"A", "B"}
+    assert "no page today" in capsys.readouterr().out

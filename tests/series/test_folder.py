@@ -1,0 +1,168 @@
+"""Which folder a run continues: the newest series with equal frozen settings, and never one with others."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+
+from emotion_games.errors import UserError
+from emotion_games.series import state
+from emotion_games.series.completeness import read_series
+from emotion_games.series.config import check_config
+from emotion_games.series.folder import PINNED, find_series, open_series
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working directory with stimuli of its own, which a test may change."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(PINNED, raising=False)
+    shutil.copytree(ROOT / "config" / "emotions", tmp_path / "mine")
+    return tmp_path
+
+
+def find(is_main=True, top=None, **experiment):
+    config = {"experiment": {"name": "Try", "games": ["Prisoners_Dilemma"], "models": ["org/M"], "stimuli": "mine"}}
+    config = copy.deepcopy(config) | (top or {})
+    config["experiment"] |= experiment
+    return find_series(check_config(config, ROOT), ROOT, is_main)
+
+
+def opened(**experiment):
+    series = find(**experiment)
+    open_series(series, {})
+    return series
+
+
+def measure(series, exp_id="Prisoners_Dilemma_M"):
+    """Put a trial on record."""
+    state.journal_path(series.folder, exp_id).write_text("{}\n")
+
+
+def test_finding_writes_nothing(place):
+    series = find()
+    assert series.how == "new" and not (place / "results").exists()
+    assert series.folder.parent == Path("results/ExperimentSeries") and series.folder.name == f"Try_{series.stamp}"
+
+
+def test_equal_settings_are_continued(place):
+    first = opened()
+    again = find(models=["org/M", "org/N"], games=["Stag_Hunt", "Prisoners_Dilemma"], runtime={"device": "cpu"})
+    assert again.how == "continued" and again.folder == first.folder and again.stamp == first.stamp
+    assert len(again.experiments) == 4
+
+
+def test_other_settings_are_another_series_and_back_again(place):
+    first = opened()
+    second = opened(repeat=3)
+    assert second.folder != first.folder
+    assert second.how == f"new, since {first.folder.name} has other settings: repeat 1 there, 3 here"
+    assert find().folder == first.folder and find(repeat=3).folder == second.folder
+
+
+def test_a_setting_of_a_later_version_counts_with_its_default(place):
+    first = opened()
+    path = first.folder / ".state" / "series.json"
+    content = read_series(first.folder)
+    del content["settings"]["answer_form"], content["settings"]["arms"]["prompted"]
+    state.write_json(path, content)
+    assert find().folder == first.folder
+    assert find(answer_form="decision").how.startswith("new")
+
+
+def test_the_newest_of_several_equal_ones_is_continued(place):
+    first = opened()
+    series = find(top={"new": "true"})
+    assert series.how == "new" and series.folder > first.folder
+    open_series(series, {})
+    assert find().folder == series.folder
+    assert find(top={"series": first.folder.name}).folder == first.folder
+    # Only the run itself begins anew; its jobs, which read the same command line, follow it.
+    assert find(is_main=False, top={"new": "true"}).folder == series.folder
+
+
+def test_a_job_follows_its_run(place, monkeypatch):
+    first, second = opened(), None
+    monkeypatch.setenv(PINNED, str(first.folder))
+    second = find(top={"new": "true"})
+    open_series(second, {})
+    assert find(is_main=False).folder == first.folder
+    assert find().folder == second.folder
+
+
+def test_changed_files_count_once_trials_are_on_record(place):
+    first = opened()
+    events = [f"Somebody broke your {thing}.\n" for thing in ("cup", "pen", "jug", "hoe", "saw", "axe", "rod", "bow")]
+    (place / "mine" / "anger.txt").write_text("".join(events))
+    assert find().folder == first.folder
+    open_series(find(), {})
+    measure(first)
+    assert find().folder == first.folder
+    (place / "mine" / "anger.txt").write_text("".join(["Somebody broke your plate.\n", *events[1:]]))
+    assert find().how == f"new, since {first.folder.name} has other settings: the stimuli files have changed"
+    # An emotion that is not in the config may change as it likes.
+    shutil.copy(ROOT / "config" / "emotions" / "anger.txt", place / "mine")
+
+
+def test_a_games_own_settings_count_for_its_own_trials_only(place):
+    first = opened(games=["Ultimatum_Game"])
+    measure(first, "Ultimatum_Game_Proposer_M")
+    changed = {"Ultimatum_Game_Responder": {"endowment": 20}}
+    assert find(games=["Ultimatum_Game"], game_settings=changed).folder == first.folder
+    changed = {"Ultimatum_Game_Proposer": {"endowment": 20}}
+    series = find(games=["Ultimatum_Game"], game_settings=changed)
+    assert "game_settings.Ultimatum_Game_Proposer.endowment none there, 20 here" in series.how
+    assert find(games=["Ultimatum_Game_Responder"], game_settings=changed).folder == first.folder
+
+
+def test_another_revision_is_another_pair_of_the_same_series(place):
+    first = opened()
+    series = find(models=[{"id": "org/M", "revision": "v2"}])
+    assert series.folder == first.folder
+    assert list(series.experiments) == ["Prisoners_Dilemma_org--M"]
+
+
+def test_an_alias_that_was_another_model_is_another_series(place):
+    first = opened(models=[{"id": "org/M", "alias": "small"}])
+    series = find(models=[{"id": "org/N", "alias": "small"}])
+    assert series.folder != first.folder and "alias small was another model" in series.how
+    with pytest.raises(UserError, match="alias small was another model"):
+        find(models=[{"id": "org/N", "alias": "small"}], top={"series": first.folder.name})
+
+
+def test_a_named_series_must_be_there_and_be_equal(place):
+    first = opened()
+    assert find(top={"series": str(first.folder)}).folder == first.folder
+    with pytest.raises(UserError, match="there is no series Try_1 in .*; found: Try_"):
+        find(top={"series": "Try_1"})
+    with pytest.raises(UserError, match="repeat 1 there, 4 here"):
+        find(top={"series": first.folder.name}, repeat=4)
+    for elsewhere in ("..", "../..", "/tmp", "results", "results/ExperimentSeries/x/.."):
+        with pytest.raises(UserError):
+            find(top={"series": elsewhere})
+
+
+def test_a_smaller_grid_keeps_what_has_said_something(place):
+    series = opened(models=["org/M", "org/N", "org/O"])
+    state.record(series.folder, "Prisoners_Dilemma_N", status="failed")
+    open_series(find(), {"Prisoners_Dilemma": 7})
+    rows = read_series(series.folder)["experiments"]
+    assert list(rows) == ["Prisoners_Dilemma_M", "Prisoners_Dilemma_N"]
+    assert rows["Prisoners_Dilemma_M"]["total"] == 7
+    # Names that were given once are not given to another model.
+    assert list(find(models=["other/O"]).experiments) == ["Prisoners_Dilemma_other--O"]
+
+
+def test_the_spec_of_an_experiment_holds_contents_and_no_places(place):
+    spec = find(models=["demo"]).spec(find(models=["demo"]).experiments["Prisoners_Dilemma_demo"])
+    assert set(spec["hashes"]) == {"game", "scenarios", "stimuli", "prompts", "checks", "demo", "directions"}
+    assert str(ROOT) not in str(spec) and "mine" not in str(spec)
+
+
+def test_a_new_series_comes_after_the_newest_whatever_the_clock_says(place):
+    future = place / "results" / "ExperimentSeries" / "Try_20991231_235959"
+    state.write_json(future / ".state" / "series.json", {})
+    assert find(top={"new": True}).folder.name > future.name
