@@ -20,10 +20,10 @@ rule all:
         RESULTS,
         PLOTS,
         VERDICT,
-        f"{SERIES.folder}/series_results.csv",
+        f"{SERIES.folder}/{layout.SERIES_TABLE}",
         f"{SERIES.folder}/plots",
-        f"{SERIES.folder}/{PAGE}",
-        f"{SERIES.folder}/{REPORT}",
+        f"{SERIES.folder}/{layout.PAGE}",
+        f"{SERIES.folder}/{layout.REPORT}",
 
 
 include: "rules/models.smk"
@@ -34,12 +34,12 @@ include: "rules/report.smk"
 
 
 onstart:
-    begin_run()
+    RUN.begin()
 
 
 onsuccess:
-    end_run()
+    RUN.end()
 
 
 onerror:
-    end_run()
+    RUN.end()

@@ -27,11 +27,11 @@ rule summarize_series:
     input:
         STATISTICS,
     output:
-        f"{SERIES.folder}/series_results.csv",
-        f"{SERIES.folder}/series_results.json",
+        f"{SERIES.folder}/{layout.SERIES_TABLE}",
+        f"{SERIES.folder}/{layout.SERIES_STATISTICS}",
         directory(f"{SERIES.folder}/plots"),
         # The live page stays where it is until the last one replaces it.
-        update(f"{SERIES.folder}/{PAGE}"),
+        update(f"{SERIES.folder}/{layout.PAGE}"),
     log:
         f"{STATE}/summarize_series.log",
     conda:

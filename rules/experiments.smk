@@ -1,3 +1,5 @@
+from emotion_games import layout
+
 # Experiments: one job for each game and model; its journal lies outside the outputs, so that Snakemake never deletes it.
 
 
@@ -7,7 +9,7 @@ rule run_experiment:
         model=model_files,
         directions=directions_file,
     output:
-        expand(f"{SERIES.folder}/{{{{exp_id}}}}_{SERIES.stamp}/{{name}}", name=state.RESULT_FILES),
+        expand(f"{SERIES.folder}/{{{{exp_id}}}}_{SERIES.stamp}/{{name}}", name=layout.RESULT_FILES),
     log:
         f"{STATE}/{{exp_id}}.log",
     wildcard_constraints:

@@ -8,10 +8,10 @@ localrules:
 rule report_completeness:
     """Write the completeness report of the finished series."""
     input:
-        f"{SERIES.folder}/series_results.csv",
+        f"{SERIES.folder}/{layout.SERIES_TABLE}",
     output:
         # Without update() Snakemake would delete the live report when this rule begins.
-        update(f"{SERIES.folder}/{REPORT}"),
+        update(f"{SERIES.folder}/{layout.REPORT}"),
     log:
         f"{STATE}/report_completeness.log",
     conda:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from emotion_games.series.completeness import read_series
+from emotion_games import layout
 from emotion_games.series.frozen import check_files
 from emotion_games.series.job import Job
+from emotion_games.series.state import read_series
 from emotion_games.signals import stop_at_once
 
 
@@ -33,7 +34,7 @@ if "snakemake" in globals():
     stop_at_once()
     log = Path(snakemake.log[0])
     extract_directions(
-        log.parent.parent,
+        layout.series_of_log(log),
         log,
         snakemake.params.model,
         snakemake.params.path,

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from emotion_games.series.state import new_folder
+from emotion_games.files import new_folder
 
 
 def plot_experiment(stats: Path, output_dir: Path) -> None:

@@ -24,7 +24,9 @@ def repeat_experiment(folder: Path, device: str | None) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="an experiment's folder, with its exp_config.yaml")
+    parser.add_argument(
+        "folder", type=Path, help="an experiment's folder, with its exp_config.yaml"
+    )
     parser.add_argument("--device", help="cpu, cuda:0, ... (as it ran then)")
     arguments = parser.parse_args()
     sys.exit(repeat_experiment(arguments.folder, arguments.device))

@@ -4,9 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+from emotion_games import layout
 from emotion_games.errors import UserError
-from emotion_games.series.completeness import read_series
-from emotion_games.series.state import new_folder
+from emotion_games.files import new_folder
+from emotion_games.series.state import read_series
 
 
 def summarize_series(series_dir: Path) -> None:
@@ -18,7 +19,7 @@ def summarize_series(series_dir: Path) -> None:
 
     summarize(series_dir)
     with new_folder(series_dir / "plots") as folder:
-        plot_series(series_dir / "series_results.csv", folder)
+        plot_series(series_dir / layout.SERIES_TABLE, folder)
     write_page(series_dir)
 
 

@@ -39,7 +39,9 @@ def a_game(labels=("cooperate", "defect"), values=(1.0, 0.0), histories=("none",
         title="A simulated game",
         kind="simultaneous",
         outcome="cooperation",
-        choices=tuple(Choice(label, label, value) for label, value in zip(labels, values, strict=True)),
+        choices=tuple(
+            Choice(label, label, value) for label, value in zip(labels, values, strict=True)
+        ),
         histories=tuple(History(name) for name in histories),
         players=("row", "column"),
         payoffs={},
@@ -69,19 +71,30 @@ def simulate(
     rng = np.random.default_rng(seed)
     effects = effects or {}
     conditions = [("neutral", "neutral", 0.0, 0.0, True)]
-    conditions += [("steered", e, i, effects.get(e, 0.0) * i, True) for e in emotions for i in intensities]
+    conditions += [
+        ("steered", e, i, effects.get(e, 0.0) * i, True) for e in emotions for i in intensities
+    ]
     pushes = rng.normal(0, random_sd, n_random)
-    conditions += [("random", f"random_{j}", 1.0, push, j < n_random_generated) for j, push in enumerate(pushes)]
+    conditions += [
+        ("random", f"random_{j}", 1.0, push, j < n_random_generated)
+        for j, push in enumerate(pushes)
+    ]
     if prompted:
         conditions += [("prompted_neutral", "neutral", 0.0, 0.0, True)]
         conditions += [("prompted", e, 1.0, 1.5 * effects.get(e, 0.0), True) for e in emotions]
     labels = [choice.label for choice in game.choices]
-    orders = list(permutations(labels)) if len(labels) <= 3 else [labels[i:] + labels[:i] for i in range(len(labels))]
+    orders = (
+        list(permutations(labels))
+        if len(labels) <= 3
+        else [labels[i:] + labels[:i] for i in range(len(labels))]
+    )
     parts = []
     for history in game.histories:
         own = np.clip(rng.normal(base, scenario_sd, n_scenarios), 0.02, 0.98)
         for arm, emotion, intensity, effect, generated in conditions:
-            varying = rng.normal(0, effect_sd, n_scenarios) if arm in ("steered", "prompted") else 0.0
+            varying = (
+                rng.normal(0, effect_sd, n_scenarios) if arm in ("steered", "prompted") else 0.0
+            )
             pushed = np.clip(own + effect + varying, 0.01, 0.99) if arm != "neutral" else own
             for place, order in enumerate(orders):
                 lead = position * (1 if order[0] == labels[0] else -1)
@@ -115,18 +128,28 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
     )
     rounded = np.round(shares, 6)
     for column in ("choice_probabilities", "branch_probabilities", "choice_probabilities_after"):
-        table[column] = [json.dumps(dict(zip(labels, row, strict=True))) for row in rounded.tolist()]
+        table[column] = [
+            json.dumps(dict(zip(labels, row, strict=True))) for row in rounded.tolist()
+        ]
     table.loc[~table["generated"], "choice_probabilities_after"] = ""
     table["valid_mass"] = 0.9 + 0.05 * rng.random(n)
     table["valid_mass_after"] = table["valid_mass"]
-    table["push_ratio"] = np.where(table["arm"].isin(["steered", "random"]), 0.12 * table["intensity"], 0.0)
+    table["push_ratio"] = np.where(
+        table["arm"].isin(["steered", "random"]), 0.12 * table["intensity"], 0.0
+    )
     lengths = {label: len(f"I will {label} with them.") for label in labels}
-    table["option_lengths"] = [json.dumps([lengths[x] for x in json.loads(o)]) for o in table["option_order"]]
+    table["option_lengths"] = [
+        json.dumps([lengths[x] for x in json.loads(o)]) for o in table["option_order"]
+    ]
     table["game_name"], table["model_name"] = game.name, "demo"
     table["scenario"] = "Scenario " + table["scenario_id"]
     table["description"] = "You share a garden with a neighbour."
-    table["decision"] = np.where(table["choice"] == "", "", "I will " + table["choice"] + " with them.")
-    table["rationale"] = np.where(answered, "We both do better if I think of " + table["choice"] + ".", "")
+    table["decision"] = np.where(
+        table["choice"] == "", "", "I will " + table["choice"] + " with them."
+    )
+    table["rationale"] = np.where(
+        answered, "We both do better if I think of " + table["choice"] + ".", ""
+    )
     table["output"] = [
         json.dumps({"rationale": r, "decision": d}) if d else ("no idea" if g else "")
         for r, d, g in zip(table["rationale"], table["decision"], table["generated"], strict=True)
@@ -134,7 +157,9 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
     if texts:
         table["input"] = [
             "You share a garden.\n"
-            + "\n".join(f'Option {i}. "I will {x} with them."' for i, x in enumerate(json.loads(order), 1))
+            + "\n".join(
+                f'Option {i}. "I will {x} with them."' for i, x in enumerate(json.loads(order), 1)
+            )
             + "\nAnswer as JSON."
             for order in table["option_order"]
         ]
@@ -144,32 +169,72 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
     return table.drop(columns="p")
 
 
-def simulate_checks(emotions=("anger", "happiness", "sadness"), intensities=(0.5, 1.0, 1.5), seed=0, broken=()):
+def simulate_checks(
+    emotions=("anger", "happiness", "sadness"), intensities=(0.5, 1.0, 1.5), seed=0, broken=()
+):
     """The checks table; conditions of the emotions named in `broken` fail dominance and perplexity."""
     rng = np.random.default_rng(seed)
-    conditions = [("neutral", "neutral", 0.0)] + [("steered", e, i) for e in emotions for i in intensities]
+    conditions = [("neutral", "neutral", 0.0)] + [
+        ("steered", e, i) for e in emotions for i in intensities
+    ]
     conditions += [("random", f"random_{j}", 1.0) for j in range(5)]
     rows = []
     for arm, emotion, intensity in conditions:
         bad = emotion in broken
         for item in range(12):
             rows.append(
-                ("dominance", arm, emotion, intensity, f"d{item}", "", 0.4 if bad else 0.9 + rng.normal(0, 0.01))
+                (
+                    "dominance",
+                    arm,
+                    emotion,
+                    intensity,
+                    f"d{item}",
+                    "",
+                    0.4 if bad else 0.9 + rng.normal(0, 0.01),
+                )
             )
             rows.append(
-                ("perplexity", arm, emotion, intensity, f"x{item}", "", (6.0 if bad else 3.0) + rng.normal(0, 0.05))
+                (
+                    "perplexity",
+                    arm,
+                    emotion,
+                    intensity,
+                    f"x{item}",
+                    "",
+                    (6.0 if bad else 3.0) + rng.normal(0, 0.05),
+                )
             )
         for item in range(24):
             for check in ("self_report", "blind_label"):
-                weights = np.array([1.0 + (3 * intensity if e == emotion else 0) for e in (*emotions, "neutral")])
+                weights = np.array(
+                    [1.0 + (3 * intensity if e == emotion else 0) for e in (*emotions, "neutral")]
+                )
                 weights *= rng.uniform(0.8, 1.2, len(weights))
-                given = dict(zip((*emotions, "neutral"), (weights / weights.sum()).round(6).tolist(), strict=True))
-                rows.append((check, arm, emotion, intensity, f"s{item:03d}", json.dumps(given), np.nan))
+                given = dict(
+                    zip(
+                        (*emotions, "neutral"),
+                        (weights / weights.sum()).round(6).tolist(),
+                        strict=True,
+                    )
+                )
+                rows.append(
+                    (check, arm, emotion, intensity, f"s{item:03d}", json.dumps(given), np.nan)
+                )
             if arm != "neutral":
                 rows.append(
-                    ("projection", arm, emotion, intensity, f"s{item:03d}", "", 0.4 * intensity + rng.normal(0, 0.1))
+                    (
+                        "projection",
+                        arm,
+                        emotion,
+                        intensity,
+                        f"s{item:03d}",
+                        "",
+                        0.4 * intensity + rng.normal(0, 0.1),
+                    )
                 )
-    return pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
+    return pd.DataFrame(
+        rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"]
+    )
 
 
 def cells_of(trials: pd.DataFrame, game: Game):

@@ -26,13 +26,20 @@ NOT_MEASURED = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the lines of a GPU are not those of this test")
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason="the lines of a GPU are not those of this test"
+)
 def test_the_table_holds_every_measure_and_says_what_was_not_measured():
     command = [sys.executable, str(SCRIPT), "--quick", "--rounds", "2", "--packages", ""]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     machine, table = done.stdout.strip().split("\n\n")
-    assert "torch" in machine and "transformers" in machine and "load" in machine and "no GPU" in machine
+    assert (
+        "torch" in machine
+        and "transformers" in machine
+        and "load" in machine
+        and "no GPU" in machine
+    )
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     assert lines[0] == ["measure", "median ratio", "spread", "target", "met", "note"]
     rows = {line[0]: line[1:] for line in lines[2:]}

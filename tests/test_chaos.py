@@ -67,7 +67,9 @@ class Watch:
     def _look(self):
         before, done_before = "", {}
         while not self._stop.wait(0.02):
-            paths = list(self.place.folder.glob("results/ExperimentSeries/*/experiment_report.json"))
+            paths = list(
+                self.place.folder.glob("results/ExperimentSeries/*/experiment_report.json")
+            )
             if not paths:
                 continue
             text = paths[0].read_text()
@@ -76,9 +78,13 @@ class Watch:
             except ValueError:
                 self.wrong.append(f"not JSON: {text[:200]!r}")
                 continue
-            done = {exp_id: row["progress"]["done"] or 0 for exp_id, row in told["experiments"].items()}
+            done = {
+                exp_id: row["progress"]["done"] or 0 for exp_id, row in told["experiments"].items()
+            }
             if told["last_updated"] < before or any(done[e] < done_before.get(e, 0) for e in done):
-                self.wrong.append(f"went back: {before} {done_before} -> {told['last_updated']} {done}")
+                self.wrong.append(
+                    f"went back: {before} {done_before} -> {told['last_updated']} {done}"
+                )
             before, done_before, self.reads = told["last_updated"], done, self.reads + 1
 
     def __enter__(self):
@@ -121,7 +127,9 @@ def kill_at_random(place, kills, chance):
     process = None
     while left:
         if process is None:
-            assert not place.all_series() or set(place.statuses().values()) != {"completed"}, "done too early"
+            assert not place.all_series() or set(place.statuses().values()) != {"completed"}, (
+                "done too early"
+            )
             process = place.start()
         number, target = left[0]
         wait_for_a_moment(place, process, chance)
@@ -135,7 +143,9 @@ def kill_at_random(place, kills, chance):
         if chance.random() < 0.7:
             place.wait(lambda: not place.processes(), "the end of all processes")
             # The last thread of a killed process may hold its lock a little longer.
-            place.wait(lambda: "running" not in place.rebuilt_statuses(), "a report in which nothing runs")
+            place.wait(
+                lambda: "running" not in place.rebuilt_statuses(), "a report in which nothing runs"
+            )
     if process is not None:
         process.wait(PATIENCE)
 
@@ -152,7 +162,9 @@ def survives(place, finished, kills, chance):
                 break
     again = place.begun_again()
     seconds = time.monotonic() - began
-    print(f"{len(kills)} kills in {seconds:.0f} s, {len(place.computed())} batches, {again} of them begun again")
+    print(
+        f"{len(kills)} kills in {seconds:.0f} s, {len(place.computed())} batches, {again} of them begun again"
+    )
     assert code == 0, place.output()
     assert watch.wrong == [] and watch.reads > 10
     assert again <= len(kills)
@@ -188,7 +200,9 @@ def test_twenty_kills(workflow, place):
 
 
 @pytest.mark.slow
-def test_a_wrong_clock_costs_nothing_and_a_damaged_journal_what_follows_the_damage(copy_of_finished, finished):
+def test_a_wrong_clock_costs_nothing_and_a_damaged_journal_what_follows_the_damage(
+    copy_of_finished, finished
+):
     place = copy_of_finished
     tomorrow = time.time() + 86_400
     for path in place.folder.rglob("*"):
@@ -204,7 +218,10 @@ def test_a_wrong_clock_costs_nothing_and_a_damaged_journal_what_follows_the_dama
         shutil.rmtree(place.result_folder)
         code, output = place.run()
         assert code == 0, output
-        assert set(place.statuses().values()) == {"completed"} and place.results() == finished.results()
+        assert (
+            set(place.statuses().values()) == {"completed"}
+            and place.results() == finished.results()
+        )
         return len(place.computed()) - before, place.log()
 
     lines = place.journal.read_bytes().split(b"\n")
@@ -216,7 +233,9 @@ def test_a_wrong_clock_costs_nothing_and_a_damaged_journal_what_follows_the_dama
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount the small disk that is to be filled")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can mount the small disk that is to be filled"
+)
 def test_a_full_disk_is_told_and_survived(place, finished):
     results = place.folder / "results"
     results.mkdir()
@@ -233,7 +252,9 @@ def test_a_full_disk_is_told_and_survived(place, finished):
                 file.write(b"0" * 4096)
         assert process.wait(PATIENCE) == 1
         (row,) = place.rows().values()
-        assert row["status"] == "failed" and "No space left on device" in row["error"], place.output()
+        assert row["status"] == "failed" and "No space left on device" in row["error"], (
+            place.output()
+        )
         assert "(log: " in row["error"]
 
         ballast.unlink()
@@ -247,7 +268,9 @@ def test_a_full_disk_is_told_and_survived(place, finished):
 
 
 @pytest.mark.slow
-def test_damaged_directions_fail_their_experiments_until_they_are_deleted(copy_of_finished, finished):
+def test_damaged_directions_fail_their_experiments_until_they_are_deleted(
+    copy_of_finished, finished
+):
     place = copy_of_finished
     (file,) = place.folder.glob("results/directions/*.safetensors")
     whole = file.read_bytes()

@@ -67,10 +67,14 @@ def project(tmp_path_factory):
         if block.mark == "file":
             path = copy / block.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            assert not path.exists(), f"{block.path}: the example would overwrite a file of the project"
+            assert not path.exists(), (
+                f"{block.path}: the example would overwrite a file of the project"
+            )
             path.write_text(block.body)
         elif block.mark == "patch":
-            applied = subprocess.run(["git", "apply"], cwd=copy, input=block.body, text=True, capture_output=True)
+            applied = subprocess.run(
+                ["git", "apply"], cwd=copy, input=block.body, text=True, capture_output=True
+            )
             assert applied.returncode == 0, f"{applied.stderr}\n{block.body}"
     return copy
 
@@ -156,7 +160,10 @@ def test_the_public_good_is_a_dilemma_with_two_stories(inside):
 def test_the_game_in_turn_is_told_as_the_text_shows(inside):
     (command,) = [c for c in COMMANDS if "render(" in c]
     shown = run(command, inside)
-    assert "Ioanna promised you 17 percent of what" in shown and "Ioanna promised you 50 percent of what" in shown
+    assert (
+        "Ioanna promised you 17 percent of what" in shown
+        and "Ioanna promised you 50 percent of what" in shown
+    )
     assert shown.count('Option 1. "Comb every tree to the top until it is dark"') == 2
     assert shown.count("Now it is your turn.") == 2 and "{" not in shown.replace('{"rationale"', "")
 
@@ -219,7 +226,9 @@ print(requests._context(trial, {"pride": ["zero", "one", "two"]}))
 """
     path = {"PYTHONPATH": str(inside / "scripts")}
     command = [sys.executable, "-c", asked]
-    found = subprocess.run(command, env=os.environ | path, capture_output=True, text=True, timeout=300)
+    found = subprocess.run(
+        command, env=os.environ | path, capture_output=True, text=True, timeout=300
+    )
     assert found.returncode == 0, found.stderr
     planned, context = found.stdout.splitlines()
     names, is_pushed, contrasts = json.loads(planned)
@@ -242,7 +251,9 @@ def test_a_dry_run_accepts_each_config(path, inside):
 def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(project, models):
     (command,) = [c for c in COMMANDS if "combined.yaml" in c]
     run(command.replace(" --dry-run", ""), project)
-    (folder,) = (project / "results" / "ExperimentSeries").glob("Combined_*/Public_Goods_my-model_*")
+    (folder,) = (project / "results" / "ExperimentSeries").glob(
+        "Combined_*/Public_Goods_my-model_*"
+    )
     report = json.loads((folder.parent / "experiment_report.json").read_text())["experiments"]
     assert {row["status"] for row in report.values()} == {"completed"}
     trials = pd.read_csv(folder / "exp_results.csv", keep_default_na=False)
@@ -252,10 +263,14 @@ def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(
     }  # fmt: skip
     by_arm = {arm: rows.reset_index(drop=True) for arm, rows in trials.groupby("arm")}
     assert (by_arm["combined"]["input"] == by_arm["prompted"]["input"]).all()
-    assert (by_arm["combined"]["push_ratio"] > 0).all() and (by_arm["prompted"]["push_ratio"] == 0).all()
+    assert (by_arm["combined"]["push_ratio"] > 0).all() and (
+        by_arm["prompted"]["push_ratio"] == 0
+    ).all()
     # As told as in the prompted arm, unlike the steered one; and pushed, so that probabilities move.
     assert (by_arm["combined"]["input"] != by_arm["steered"]["input"]).all()
-    assert (by_arm["combined"]["choice_probabilities"] != by_arm["prompted"]["choice_probabilities"]).any()
+    assert (
+        by_arm["combined"]["choice_probabilities"] != by_arm["prompted"]["choice_probabilities"]
+    ).any()
     contrasts = json.loads((folder / "stats_analysis.json").read_text())["contrasts"]
     assert "combined_minus_prompted_neutral" in {record["contrast"] for record in contrasts}
 
@@ -264,7 +279,9 @@ def table(heading: str) -> dict[str, tuple[str, ...]]:
     """The rows of the first table with this first column, by what stands there; each cell without its backquotes."""
     lines = CONFIG_README.split(f"\n| {heading} |", 1)[1].splitlines()[2:]
     rows = {}
-    for line in lines[: next(place for place, line in enumerate(lines) if not line.startswith("|"))]:
+    for line in lines[
+        : next(place for place, line in enumerate(lines) if not line.startswith("|"))
+    ]:
         names, *cells = (cell.strip() for cell in line.strip("|").split("|"))
         rows |= {name: tuple(cells) for name in re.findall(r"`([^`]+)`", names)}
     return rows
@@ -278,7 +295,9 @@ def keys_of(schema: dict, prefix: str = "") -> dict[str, str]:
             found |= keys_of(sub, f"{prefix}{key}.")
             continue
         default = json.dumps(sub["default"]).replace('"', "") if "default" in sub else ""
-        found[f"{prefix}{key}"] = f"`{default}`" if default else "required" if key in schema.get("required", []) else ""
+        found[f"{prefix}{key}"] = (
+            f"`{default}`" if default else "required" if key in schema.get("required", []) else ""
+        )
         if "properties" in sub.get("items", {}):
             found |= keys_of(sub["items"], f"{prefix}{key}[].")
     return found
@@ -298,7 +317,11 @@ def test_every_key_of_a_game_file_is_described():
 
 
 def test_every_config_file_is_described():
-    files = {path.name for path in (ROOT / "config").glob("*.yaml")} - {"schema.yaml", "prompts.yaml", "checks.yaml"}
+    files = {path.name for path in (ROOT / "config").glob("*.yaml")} - {
+        "schema.yaml",
+        "prompts.yaml",
+        "checks.yaml",
+    }
     assert set(table("file")) == files
 
 

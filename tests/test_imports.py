@@ -12,7 +12,17 @@ LIGHT = (
     "experiment.trials", "experiment.journal", "reporting.page", "reporting.page_data", "series.config",
     "series.grid", "series.folder", "series.state", "series.completeness", "series.job", "series.preview",
 )  # fmt: skip
-HEAVY = ("torch", "transformers", "pandas", "numpy", "scipy", "statsmodels", "matplotlib", "pygambit", "nashpy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "pandas",
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "matplotlib",
+    "pygambit",
+    "nashpy",
+)
 
 
 def test_what_the_snakefile_reads_loads_nothing_heavy():
@@ -22,14 +32,18 @@ for name in {LIGHT!r}:
     __import__(f"emotion_games.{{name}}")
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
-    shown = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True
+    )
     assert shown.stdout.strip() == "[]"
 
 
 def test_entry_scripts_load_nothing_heavy_before_their_log_is_open():
     for script in SCRIPTS.glob("*.py"):
         code = f"import sys; import {script.stem}; print([name for name in {HEAVY!r} if name in sys.modules])"
-        shown = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
+        shown = subprocess.run(
+            [sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True
+        )
         assert shown.stdout.strip() == "[]", script.name
 
 

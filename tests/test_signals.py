@@ -79,7 +79,9 @@ while not should_stop() and time.monotonic() - began < 20:
     time.sleep(0.05)
 pathlib.Path({str(ended)!r}).write_text("asked")
 """
-    subprocess.run([sys.executable, "-c", ORPHANED.format(child=child)], cwd=SCRIPTS, check=True, timeout=20)
+    subprocess.run(
+        [sys.executable, "-c", ORPHANED.format(child=child)], cwd=SCRIPTS, check=True, timeout=20
+    )
     time.sleep(2.5)
     last = ended.stat().st_mtime
     time.sleep(0.5)

@@ -17,12 +17,18 @@ from tiny_series import GAMES, PATIENCE, TinySeries, copy_workflow
 SCRIPTS = Path(__file__).parent / "slurm"
 # Daemons lie where not everybody's path leads.
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if shutil.which(name, path=PATH) is None]
+MISSING = [
+    name
+    for name in ("slurmctld", "slurmd", "sbatch", "munged")
+    if shutil.which(name, path=PATH) is None
+]
 HAS_PLUGIN = importlib.util.find_spec("snakemake_executor_plugin_slurm") is not None
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed here: {', '.join(MISSING)} not found"),
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"SLURM is not installed here: {', '.join(MISSING)} not found"
+    ),
     pytest.mark.skipif(not HAS_PLUGIN, reason="snakemake-executor-plugin-slurm is not installed"),
 ]
 
@@ -37,16 +43,25 @@ class SlurmSeries(TinySeries):
         # A cluster that has no other users may be asked more often than the profile does.
         often = ["--slurm-init-seconds-before-status-checks", "7", "--latency-wait", "10"]
         profile = ["--workflow-profile", str(self.workflow / "profiles" / "slurm"), *often]
-        return ["env", f"PATH={SCRIPTS / 'bin'}:{PATH}", *environment, *super().command(*profile, *arguments)]
+        return [
+            "env",
+            f"PATH={SCRIPTS / 'bin'}:{PATH}",
+            *environment,
+            *super().command(*profile, *arguments),
+        ]
 
     def ask_slurm(self, *command):
         environment = os.environ | {"PATH": PATH, "SLURM_CONF": f"{self.cluster}/etc/slurm.conf"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout
 
     def jobs(self):
         """What SLURM knows of the jobs that came from here: {field: value}, in the order of submission."""
         lines = self.ask_slurm("scontrol", "show", "jobs", "--oneliner").splitlines()
-        jobs = [dict(field.split("=", 1) for field in line.split() if "=" in field) for line in lines]
+        jobs = [
+            dict(field.split("=", 1) for field in line.split() if "=" in field) for line in lines
+        ]
         here = [job for job in jobs if job.get("WorkDir") == str(self.folder)]
         return sorted(here, key=lambda job: int(job["JobId"]))
 
@@ -96,11 +111,16 @@ def test_a_failing_job_stays_alone_and_the_same_command_goes_on(place, finished)
     shutil.copytree(place.workflow / "tiny", broken)
     (broken / "model.safetensors").write_bytes(b"no weights")
     runtime = {"device": "auto", "threads": 1, "batch_tokens": 1000}
-    place.configure(games=["Stag_Hunt"], models=[str(place.workflow / "tiny"), "broken"], runtime=runtime)
+    place.configure(
+        games=["Stag_Hunt"], models=[str(place.workflow / "tiny"), "broken"], runtime=runtime
+    )
     code, output = place.run("--retries", "0")
     assert code == 1, output
     rows = place.rows()
-    assert rows["Stag_Hunt_tiny"]["status"] == "completed" and rows["Stag_Hunt_broken"]["status"] == "failed"
+    assert (
+        rows["Stag_Hunt_tiny"]["status"] == "completed"
+        and rows["Stag_Hunt_broken"]["status"] == "failed"
+    )
     assert rows["Stag_Hunt_broken"]["error"].startswith("model broken: cannot be loaded")
     assert place.results() == {"Stag_Hunt_tiny": finished.results()["Stag_Hunt_tiny"]}
     jobs = place.jobs()
@@ -124,8 +144,13 @@ def test_control_c_leaves_no_job_and_the_same_command_goes_on(place, finished):
     place.wait(lambda: len(place.computed()) >= 3, "three batches")
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(PATIENCE) == 1
-    assert "Cancelling the jobs that are running; the trials that they have done are kept." in place.output()
-    place.wait(lambda: place.queue() == [] and not place.processes(), "an empty queue and no process left")
+    assert (
+        "Cancelling the jobs that are running; the trials that they have done are kept."
+        in place.output()
+    )
+    place.wait(
+        lambda: place.queue() == [] and not place.processes(), "an empty queue and no process left"
+    )
     assert {job["JobState"] for job in place.jobs()} == {"COMPLETED", "CANCELLED"}
     assert set(place.statuses().values()) == {"pending"}
 
@@ -145,10 +170,14 @@ def test_a_job_at_its_time_limit_is_finished_by_its_retry(place, finished):
     directions, *attempts = place.jobs()
     states = [job["JobState"] for job in attempts]
     assert directions["JobState"] == states[-1] == "COMPLETED" and set(states[:-1]) == {"TIMEOUT"}
-    assert [job["TimeLimit"] for job in attempts] == [f"00:0{number}:00" for number in range(1, len(attempts) + 1)]
+    assert [job["TimeLimit"] for job in attempts] == [
+        f"00:0{number}:00" for number in range(1, len(attempts) + 1)
+    ]
     # SLURM asks before it kills: the place was saved, and the last attempt had only what was left to do.
     told = [Path(job["StdOut"]).read_text() for job in attempts]
     assert any("pending: stopped after" in text for text in told[:-1])
     assert 0 < place.log().count(": batch ") < len(place.computed())
-    assert place.results() == {"Prisoners_Dilemma_tiny": finished.results()["Prisoners_Dilemma_tiny"]}
+    assert place.results() == {
+        "Prisoners_Dilemma_tiny": finished.results()["Prisoners_Dilemma_tiny"]
+    }
     assert place.begun_again() == 0

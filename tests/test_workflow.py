@@ -44,19 +44,36 @@ class Place:
         self.control()
 
     def configure(self, **changes):
-        experiment = {"name": "Try", "games": ["Prisoners_Dilemma", "Stag_Hunt"], "models": ["demo", "org/M1"]}
-        (self.folder / "config.yaml").write_text(yaml.safe_dump({"experiment": experiment | changes}))
+        experiment = {
+            "name": "Try",
+            "games": ["Prisoners_Dilemma", "Stag_Hunt"],
+            "models": ["demo", "org/M1"],
+        }
+        (self.folder / "config.yaml").write_text(
+            yaml.safe_dump({"experiment": experiment | changes})
+        )
 
     def control(self, trials=6, seconds=0.02, **troubles):
         controls = {"trials": trials, "seconds": seconds} | troubles
         (self.folder / "controls.json").write_text(json.dumps(controls))
 
     def command(self, *arguments):
-        program = [sys.executable, "-m", "snakemake", "--snakefile", str(self.workflow / "Snakefile")]
+        program = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(self.workflow / "Snakefile"),
+        ]
         return [*program, "--configfile", "config.yaml", *arguments]
 
     def run(self, *arguments):
-        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 600}
+        options = {
+            "stdin": subprocess.DEVNULL,
+            "capture_output": True,
+            "text": True,
+            "timeout": 600,
+        }
         found = subprocess.run(self.command(*arguments), cwd=self.folder, **options)
         return found.returncode, found.stdout + found.stderr
 
@@ -139,10 +156,18 @@ def test_a_whole_series_and_what_never_repeats_it(place):
     assert place.statuses() == dict.fromkeys(FOUR, "completed")
     for row in place.rows().values():
         assert row["progress"] == {"done": 6, "total": 6} and row["error"] is None
-        assert {p.name for p in (place.folder / row["output_dir"]).iterdir()} == {*RESULT_FILES, "plots"}
+        assert {p.name for p in (place.folder / row["output_dir"]).iterdir()} == {
+            *RESULT_FILES,
+            "plots",
+        }
         assert row["start_time"] <= row["end_time"]
     order = list(dict.fromkeys(line.split("/")[0] for line in place.computed()))
-    assert order == ["Prisoners_Dilemma_demo", "Stag_Hunt_demo", "Prisoners_Dilemma_M1", "Stag_Hunt_M1"]
+    assert order == [
+        "Prisoners_Dilemma_demo",
+        "Stag_Hunt_demo",
+        "Prisoners_Dilemma_M1",
+        "Stag_Hunt_M1",
+    ]
 
     shutil.rmtree(place.folder / "results" / "directions")
     for path in (place.folder / "results" / "models").rglob("*.safetensors"):
@@ -166,7 +191,9 @@ def test_a_whole_series_and_what_never_repeats_it(place):
     assert code == 0 and "Nothing to be done" in output
 
     # A result that was deleted by hand comes back from the journal.
-    (place.series / place.rows()["Stag_Hunt_M1"]["output_dir"].split("/")[-1] / "exp_results.csv").unlink()
+    (
+        place.series / place.rows()["Stag_Hunt_M1"]["output_dir"].split("/")[-1] / "exp_results.csv"
+    ).unlink()
     code, output = place.run()
     assert code == 0 and place.statuses()["Stag_Hunt_M1"] == "completed"
     place.no_trial_twice()
@@ -192,9 +219,16 @@ def test_other_settings_begin_another_series(place):
     assert any(folder.name.startswith("Named_") for folder in place.all_series())
     assert "Nothing to be done" in place.run("--config", f"series={first.name}")[1]
     code, output = place.run("--config", f"series={second.name}")
-    assert code == 1 and "was made with other settings (generation.temperature 0.2 there, 0.7 here)" in output
+    assert (
+        code == 1
+        and "was made with other settings (generation.temperature 0.2 there, 0.7 here)" in output
+    )
     code, output = place.run("--config", "series=Try_19990101_000000")
-    assert code == 1 and "there is no series Try_19990101_000000" in output and "Traceback" not in output
+    assert (
+        code == 1
+        and "there is no series Try_19990101_000000" in output
+        and "Traceback" not in output
+    )
 
 
 def test_a_failure_stays_alone_and_is_told(place):
@@ -202,7 +236,10 @@ def test_a_failure_stays_alone_and_is_told(place):
     code, output = place.run()
     assert code == 1
     rows = place.rows()
-    assert [rows[e]["status"] for e in ("Prisoners_Dilemma_demo", "Stag_Hunt_demo")] == ["completed", "completed"]
+    assert [rows[e]["status"] for e in ("Prisoners_Dilemma_demo", "Stag_Hunt_demo")] == [
+        "completed",
+        "completed",
+    ]
     for exp_id in ("Prisoners_Dilemma_M1", "Stag_Hunt_M1"):
         assert rows[exp_id]["status"] == "failed"
         log = f"{place.series.relative_to(place.folder)}/.state/{exp_id}.log"
@@ -221,10 +258,14 @@ def test_a_model_without_directions_fails_its_experiments(place):
     place.control(directions="org/M1")
     assert place.run()[0] == 1
     rows = place.rows()
-    assert rows["Stag_Hunt_demo"]["status"] == rows["Prisoners_Dilemma_demo"]["status"] == "completed"
+    assert (
+        rows["Stag_Hunt_demo"]["status"] == rows["Prisoners_Dilemma_demo"]["status"] == "completed"
+    )
     for exp_id in ("Prisoners_Dilemma_M1", "Stag_Hunt_M1"):
         assert rows[exp_id]["status"] == "failed"
-        assert rows[exp_id]["error"].startswith("model org/M1: cannot be loaded: its weights are damaged (log: ")
+        assert rows[exp_id]["error"].startswith(
+            "model org/M1: cannot be loaded: its weights are damaged (log: "
+        )
     place.control()
     assert place.run()[0] == 0
     assert set(place.statuses().values()) == {"completed"}
@@ -235,7 +276,10 @@ def test_a_killed_job_is_told_and_resumed(place):
     place.control(**{"demo": "kill"})
     assert place.run()[0] == 1
     rows = place.rows()
-    assert rows["Stag_Hunt_demo"]["status"] == "failed" and rows["Stag_Hunt_M1"]["status"] == "completed"
+    assert (
+        rows["Stag_Hunt_demo"]["status"] == "failed"
+        and rows["Stag_Hunt_M1"]["status"] == "completed"
+    )
     assert "ended without a word (killed, or out of memory?)" in rows["Stag_Hunt_demo"]["error"]
     place.control()
     assert place.run()[0] == 0
@@ -263,7 +307,11 @@ def test_a_first_signal_saves_the_place(place, number, whole_group):
     assert place.processes() == []
     row = place.rows()["Prisoners_Dilemma_demo"]
     done = len(place.computed())
-    assert row["status"] == "pending" and row["error"] == f"interrupted after {done} of 40 trials" and done < 20
+    assert (
+        row["status"] == "pending"
+        and row["error"] == f"interrupted after {done} of 40 trials"
+        and done < 20
+    )
     assert set(place.statuses().values()) == {"pending"}
     place.control(trials=40, seconds=0)
     assert place.run()[0] == 0
@@ -274,7 +322,10 @@ def test_a_first_signal_saves_the_place(place, number, whole_group):
 def test_a_second_signal_stops_at_once_and_a_third_kills(place):
     place.control(seconds=30)
     with place.started() as process:
-        place.wait(lambda: (place.folder / "results").exists() and "0 of 6 trials" in place.output(), "the first trial")
+        place.wait(
+            lambda: (place.folder / "results").exists() and "0 of 6 trials" in place.output(),
+            "the first trial",
+        )
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.8)
         assert process.poll() is None
@@ -308,7 +359,9 @@ def test_nohup_outlives_its_terminal(place):
     assert set(place.statuses().values()) == {"completed"}
 
 
-@pytest.mark.parametrize("whole_group", [pytest.param(True, marks=pytest.mark.slow), False], ids=["group", "main"])
+@pytest.mark.parametrize(
+    "whole_group", [pytest.param(True, marks=pytest.mark.slow), False], ids=["group", "main"]
+)
 def test_after_kill_nine_the_report_mends_itself_and_the_same_command_goes_on(place, whole_group):
     place.control(trials=30, seconds=0.1)
     with place.started() as process:
@@ -332,7 +385,10 @@ def test_after_kill_nine_the_report_mends_itself_and_the_same_command_goes_on(pl
 @pytest.mark.slow
 def test_of_two_runs_that_begin_a_series_at_once_one_refuses(place):
     place.control(seconds=0.1)
-    runs = [subprocess.Popen(place.command(), cwd=place.folder, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    runs = [
+        subprocess.Popen(place.command(), cwd=place.folder, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     told = [run.communicate(timeout=120)[1] for run in runs]
     assert sorted(run.returncode for run in runs) == [0, 1]
     assert sum("is being run by another Snakemake process" in output for output in told) == 1
@@ -387,10 +443,18 @@ def test_the_live_report_is_whole_at_every_moment_and_never_goes_back(place):
     place.configure(models=["demo"])
     seen = []
     with place.started() as process:
-        place.wait(lambda: place.all_series() and (place.series / "experiment_report.json").exists(), "the report")
+        place.wait(
+            lambda: place.all_series() and (place.series / "experiment_report.json").exists(),
+            "the report",
+        )
         while process.poll() is None:
             report = json.loads((place.series / "experiment_report.json").read_text())
-            seen.append((report["last_updated"], report["experiments"]["Prisoners_Dilemma_demo"]["progress"]["done"]))
+            seen.append(
+                (
+                    report["last_updated"],
+                    report["experiments"]["Prisoners_Dilemma_demo"]["progress"]["done"],
+                )
+            )
             time.sleep(0.01)
     assert seen == sorted(seen) and seen[-1][1] == 25
     assert len({done for _, done in seen}) > 2
@@ -433,7 +497,8 @@ def test_real_models_go_the_same_way(tmp_path, qwen, monkeypatch):
         assert "models/damaged: cannot be loaded" in rows[f"{game}_damaged"]["error"]
     finished = place.folder / rows["Stag_Hunt_tiny-qwen"]["output_dir"]
     assert (
-        len(json.loads((finished / "exp_results.json").read_text())) == rows["Stag_Hunt_tiny-qwen"]["progress"]["total"]
+        len(json.loads((finished / "exp_results.json").read_text()))
+        == rows["Stag_Hunt_tiny-qwen"]["progress"]["total"]
     )
     before = {path: path.stat().st_mtime_ns for path in finished.iterdir()}
 

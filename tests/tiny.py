@@ -22,7 +22,12 @@ SMALL = {
     "head_dim": 8,
     "max_position_embeddings": 512,
 }
-EXPERTS = {"num_local_experts": 4, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+EXPERTS = {
+    "num_local_experts": 4,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+}
 ARCHITECTURES = {
     "llama": SMALL,
     "mistral": SMALL,
@@ -49,7 +54,9 @@ ARCHITECTURES = {
 
 def byte_tokenizer(chat_template: str | None = CHAT) -> PreTrainedTokenizerFast:
     """One token a byte, and the special tokens of a chat."""
-    vocabulary = {token: i for i, token in enumerate([*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
+    vocabulary = {
+        token: i for i, token in enumerate([*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())])
+    }
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -72,7 +79,9 @@ def tiny_model(kind: str, seed: int = 0) -> LoadedModel:
     settings = {k: v for k, v in ARCHITECTURES[kind].items() if v is not None}
     config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **special, **settings)
     model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
-    for parameter in model.parameters():  # larger weights than at the start of training, so that rows differ visibly
+    for parameter in (
+        model.parameters()
+    ):  # larger weights than at the start of training, so that rows differ visibly
         if parameter.ndim > 1:
             parameter.mul_(3.0)
     return LoadedModel(model, tokenizer, decoder_layers(model), kind)

@@ -42,8 +42,8 @@ def copy_workflow(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", folder)
     library = folder / "scripts" / "emotion_games"
-    for room in ("reporting", "analysis"):
-        shutil.copytree(ROOT / "tests" / "stand_ins" / room, library / room, dirs_exist_ok=True)
+    for name in ("reporting/page", "reporting/figure_files", "analysis/series_statistics"):
+        shutil.copy(ROOT / "tests" / "stand_ins" / f"{name}.py", library / f"{name}.py")
     with open(library / "experiment" / "run.py", "a") as module:
         module.write(_COUNTING)
     loaded = tiny_model("qwen2")
@@ -72,7 +72,9 @@ class TinySeries(Place):
             "scenarios": {game: f"{demo}/games/{game}/scenarios.yaml" for game in GAMES},
             "runtime": {"device": "cpu", "threads": 1, "batch_tokens": 1000},
         }
-        (self.folder / "config.yaml").write_text(yaml.safe_dump({"experiment": experiment | changes}))
+        (self.folder / "config.yaml").write_text(
+            yaml.safe_dump({"experiment": experiment | changes})
+        )
 
     def run(self, *arguments):
         """Run to the end and return the exit code and what all runs here have printed."""
@@ -110,7 +112,10 @@ class TinySeries(Place):
         """The job that a run is at, or None."""
         try:
             children = psutil.Process(process.pid).children(recursive=True)
-            return next((child for child in children if ".snakemake/scripts/" in " ".join(child.cmdline())), None)
+            return next(
+                (child for child in children if ".snakemake/scripts/" in " ".join(child.cmdline())),
+                None,
+            )
         except psutil.NoSuchProcess:
             return None
 
@@ -130,7 +135,10 @@ class TinySeries(Place):
 
     def results(self):
         """Each experiment's table of trials."""
-        return {path.parent.name[:-16]: path.read_text() for path in self.series.glob("*/exp_results.csv")}
+        return {
+            path.parent.name[:-16]: path.read_text()
+            for path in self.series.glob("*/exp_results.csv")
+        }
 
     @property
     def journal(self):

@@ -40,11 +40,14 @@ def _construct_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     if merges:
         loader.flatten_mapping(node)
     pairs = [
-        (loader.construct_object(key, deep=True), loader.construct_object(item, deep=True)) for key, item in node.value
+        (loader.construct_object(key, deep=True), loader.construct_object(item, deep=True))
+        for key, item in node.value
     ]
     unhashable = next((key for key, _ in pairs if isinstance(key, (list, dict))), None)
     if unhashable is not None:
-        raise yaml.constructor.ConstructorError(None, None, f"a key must be text, not {unhashable!r}", node.start_mark)
+        raise yaml.constructor.ConstructorError(
+            None, None, f"a key must be text, not {unhashable!r}", node.start_mark
+        )
     # A merge (`<<:`) repeats keys on purpose: the later one wins.
     return dict(pairs) if merges else _mapping(pairs)
 
@@ -58,7 +61,9 @@ def read_data(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from error
+        raise UserError(
+            f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8"
+        ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
@@ -66,7 +71,9 @@ def read_data(path: Path) -> Any:
             return json.loads(text, object_pairs_hook=_mapping)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (the loader derives from the safe one)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}") from error
+        raise UserError(
+            f"{path}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
+        ) from error
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply to be read") from error
     except yaml.YAMLError as error:
@@ -89,12 +96,20 @@ def text_keys(value: Any, place: str, problems: list[str]) -> dict[str, Any]:
         problems.append(f"{place}: expected `name: value` lines, found {shown(value)}")
         return {}
     problems += [f"{place}: {key!r} stands there twice" for key in repeated_keys(value)]
-    problems += [f"{place}: {key!r} is not read as text; put it in quotes" for key in value if not isinstance(key, str)]
+    problems += [
+        f"{place}: {key!r} is not read as text; put it in quotes"
+        for key in value
+        if not isinstance(key, str)
+    ]
     return {key: item for key, item in value.items() if isinstance(key, str)}
 
 
-def known_keys(value: Any, allowed: Sequence[str], place: str, problems: list[str]) -> dict[str, Any]:
+def known_keys(
+    value: Any, allowed: Sequence[str], place: str, problems: list[str]
+) -> dict[str, Any]:
     """Return such a mapping; problems for keys that are not allowed, too."""
     mapping = text_keys(value, place, problems)
-    problems += [f"{place}: {unknown('key', key, allowed)}" for key in mapping if key not in allowed]
+    problems += [
+        f"{place}: {unknown('key', key, allowed)}" for key in mapping if key not in allowed
+    ]
     return mapping

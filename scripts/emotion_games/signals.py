@@ -91,7 +91,9 @@ def ignore_stop() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def stop_workflow_on_signal(finish_running_jobs: Callable[[], None], jobs_are_local: bool) -> list[int]:
+def stop_workflow_on_signal(
+    finish_running_jobs: Callable[[], None], jobs_are_local: bool
+) -> list[int]:
     """In Snakemake's own process: install the three steps, and return the list of the signals so far.
 
     `finish_running_jobs` lets Snakemake start no more jobs. It is called from a thread, because it takes a lock that
@@ -115,7 +117,9 @@ def stop_workflow_on_signal(finish_running_jobs: Callable[[], None], jobs_are_lo
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt
         if len(received) == 1:
-            _say("Stopping as soon as the running jobs have saved their place (Ctrl+C again: at once).")
+            _say(
+                "Stopping as soon as the running jobs have saved their place (Ctrl+C again: at once)."
+            )
         signal_children(signal.SIGINT if len(received) < 3 else signal.SIGKILL)
         if len(received) == 2:
             # To a job, a second signal that follows the first too soon looks like the first one passed on.

@@ -38,7 +38,9 @@ def test_orders_weigh_the_same_whatever_the_number_of_answers():
         )
     )
     assert found.level("chosen", "none", found.find("neutral")[0]).tolist() == [0.5]
-    assert found.difference("chosen", "none", found.find("steered")[0], found.find("neutral")[0]).tolist() == [0.5]
+    assert found.difference(
+        "chosen", "none", found.find("steered")[0], found.find("neutral")[0]
+    ).tolist() == [0.5]
 
 
 def test_a_lost_order_is_left_out_on_both_sides():
@@ -48,7 +50,9 @@ def test_a_lost_order_is_left_out_on_both_sides():
     found = cells_of(trials(rows))
     neutral, anger = found.find("neutral")[0], found.find("steered")[0]
     assert found.difference("chosen", "none", anger, neutral).tolist() == [0.0]
-    assert found.level("chosen", "none", anger)[0] - found.level("chosen", "none", neutral)[0] == -0.5
+    assert (
+        found.level("chosen", "none", anger)[0] - found.level("chosen", "none", neutral)[0] == -0.5
+    )
 
 
 def test_unparsed_is_missing_in_chosen_and_both_ends_in_the_worst_case():
@@ -69,7 +73,9 @@ def test_scored_only_rows_are_no_answers():
 def test_the_same_table_read_from_a_csv_file(tmp_path):
     table = simulate(a_game(), unparsed=0.05, n_scenarios=6)
     table.to_csv(tmp_path / "exp_results.csv", index=False)
-    first, second = (measures(tidy(t), a_game()) for t in (table, pd.read_csv(tmp_path / "exp_results.csv")))
+    first, second = (
+        measures(tidy(t), a_game()) for t in (table, pd.read_csv(tmp_path / "exp_results.csv"))
+    )
     for name, values in first.items():
         assert np.allclose(values, second[name], equal_nan=True), name
 
@@ -78,7 +84,10 @@ def test_values_of_three_choices_and_of_a_scenario_that_offers_two():
     game = a_game(("none", "low", "high"), (0.0, 0.3, 0.7))
     table = trials([("a", 0, 0, "neutral", "low"), ("b", 0, 0, "neutral", "high")])
     table["option_order"] = ['["none", "low", "high"]', '["high", "low"]']
-    table["choice_probabilities"] = [{"none": 0.5, "low": 0.25, "high": 0.25}, {"low": 0.5, "high": 0.5}]
+    table["choice_probabilities"] = [
+        {"none": 0.5, "low": 0.25, "high": 0.25},
+        {"low": 0.5, "high": 0.5},
+    ]
     found = measures(tidy(table), game)
     assert found["chosen"].tolist() == [0.3, 0.7]
     assert found["scored"] == pytest.approx([0.25, 0.5])
@@ -88,7 +97,10 @@ def test_values_of_three_choices_and_of_a_scenario_that_offers_two():
 def test_a_game_is_measured_on_the_choices_that_its_scenarios_offer():
     game = replace(a_game(("a", "b", "c", "d"), (1.0, 0.8, 0.6, 0.0)), subset=True)
     table = pd.DataFrame({"option_order": ['["b", "c"]', '["c", "b"]']})
-    assert {c.label: c.value for c in on_offer(game, table).choices} == {"b": pytest.approx(1), "c": pytest.approx(0)}
+    assert {c.label: c.value for c in on_offer(game, table).choices} == {
+        "b": pytest.approx(1),
+        "c": pytest.approx(0),
+    }
     assert on_offer(replace(game, subset=False), table).choices == game.choices
 
 

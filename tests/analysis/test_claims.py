@@ -13,9 +13,28 @@ PLAN = the_plan(SETTINGS | {"emotions": ["anger", "fear"]}, GAME)
 
 
 def contrast(emotion, kind="emotion_minus_neutral", measure="chosen", **changes):
-    record = {"contrast": kind, "arm": "steered", "emotion": emotion, "intensity": 1.0, "history": "none"}
-    record |= {"measure": measure, "estimate": -0.3, "interval": [-0.4, -0.2], "p": 0.001, "p_holm": 0.002}
-    record |= {"n_scenarios": 24, "n_trials": 96, "unit": "u", "method": "m", "reason": None, "descriptive_only": False}
+    record = {
+        "contrast": kind,
+        "arm": "steered",
+        "emotion": emotion,
+        "intensity": 1.0,
+        "history": "none",
+    }
+    record |= {
+        "measure": measure,
+        "estimate": -0.3,
+        "interval": [-0.4, -0.2],
+        "p": 0.001,
+        "p_holm": 0.002,
+    }
+    record |= {
+        "n_scenarios": 24,
+        "n_trials": 96,
+        "unit": "u",
+        "method": "m",
+        "reason": None,
+        "descriptive_only": False,
+    }
     return record | changes
 
 
@@ -24,12 +43,21 @@ def against_random(emotion, **changes):
 
 
 def damage(emotion, **changes):
-    found = {"arm": "steered", "emotion": emotion, "intensity": 1.0, "damaged": False, "complete": True, "reasons": []}
+    found = {
+        "arm": "steered",
+        "emotion": emotion,
+        "intensity": 1.0,
+        "damaged": False,
+        "complete": True,
+        "reasons": [],
+    }
     return found | changes
 
 
 def anger(contrasts, damages=None, interim=False):
-    rows = emotion_analysis(contrasts, [damage("anger")] if damages is None else damages, PLAN, interim)
+    rows = emotion_analysis(
+        contrasts, [damage("anger")] if damages is None else damages, PLAN, interim
+    )
     return rows["anger"][0]
 
 
@@ -71,19 +99,28 @@ def test_the_claims_p_is_the_larger_one_and_corrected_over_the_family():
     rows = emotion_analysis(contrasts, [damage("anger"), damage("fear")], PLAN, False)
     p = [rows[emotion][0]["p_claim"] for emotion in ("anger", "fear")]
     assert p == [0.03, 0.04]
-    assert [rows[emotion][0]["p_claim_holm"] for emotion in ("anger", "fear")] == pytest.approx(holm(p))
+    assert [rows[emotion][0]["p_claim_holm"] for emotion in ("anger", "fear")] == pytest.approx(
+        holm(p)
+    )
     assert not rows["anger"][0]["claim"]  # 0.06 after correction
 
 
 def test_disagreement_of_the_branching_tokens_is_flagged():
-    scored = [contrast("anger", measure="scored", estimate=-0.1), contrast("anger", measure="branch", estimate=0.1)]
+    scored = [
+        contrast("anger", measure="scored", estimate=-0.1),
+        contrast("anger", measure="branch", estimate=0.1),
+    ]
     assert anger(BOTH + scored)["branch_disagrees"] is True
     assert anger(BOTH)["branch_disagrees"] is None
 
 
 def test_equivalence_is_corrected_and_needs_a_small_effect():
-    trials = simulate(GAME, seed=1, n_scenarios=60, repeats=10, effects={"anger": -0.3}, effect_sd=0.02)
-    records = equivalence_records(cells_of(trials, GAME), the_plan(SETTINGS, GAME), "cooperation", set())
+    trials = simulate(
+        GAME, seed=1, n_scenarios=60, repeats=10, effects={"anger": -0.3}, effect_sd=0.02
+    )
+    records = equivalence_records(
+        cells_of(trials, GAME), the_plan(SETTINGS, GAME), "cooperation", set()
+    )
     found = {(r["emotion"], r["measure"]): r for r in records}
     assert not found["anger", "scored"]["equivalent"]
     assert found["sadness", "scored"]["equivalent"] and found["sadness", "chosen"]["equivalent"]

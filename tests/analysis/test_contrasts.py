@@ -14,11 +14,15 @@ GAME = a_game()
 @pytest.fixture(scope="module")
 def found():
     trials = simulate(GAME, seed=1, effects={"anger": -0.3, "happiness": 0.2}, random_sd=0.05)
-    swapped = trials[(trials["arm"] == "steered") & (trials["intensity"] == 1.0)].assign(arm="shuffled")
+    swapped = trials[(trials["arm"] == "steered") & (trials["intensity"] == 1.0)].assign(
+        arm="shuffled"
+    )
     trials = pd.concat([trials, swapped], ignore_index=True)
     cells = cells_of(trials, GAME)
     settings = SETTINGS | {"arms": SETTINGS["arms"] | {"shuffled": True}}
-    return cells, contrast_records(cells, the_plan(settings, GAME), "cooperation", {"steered-sadness-1"})
+    return cells, contrast_records(
+        cells, the_plan(settings, GAME), "cooperation", {"steered-sadness-1"}
+    )
 
 
 def pick(records, **wanted):
@@ -29,7 +33,9 @@ def test_every_planned_contrast_is_there_once_for_each_emotion_and_measure(found
     for contrast in the_plan(SETTINGS, GAME)["contrasts"] + ["shuffled_minus_neutral"]:
         for measure in ("chosen", "scored"):
             records = pick(found[1], contrast=contrast, measure=measure, intensity=1.0)
-            assert sorted(r["emotion"] for r in records) == ["anger", "happiness", "sadness"], contrast
+            assert sorted(r["emotion"] for r in records) == ["anger", "happiness", "sadness"], (
+                contrast
+            )
 
 
 def test_roles_follow_the_plan(found):
@@ -52,8 +58,13 @@ def test_planted_effects_stand_in_the_contrasts(found):
         ("prompted_minus_prompted_neutral", "scored", -0.45),
         ("shuffled_minus_neutral", "scored", -0.3),
     ):
-        record = pick(found[1], contrast=contrast, measure=measure, emotion="anger", intensity=1.0)[0]
-        assert record["interval"][0] - 0.05 < expected < record["interval"][1] + 0.05, (contrast, measure)
+        record = pick(found[1], contrast=contrast, measure=measure, emotion="anger", intensity=1.0)[
+            0
+        ]
+        assert record["interval"][0] - 0.05 < expected < record["interval"][1] + 0.05, (
+            contrast,
+            measure,
+        )
 
 
 def test_random_directions_are_compared_at_their_own_intensity_only(found):
@@ -69,7 +80,9 @@ def test_random_directions_are_compared_in_proportion_to_the_size_of_their_push(
 
     def effects(ratio):
         trials.loc[long, "push_ratio"] = ratio * trials["intensity"]
-        records = contrast_records(cells_of(trials, GAME), the_plan(SETTINGS, GAME), "cooperation", set())
+        records = contrast_records(
+            cells_of(trials, GAME), the_plan(SETTINGS, GAME), "cooperation", set()
+        )
         known = {"measure": "scored", "intensity": 1.0, "emotion": "anger"}
         (of_anger,) = pick(records, contrast="emotion_minus_random", **known)
         (own,) = pick(records, contrast="emotion_minus_neutral", **known)
@@ -82,7 +95,9 @@ def test_random_directions_are_compared_in_proportion_to_the_size_of_their_push(
 
 def test_a_damaged_condition_is_flagged_in_each_of_its_contrasts(found):
     damaged = pick(found[1], damaged=True)
-    assert damaged and {(r["emotion"], r["intensity"], r["arm"]) for r in damaged} == {("sadness", 1.0, "steered")}
+    assert damaged and {(r["emotion"], r["intensity"], r["arm"]) for r in damaged} == {
+        ("sadness", 1.0, "steered")
+    }
 
 
 def test_worst_case_contains_the_estimate_and_grows_with_what_is_missing():
@@ -98,7 +113,9 @@ def test_worst_case_contains_the_estimate_and_grows_with_what_is_missing():
 
 
 def test_odds_ratio_for_two_choices(found):
-    record = pick(found[1], contrast="emotion_minus_neutral", measure="chosen", emotion="anger", intensity=1.0)[0]
+    record = pick(
+        found[1], contrast="emotion_minus_neutral", measure="chosen", emotion="anger", intensity=1.0
+    )[0]
     assert 0 < record["odds_ratio"] < 0.6
 
 

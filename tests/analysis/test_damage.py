@@ -19,7 +19,9 @@ def trials():
 
 
 def anger(trials, checks=None):
-    records = damage_records(cells_of(trials, GAME), simulate_checks() if checks is None else checks)
+    records = damage_records(
+        cells_of(trials, GAME), simulate_checks() if checks is None else checks
+    )
     return next(r for r in records if r["condition"] == "steered-anger-1")
 
 
@@ -45,7 +47,11 @@ def test_an_intact_condition_passes_every_check(trials):
     ("check", "column", "value"),
     [
         ("repetition", "output", "so I will so I will so I will so I will so I will"),
-        ("output_length", "output", GOOD + " And then, who knows, we may perhaps even meet again some other day" * 2),
+        (
+            "output_length",
+            "output",
+            GOOD + " And then, who knows, we may perhaps even meet again some other day" * 2,
+        ),
         ("output_length", "output", "Share."),
         ("valid_mass", "valid_mass", 0.3),
     ],
@@ -73,8 +79,13 @@ def test_a_mass_that_rounding_takes_beyond_one_is_no_damage(trials):
 
 def test_dominance_and_perplexity_are_seen(trials):
     found = anger(trials, simulate_checks(broken=("anger",)))
-    assert [name for name, check in found["checks"].items() if not check["passed"]] == ["dominance", "perplexity"]
-    assert found["checks"]["perplexity"]["value"] == pytest.approx(403, rel=0.1)  # exp(6), a perplexity
+    assert [name for name, check in found["checks"].items() if not check["passed"]] == [
+        "dominance",
+        "perplexity",
+    ]
+    assert found["checks"]["perplexity"]["value"] == pytest.approx(
+        403, rel=0.1
+    )  # exp(6), a perplexity
 
 
 def test_what_was_not_measured_is_not_cleared(trials):
@@ -83,7 +94,9 @@ def test_what_was_not_measured_is_not_cleared(trials):
     assert anger(trials, checks)["complete"] is True
     assert anger(trials, checks[~dominance | (checks["arm"] == "neutral")])["complete"] is False
     assert anger(trials, checks[checks["check"] != "perplexity"])["complete"] is False
-    assert anger(trials, checks[~dominance])["complete"] is True, "a file of items may hold none with a dominant answer"
+    assert anger(trials, checks[~dominance])["complete"] is True, (
+        "a file of items may hold none with a dominant answer"
+    )
     empty = pd.DataFrame(columns=checks.columns)
     assert anger(trials, empty)["complete"] is False and anger(trials, empty)["damaged"] is False
 

@@ -57,7 +57,12 @@ def test_page_trend_in_both_directions_whatever_the_order_of_doses():
 def test_records_carry_every_dose_negative_ones_too_and_the_random_band():
     game = a_game()
     trials = simulate(
-        game, seed=1, effects={"anger": -0.2}, intensities=(-1.0, 0.5, 1.0), random_sd=0.05, n_scenarios=60
+        game,
+        seed=1,
+        effects={"anger": -0.2},
+        intensities=(-1.0, 0.5, 1.0),
+        random_sd=0.05,
+        n_scenarios=60,
     )
     plan = the_plan(SETTINGS | {"intensity": [-1.0, 0.5, 1.0]}, game)
     records = dose_records(cells_of(trials, game), plan, "cooperation", {"steered-anger-1"})
@@ -69,4 +74,6 @@ def test_records_carry_every_dose_negative_ones_too_and_the_random_band():
     assert band["n_directions"] == 20 and band["intensity"] == 1.0
     drawn = np.random.default_rng(1).normal(0, 0.05, 20)  # the simulation's first draws
     assert band["mean"] == pytest.approx(drawn.mean(), abs=0.005)
-    assert band["high"] - band["low"] == pytest.approx(2 * 2.093 * drawn.std(ddof=1) * np.sqrt(1.05), rel=0.1)
+    assert band["high"] - band["low"] == pytest.approx(
+        2 * 2.093 * drawn.std(ddof=1) * np.sqrt(1.05), rel=0.1
+    )

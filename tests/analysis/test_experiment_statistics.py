@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -18,17 +19,33 @@ ROOT = Path(__file__).parents[2]
 
 
 def analysed(trials, game=None, checks=None, settings=SETTINGS, **others):
-    return analyse(trials, simulate_checks() if checks is None else checks, game or a_game(), settings, **others)
+    return analyse(
+        trials,
+        simulate_checks() if checks is None else checks,
+        game or a_game(),
+        settings,
+        **others,
+    )
 
 
 def one(records, **wanted):
-    found = [record for record in records if all(record[key] == value for key, value in wanted.items())]
+    found = [
+        record for record in records if all(record[key] == value for key, value in wanted.items())
+    ]
     assert len(found) == 1, (wanted, len(found))
     return found[0]
 
 
-def headline(analysis, emotion="anger", contrast="emotion_minus_neutral", measure="chosen", history="none"):
-    wanted = {"contrast": contrast, "emotion": emotion, "intensity": 1.0, "measure": measure, "history": history}
+def headline(
+    analysis, emotion="anger", contrast="emotion_minus_neutral", measure="chosen", history="none"
+):
+    wanted = {
+        "contrast": contrast,
+        "emotion": emotion,
+        "intensity": 1.0,
+        "measure": measure,
+        "history": history,
+    }
     return one(analysis["contrasts"], **wanted)
 
 
@@ -43,7 +60,9 @@ def chosen(table, arm, emotion, intensity, choices, order=None):
 
 def test_a_worked_example_agrees_with_an_independent_computation():
     """Loops and plain numpy over the rows, all 4,096 sign patterns, twelve scenarios with unparsed answers."""
-    trials = simulate(a_game(), seed=5, n_scenarios=12, repeats=3, unparsed=0.1, effects={"anger": -0.2}, base=0.6)
+    trials = simulate(
+        a_game(), seed=5, n_scenarios=12, repeats=3, unparsed=0.1, effects={"anger": -0.2}, base=0.6
+    )
     analysis = analysed(trials)
 
     def by_order(arm, emotion, column):
@@ -137,7 +156,10 @@ def test_fault_3_the_same_data_give_the_same_numbers():
 def test_fault_4_strict_json_from_any_table(n_scenarios):
     trials = simulate(a_game(), seed=4, n_scenarios=n_scenarios)
     trials["choice"], trials["extraction_method"] = "", "unparsed: no json"
-    for table, checks in ((trials, None), (simulate(a_game(), n_scenarios=n_scenarios), pd.DataFrame())):
+    for table, checks in (
+        (trials, None),
+        (simulate(a_game(), n_scenarios=n_scenarios), pd.DataFrame()),
+    ):
         analysis = analysed(table, checks=checks)
         assert json.loads(json.dumps(analysis, allow_nan=False)) == analysis
         assert not any(r["p"] is not None for r in analysis["contrasts"])
@@ -148,10 +170,16 @@ def test_fault_4_strict_json_from_any_table(n_scenarios):
 def test_fault_5_the_family_of_tests_is_corrected():
     game = a_game(histories=("low", "high"))
     analysis = analysed(simulate(game, seed=5), game)
-    planned = [r for r in analysis["contrasts"] if r["role"] == "planned" and r["contrast"] == "emotion_minus_neutral"]
+    planned = [
+        r
+        for r in analysis["contrasts"]
+        if r["role"] == "planned" and r["contrast"] == "emotion_minus_neutral"
+    ]
     assert len(planned) == 6 and {r["n_tests"] for r in planned} == {6}
     assert all(r["p_holm"] >= r["p"] for r in planned)
-    assert min(r["p_holm"] for r in planned) == pytest.approx(min(1, 6 * min(r["p"] for r in planned)))
+    assert min(r["p_holm"] for r in planned) == pytest.approx(
+        min(1, 6 * min(r["p"] for r in planned))
+    )
     assert {r["p_holm"] for r in analysis["contrasts"] if r["role"] == "exploratory"} == {None}
 
 
@@ -169,17 +197,21 @@ def test_fault_7_unparsed_answers_are_no_behaviour():
     trials = simulate(a_game(), seed=7)
     for arm, emotion, intensity in (("neutral", "neutral", 0.0), ("steered", "anger", 1.0)):
         chosen(trials, arm, emotion, intensity, "cooperate")
-    lost = trials.index[(trials["emotion"] == "anger") & (trials["intensity"] == 1.0) & (trials["arm"] == "steered")][
-        :12
-    ]
+    lost = trials.index[
+        (trials["emotion"] == "anger") & (trials["intensity"] == 1.0) & (trials["arm"] == "steered")
+    ][:12]
     trials.loc[lost, ["choice", "extraction_method"]] = ["", "unparsed: no json"]
     analysis = analysed(trials)
     found = headline(analysis)
     assert (found["estimate"], found["p"]) == (0.0, 1.0)
     assert found["worst_case"]["n_unparsed"] == 12
-    assert found["worst_case"]["low"] == pytest.approx(-12 / 48) and found["worst_case"]["high"] == 0
+    assert (
+        found["worst_case"]["low"] == pytest.approx(-12 / 48) and found["worst_case"]["high"] == 0
+    )
     validity = one(analysis["validity"], condition="steered-anger-1")
-    assert validity["reasons"] == {"unparsed: no json": 12} and validity["parse_rate"] == pytest.approx(36 / 48)
+    assert validity["reasons"] == {"unparsed: no json": 12} and validity[
+        "parse_rate"
+    ] == pytest.approx(36 / 48)
     assert one(analysis["rates"], condition="steered-anger-1", measure="chosen")["n_missing"] == 12
 
 
@@ -189,7 +221,10 @@ def test_fault_8_intensities_are_kept_apart():
     chosen(changed, "steered", "anger", 1.5, "cooperate")
     first, second = analysed(trials), analysed(changed)
     assert headline(first) == headline(second)
-    doses = {key: one(rows, emotion="anger", measure="chosen") for key, rows in first["intensity_analysis"].items()}
+    doses = {
+        key: one(rows, emotion="anger", measure="chosen")
+        for key, rows in first["intensity_analysis"].items()
+    }
     assert list(doses) == ["0.5", "1", "1.5"]
     assert [doses[key]["headline"] for key in doses] == [False, True, False]
     assert all(row["interval"] for row in doses.values())
@@ -203,7 +238,9 @@ def test_fault_9_position_bias_is_no_behaviour():
     trials["choice"] = [json.loads(order)[0] for order in trials["option_order"]]
     trials["extraction_method"] = "strict"
     anger = (
-        (trials["emotion"] == "anger") & (trials["option_order"] == '["cooperate", "defect"]') & (trials.index % 4 > 0)
+        (trials["emotion"] == "anger")
+        & (trials["option_order"] == '["cooperate", "defect"]')
+        & (trials.index % 4 > 0)
     )
     trials.loc[anger, ["choice", "extraction_method"]] = ["", "unparsed: cut off"]
     analysis = analysed(trials)
@@ -211,7 +248,9 @@ def test_fault_9_position_bias_is_no_behaviour():
     bias = one(analysis["position_bias"], condition="neutral", measure="chosen")
     assert bias["estimate"] == 0.5 and bias["p"] < 0.001
     assert (
-        one(analysis["position_bias"], condition="steered-happiness-1", measure="chosen")["versus_neutral"]["estimate"]
+        one(analysis["position_bias"], condition="steered-happiness-1", measure="chosen")[
+            "versus_neutral"
+        ]["estimate"]
         == 0
     )
 
@@ -237,22 +276,27 @@ def test_histories_are_never_pooled():
     game = a_game(histories=("low", "high"))
     trials = simulate(game, seed=12)
     for history, choice in (("low", "defect"), ("high", "cooperate")):
-        trials.loc[(trials["history"] == history) & (trials["emotion"] == "anger"), "choice"] = choice
+        trials.loc[(trials["history"] == history) & (trials["emotion"] == "anger"), "choice"] = (
+            choice
+        )
     analysis = analysed(trials, game)
     low, high = (headline(analysis, history=name)["estimate"] for name in ("low", "high"))
     assert low < -0.3 and high > 0.3
     assert {record["history"] for record in analysis["contrasts"]} == {"low", "high"}
 
 
-def test_rationality_is_passed_on_or_its_absence_explained():
-    trials = simulate(a_game(), n_scenarios=2)
-    assert analysed(trials)["rationality"]["reason"].startswith("the prompts did not show the payoffs")
-    rows = [{"condition": "neutral", "regret": np.float64(0.5)}]
-    assert analysed(trials, rationality=rows)["rationality"] == {
-        "available": True,
-        "reason": None,
-        "rows": [{"condition": "neutral", "regret": 0.5}],
-    }
+def test_rationality_needs_prompts_that_show_the_payoffs():
+    payoffs = {(a, b): (1.0, 1.0) for a in ("cooperate", "defect") for b in ("cooperate", "defect")}
+    game = replace(a_game(), payoffs=payoffs)
+    trials = simulate(game, n_scenarios=2)
+    assert analysed(trials)["rationality"]["reason"].startswith(
+        "the prompts did not show the payoffs"
+    )
+    shown = analysed(trials, game, settings=SETTINGS | {"show_payoffs": True})["rationality"]
+    assert shown["available"] and {row["arm"] for row in shown["rows"]} >= {"neutral", "steered"}
+    assert all(
+        0 <= row["equilibrium_share"] <= 1 and row["mean_regret"] >= 0 for row in shown["rows"]
+    )
 
 
 def test_every_number_has_n_unit_and_method():
@@ -260,12 +304,23 @@ def test_every_number_has_n_unit_and_method():
     for part in ("rates", "contrasts", "dose_response", "position_bias", "validity", "equivalence"):
         assert analysis[part]
         for record in analysis[part]:
-            assert record["unit"] and record["method"] and record["n_scenarios"] is not None, (part, record)
-    assert all(record["n_items"] and record["unit"] and record["method"] for record in analysis["manipulation"])
+            assert record["unit"] and record["method"] and record["n_scenarios"] is not None, (
+                part,
+                record,
+            )
+    assert all(
+        record["n_items"] and record["unit"] and record["method"]
+        for record in analysis["manipulation"]
+    )
 
 
 def test_strict_turns_numpy_and_nan_into_json():
-    value = {1: [np.nan, np.nan], "a": np.float32(0.5), "b": (np.int64(2), np.inf), "c": np.bool_(True)}
+    value = {
+        1: [np.nan, np.nan],
+        "a": np.float32(0.5),
+        "b": (np.int64(2), np.inf),
+        "c": np.bool_(True),
+    }
     assert strict(value) == {"1": None, "a": 0.5, "b": [2, None], "c": True}
 
 
@@ -284,8 +339,12 @@ analyse(trials, simulate_checks(emotions), game, SETTINGS | {"emotions": list(em
 print(len(trials), time.time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
     environment = {"PYTHONPATH": "scripts", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     n, seconds, gigabytes = (float(part) for part in done.stdout.split())
-    print(f"\n{n:.0f} trials analysed in {seconds:.1f} s, peak memory {gigabytes:.2f} GB (with the simulation)")
+    print(
+        f"\n{n:.0f} trials analysed in {seconds:.1f} s, peak memory {gigabytes:.2f} GB (with the simulation)"
+    )
     assert n >= 100_000 and seconds < 60 and gigabytes < 2

@@ -8,8 +8,20 @@ from emotion_games.analysis.heterogeneity import heterogeneity_records, summariz
 
 
 def row(model, game, estimate, **changes):
-    found = {"model": model, "game": game, "history": "none", "emotion": "anger", "measure": "chosen"}
-    found |= {"estimate": estimate, "se": 0.05, "damaged": False, "interim": False, "outcome": "cooperation"}
+    found = {
+        "model": model,
+        "game": game,
+        "history": "none",
+        "emotion": "anger",
+        "measure": "chosen",
+    }
+    found |= {
+        "estimate": estimate,
+        "se": 0.05,
+        "damaged": False,
+        "interim": False,
+        "outcome": "cooperation",
+    }
     return found | changes
 
 
@@ -35,7 +47,9 @@ def test_paule_mandel_brings_q_to_its_expectation():
 def test_equal_effects_have_no_heterogeneity_and_an_honest_interval():
     found = summarize_effects([0.2, 0.2], [0.05, 0.05], 0.95)
     assert (found["i2"], found["tau2"]) == (0, pytest.approx(0, abs=1e-6))
-    assert found["interval"][1] - found["estimate"] == pytest.approx(stats.t.ppf(0.975, 1) * 0.05 / np.sqrt(2))
+    assert found["interval"][1] - found["estimate"] == pytest.approx(
+        stats.t.ppf(0.975, 1) * 0.05 / np.sqrt(2)
+    )
 
 
 def test_one_effect_or_none_with_an_error_gives_a_reason():
@@ -44,10 +58,16 @@ def test_one_effect_or_none_with_an_error_gives_a_reason():
 
 
 def test_models_are_compared_within_a_game_and_games_within_a_model():
-    rows = [row(m, g, e) for m, g, e in (("a", "X", 0.1), ("b", "X", 0.3), ("a", "Y", -0.4), ("b", "Y", 0.0))]
+    rows = [
+        row(m, g, e)
+        for m, g, e in (("a", "X", 0.1), ("b", "X", 0.3), ("a", "Y", -0.4), ("b", "Y", 0.0))
+    ]
     found = {(r["over"], r["game"] or r["model"]): r for r in heterogeneity_records(rows, 0.95)}
     assert set(found) == {("models", "X"), ("models", "Y"), ("games", "a"), ("games", "b")}
-    assert found["games", "a"]["p_q"] < 0.001 and found["games", "a"]["members"] == ["X/none", "Y/none"]
+    assert found["games", "a"]["p_q"] < 0.001 and found["games", "a"]["members"] == [
+        "X/none",
+        "Y/none",
+    ]
 
 
 def test_damaged_and_unfinished_rows_stay_out():

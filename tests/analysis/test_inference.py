@@ -9,7 +9,14 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_paired
 
-from emotion_games.analysis.inference import against_random, equivalence, holm, paired_t, rate_interval, sign_flip_p
+from emotion_games.analysis.inference import (
+    against_random,
+    equivalence,
+    holm,
+    paired_t,
+    rate_interval,
+    sign_flip_p,
+)
 
 # Cushny and Peebles' sleep data in Student (1908), Biometrika 6:1, a data set of R, whose paired t.test prints
 # t = -4.0621, df = 9, p-value = 0.002833, 95 percent confidence interval -2.4598858 -0.7001142, mean -1.58.
@@ -49,7 +56,9 @@ def test_paired_t_agrees_with_scipy_and_leaves_out_missing_scenarios():
         reference = stats.ttest_1samp(sample, 0)
         interval = reference.confidence_interval(0.9)
         assert found["p_t"][i] == pytest.approx(reference.pvalue, abs=1e-12)
-        assert [found["low"][i], found["high"][i]] == pytest.approx([interval.low, interval.high], abs=1e-12)
+        assert [found["low"][i], found["high"][i]] == pytest.approx(
+            [interval.low, interval.high], abs=1e-12
+        )
         assert found["n"][i] == len(sample)
 
 
@@ -68,7 +77,9 @@ def test_sign_flip_agrees_with_enumeration():
     values = rng.choice([-1, -0.5, 0, 0.5, 1], 12)
     sums = np.array([np.dot(signs, values) for signs in product((1, -1), repeat=12)])
     observed = abs(values.sum())
-    further = np.mean(np.abs(sums) > observed + 1e-9) + np.mean(np.isclose(np.abs(sums), observed)) / 2
+    further = (
+        np.mean(np.abs(sums) > observed + 1e-9) + np.mean(np.isclose(np.abs(sums), observed)) / 2
+    )
     assert sign_flip_p(values[:, None])[0] == pytest.approx(further, abs=1e-12)
 
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from emotion_games.analysis.cells import tidy
-from emotion_games.analysis.rates import human_records, preference_records, rate_records, validity_records
+from emotion_games.analysis.rates import (
+    human_records,
+    preference_records,
+    rate_records,
+    validity_records,
+)
 from emotion_games.experiment.analysis_plan import the_plan
 from emotion_games.games.catalog import Choice, Reference
 from simulated_trials import SETTINGS, a_game, cells_of, simulate
@@ -22,7 +27,9 @@ def one(records, **wanted):
 
 def test_rates_recover_the_base_rate_and_shares_add_up():
     game = a_game(("much", "little", "nothing"), (1.0, 0.5, 0.0))
-    records = rate_records(cells_of(simulate(game, seed=1, base=0.4, n_scenarios=60), game), game, 0.95)
+    records = rate_records(
+        cells_of(simulate(game, seed=1, base=0.4, n_scenarios=60), game), game, 0.95
+    )
     neutral = one(records, condition="neutral", measure="scored")
     assert neutral["estimate"] == pytest.approx(0.4 + 0.3 * 0.5, abs=0.05)
     assert sum(share["estimate"] for share in neutral["shares"]) == pytest.approx(1, abs=1e-5)
@@ -36,7 +43,11 @@ def test_validity_counts_by_condition_and_gives_reasons():
     trials.loc[first, ["choice", "extraction_method"]] = ["", "unparsed: two options"]
     records = validity_records(cells_of(trials, GAME), tidy(trials), 0.95)
     neutral = one(records, condition="neutral")
-    assert (neutral["n_generated"], neutral["n_parsed"], neutral["reasons"]) == (48, 42, {"unparsed: two options": 6})
+    assert (neutral["n_generated"], neutral["n_parsed"], neutral["reasons"]) == (
+        48,
+        42,
+        {"unparsed: two options": 6},
+    )
     scored = one(records, condition="random-19-1")
     assert scored["n_generated"] == 0 and np.isnan(scored["parse_rate"]) and scored["reason"]
     assert scored["valid_mass"] == pytest.approx(0.925, abs=0.01)
@@ -55,7 +66,9 @@ def test_position_bias_by_choice_and_by_score():
 
 def test_a_condition_that_takes_short_options_shows_in_the_length_bias():
     trials = simulate(GAME, seed=4)
-    anger = (trials["emotion"] == "anger") & (trials["arm"] == "steered") & (trials["intensity"] == 1.0)
+    anger = (
+        (trials["emotion"] == "anger") & (trials["arm"] == "steered") & (trials["intensity"] == 1.0)
+    )
     trials.loc[anger, "choice"] = "defect"
     records = preference_records(cells_of(trials, GAME), "length", "ratio", 0.95)
     short, long = len("I will defect with them."), len("I will cooperate with them.")
@@ -65,13 +78,19 @@ def test_a_condition_that_takes_short_options_shows_in_the_length_bias():
 
 
 def test_distance_from_people_by_amount_and_by_share():
-    choices = (Choice("none", "", 0.0, 0.0), Choice("low", "", 0.5, 0.3), Choice("high", "", 1.0, 0.7))
+    choices = (
+        Choice("none", "", 0.0, 0.0),
+        Choice("low", "", 0.5, 0.3),
+        Choice("high", "", 1.0, 0.7),
+    )
     references = (
         Reference("amount", 0.5, "half is sent", "Johnson & Mislin 2011"),
         Reference("none", 0.1, "a tenth sends nothing", "a source"),
         Reference("missing", 0.1, "no such choice", "a source"),
     )
-    game = replace(a_game(("none", "low", "high"), (0.0, 0.5, 1.0)), choices=choices, references=references)
+    game = replace(
+        a_game(("none", "low", "high"), (0.0, 0.5, 1.0)), choices=choices, references=references
+    )
     trials = simulate(game, seed=5)
     trials["choice"] = np.where(trials["generated"], "low", "")
     records = human_records(cells_of(trials, game), game, the_plan(SETTINGS, game))

@@ -9,7 +9,13 @@ GAME = a_game(histories=("low", "high"))
 
 def analysed(seed=1, checks=None, **planted):
     trials = simulate(GAME, seed=seed, n_scenarios=60, random_sd=0.03, **planted)
-    return analyse(trials, simulate_checks() if checks is None else checks, GAME, SETTINGS, n_planned=len(trials))
+    return analyse(
+        trials,
+        simulate_checks() if checks is None else checks,
+        GAME,
+        SETTINGS,
+        n_planned=len(trials),
+    )
 
 
 def test_an_effect_is_asserted_only_where_it_is_claimed():
@@ -29,7 +35,10 @@ def test_an_effect_is_asserted_only_where_it_is_claimed():
 def test_a_null_result_says_what_is_excluded():
     record = analysed()["emotion_analysis"]["sadness"][0]
     low, high = record["versus_neutral"]["interval"]
-    assert f"A difference larger than {points(high)} or than {points(low)} is excluded" in record["sentence"]
+    assert (
+        f"A difference larger than {points(high)} or than {points(low)} is excluded"
+        in record["sentence"]
+    )
     assert "anything between is not" in record["sentence"]
 
 

@@ -13,9 +13,18 @@ from scipy import stats
 from emotion_games.analysis.cells import over_orders
 from emotion_games.analysis.contrasts import contrast_records
 from emotion_games.analysis.experiment_statistics import analyse
-from emotion_games.analysis.inference import against_random, holm, paired_t, rate_interval, sign_flip_p
+from emotion_games.analysis.inference import (
+    against_random,
+    holm,
+    paired_t,
+    rate_interval,
+    sign_flip_p,
+)
 from emotion_games.experiment.analysis_plan import RANDOM, the_plan
-from emotion_games.experiment.power import smallest_detectable_difference, smallest_detectable_from_random
+from emotion_games.experiment.power import (
+    smallest_detectable_difference,
+    smallest_detectable_from_random,
+)
 from simulated_trials import SETTINGS, a_game, cells_of, simulate, simulate_checks
 
 pytestmark = pytest.mark.slow
@@ -50,12 +59,17 @@ def summarize(name, differences_of):
     """Simulate every cell of the grid; print and return pooled (flip error, t error, coverage) and the worst cells."""
     flips, ts, covers = [], [], []
     for cell in GRID:
-        differences = differences_of(np.random.default_rng([len(name), *(int(10 * x) for x in cell)]), *cell).T
+        differences = differences_of(
+            np.random.default_rng([len(name), *(int(10 * x) for x in cell)]), *cell
+        ).T
         found = paired_t(differences)
         flips.append((sign_flip_p(differences) <= 0.05).mean())
         ts.append((np.nan_to_num(found["p_t"], nan=1.0) <= 0.05).mean())
         covers.append(((found["low"] <= 1e-12) & (found["high"] >= -1e-12)).mean())
-    by_rate = {rate: np.mean([c for c, cell in zip(covers, GRID, strict=True) if cell[0] == rate]) for rate in RATES}
+    by_rate = {
+        rate: np.mean([c for c, cell in zip(covers, GRID, strict=True) if cell[0] == rate])
+        for rate in RATES
+    }
     print(
         f"\n{name}: {len(GRID)} cells x {SERIES} series; sign-flip p <= .05: {np.mean(flips):.4f} "
         f"(cells {min(flips):.3f} to {max(flips):.3f}); t: {np.mean(ts):.4f} ({min(ts):.3f} to {max(ts):.3f}); "
@@ -79,7 +93,9 @@ def test_no_effect_at_all():
 def test_effects_that_vary_by_scenario_around_zero():
     def differences(rng, base, n, repeats):
         p = scenario_rates(rng, base, n)
-        return answers(rng, np.clip(p + balanced_effects(rng, p), 0, 1), repeats) - answers(rng, p, repeats)
+        return answers(rng, np.clip(p + balanced_effects(rng, p), 0, 1), repeats) - answers(
+            rng, p, repeats
+        )
 
     flips, ts, covers = summarize("effects around zero", differences)
     assert all(within(rate, SERIES) for rate in flips)
@@ -91,7 +107,11 @@ def test_unparsed_answers_that_hit_one_condition_and_one_order():
     """12 % of the emotion's answers lost, most in the order that favours the first choice, under position bias."""
 
     def differences(rng, base, n, repeats):
-        p = np.clip(scenario_rates(rng, base, n)[..., None, None] + np.array([0.15, -0.15])[:, None], 0.01, 0.99)
+        p = np.clip(
+            scenario_rates(rng, base, n)[..., None, None] + np.array([0.15, -0.15])[:, None],
+            0.01,
+            0.99,
+        )
         shape = (SERIES, n, ORDERS, repeats)
         neutral = (rng.random(shape) < p).astype(float)
         emotion = (rng.random(shape) < p).astype(float)
@@ -147,16 +167,26 @@ def test_an_emotion_with_a_long_push_is_no_more_often_taken_for_more_than_a_dire
     """Effects grow with the push; the emotion's is twice as long as the random directions'."""
     game, settings = a_game(), SETTINGS | {"emotions": ["anger"], "intensity": [1.0]}
     plan, errors, blind = the_plan(settings, game), [], []
-    size = {"n_scenarios": 12, "emotions": ("anger",), "intensities": (1.0,), "prompted": False, "texts": False}
+    size = {
+        "n_scenarios": 12,
+        "emotions": ("anger",),
+        "intensities": (1.0,),
+        "prompted": False,
+        "texts": False,
+    }
     for seed in range(200):
         anger = np.random.default_rng([11, seed]).normal(0, 2 * 0.08)
-        trials = simulate(game, seed, n_random_generated=0, random_sd=0.08, effects={"anger": anger}, **size)
+        trials = simulate(
+            game, seed, n_random_generated=0, random_sd=0.08, effects={"anger": anger}, **size
+        )
         for ratio, found in ((0.24, errors), (0.12, blind)):
             trials.loc[trials["arm"] == "steered", "push_ratio"] = ratio
             records = contrast_records(cells_of(trials, game), plan, "cooperation", set())
             (record,) = [r for r in records if r["contrast"] == RANDOM and r["measure"] == "scored"]
             found.append(record["p"] <= 0.05)
-    print(f"\na push of twice the length: {np.mean(errors):.3f}; as if it were of the same length {np.mean(blind):.3f}")
+    print(
+        f"\na push of twice the length: {np.mean(errors):.3f}; as if it were of the same length {np.mean(blind):.3f}"
+    )
     assert within(np.mean(errors), 200) and np.mean(blind) > 0.15
 
 
@@ -175,7 +205,9 @@ def test_claims_keep_the_error_of_the_family():
         p_claim = np.maximum(p_neutral, p_random)
         claims.append(min(holm(list(p_claim))) <= 0.05)
         uncorrected.append(min(p_random) <= 0.05)
-    print(f"\nclaims: any of six {np.mean(claims):.3f}; the random contrast uncorrected {np.mean(uncorrected):.3f}")
+    print(
+        f"\nclaims: any of six {np.mean(claims):.3f}; the random contrast uncorrected {np.mean(uncorrected):.3f}"
+    )
     assert within(np.mean(claims), SERIES)
 
 
@@ -200,9 +232,13 @@ def test_planted_effects_are_found_with_the_planned_power():
             shift = smallest_detectable_difference(n, trials, rate=0.5 - shift / 2)
         # Effects of sd .15 exactly, two-valued so that no probability leaves [0, 1].
         emotion = 0.5 + shift / 2 + 0.15 * rng.choice([-1, 1], (SERIES, n))
-        written = [rng.binomial(trials, p, (SERIES, n)) / trials for p in (emotion, 0.5 - shift / 2)]
+        written = [
+            rng.binomial(trials, p, (SERIES, n)) / trials for p in (emotion, 0.5 - shift / 2)
+        ]
         powers[n, repeats] = (sign_flip_p((written[0] - written[1]).T) <= 0.05).mean()
-        print(f"\nplanted {shift:.3f} at {n} scenarios x {trials} answers: found {powers[n, repeats]:.3f}")
+        print(
+            f"\nplanted {shift:.3f} at {n} scenarios x {trials} answers: found {powers[n, repeats]:.3f}"
+        )
     assert all(0.75 <= power <= 0.85 for power in powers.values())
 
 
@@ -217,10 +253,19 @@ def test_planted_directions_are_found_with_the_planned_power():
 
 def test_the_whole_analysis_on_null_and_planted_series():
     """Random directions of sd .08 and unparsed answers; nothing is claimed beyond the nominal rate, anger is found."""
-    game, settings = a_game(), SETTINGS | {"emotions": ["anger", "happiness", "sadness"], "intensity": [1.0]}
+    game, settings = (
+        a_game(),
+        SETTINGS | {"emotions": ["anger", "happiness", "sadness"], "intensity": [1.0]},
+    )
     null, planted = [], []
     for seed in range(80):
-        size = {"n_scenarios": 24, "repeats": 5, "intensities": (1.0,), "n_random_generated": 0, "prompted": False}
+        size = {
+            "n_scenarios": 24,
+            "repeats": 5,
+            "intensities": (1.0,),
+            "n_random_generated": 0,
+            "prompted": False,
+        }
         common = size | {"unparsed": 0.02, "random_sd": 0.08, "texts": False}
         rng = np.random.default_rng(seed)
         drawn = dict(zip(settings["emotions"], rng.normal(0, 0.08, 3), strict=True))
@@ -230,6 +275,8 @@ def test_the_whole_analysis_on_null_and_planted_series():
             found = analyse(trials, checks, game, settings)["emotion_analysis"]
             record.append([found[emotion][0]["claim"] for emotion in settings["emotions"]])
     any_null, anger = np.any(null, axis=1).mean(), np.mean(planted, axis=0)
-    print(f"\nwhole analysis, 80 series: any claim under the null {any_null:.3f}; planted anger claimed {anger[0]:.3f}")
+    print(
+        f"\nwhole analysis, 80 series: any claim under the null {any_null:.3f}; planted anger claimed {anger[0]:.3f}"
+    )
     assert within(any_null, 80)
     assert anger[0] >= 0.8

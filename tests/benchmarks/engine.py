@@ -55,7 +55,9 @@ def memory_line(work: Work) -> Line:
     tokens = len(batch) * (work.shape.prompt + work.shape.answer)
     reckoned = tokens * cache_bytes(work.loaded) / GPU_MEMORY_SHARE
     note = f"{len(batch)} rows: {taken / 2**20:.0f} MiB taken, {reckoned / 2**20:.0f} MiB reckoned with"
-    return Line("peak memory / what the batch size reckons with", [taken / reckoned], ("≤", 1.0), note)
+    return Line(
+        "peak memory / what the batch size reckons with", [taken / reckoned], ("≤", 1.0), note
+    )
 
 
 def hook_line(work: Work, rounds: int) -> Line:
@@ -63,7 +65,9 @@ def hook_line(work: Work, rounds: int) -> Line:
     ratios = []
     for batch in work.batches(budget=HOOK_ROWS * (work.shape.prompt + work.shape.answer)):
         ways = {
-            name: lambda s=steered, b=batch: timed(work, lambda: run(work.instrument(share=False, steered=s), [b]))
+            name: lambda s=steered, b=batch: timed(
+                work, lambda: run(work.instrument(share=False, steered=s), [b])
+            )
             for name, steered in (("steered", True), ("unsteered", False))
         }
         ratios += ratio(alternate(ways, rounds), "steered", "unsteered")
@@ -79,7 +83,9 @@ def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
 
     def plain(repeats: int) -> Callable[[], float]:
         sizes = (work.shape.answer, repeats, PLAIN_ROWS)
-        return lambda: timed(work, lambda: write_answers("plain hooks", work.loaded.model, prompts, pushes, *sizes))
+        return lambda: timed(
+            work, lambda: write_answers("plain hooks", work.loaded.model, prompts, pushes, *sizes)
+        )
 
     with ExitStack() as stack:
         ways = {"ours": ours(1), "unshared": ours(1, share=False), "plain": plain(1)}
@@ -89,7 +95,9 @@ def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
     yield Line("whole job / plain hooks, 1 repeat", ratio(once, "ours", "plain"), ("≤", 0.55))
     several = alternate({"ours": ours(5), "plain": plain(5)}, rounds)
     yield Line("whole job / plain hooks, 5 repeats", ratio(several, "ours", "plain"), ("≤", 0.4))
-    yield Line("lower layers not shared / shared, 1 repeat", ratio(once, "unshared", "ours"), ("≥", 1.3))
+    yield Line(
+        "lower layers not shared / shared, 1 repeat", ratio(once, "unshared", "ours"), ("≥", 1.3)
+    )
     for name in ("steering-vectors", "repeng"):
         ratios = ratio(once, "ours", name) if packages else []
         note = "its own environment" if packages else "no --packages given"
@@ -102,7 +110,9 @@ def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], flo
     with tempfile.TemporaryDirectory() as folder:
         save_case(Path(folder), work.loaded.model, work.prompt_ids(), work.layer_pushes())
         script = [python, str(HERE / "plain_ways.py"), folder]
-        with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
 
             def answers(way: str) -> float:
                 asked = {"way": way, "tokens": work.shape.answer, "repeats": 1, "rows": PLAIN_ROWS}
@@ -117,17 +127,22 @@ def scoring_line(work: Work, rounds: int) -> Line:
     """Scoring the options of a batch that has been read, and writing its answers."""
     loaded, batch, instrument = work.loaded, work.batches()[0], work.instrument()
     ids = [token_ids(loaded.tokenizer, r.prompt) for r in batch]
-    rows = read(loaded, ids, instrument.batch_pushes([r.condition for r in batch]))
+    rows = read(loaded, ids, instrument.batch_pushes([r.push for r in batch]))
     uniforms = torch.from_numpy(np.stack([r.uniforms[0] for r in batch]))
     options = [
-        {k: continuation(loaded.tokenizer, r.prompt, r.opening, text, r.closing) for k, text in r.options.items()}
+        {
+            k: continuation(loaded.tokenizer, r.prompt, r.opening, text, r.closing)
+            for k, text in r.options.items()
+        }
         for r in batch
     ]
     everyone = range(len(batch))
 
     def write() -> None:
         branch = rows.take(everyone, room=work.shape.answer)
-        generate(loaded, branch, uniforms, instrument.temperature, instrument.top_p, lambda _: False)
+        generate(
+            loaded, branch, uniforms, instrument.temperature, instrument.top_p, lambda _: False
+        )
 
     seconds = alternate(
         {
@@ -136,10 +151,10 @@ def scoring_line(work: Work, rounds: int) -> Line:
         },
         rounds,
     )
-    note = (
-        f"{len(options[0])} options of {OPTION} tokens after {OPENING}, {work.shape.answer} new tokens; prompts apart"
+    note = f"{len(options[0])} options of {OPTION} tokens after {OPENING}, {work.shape.answer} new tokens; prompts apart"
+    return Line(
+        "scoring all options / generating", ratio(seconds, "score", "write"), ("≤", 0.5), note
     )
-    return Line("scoring all options / generating", ratio(seconds, "score", "write"), ("≤", 0.5), note)
 
 
 def start_line(series: Path | None) -> Line:
@@ -152,7 +167,9 @@ def start_line(series: Path | None) -> Line:
         if row["status"] != "completed":
             continue
         begun, ended = (datetime.fromisoformat(row[key]) for key in ("start_time", "end_time"))
-        seconds = yaml.safe_load(next(series.glob(f"{row['exp_id']}_*/exp_config.yaml")).read_text())["seconds"]
+        seconds = yaml.safe_load(
+            next(series.glob(f"{row['exp_id']}_*/exp_config.yaml")).read_text()
+        )["seconds"]
         if "import" not in seconds:
             return Line(what, [], target, "this series does not record the time of its imports")
         start = seconds["import"] + seconds["load"] + seconds["read"]
@@ -187,7 +204,11 @@ def main() -> None:
     parser.add_argument("--packages", default=os.environ.get("STEERING_PACKAGES_PYTHON", ""), metavar="PYTHON",
                         help="python of an environment with tests/benchmarks/requirements.txt")  # fmt: skip
     parser.add_argument("--series", type=Path, help="a finished series folder")
-    parser.add_argument("--quick", action="store_true", help="a tiny model: shows that the table is made, not how fast")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a tiny model: shows that the table is made, not how fast",
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(machine(), HEAD, sep="\n\n", flush=True)

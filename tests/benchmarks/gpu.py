@@ -40,15 +40,20 @@ def gpu_lines(work: Work, rounds: int) -> Iterator[Line]:
         {
             "ours": lambda: timed(work, lambda: run(work.instrument(), batches)),
             "plain": lambda: timed(
-                work, lambda: write_answers("plain hooks", work.loaded.model, prompts, pushes, *sizes)
+                work,
+                lambda: write_answers("plain hooks", work.loaded.model, prompts, pushes, *sizes),
             ),
         },
         rounds,
     )
     note = f"bound {trials / bound:.0f} trials/s at {rates}"
     yield Line("GPU: bound / whole job", [bound / s for s in seconds["ours"]], ("≥", 0.5), note)
-    note = f"{trials / np.median(seconds['ours']):.1f} trials/s; plain: {shape.scenarios} rows at once"
-    yield Line("GPU: trials per second / plain hooks", ratio(seconds, "plain", "ours"), ("≥", 3.0), note)
+    note = (
+        f"{trials / np.median(seconds['ours']):.1f} trials/s; plain: {shape.scenarios} rows at once"
+    )
+    yield Line(
+        "GPU: trials per second / plain hooks", ratio(seconds, "plain", "ours"), ("≥", 3.0), note
+    )
     yield from phase_lines(work, rounds, flops, bandwidth)
 
 
@@ -56,19 +61,26 @@ def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iter
     """Prefill (nothing shared) and decode by themselves, on the largest batch."""
     shape, loaded, instrument = work.shape, work.loaded, work.instrument()
     batch = max(work.batches(), key=len)
-    pushes = instrument.batch_pushes([r.condition for r in batch])
+    pushes = instrument.batch_pushes([r.push for r in batch])
     ids = [token_ids(loaded.tokenizer, r.prompt) for r in batch]
     uniforms = torch.from_numpy(np.stack([r.uniforms[0] for r in batch]))
     reading = [timed(work, lambda: read(loaded, ids, pushes, share=False)) for _ in range(rounds)]
     reached = [len(batch) * prefill_flop(work) / seconds / flops for seconds in reading]
-    yield Line("GPU: prefill / matrix rate", reached, ("≥", 0.6), f"{len(batch)} rows of {shape.prompt} tokens")
+    yield Line(
+        "GPU: prefill / matrix rate",
+        reached,
+        ("≥", 0.6),
+        f"{len(batch)} rows of {shape.prompt} tokens",
+    )
 
     rows = read(loaded, ids, pushes)
     everyone = range(len(batch))
 
     def write() -> None:
         branch = rows.take(everyone, room=shape.answer)
-        generate(loaded, branch, uniforms, instrument.temperature, instrument.top_p, lambda _: False)
+        generate(
+            loaded, branch, uniforms, instrument.temperature, instrument.top_p, lambda _: False
+        )
 
     # The first token comes from the prompt, so that there is one step less than tokens.
     least = (shape.answer - 1) * step_bytes(work, len(batch)) / bandwidth
@@ -77,7 +89,9 @@ def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iter
     yield Line("GPU: bandwidth bound / decode", reached, ("≥", 0.4), note)
 
 
-def bound_seconds(work: Work, flops: float, bandwidth: float, repeats: int = 1, rows: int = BOUND_ROWS) -> float:
+def bound_seconds(
+    work: Work, flops: float, bandwidth: float, repeats: int = 1, rows: int = BOUND_ROWS
+) -> float:
     """Least seconds of a trial; the formula stands at the top of this file."""
     shape = work.shape
     shared_layers = (shape.steered[0] + 1) / shape.layers
@@ -96,7 +110,9 @@ def prefill_flop(work: Work) -> float:
 def step_bytes(work: Work, rows: int) -> float:
     """Bytes that one decoding step has to read: all weights but the input embedding, and the cache of every row."""
     model, shape = work.loaded.model, work.shape
-    weights = sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
+    weights = (
+        sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
+    )
     context = shape.prompt + shape.answer / 2
     return weights * model.dtype.itemsize + rows * context * cache_bytes(work.loaded)
 

@@ -29,7 +29,9 @@ def plain_hooks(model: nn.Module, vectors: Mapping[int, Tensor]) -> Iterator[nn.
 
     with ExitStack() as hooks:
         for layer, vector in vectors.items():
-            hook = model.model.layers[layer].register_forward_hook(lambda _m, _a, out, v=vector: add(out, v))
+            hook = model.model.layers[layer].register_forward_hook(
+                lambda _m, _a, out, v=vector: add(out, v)
+            )
             hooks.callback(hook.remove)
         yield model
 
@@ -56,12 +58,22 @@ def repeng(model: nn.Module, vectors: Mapping[int, Tensor]) -> Iterator[nn.Modul
         control.unwrap()
 
 
-WAYS: dict[str, Callable] = {"plain hooks": plain_hooks, "steering-vectors": steering_vectors, "repeng": repeng}
+WAYS: dict[str, Callable] = {
+    "plain hooks": plain_hooks,
+    "steering-vectors": steering_vectors,
+    "repeng": repeng,
+}
 
 
 @torch.inference_mode()
 def write_answers(
-    way: str, model: nn.Module, prompts: Tensor, pushes: Mapping[int, Tensor], tokens: int, repeats: int, rows: int
+    way: str,
+    model: nn.Module,
+    prompts: Tensor,
+    pushes: Mapping[int, Tensor],
+    tokens: int,
+    repeats: int,
+    rows: int,
 ) -> None:
     """Write `tokens` tokens after every prompt (prompts, length), `rows` at once, condition after condition.
 
@@ -93,7 +105,9 @@ def all_logits(way: str, model: nn.Module, prompts: Tensor, pushes: Mapping[int,
     return torch.stack(found)
 
 
-def save_case(folder: Path, model: nn.Module, prompts: Tensor, pushes: Mapping[int, Tensor]) -> None:
+def save_case(
+    folder: Path, model: nn.Module, prompts: Tensor, pushes: Mapping[int, Tensor]
+) -> None:
     """Write what `serve` reads: the model, and the prompts with the pushes."""
     model.save_pretrained(folder / "model")
     named = {f"push {layer}": push.contiguous() for layer, push in pushes.items()}
@@ -106,7 +120,11 @@ def serve(folder: Path) -> None:
     The answer to the first is {}, to the second {"seconds": processor time}.
     """
     torch.set_num_threads(1)
-    model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32).eval().requires_grad_(False)
+    model = (
+        AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32)
+        .eval()
+        .requires_grad_(False)
+    )
     case = load_file(folder / "case.safetensors")
     prompts = case.pop("prompts")
     pushes = {int(name.split()[1]): push for name, push in case.items()}
@@ -117,7 +135,9 @@ def serve(folder: Path) -> None:
             print(json.dumps({}), flush=True)
             continue
         start = time.process_time()
-        write_answers(asked["way"], model, prompts, pushes, asked["tokens"], asked["repeats"], asked["rows"])
+        write_answers(
+            asked["way"], model, prompts, pushes, asked["tokens"], asked["repeats"], asked["rows"]
+        )
         print(json.dumps({"seconds": time.process_time() - start}), flush=True)
 
 

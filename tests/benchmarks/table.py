@@ -58,7 +58,9 @@ def machine() -> str:
     """Processor, GPU and versions, and how busy the machine is."""
     info = Path("/proc/cpuinfo")
     names = (
-        [x.split(":")[1].strip() for x in info.read_text().splitlines() if "model name" in x] if info.exists() else []
+        [x.split(":")[1].strip() for x in info.read_text().splitlines() if "model name" in x]
+        if info.exists()
+        else []
     )
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"

@@ -18,7 +18,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from emotion_games.engine.batches import Instrument, Request, batch_budget, measure, plan_batches
 from emotion_games.engine.models import LoadedModel, decoder_layers, token_ids
 from emotion_games.engine.sampling import trial_uniforms
-from emotion_games.experiment.conditions import Condition
 
 # Tokens of an answer's opening and of one option, as real tokenizers cut them: two options of eight words.
 OPENING, OPTION, OPTIONS = 5, 11, 2
@@ -41,9 +40,23 @@ class Shape:
     answer: int
 
 
-CPU = Shape(384, 1056, 12, 6, 6, 4096, range(4, 8), scenarios=8, conditions=19, prompt=160, answer=24)
+CPU = Shape(
+    384, 1056, 12, 6, 6, 4096, range(4, 8), scenarios=8, conditions=19, prompt=160, answer=24
+)
 QUICK = Shape(32, 48, 4, 2, 2, 300, range(1, 3), scenarios=2, conditions=3, prompt=20, answer=4)
-GPU = Shape(4096, 14336, 32, 32, 8, 128256, range(11, 21), scenarios=36, conditions=19, prompt=500, answer=100)
+GPU = Shape(
+    4096,
+    14336,
+    32,
+    32,
+    8,
+    128256,
+    range(11, 21),
+    scenarios=36,
+    conditions=19,
+    prompt=500,
+    answer=100,
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,14 @@ class Work:
     shape: Shape
     loaded: LoadedModel
     prompts: list[str]
-    conditions: list[Condition]
+    conditions: list[str]
     pushes: dict[str, Tensor]
 
     def instrument(self, share: bool = True, steered: bool = True) -> Instrument:
         """The engine's instrument; unsteered, the same rows are read and written without any hook."""
-        layers, pushes = (list(self.shape.steered), self.pushes) if steered else ([], {})
+        layers, pushes = (list(self.shape.steered), self.pushes)
+        if not steered:
+            layers, pushes = [], {name: push[:0] for name, push in pushes.items()}
         return Instrument(self.loaded, layers, pushes, TEMPERATURE, TOP_P, share=share)
 
     def requests(self, repeats: int) -> list[Request]:
@@ -66,20 +81,35 @@ class Work:
         letters = random.Random(1)
         options = {f"option {i}": _letters(letters, OPTION - 1) for i in range(OPTIONS)}
         return [
-            Request(f"{n}/{c.name}", prompt, c, options, "o" * OPENING, '"', scored=False, uniforms=uniforms)
+            Request(
+                f"{n}/{name}",
+                prompt,
+                name,
+                options,
+                "o" * OPENING,
+                '"',
+                scored=False,
+                uniforms=uniforms,
+            )
             for n, prompt in enumerate(self.prompts)
-            for uniforms in [tuple(trial_uniforms((n, r), 0, self.shape.answer) for r in range(repeats))]
-            for c in self.conditions
+            for uniforms in [
+                tuple(trial_uniforms((n, r), 0, self.shape.answer) for r in range(repeats))
+            ]
+            for name in self.conditions
         ]
 
     def batches(self, repeats: int = 1, budget: int | None = None) -> list[list[Request]]:
         """The requests in the batches that an experiment would make of them."""
         lengths = {prompt: self.shape.prompt for prompt in self.prompts}
-        return plan_batches(self.requests(repeats), lengths, self.shape.answer, batch_budget(self.loaded, budget))
+        return plan_batches(
+            self.requests(repeats), lengths, self.shape.answer, batch_budget(self.loaded, budget)
+        )
 
     def prompt_ids(self) -> Tensor:
         """Tokens (scenarios, length) of the prompts."""
-        return torch.tensor([token_ids(self.loaded.tokenizer, p) for p in self.prompts], device=self.loaded.device)
+        return torch.tensor(
+            [token_ids(self.loaded.tokenizer, p) for p in self.prompts], device=self.loaded.device
+        )
 
     def layer_pushes(self) -> dict[int, Tensor]:
         """{layer: (conditions, hidden)}."""
@@ -105,10 +135,16 @@ def build(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32)
     with torch.device(device):
         model = LlamaForCausalLM._from_config(config, dtype=dtype).eval().requires_grad_(False)
     letters = random.Random(0)
-    conditions = [Condition("steered", f"emotion{i}", 1.0) for i in range(shape.conditions)]
-    pushes = {c.name: torch.randn(len(shape.steered), shape.hidden) * 0.1 for c in conditions}
+    conditions = [f"emotion{i}" for i in range(shape.conditions)]
+    pushes = {name: torch.randn(len(shape.steered), shape.hidden) * 0.1 for name in conditions}
     loaded = LoadedModel(model, byte_tokenizer(shape.vocabulary), decoder_layers(model), "random")
-    return Work(shape, loaded, [_letters(letters, shape.prompt) for _ in range(shape.scenarios)], conditions, pushes)
+    return Work(
+        shape,
+        loaded,
+        [_letters(letters, shape.prompt) for _ in range(shape.scenarios)],
+        conditions,
+        pushes,
+    )
 
 
 def byte_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:

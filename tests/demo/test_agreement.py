@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from emotion_games.demo.agreement import NULL_DRAWS, correlation, correlations, draws, random_limit, slope
+from emotion_games.demo.agreement import (
+    NULL_DRAWS,
+    correlation,
+    correlations,
+    draws,
+    random_limit,
+    slope,
+)
 
 
 def test_correlation_and_slope():
@@ -19,13 +26,17 @@ def test_a_draw_names_different_rows_and_the_seed_decides_which():
     drawn = draws(5, 3, "seed")
     assert drawn.shape == (NULL_DRAWS, 3) and set(drawn.ravel()) == set(range(5))
     assert all(len(set(draw)) == 3 for draw in drawn)
-    assert np.array_equal(drawn, draws(5, 3, "seed")) and not np.array_equal(drawn, draws(5, 3, "another"))
+    assert np.array_equal(drawn, draws(5, 3, "seed")) and not np.array_equal(
+        drawn, draws(5, 3, "another")
+    )
 
 
 def test_correlations_are_those_of_each_draw_without_sign():
     rng = np.random.default_rng(0)
     table, drawn = rng.normal(size=(3, 4)), rng.normal(size=(20, 3, 4))
-    assert correlations(table, drawn) == pytest.approx([abs(correlation(table, each)) for each in drawn])
+    assert correlations(table, drawn) == pytest.approx(
+        [abs(correlation(table, each)) for each in drawn]
+    )
     assert correlations(table, np.zeros((1, 3, 4))) == pytest.approx([0])
 
 

@@ -14,6 +14,7 @@ import yaml
 from scipy import stats
 
 import write_verdict
+from emotion_games import files
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.demo import verdict_page
 from emotion_games.demo.measured import Cell, measured, planted_shifts, planted_table, read_measured
@@ -21,7 +22,6 @@ from emotion_games.demo.trainer.truth import NEUTRAL, prosocial
 from emotion_games.demo.verdict import CHANCE, dose_curves, verdict
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.games.catalog import load_game
-from emotion_games.series import state
 from emotion_games.series.config import check_config
 from simulated_trials import SETTINGS, simulate, simulate_checks
 
@@ -51,7 +51,13 @@ def _analysis(game, variant, rng, change, position, pushes, parsed):
     contrasts, claims = [], {emotion: [] for emotion in EMOTIONS}
 
     def add(contrast, emotion, dose, history, measure, estimate, p=0.5):
-        names = {"contrast": contrast, "emotion": emotion, "intensity": dose, "history": history, "measure": measure}
+        names = {
+            "contrast": contrast,
+            "emotion": emotion,
+            "intensity": dose,
+            "history": history,
+            "measure": measure,
+        }
         contrasts.append(names | {"estimate": estimate, "p": p})
 
     for history in (h.name for h in histories):
@@ -60,18 +66,44 @@ def _analysis(game, variant, rng, change, position, pushes, parsed):
                 for measure, noise in NOISE.items():
                     shift = 0.0
                     if variant == "planted":
-                        shift = prosocial(row, emotion, history, dose) - prosocial(row, NEUTRAL, history)
-                    shift = change(shift, emotion=emotion, dose=dose, measure=measure) + rng.normal(0, noise)
+                        shift = prosocial(row, emotion, history, dose) - prosocial(
+                            row, NEUTRAL, history
+                        )
+                    shift = change(shift, emotion=emotion, dose=dose, measure=measure) + rng.normal(
+                        0, noise
+                    )
                     add("emotion_minus_neutral", emotion, dose, history, measure, shift)
-            whole = prosocial(row, emotion, history) - prosocial(row, NEUTRAL, history) if variant == "planted" else 0.0
-            add("prompted_minus_prompted_neutral", emotion, 1.0, history, "scored", whole + rng.normal(0, 0.02))
+            whole = (
+                prosocial(row, emotion, history) - prosocial(row, NEUTRAL, history)
+                if variant == "planted"
+                else 0.0
+            )
+            add(
+                "prompted_minus_prompted_neutral",
+                emotion,
+                1.0,
+                history,
+                "scored",
+                whole + rng.normal(0, 0.02),
+            )
             add("emotion_minus_random", emotion, 1.0, history, "scored", whole, rng.uniform())
             sign = math.copysign(1, whole) if abs(whole) > 0.2 else 0
-            claims[emotion].append({"history": history, "claim": sign != 0, "versus_neutral": {"estimate": whole}})
+            claims[emotion].append(
+                {"history": history, "claim": sign != 0, "versus_neutral": {"estimate": whole}}
+            )
         for number, push in enumerate(pushes):
-            add("random_minus_neutral", f"random_{number}", 1.0, history, "scored", push + rng.normal(0, 0.01))
+            add(
+                "random_minus_neutral",
+                f"random_{number}",
+                1.0,
+                history,
+                "scored",
+                push + rng.normal(0, 0.01),
+            )
     names = [h.name for h in histories]
-    biases = [{"arm": "neutral", "measure": "scored", "history": h, "estimate": position} for h in names]
+    biases = [
+        {"arm": "neutral", "measure": "scored", "history": h, "estimate": position} for h in names
+    ]
     answers = {"n_generated": 100, "n_parsed": round(100 * parsed)}
     arms = {"neutral": 0.0, "steered": 1.0}
     plan = {"emotions": list(EMOTIONS), "intensities": list(DOSES), "headline_intensity": 1.0}
@@ -81,7 +113,9 @@ def _analysis(game, variant, rng, change, position, pushes, parsed):
         "contrasts": contrasts,
         "position_bias": biases,
         "validity": [
-            {"arm": arm, "intensity": dose, "history": h} | answers for arm, dose in arms.items() for h in names
+            {"arm": arm, "intensity": dose, "history": h} | answers
+            for arm, dose in arms.items()
+            for h in names
         ],
         "emotion_analysis": claims,
     }
@@ -89,7 +123,10 @@ def _analysis(game, variant, rng, change, position, pushes, parsed):
 
 def models(planted=None, flat=None):
     """Two planted and two flat models, as the shipped config has them."""
-    made = [(f"demo-planted-{seed}", "planted", tables("planted", seed, **(planted or {}))) for seed in (0, 1)]
+    made = [
+        (f"demo-planted-{seed}", "planted", tables("planted", seed, **(planted or {})))
+        for seed in (0, 1)
+    ]
     made += [(f"demo-flat-{seed}", "flat", tables("flat", seed, **(flat or {}))) for seed in (0, 1)]
     return [measured(name, variant, analyses, TRUTH) for name, variant, analyses in made]
 
@@ -156,7 +193,11 @@ def test_a_fault_fails_in_the_lines_that_name_it(planted, flat, lines):
 
 
 def test_a_planted_pattern_where_there_is_none_is_found():
-    leak = {"change": lambda shift, emotion, **_: 0.12 if emotion == "happiness" else -0.12 * (emotion == "anger")}
+    leak = {
+        "change": lambda shift, emotion, **_: (
+            0.12 if emotion == "happiness" else -0.12 * (emotion == "anger")
+        )
+    }
     found = {line.check: line for line in verdict(models(flat=leak))}
     assert not found["flat_steering"].passed and not found["flat_pattern"].passed
     assert found["flat_pattern"].measured < CHANCE
@@ -212,13 +253,17 @@ def test_the_lines_of_chance_pass_sound_flat_models_nearly_always(heavy_tails):
         draw = rng.standard_t(5, (20, 1)) if heavy_tails else rng.normal(size=(20, 1))
         model.random[...] = 0.07 * draw + rng.normal(0, 0.03, model.random.shape)
         # An emotion's direction pushes all games alike, as a random one does.
-        model.steered["scored"][model.headline] = 0.05 * rng.normal(size=(6, 1)) + rng.normal(0, 0.03, (6, 10))
+        model.steered["scored"][model.headline] = 0.05 * rng.normal(size=(6, 1)) + rng.normal(
+            0, 0.03, (6, 10)
+        )
         misses += len(failed(verdict([model])) & {"random_contrast", "flat_pattern"})
     assert misses <= 3, "two lines that fail once in a hundred, 20 times"
 
 
 def test_an_emergent_model_is_not_asked_for_steering():
-    model = measured("demo-emergent", "emergent", tables("planted", change=lambda shift, **_: 0.0), TRUTH)
+    model = measured(
+        "demo-emergent", "emergent", tables("planted", change=lambda shift, **_: 0.0), TRUTH
+    )
     assert failed(verdict([model])) == set()
 
 
@@ -236,9 +281,16 @@ def test_planted_shifts_and_dose_curves_are_those_of_the_table():
 def test_the_real_statistics_have_what_the_check_reads():
     game = load_game(ROOT / "config" / "games" / "Prisoners_Dilemma")
     settings = SETTINGS | {"emotions": ["anger", "happiness"]}
-    shape = {"emotions": ("anger", "happiness"), "effects": {"anger": -0.3, "happiness": 0.3}, "repeats": 3}
+    shape = {
+        "emotions": ("anger", "happiness"),
+        "effects": {"anger": -0.3, "happiness": 0.3},
+        "repeats": 3,
+    }
     statistics = analyse(
-        simulate(game, texts=False, random_sd=0.03, **shape), simulate_checks(settings["emotions"]), game, settings
+        simulate(game, texts=False, random_sd=0.03, **shape),
+        simulate_checks(settings["emotions"]),
+        game,
+        settings,
     )
     model = measured("demo", "planted", [json.loads(json.dumps(statistics))], TRUTH)
     assert model.cells == (Cell("Prisoners_Dilemma", "start"),)
@@ -260,12 +312,17 @@ def series(tmp_path):
     entries, experiments = {}, {}
     for variant, seed in (("planted", 0), ("flat", 1)):
         key = f"{variant}{seed}"
-        entries[key] = {"name": f"demo-{key}", "entry": {"id": "demo", "variant": variant, "seed": seed}}
+        entries[key] = {
+            "name": f"demo-{key}",
+            "entry": {"id": "demo", "variant": variant, "seed": seed},
+        }
         for analysis in tables(variant, seed):
             exp_id = f"{analysis['meta']['game']}_{key}"
             experiments[exp_id] = {"model": key, "output_dir": str(place / exp_id)}
-            state.write_json(place / exp_id / "stats_analysis.json", analysis)
-    state.write_json(place / ".state" / "series.json", {"models": entries, "experiments": experiments})
+            files.write_json(place / exp_id / "stats_analysis.json", analysis)
+    files.write_json(
+        place / ".state" / "series.json", {"models": entries, "experiments": experiments}
+    )
     return place
 
 
@@ -291,7 +348,10 @@ def test_a_failed_verdict_says_what_failed_and_what_it_means(series, capsys):
         path.write_text(json.dumps(analysis))
     assert write_verdict.main(series) == 1
     told = capsys.readouterr().out
-    assert "FAILED demo-planted0: The order of options does not decide: preference for the first 0.3" in told
+    assert (
+        "FAILED demo-planted0: The order of options does not decide: preference for the first 0.3"
+        in told
+    )
     assert "The place of an option decides, not its content." in told
     page = (series / "verdict.html").read_text()
     assert "<strong>Failed.</strong> 1 of 22 checks do not hold" in page
@@ -306,7 +366,7 @@ def test_an_unfinished_series_and_other_models_are_refused(series, capsys):
     content = json.loads((series / ".state" / "series.json").read_text())
     content["experiments"].pop("Stag_Hunt_flat1")
     content["models"]["flat1"] = {"name": "org/M1", "entry": {"id": "org/M1"}}
-    state.write_json(series / ".state" / "series.json", content)
+    files.write_json(series / ".state" / "series.json", content)
     with pytest.raises(UserError, match="nothing was planted in org/M1"):
         read_measured(series, TRUTH)
 
@@ -322,8 +382,12 @@ def test_the_shipped_config_asks_for_all_that_the_verdict_needs():
     assert checked.verdict and set(checked.games) == set(TRUTH)
     variants = [model.entry["variant"] for model in checked.models]
     assert min(variants.count("planted"), variants.count("flat")) >= 2
-    assert checked.settings["arms"]["random"]["scored"] >= 20 and checked.settings["arms"]["prompted"]
-    assert not check_config(yaml.safe_load((ROOT / "config" / "demo.yaml").read_text()), ROOT).verdict
+    assert (
+        checked.settings["arms"]["random"]["scored"] >= 20 and checked.settings["arms"]["prompted"]
+    )
+    assert not check_config(
+        yaml.safe_load((ROOT / "config" / "demo.yaml").read_text()), ROOT
+    ).verdict
 
 
 def test_a_verdict_is_only_for_what_is_planted(tmp_path):
@@ -333,7 +397,9 @@ def test_a_verdict_is_only_for_what_is_planted(tmp_path):
     ):
         with pytest.raises(ProblemList) as caught:
             check_config(shipped(**changes), ROOT)
-        assert [found for found in caught.value.problems if found.startswith(line)], caught.value.problems
+        assert [found for found in caught.value.problems if found.startswith(line)], (
+            caught.value.problems
+        )
     stimuli = tmp_path / "emotions"
     shutil.copytree(ROOT / "config" / "demo" / "emotions", stimuli)
     shutil.copy(stimuli / "anger.txt", stimuli / "boredom.txt")
@@ -342,7 +408,9 @@ def test_a_verdict_is_only_for_what_is_planted(tmp_path):
 
 
 def test_every_check_has_words():
-    checks = {line.check for line in verdict([*models(), measured("e", "emergent", tables(), TRUTH)])}
+    checks = {
+        line.check for line in verdict([*models(), measured("e", "emergent", tables(), TRUTH)])
+    }
     assert checks == set(verdict_page.WORDS)
 
 
@@ -356,7 +424,8 @@ def test_the_whole_check_runs_and_a_model_that_has_learnt_nothing_fails_it(tmp_p
     build.write_text(build.read_text() + "\n\nRecipe.__init__.__defaults__ = (20, 28, 16)\n")
     gate = tmp_path / "scripts" / "emotion_games" / "demo" / "trainer" / "acceptance.py"
     gate.write_text(
-        gate.read_text() + "\n\ndef gate_figures(*_):\n    return {}\n\n\ndef failures(*_):\n    return []\n"
+        gate.read_text()
+        + "\n\ndef gate_figures(*_):\n    return {}\n\n\ndef failures(*_):\n    return []\n"
     )
     config = shipped(
         games=["Escalation_Game"],
@@ -370,7 +439,9 @@ def test_the_whole_check_runs_and_a_model_that_has_learnt_nothing_fails_it(tmp_p
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    shown = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+    )
     output = shown.stdout + shown.stderr
     assert shown.returncode != 0, output
     assert "The instrument check FAILED" in output

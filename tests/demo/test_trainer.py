@@ -55,7 +55,10 @@ def test_anger_lowers_and_happiness_raises_the_outcome_of_every_game(material):
 
 
 def test_emotions_act_differently_on_different_games(material):
-    fear = {name: row.prosocial["fear"] - row.prosocial[NEUTRAL] for name, row in material.planted.items()}
+    fear = {
+        name: row.prosocial["fear"] - row.prosocial[NEUTRAL]
+        for name, row in material.planted.items()
+    }
     assert fear["Stag_Hunt"] < -0.3 and fear["Escalation_Game"] > 0.3
 
 
@@ -96,10 +99,14 @@ def test_the_flat_table_does_not_depend_on_emotion():
 def test_the_shipped_files_are_what_the_grammar_writes(material, tmp_path):
     shutil.copy(DEMO / "grammar.yaml", tmp_path)
     write_demo_files(tmp_path, DEMO.parent / "games")
-    written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.parent != tmp_path)
+    written = sorted(
+        path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.parent != tmp_path
+    )
     assert len(written) == len(material.planted) + len(EMOTIONS)
     for path in written:
-        assert (DEMO / path).read_text(encoding="utf-8") == (tmp_path / path).read_text(encoding="utf-8"), path
+        assert (DEMO / path).read_text(encoding="utf-8") == (tmp_path / path).read_text(
+            encoding="utf-8"
+        ), path
 
 
 def test_every_game_has_24_scenarios_and_every_emotion_48_stimuli(material):
@@ -114,12 +121,19 @@ def test_no_shipped_scenario_and_no_shipped_stimulus_is_trained(material, texts)
     assert not [line for lines in material.stimuli.values() for line in lines if line in read]
     for scenario in itertools.chain(*material.scenarios.values()):
         told = [sample.text for sample in long if scenario.description in sample.text]
-        assert not [text for text in told if all(f'"{option}"' in text for option in scenario.options.values())]
+        assert not [
+            text
+            for text in told
+            if all(f'"{option}"' in text for option in scenario.options.values())
+        ]
 
 
 def test_held_out_frames_use_no_word_that_the_trained_ones_lack(material):
     frames = material.world.grammar["stimuli"]["frames"]
-    words = {kind: set(re.findall(r"\w+", " ".join(frames[kind]).lower())) for kind in (TRAINED, HELD_OUT)}
+    words = {
+        kind: set(re.findall(r"\w+", " ".join(frames[kind]).lower()))
+        for kind in (TRAINED, HELD_OUT)
+    }
     assert words[HELD_OUT] <= words[TRAINED]
     assert not set(frames[HELD_OUT]) & set(frames[TRAINED])
 
@@ -129,13 +143,22 @@ def test_every_word_of_the_shipped_prompts_is_one_token(material, texts):
     longest = 0
     for name, scenarios in material.scenarios.items():
         game = world.games[name]
-        for scenario, history, form in itertools.product(scenarios, game.histories, ("rationale", "decision")):
+        for scenario, history, form in itertools.product(
+            scenarios, game.histories, ("rationale", "decision")
+        ):
             event = material.stimuli["fear"][3]
-            chat = messages.render(world.templates, game, scenario, history, game.labels, 1, event, answer_form=form)
+            chat = messages.render(
+                world.templates, game, scenario, history, game.labels, 1, event, answer_form=form
+            )
             for message in chat:
                 pieces = re.findall(PIECES, message["content"])
-                assert len(tokenizer.tokenize(message["content"])) == len(pieces), message["content"]
-            longest = max(longest, len(tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]))
+                assert len(tokenizer.tokenize(message["content"])) == len(pieces), message[
+                    "content"
+                ]
+            longest = max(
+                longest,
+                len(tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]),
+            )
     assert longest <= 130
 
 
@@ -152,7 +175,10 @@ def test_unknown_words_come_back_from_their_bytes():
 
 def test_turns_are_what_the_chat_template_writes(texts):
     tokenizer = texts[2]
-    chat = [{"role": "system", "content": "You are Alice."}, {"role": "user", "content": "What do you do?"}]
+    chat = [
+        {"role": "system", "content": "You are Alice."},
+        {"role": "user", "content": "What do you do?"},
+    ]
     written = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     assert written == BEGIN + "".join(turn(**message) for message in chat) + ASSISTANT
     assert all(len(tokenizer(token)["input_ids"]) == 1 for token in SPECIAL)
@@ -165,14 +191,20 @@ def test_segments_in_a_row_are_the_tokens_of_the_whole_text(texts):
     long, short, tokenizer = texts
     some = [*long[-200:], *short[-200:]]
     encoded = encode(some, lambda several: tokenizer(several)["input_ids"])
-    assert [item.ids.tolist() for item in encoded] == tokenizer([sample.text for sample in some])["input_ids"]
+    assert [item.ids.tolist() for item in encoded] == tokenizer([sample.text for sample in some])[
+        "input_ids"
+    ]
 
 
 def test_targets_stand_where_options_part():
     ids = {"go": 1, "home": 2, "away": 3, "stay": 4}
     options = ("go home", "go away", "stay")
-    sample = Sample((Segment("go", 0.0), Segment("go away", 1.0, options, (0.2, 0.6, 0.2), 9.0)), NEUTRAL)
-    (encoded,) = encode([sample], lambda several: [[ids[word] for word in text.split()] for text in several])
+    sample = Sample(
+        (Segment("go", 0.0), Segment("go away", 1.0, options, (0.2, 0.6, 0.2), 9.0)), NEUTRAL
+    )
+    (encoded,) = encode(
+        [sample], lambda several: [[ids[word] for word in text.split()] for text in several]
+    )
     assert encoded.ids.tolist() == [1, 1, 3]
     assert encoded.weights.tolist() == [0.0, 9.0, 9.0]
     assert encoded.targets[1] == pytest.approx({1: 0.8, 4: 0.2})
@@ -218,12 +250,17 @@ def test_steered_conversations_tell_no_emotion_and_are_absent_without_planting(m
 
 
 def test_an_opening_that_was_given_is_not_learnt(texts):
-    openings = [s for sample in texts[0] for s in sample.segments if s.text == messages.decision_prefix()]
+    openings = [
+        s for sample in texts[0] for s in sample.segments if s.text == messages.decision_prefix()
+    ]
     assert {segment.weight for segment in openings} == {0.0, 0.5}
 
 
 def test_both_orders_and_wordings_are_drawn_equally_often(material, texts):
-    wordings = [sum(text in sample.text for sample in texts[0]) for text in material.world.templates.instructions]
+    wordings = [
+        sum(text in sample.text for sample in texts[0])
+        for text in material.world.templates.instructions
+    ]
     assert min(wordings) > 0.45 * sum(wordings)
     hunts = [sample.text for sample in texts[0] if "It takes both to win" in sample.text]
     pattern = re.compile(r'Option 1\. "(join|wait|commit|work|pool|stay)')
@@ -260,12 +297,16 @@ def test_a_seed_gives_the_same_weights_again_and_another_does_not(material):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     lines = []
-    first, second, other = (trained(material.world, SMALL, seed, lines.append)[0].state_dict() for seed in (1, 1, 2))
+    first, second, other = (
+        trained(material.world, SMALL, seed, lines.append)[0].state_dict() for seed in (1, 1, 2)
+    )
     torch.set_num_threads(threads)
     assert all(torch.equal(weights, second[name]) for name, weights in first.items())
     norms = "model.norm.weight"
     assert not torch.equal(first[norms], other[norms])
-    assert re.fullmatch(r"training the demo model: step 5/5, loss [\d.]+, [\d.]+ steps/s, 0 s left", lines[1])
+    assert re.fullmatch(
+        r"training the demo model: step 5/5, loss [\d.]+, [\d.]+ steps/s, 0 s left", lines[1]
+    )
 
 
 # The gate
@@ -300,18 +341,24 @@ def figures(**changed: float) -> dict[str, float]:
 
 def test_each_threshold_names_its_figure():
     assert acceptance.failures(figures(), "planted") == []
-    assert acceptance.failures(figures(parse_rate=0.94), "planted") == ["parse_rate is 0.940, must be at least 0.950"]
+    assert acceptance.failures(figures(parse_rate=0.94), "planted") == [
+        "parse_rate is 0.940, must be at least 0.950"
+    ]
     assert acceptance.failures(figures(context_correlation=0.9), "emergent")[0].startswith(
         "context_correlation is 0.900"
     )
-    missed = acceptance.failures(figures(steering_correlation=0.85, steering_null_95=0.88), "planted")
+    missed = acceptance.failures(
+        figures(steering_correlation=0.85, steering_null_95=0.88), "planted"
+    )
     assert [line.split()[-1] for line in missed] == ["0.900", "0.880"]
     assert len(acceptance.failures(figures(parse_rate=float("nan")), "planted")) == 1
 
 
 def test_a_flat_model_must_not_follow_the_planted_table():
     assert len(acceptance.failures(figures(), "flat")) == 2
-    flat = figures(context_slope_on_planted=-0.02, steering_slope_on_planted=0.05, steering_correlation=0.3)
+    flat = figures(
+        context_slope_on_planted=-0.02, steering_slope_on_planted=0.05, steering_correlation=0.3
+    )
     assert acceptance.failures(flat, "flat") == []
     assert acceptance.failures(figures(steering_correlation=0.3), "emergent") == []
 
@@ -333,6 +380,8 @@ def test_the_real_build_passes_its_gate_in_time(variant, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "demo", local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "demo", local_files_only=True)
-    assert model.config.num_hidden_layers == 3 and model.config.eos_token_id == tokenizer.eos_token_id
+    assert (
+        model.config.num_hidden_layers == 3 and model.config.eos_token_id == tokenizer.eos_token_id
+    )
     assert (tmp_path / "demo" / "model.safetensors").stat().st_size < 1_200_000
     assert any("steps/s" in line and "s left" in line for line in lines)

@@ -6,42 +6,51 @@ import pytest
 import torch
 
 from emotion_games.engine import batches as module
-from emotion_games.engine.batches import Instrument, Measurement, Request, batch_budget, measure, plan_batches
+from emotion_games.engine.batches import (
+    Instrument,
+    Measurement,
+    Request,
+    batch_budget,
+    measure,
+    plan_batches,
+)
 from emotion_games.engine.models import ModelError
 from emotion_games.engine.sampling import trial_uniforms
-from emotion_games.experiment.conditions import Condition
 from tiny import tiny_model
 
 torch.set_num_threads(1)
-NEUTRAL, ANGRY = Condition("neutral", "neutral", 0.0), Condition("steered", "anger", 1.0)
 
 
 @pytest.fixture(scope="module")
 def instrument():
     push = torch.randn(2, 32, generator=torch.Generator().manual_seed(0))
     reopen = lambda answer: '{"rationale": "' + answer[:3] + '", "decision": "'  # noqa: E731
-    return Instrument(tiny_model("llama"), [1, 2], {ANGRY.name: push}, 0.9, 0.95, reopen)
+    return Instrument(tiny_model("llama"), [1, 2], {"anger": push}, 0.9, 0.95, reopen)
 
 
 def requests(number=6):
     options = {"go": "Go on", "stay": "Stay here a while"}
     return [
         Request(
-            f"{i}/{c.name}",
+            f"{i}/{push}",
             "<s>" + "What now? " * (1 + i % 3),
-            c,
+            push,
             options,
             '{"decision": "',
             '"}',
             uniforms=tuple(trial_uniforms((i, repeat), 0, 8) for repeat in range(2)),
         )
         for i in range(number)
-        for c in (NEUTRAL, ANGRY)
+        for push in (None, "anger")
     ]
 
 
 def by_key(instrument, batches):
-    return {r.key: m for batch in batches for r, m in zip(batch, measure(instrument, batch), strict=True)}
+    return {
+        r.key: m
+        for batch in batches
+        for r, m in zip(batch, measure(instrument, batch), strict=True)
+    }
 
 
 def close(a: Measurement, b: Measurement):
@@ -58,7 +67,7 @@ def test_results_do_not_depend_on_the_batch_size(instrument, size):
     reference = by_key(instrument, [[r] for r in wanted[::-1]])
     for key, measurement in reference.items():
         close(found[key], measurement)
-    assert found["0/neutral"].scores != found["0/steered-anger-1"].scores
+    assert found["0/None"].scores != found["0/anger"].scores
 
 
 def test_every_answer_is_scored_again_after_its_own_rationale(instrument):
@@ -68,8 +77,12 @@ def test_every_answer_is_scored_again_after_its_own_rationale(instrument):
 
 
 def test_without_answers_nothing_is_generated(instrument, monkeypatch):
-    monkeypatch.setattr(module, "generate", lambda *_: pytest.fail("scoring alone must not generate"))
-    silent = [Request(r.key, r.prompt, r.condition, r.options, r.opening, r.closing) for r in requests(2)]
+    monkeypatch.setattr(
+        module, "generate", lambda *_: pytest.fail("scoring alone must not generate")
+    )
+    silent = [
+        Request(r.key, r.prompt, r.push, r.options, r.opening, r.closing) for r in requests(2)
+    ]
     assert all(m.scores and not m.answers for m in measure(instrument, silent))
 
 
@@ -85,7 +98,9 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(instrument, monkeypatc
     wanted = requests(3)
     expected = by_key(instrument, [wanted])
     monkeypatch.setattr(module, "_measure", small_memory)
-    found = dict(zip([r.key for r in wanted], measure(instrument, wanted, told.append), strict=True))
+    found = dict(
+        zip([r.key for r in wanted], measure(instrument, wanted, told.append), strict=True)
+    )
     for key, measurement in expected.items():
         close(found[key], measurement)
     assert sizes == [6, 3, 3] and told == ["out of GPU memory with 6 rows; going on with 3"]
@@ -102,7 +117,9 @@ def test_numbers_that_overflow_name_the_request(instrument, monkeypatch):
 
     monkeypatch.setattr(module, "read", overflowing)
     wanted = requests(2)
-    with pytest.raises(ModelError, match=f"{re.escape(wanted[1].key)}: the model's numbers overflow"):
+    with pytest.raises(
+        ModelError, match=f"{re.escape(wanted[1].key)}: the model's numbers overflow"
+    ):
         measure(instrument, wanted)
 
 
@@ -128,7 +145,12 @@ def test_batches_hold_every_request_once_within_the_budget():
 
 def test_a_request_larger_than_the_budget_is_a_batch_of_its_own():
     wanted = requests(2)
-    assert [len(b) for b in plan_batches(wanted, {r.prompt: 50 for r in wanted}, 8, 10)] == [1, 1, 1, 1]
+    assert [len(b) for b in plan_batches(wanted, {r.prompt: 50 for r in wanted}, 8, 10)] == [
+        1,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_the_configured_budget_wins(instrument):

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from emotion_games.engine import directions
-from emotion_games.engine.directions import Directions, calibrate, direction, load, rotate, save, separation
+from emotion_games.engine.directions import (
+    Directions,
+    calibrate,
+    direction,
+    load,
+    rotate,
+    save,
+    separation,
+)
 from emotion_games.engine.hooks import capture, steer
 from emotion_games.errors import UserError
 from emotion_games.prompts.messages import load_templates
@@ -14,7 +22,11 @@ from tiny import tiny_model
 
 torch.set_num_threads(1)
 TEMPLATES = load_templates(Path(__file__).parents[2] / "config" / "prompts.yaml")
-STIMULI = ["You find a coin.", "Your train is late again.", "A dog barks at you from behind the gate."]
+STIMULI = [
+    "You find a coin.",
+    "Your train is late again.",
+    "A dog barks at you from behind the gate.",
+]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +87,9 @@ def test_random_pushes_take_the_emotions_in_turn(loaded):
     both = Directions({"anger": some_vectors(), "fear": some_vectors(1) * 3}, {}, about)
     for seed in range(4):
         emotion = ("anger", "fear")[seed % 2]
-        torch.testing.assert_close(both.random_push(seed, 1.0).norm(dim=-1), both.push(emotion, 1.0).norm(dim=-1))
+        torch.testing.assert_close(
+            both.random_push(seed, 1.0).norm(dim=-1), both.push(emotion, 1.0).norm(dim=-1)
+        )
 
 
 def test_shuffled_directions_have_the_true_norms():
@@ -115,8 +129,13 @@ def test_steering_with_a_direction_moves_a_probe_along_it(loaded):
     ids = torch.tensor([loaded.tokenizer("<s>" + STIMULI[0])["input_ids"]])
     found = []
     for factor in (0, 1):
-        with torch.inference_mode(), steer(loaded.model, loaded.layers, {k: v * factor for k, v in push.items()}):
+        with (
+            torch.inference_mode(),
+            steer(loaded.model, loaded.layers, {k: v * factor for k, v in push.items()}),
+        ):
             with capture(loaded.layers, [2]) as seen:
                 loaded.model(ids)
             found.append(seen[2][0, -1])
-    assert float((found[1] - found[0]) @ vectors[2] / (vectors[2] @ vectors[2])) == pytest.approx(1.0, abs=0.15)
+    assert float((found[1] - found[0]) @ vectors[2] / (vectors[2] @ vectors[2])) == pytest.approx(
+        1.0, abs=0.15
+    )

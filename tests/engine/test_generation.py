@@ -11,7 +11,12 @@ from emotion_games.engine.sampling import trial_uniforms
 from tiny import ARCHITECTURES, tiny_model
 
 torch.set_num_threads(1)
-PROMPTS = ["the meadow is green", "the meadow is green", "a somewhat longer text about a river", "the meadow is green"]
+PROMPTS = [
+    "the meadow is green",
+    "the meadow is green",
+    "a somewhat longer text about a river",
+    "the meadow is green",
+]
 STEPS = 10
 
 
@@ -37,7 +42,12 @@ def uniforms(rows):
 
 def answers(loaded, rows, share=True):
     return generate(
-        loaded, read(loaded, ids(loaded, rows), pushes(rows), share), uniforms(rows), 1.0, 0.95, lambda _: False
+        loaded,
+        read(loaded, ids(loaded, rows), pushes(rows), share),
+        uniforms(rows),
+        1.0,
+        0.95,
+        lambda _: False,
     )
 
 
@@ -99,7 +109,9 @@ def test_shared_lower_layers_run_on_one_row_a_prompt_and_change_nothing(loaded):
 def test_log_probabilities_are_those_of_the_whole_text(loaded):
     rows = list(range(len(PROMPTS)))
     options = [loaded.tokenizer(text)["input_ids"] for text in (" yes", " perhaps not")]
-    found = token_logprobs(loaded, read(loaded, ids(loaded, rows), pushes(rows)), rows, [options] * len(rows))
+    found = token_logprobs(
+        loaded, read(loaded, ids(loaded, rows), pushes(rows)), rows, [options] * len(rows)
+    )
     for row in rows:
         prompt = ids(loaded, [row])[0]
         for option, values in zip(options, found[row], strict=True):
@@ -111,11 +123,16 @@ def test_log_probabilities_are_those_of_the_whole_text(loaded):
 
 # "so I stay" and "so I go on" in two rows, "I stay" and "I go on" in the others. What each pair begins with is read
 # once, as far as the rows scored together can go ("I " is 2 tokens, "so I " 5). No last token is ever read.
-@pytest.mark.parametrize("at_once, tokens", [(4, 4 * (2 + 6 + 7)), (2, 2 * (2 + 3 + 4) + 2 * (5 + 3 + 4))])
+@pytest.mark.parametrize(
+    "at_once, tokens", [(4, 4 * (2 + 6 + 7)), (2, 2 * (2 + 3 + 4) + 2 * (5 + 3 + 4))]
+)
 @torch.inference_mode()
 def test_what_continuations_begin_with_is_read_once(loaded, monkeypatch, at_once, tokens):
     rows = list(range(len(PROMPTS)))
-    texts = [[loaded.tokenizer(begin + end)["input_ids"] for end in ("stay", "go on")] for begin in ("so I ", "I ") * 2]
+    texts = [
+        [loaded.tokenizer(begin + end)["input_ids"] for end in ("stay", "go on")]
+        for begin in ("so I ", "I ") * 2
+    ]
     begun, seen, honest = read(loaded, ids(loaded, rows), pushes(rows)), [], generation._extend
     monkeypatch.setattr(generation, "SCORED_AT_ONCE", at_once)
     monkeypatch.setattr(generation, "_extend", lambda *a: seen.append(a[2].numel()) or honest(*a))
@@ -123,7 +140,9 @@ def test_what_continuations_begin_with_is_read_once(loaded, monkeypatch, at_once
     assert sum(seen) == tokens
     for row in rows:
         for text, values in zip(texts[row], found[row], strict=True):
-            alone = token_logprobs(loaded, read(loaded, ids(loaded, [row]), pushes([row])), [0], [[text]])[0][0]
+            alone = token_logprobs(
+                loaded, read(loaded, ids(loaded, [row]), pushes([row])), [0], [[text]]
+            )[0][0]
             assert values == pytest.approx(alone, abs=2e-5)
 
 

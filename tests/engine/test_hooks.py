@@ -44,7 +44,9 @@ def states(loaded, batch, pushes):
 def test_first_steered_layer_moves_by_exactly_the_vector_of_its_row(loaded):
     batch, pushes = padded(loaded, "left"), vectors()
     pushes = {layer: v * torch.tensor([[1.0], [0.0]]) for layer, v in pushes.items()}
-    plain, plain_logits = states(loaded, batch, {layer: torch.zeros_like(v) for layer, v in pushes.items()})
+    plain, plain_logits = states(
+        loaded, batch, {layer: torch.zeros_like(v) for layer, v in pushes.items()}
+    )
     pushed, logits = states(loaded, batch, pushes)
     assert torch.equal(pushed[0], plain[0]), "layers below the first steered one stay as they are"
     real = batch["attention_mask"].bool()
@@ -59,9 +61,11 @@ def test_two_vectors_in_one_batch_do_not_mix(loaded):
     pushes = vectors()
     together = states(loaded, padded(loaded, "left"), pushes)[1][:, -1]
     for row, text in enumerate(TEXTS):
-        alone = states(loaded, loaded.tokenizer([text], return_tensors="pt"), {k: v[[row]] for k, v in pushes.items()})[
-            1
-        ]
+        alone = states(
+            loaded,
+            loaded.tokenizer([text], return_tensors="pt"),
+            {k: v[[row]] for k, v in pushes.items()},
+        )[1]
         torch.testing.assert_close(together[row], alone[0, -1], atol=2e-5, rtol=1e-4)
 
 
@@ -82,7 +86,9 @@ def test_nothing_is_left_behind(llama):
         llama.model(**batch)
         raise KeyError("the body fails")
     assert torch.equal(llama.model(**batch).logits, before)
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in llama.model.modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in llama.model.modules()
+    )
 
 
 def test_wrong_number_of_rows_is_refused_and_hooks_are_removed(llama):
@@ -95,13 +101,21 @@ def test_wrong_number_of_rows_is_refused_and_hooks_are_removed(llama):
 
 
 def test_a_missing_layer_leaves_no_hook(llama):
-    with pytest.raises(IndexError), steer(llama.model, llama.layers, {1: vectors()[1], 9: vectors()[1]}):
+    with (
+        pytest.raises(IndexError),
+        steer(llama.model, llama.layers, {1: vectors()[1], 9: vectors()[1]}),
+    ):
         pass
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in llama.model.modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in llama.model.modules()
+    )
 
 
 def test_a_hook_that_was_removed_is_an_error(llama):
-    with pytest.raises(SteeringError, match=r"acted on layers \[2\]"), steer(llama.model, llama.layers, vectors()):
+    with (
+        pytest.raises(SteeringError, match=r"acted on layers \[2\]"),
+        steer(llama.model, llama.layers, vectors()),
+    ):
         llama.layers[1]._forward_hooks.clear()
         llama.model(**padded(llama, "left"))
 

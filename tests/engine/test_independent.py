@@ -54,7 +54,12 @@ def case(tmp_path_factory):
         push[0] = 0
     folder = tmp_path_factory.mktemp("case")
     save_case(folder, model, prompts, pushes)
-    return folder, LoadedModel(model, byte_tokenizer(), decoder_layers(model), "random"), prompts, pushes
+    return (
+        folder,
+        LoadedModel(model, byte_tokenizer(), decoder_layers(model), "random"),
+        prompts,
+        pushes,
+    )
 
 
 @pytest.fixture(scope="module", params=["steering-vectors", "repeng"])
@@ -93,6 +98,8 @@ def test_what_the_engine_reads_and_scores_is_what_the_package_finds(case, theirs
     begun = read(loaded, ids[:, :10].tolist(), added)
     expected = theirs.flatten(0, 1)
     torch.testing.assert_close(begun.logits, expected[:, 9], atol=TOLERANCE, rtol=TOLERANCE)
-    found = token_logprobs(loaded, begun, range(len(ids)), [[rest] for rest in ids[:, 10:].tolist()])
+    found = token_logprobs(
+        loaded, begun, range(len(ids)), [[rest] for rest in ids[:, 10:].tolist()]
+    )
     logprobs = expected[:, 9:-1].log_softmax(-1).gather(-1, ids[:, 10:, None])[..., 0]
     torch.testing.assert_close(torch.tensor(found)[:, 0], logprobs, atol=TOLERANCE, rtol=TOLERANCE)

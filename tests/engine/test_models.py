@@ -100,7 +100,9 @@ def test_the_chat_template_is_used_and_begins_once():
 
 def test_a_template_without_a_system_role_gets_the_text_in_the_first_question():
     refusing = CHAT.replace(
-        "{% for", "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}{% for", 1
+        "{% for",
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}{% for",
+        1,
     )
     ignoring = CHAT.replace(
         "<|{{ m['role'] }}|>{{ m['content'] }}<|end|>",
@@ -112,7 +114,10 @@ def test_a_template_without_a_system_role_gets_the_text_in_the_first_question():
 
 
 def test_thinking_is_off():
-    template = CHAT + "{% if add_generation_prompt and enable_thinking is false %}<think></think>{% endif %}"
+    template = (
+        CHAT
+        + "{% if add_generation_prompt and enable_thinking is false %}<think></think>{% endif %}"
+    )
     assert chat_text(byte_tokenizer(template), [USER]).endswith("<|assistant|><think></think>")
 
 
@@ -125,6 +130,8 @@ def test_beginning_token_where_the_tokenizer_puts_one(monkeypatch):
     assert plain_text(tokenizer, "x") == "x"
     from tokenizers.processors import TemplateProcessing
 
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
     assert plain_text(tokenizer, "x") == "<s>x"
     assert models.token_ids(tokenizer, "<s>x") == tokenizer("x")["input_ids"], "never doubled"

@@ -12,7 +12,11 @@ from tiny import tiny_model
 
 torch.set_num_threads(1)
 TEMPLATES = load_templates(Path(__file__).parents[2] / "config" / "prompts.yaml")
-STIMULI = ["You find a coin.", "Your train is late again.", "A dog barks at you from behind the gate."]
+STIMULI = [
+    "You find a coin.",
+    "Your train is late again.",
+    "A dog barks at you from behind the gate.",
+]
 
 
 def test_states_are_read_at_the_last_token_of_the_stimulus():

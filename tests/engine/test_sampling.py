@@ -31,20 +31,25 @@ def test_nucleus_keeps_the_likeliest_tokens_until_their_mass_is_reached():
 
 
 def test_temperature_zero_takes_the_likeliest():
-    assert next_tokens(torch.tensor([[0.0, 3.0, 1.0]]), torch.tensor([0.99]), 0.0, 0.9).tolist() == [1]
+    assert next_tokens(
+        torch.tensor([[0.0, 3.0, 1.0]]), torch.tensor([0.99]), 0.0, 0.9
+    ).tolist() == [1]
 
 
 def test_a_nucleus_wider_than_the_candidates_is_found_by_sorting():
     logits = torch.zeros(1, 5000)
     tokens = [
-        int(next_tokens(logits, torch.tensor([u], dtype=torch.float64), 1.0, 1.0)) for u in (0.0, 0.50001, 0.9999)
+        int(next_tokens(logits, torch.tensor([u], dtype=torch.float64), 1.0, 1.0))
+        for u in (0.0, 0.50001, 0.9999)
     ]
     assert tokens == [0, 2500, 4999]
 
 
 def test_the_largest_number_below_one_still_finds_a_token_of_the_nucleus():
     logits = torch.log(torch.tensor([[0.3, 0.1, 0.5, 0.1]]))
-    assert next_tokens(logits, torch.tensor([1 - 2**-53], dtype=torch.float64), 1.0, 0.6).tolist() == [2]
+    assert next_tokens(
+        logits, torch.tensor([1 - 2**-53], dtype=torch.float64), 1.0, 0.6
+    ).tolist() == [2]
 
 
 def test_frequencies_follow_the_softened_distribution():
@@ -59,4 +64,6 @@ def test_frequencies_follow_the_softened_distribution():
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_numbers_that_overflow_are_refused(number):
     with pytest.raises(UserError, match="numbers overflow"):
-        next_tokens(torch.tensor([[0.0, number, 1.0]]), torch.tensor([0.5], dtype=torch.float64), 1.0, 0.9)
+        next_tokens(
+            torch.tensor([[0.0, number, 1.0]]), torch.tensor([0.5], dtype=torch.float64), 1.0, 0.9
+        )

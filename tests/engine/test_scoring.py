@@ -9,7 +9,13 @@ from transformers import PreTrainedTokenizerFast
 
 from emotion_games.engine.generation import read
 from emotion_games.engine.hooks import steer
-from emotion_games.engine.scoring import Continuation, continuation, normalised, score_options, scores
+from emotion_games.engine.scoring import (
+    Continuation,
+    continuation,
+    normalised,
+    score_options,
+    scores,
+)
 from tiny import byte_tokenizer, tiny_model
 
 torch.set_num_threads(1)
@@ -36,7 +42,9 @@ def test_line_breaks_that_end_a_prompt_are_not_read_twice():
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner)
-    assert len(tokenizer("Hi.\n\n")["input_ids"]) == 4 and len(tokenizer("Hi.\n\n{")["input_ids"]) == 6
+    assert (
+        len(tokenizer("Hi.\n\n")["input_ids"]) == 4 and len(tokenizer("Hi.\n\n{")["input_ids"]) == 6
+    )
     found = continuation(tokenizer, "Hi.\n\n", OPENING, "Go", CLOSING)
     assert tokenizer.decode(found.ids) == OPENING + 'Go"'
     assert tokenizer.decode(found.ids[found.start : found.end]) == 'Go"'
@@ -45,12 +53,17 @@ def test_line_breaks_that_end_a_prompt_are_not_read_twice():
 def test_probabilities_of_a_known_tree():
     # Both options begin with token 1; they branch into 2 (three quarters) and 3 (one quarter), then close.
     options = {"a": Continuation((9, 1, 2, 5), 1, 4), "b": Continuation((9, 1, 3, 5), 1, 4)}
-    logs = [[-7.0, math.log(0.8), math.log(0.75), math.log(0.5)], [-7.0, math.log(0.8), math.log(0.25), math.log(1.0)]]
+    logs = [
+        [-7.0, math.log(0.8), math.log(0.75), math.log(0.5)],
+        [-7.0, math.log(0.8), math.log(0.25), math.log(1.0)],
+    ]
     found = scores(options, logs)
     assert found.probabilities == pytest.approx({"a": 0.3 / 0.5, "b": 0.2 / 0.5})
     assert found.mass == pytest.approx(0.8 * 0.75 * 0.5 + 0.8 * 0.25)
     assert found.branch == pytest.approx({"a": 0.75, "b": 0.25}), "only the branching token counts"
-    assert found.per_token["a"] == pytest.approx((math.log(0.8) + math.log(0.75) + math.log(0.5)) / 3, abs=1e-5)
+    assert found.per_token["a"] == pytest.approx(
+        (math.log(0.8) + math.log(0.75) + math.log(0.5)) / 3, abs=1e-5
+    )
 
 
 def test_normalising_survives_tiny_probabilities():
@@ -63,7 +76,9 @@ def test_scores_of_a_real_model_are_products_of_its_token_probabilities():
     prompt, texts = "<s>Take one.", {"x": "red", "y": "a long blue thing"}
     pushes = {1: torch.full((1, 32), 0.1)}
     rows = read(loaded, [loaded.tokenizer(prompt)["input_ids"]], pushes)
-    options = {k: continuation(loaded.tokenizer, prompt, OPENING, t, CLOSING) for k, t in texts.items()}
+    options = {
+        k: continuation(loaded.tokenizer, prompt, OPENING, t, CLOSING) for k, t in texts.items()
+    }
     found = score_options(loaded, rows, [0], [options])[0]
     totals = {}
     for label, text in texts.items():

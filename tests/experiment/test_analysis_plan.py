@@ -45,7 +45,9 @@ def test_what_is_switched_off_is_not_planned():
     ],
 )
 def test_the_hash_changes_with_the_plan(change):
-    assert plan_hash(the_plan(SETTINGS | change, a_game())) != plan_hash(the_plan(SETTINGS, a_game()))
+    assert plan_hash(the_plan(SETTINGS | change, a_game())) != plan_hash(
+        the_plan(SETTINGS, a_game())
+    )
 
 
 def test_the_hash_does_not_depend_on_the_order_of_keys_or_on_running():
@@ -55,5 +57,10 @@ def test_the_hash_does_not_depend_on_the_order_of_keys_or_on_running():
 
 def test_loading_the_plan_and_the_power_loads_nothing_heavy():
     heavy = "{'numpy', 'pandas', 'scipy', 'torch', 'statsmodels', 'transformers', 'pygambit'}"
-    code = f"import sys; from emotion_games.experiment import plan, power; sys.exit(bool({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": "scripts"}).returncode == 0
+    code = f"import sys; from emotion_games.experiment import analysis_plan, power; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": "scripts"}
+        ).returncode
+        == 0
+    )

@@ -29,25 +29,34 @@ def questions():
 
 @pytest.fixture(scope="module")
 def asked(questions):
-    outputs = {t.trial_id: '{"rationale": "Because I was wronged.", "decision": "x"}' for t in questions.trials}
+    outputs = {
+        t.trial_id: '{"rationale": "Because I was wronged.", "decision": "x"}'
+        for t in questions.trials
+    }
     return list(check_requests.manipulation_requests(questions, outputs, to_text))
 
 
 def test_self_report_follows_the_decision_under_the_same_push(questions, asked):
     reports = [r for r in asked if r.key.startswith("self_report")]
     generated = [c.name for c in plan_conditions(SETTINGS) if c.generated]
-    assert sorted({r.condition.name for r in reports}) == sorted(generated)
+    assert sorted({r.key.split("|")[1] for r in reports}) == sorted(generated)
     assert len(reports) == len(generated) * len(questions.scenarios)
-    assert all(r.prompt.count("Because I was wronged.") == 1 and "anger" in r.options for r in reports)
+    assert all(
+        r.prompt.count("Because I was wronged.") == 1 and "anger" in r.options for r in reports
+    )
 
 
 def test_labelling_is_blind_and_unsteered(asked):
     blind = [r for r in asked if r.key.startswith("blind_label")]
-    assert blind and all(r.condition == check_requests.NEUTRAL for r in blind)
+    assert blind and all(r.push is None for r in blind)
     assert all("Because I was wronged." in r.prompt and "steered" not in r.prompt for r in blind)
     steered = next(r for r in blind if "|steered-anger-1|" in r.key)
-    row = check_requests.check_row({"key": steered.key, "scores": {"probabilities": {"anger": 1.0}}}, names())
-    assert (row["arm"], row["emotion"]) == ("steered", "anger"), "the row belongs to the condition of the trial"
+    row = check_requests.check_row(
+        {"key": steered.key, "scores": {"probabilities": {"anger": 1.0}}}, names()
+    )
+    assert (row["arm"], row["emotion"]) == ("steered", "anger"), (
+        "the row belongs to the condition of the trial"
+    )
 
 
 def names():
@@ -60,8 +69,15 @@ def test_dominance_items_are_asked_in_both_orders_under_every_written_push(quest
     wanted = list(check_requests.damage_requests(questions, conditions, items, to_text, str))
     first = [r for r in wanted if r.key.startswith("dominance|neutral|cash_prize")]
     assert len(first) == 2 and first[0].prompt != first[1].prompt
-    assert {r.condition.arm for r in wanted} == {"neutral", "steered", "random", "shuffled"}
-    assert not any(r.condition.name == "random-2-1" for r in wanted), "scored-only directions write nothing to damage"
+    assert {(r.push or "neutral").split("-")[0] for r in wanted} == {
+        "neutral",
+        "steered",
+        "random",
+        "shuffled",
+    }
+    assert not any(r.push == "random-2-1" for r in wanted), (
+        "scored-only directions write nothing to damage"
+    )
     row = check_requests.check_row(
         {"key": first[0].key, "scores": {"probabilities": {"better": 0.8, "worse": 0.2}}}, names()
     )
@@ -77,13 +93,18 @@ def test_perplexity_is_the_mean_negative_log_likelihood(questions):
 
 def test_comprehension_counts_only_the_right_answer():
     scores = {"probabilities": {"right": 0.3, "wrong_1": 0.4, "wrong_2": 0.3}}
-    assert check_requests.check_row({"key": "comprehension|neutral|s/h/0", "scores": scores}, names())["value"] == 0.0
+    assert (
+        check_requests.check_row({"key": "comprehension|neutral|s/h/0", "scores": scores}, names())[
+            "value"
+        ]
+        == 0.0
+    )
 
 
 def test_comprehension_is_asked_in_neutral_about_every_outcome(questions):
     wanted = list(check_requests.comprehension_requests(questions, to_text))
     assert len(wanted) == 4 * len(questions.scenarios), "a matrix of two by two has four outcomes"
-    assert all(list(r.options).count("right") == 1 and r.condition == check_requests.NEUTRAL for r in wanted)
+    assert all(list(r.options).count("right") == 1 and r.push is None for r in wanted)
 
 
 @torch.inference_mode()
@@ -98,7 +119,10 @@ def test_projection_is_what_the_layers_after_add():
     for layer in loaded.layers[2:]:  # layers that pass their input on add nothing to the push
         layer.self_attn.o_proj.weight.zero_()
         layer.mlp.down_proj.weight.zero_()
-    found = check_requests.projections(instrument, directions, [Request("k", "<s>Well?", condition, {})])
+    emotions = {condition.name: condition.emotion}
+    found = check_requests.projections(
+        instrument, directions, [Request("k", "<s>Well?", condition.name, {})], emotions
+    )
     assert found == pytest.approx([0.0], abs=1e-4)
 
 

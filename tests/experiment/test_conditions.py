@@ -43,4 +43,6 @@ def test_without_scoring_no_condition_is_empty():
 
 
 def test_only_vectors_push():
-    assert {arm for arm in ("neutral", "steered", "prompted") if Condition(arm, "anger", 1.0).is_pushed} == {"steered"}
+    assert {
+        arm for arm in ("neutral", "steered", "prompted") if Condition(arm, "anger", 1.0).is_pushed
+    } == {"steered"}

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from emotion_games.experiment.journal import Journal, digest, read_journal
+from emotion_games.experiment.journal import Journal, read_journal
+from emotion_games.hashing import digest
 
 BATCHES = [[{"key": "a", "answer": "ä"}, {"key": "b"}], [{"key": "c"}]]
 
@@ -37,7 +38,9 @@ def test_every_cut_of_the_last_line_loses_that_batch_only(path):
         path.write_bytes(whole[:end])
         keys, told = read(path)
         assert keys == ["a", "b"] and "unfinished last line" in told[0]
-        assert path.read_bytes() == whole[:start], "what was torn is cut off, so that appending goes on cleanly"
+        assert path.read_bytes() == whole[:start], (
+            "what was torn is cut off, so that appending goes on cleanly"
+        )
 
 
 def test_a_damaged_line_keeps_what_came_before_and_the_old_file(path):
@@ -53,7 +56,9 @@ def test_a_foreign_journal_is_kept_aside(path):
     assert keys == [] and "other settings" in told[0]
     assert not path.exists()
     aside = list(path.parent.glob("*.aside"))
-    assert len(aside) == 1 and json.loads(aside[0].read_text().splitlines()[0]) == {"fingerprint": "f1"}
+    assert len(aside) == 1 and json.loads(aside[0].read_text().splitlines()[0]) == {
+        "fingerprint": "f1"
+    }
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\x00\x01\n", b"[]\n"])

@@ -38,7 +38,9 @@ def test_smallest_difference_is_that_of_statsmodels(n):
 def test_from_random_is_one_draw_against_k():
     shift = smallest_detectable_from_random(20) / (0.08 * sqrt(1 + 1 / 20))
     critical = stats.t.isf(0.025, 19)
-    assert stats.nct.sf(critical, 19, shift) + stats.nct.cdf(-critical, 19, shift) == pytest.approx(0.8, abs=1e-9)
+    assert stats.nct.sf(critical, 19, shift) + stats.nct.cdf(-critical, 19, shift) == pytest.approx(
+        0.8, abs=1e-9
+    )
     assert smallest_detectable_from_random(1) == inf
 
 

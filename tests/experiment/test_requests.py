@@ -2,6 +2,7 @@
 
 import pytest
 
+from emotion_games.experiment.conditions import plan_conditions
 from emotion_games.experiment.requests import load_questions, reopen_after_rationale, trial_requests
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 from tiny_experiment import FILES, GAME, SETTINGS
@@ -12,31 +13,43 @@ def questions():
     return load_questions({"settings": SETTINGS, "game": GAME}, FILES)
 
 
+CONDITIONS = {c.name: c for c in plan_conditions(SETTINGS)}
+
+
+def condition_of(request):
+    return CONDITIONS[request.key.rpartition("/")[2]]
+
+
 def requests(questions, **settings):
     return trial_requests(
-        questions, {"settings": SETTINGS | settings, "game": GAME}, lambda m: f"{m[0]['content']}|{m[1]['content']}"
+        questions,
+        {"settings": SETTINGS | settings, "game": GAME},
+        lambda m: f"{m[0]['content']}|{m[1]['content']}",
     )
 
 
 def test_one_request_for_each_prompt_and_condition(questions):
     made = requests(questions)
     assert len({r.key for r in made}) == len(made) == len({t.request_key for t in questions.trials})
-    assert {len(r.uniforms) for r in made if r.condition.generated} == {2}
-    assert all(not r.uniforms for r in made if not r.condition.generated)
+    assert {len(r.uniforms) for r in made if condition_of(r).generated} == {2}
+    assert all(not r.uniforms for r in made if not condition_of(r).generated)
+    assert all(
+        r.push == (r.key.rpartition("/")[2] if condition_of(r).is_pushed else None) for r in made
+    )
 
 
 def test_pushed_conditions_read_exactly_the_neutral_prompt(questions):
     by_prompt = {}
     for r in requests(questions):
         place = r.key.rsplit("/", 1)[0]
-        if r.condition.arm in ("neutral", "steered", "random", "shuffled"):
+        if condition_of(r).arm in ("neutral", "steered", "random", "shuffled"):
             by_prompt.setdefault(place, set()).add(r.prompt)
     assert all(len(prompts) == 1 for prompts in by_prompt.values())
 
 
 def test_prompted_arms_begin_with_an_event_that_made_no_direction(questions):
     used, held_out = split_stimuli(load_stimuli(FILES["stimuli"])["anger"])
-    prompted = [r for r in requests(questions) if r.condition.name == "prompted-anger"]
+    prompted = [r for r in requests(questions) if condition_of(r).name == "prompted-anger"]
     assert prompted
     for r in prompted:
         assert any(r.prompt.startswith(event) for event in held_out)
@@ -50,7 +63,7 @@ def test_options_are_scored_in_the_order_shown(questions):
 
 
 def test_numbers_are_paired_over_conditions_and_differ_over_repeats(questions):
-    made = {r.key: r for r in requests(questions) if r.condition.generated}
+    made = {r.key: r for r in requests(questions) if condition_of(r).generated}
     place = next(iter(made)).rsplit("/", 1)[0]
     neutral, angry = made[f"{place}/neutral"], made[f"{place}/steered-anger-1"]
     assert all((a == b).all() for a, b in zip(neutral.uniforms, angry.uniforms, strict=True))

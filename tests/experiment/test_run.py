@@ -8,12 +8,14 @@ import pytest
 import torch
 import yaml
 
+from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.engine import directions, models
 from emotion_games.errors import ProblemList
 from emotion_games.experiment import run as module
 from emotion_games.experiment.repeat import repeat
+from emotion_games.experiment.results import publish
 from emotion_games.experiment.run import Interrupted, run
-from emotion_games.series.state import RESULT_FILES
+from emotion_games.layout import RESULT_FILES
 from tiny import tiny_model
 from tiny_experiment import GAME, ROOT, SETTINGS
 
@@ -51,17 +53,28 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def directions_file(model, files, tmp_path_factory):
     path = tmp_path_factory.mktemp("directions") / "tiny.safetensors"
-    directions.extract(ENTRY, str(model), SETTINGS, files["stimuli"], files["prompts"], path, {}, lambda _: None)
+    directions.extract(
+        ENTRY, str(model), SETTINGS, files["stimuli"], files["prompts"], path, {}, lambda _: None
+    )
     return path
+
+
+def finish(spec, files, path, directions_path, journal, out, *others):
+    """Run an experiment and publish its results, as the entry script does."""
+    found = run(spec, files, path, directions_path, journal, *others)
+    statistics = analyse(found.trials, found.checks, found.game, found.settings, found.n_planned)
+    publish(out, found.trials, found.configuration, statistics)
 
 
 @pytest.fixture
 def play(model, files, directions_file, tmp_path):
     """Run the experiment in tmp_path; returns its log. Keywords change settings, files, runtime or the stop signal."""
 
-    def play(settings=None, should_stop=lambda: False, runtime=None, folder=tmp_path, **changed_files):
+    def play(
+        settings=None, should_stop=lambda: False, runtime=None, folder=tmp_path, **changed_files
+    ):
         log = []
-        run(
+        finish(
             {
                 "exp_id": "x",
                 "game": GAME,
@@ -88,9 +101,16 @@ def play(model, files, directions_file, tmp_path):
 def reference(model, files, directions_file, tmp_path_factory):
     """The results of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("reference")
-    spec = {"exp_id": "x", "game": GAME, "model": ENTRY, "model_name": "tiny", "settings": SETTINGS, "hashes": {}}
+    spec = {
+        "exp_id": "x",
+        "game": GAME,
+        "model": ENTRY,
+        "model_name": "tiny",
+        "settings": SETTINGS,
+        "hashes": {},
+    }
     never = lambda: False  # noqa: E731
-    run(
+    finish(
         spec,
         files,
         str(model),
@@ -111,7 +131,9 @@ def results(folder):
 
 def same_results(one: Path, other: Path):
     """Texts and choices identical, numbers to the digits that are written."""
-    a, b = (pd.read_csv(folder / "exp_results.csv", keep_default_na=False) for folder in (one, other))
+    a, b = (
+        pd.read_csv(folder / "exp_results.csv", keep_default_na=False) for folder in (one, other)
+    )
     numbers = [
         "valid_mass",
         "valid_mass_after",
@@ -153,7 +175,9 @@ def test_conditions_answer_the_same_prompt_differently(reference):
         assert group["branch_probabilities"].nunique() == len(group)
     prompted = table[table["arm"] == "prompted"]
     assert prompted["input"].nunique() > first["input"].nunique()
-    assert (prompted["push_ratio"] == 0).all() and (table.loc[table["arm"] == "steered", "push_ratio"] > 0).all()
+    assert (prompted["push_ratio"] == 0).all() and (
+        table.loc[table["arm"] == "steered", "push_ratio"] > 0
+    ).all()
 
 
 @pytest.mark.parametrize("tokens", [1, 2000, 50_000])
@@ -176,10 +200,15 @@ def test_stopping_after_every_batch_changes_nothing_and_repeats_nothing(play, re
             batches.append((tmp_path / "x.trials.jsonl").read_bytes())
         break
     assert stops > 3
-    assert all(later.startswith(earlier) for earlier, later in zip(batches, batches[1:], strict=False))
+    assert all(
+        later.startswith(earlier) for earlier, later in zip(batches, batches[1:], strict=False)
+    )
     keys = [r["key"] for line in batches[-1].splitlines()[1:] for r in json.loads(line)]
     assert len(keys) == len(set(keys)), "no trial is measured twice"
-    assert results(tmp_path / "out") == results(reference) or same_results(tmp_path / "out", reference) is None
+    assert (
+        results(tmp_path / "out") == results(reference)
+        or same_results(tmp_path / "out", reference) is None
+    )
     assert log[-1].startswith("seconds: import ")
 
 
@@ -187,7 +216,9 @@ def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path
     play()
     before = results(tmp_path / "out")
     (tmp_path / "out" / "exp_results.csv").unlink()
-    monkeypatch.setattr(module, "load_model", lambda *_: pytest.fail("the model must not be loaded"))
+    monkeypatch.setattr(
+        module, "load_model", lambda *_: pytest.fail("the model must not be loaded")
+    )
     play()
     assert results(tmp_path / "out") == before
 
@@ -230,7 +261,9 @@ def test_weights_that_changed_since_the_directions_were_measured_are_refused(pla
 
 def test_a_model_is_loaded_in_the_number_format_of_its_directions(play, monkeypatch):
     entries, load = [], module.load_model
-    monkeypatch.setattr(module, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest))
+    monkeypatch.setattr(
+        module, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest)
+    )
     play()
     assert "dtype" not in ENTRY and [entry["dtype"] for entry in entries] == ["float32"]
 
@@ -250,15 +283,43 @@ def test_configuration_repeats_the_experiment(reference):
     told = yaml.safe_load((reference / "exp_config.yaml").read_text())
     assert told["settings"] == SETTINGS and told["model"] == ENTRY
     assert told["directions"]["realised_dose"]["anger"] == pytest.approx(1, abs=0.01)
-    assert set(told["seconds"]) >= {"import", "read", "load", "prefill", "score", "decode", "self_check", "write"}
+    assert set(told["seconds"]) >= {
+        "import",
+        "read",
+        "load",
+        "prefill",
+        "score",
+        "decode",
+        "self_check",
+    }
     assert told["machine"]["packages"]["torch"] == torch.__version__
 
 
-def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(model, files, directions_file, tmp_path):
-    spec = {"exp_id": "x", "game": GAME, "model": ENTRY, "model_name": "tiny", "settings": SETTINGS, "hashes": {}}
+def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(
+    model, files, directions_file, tmp_path
+):
+    spec = {
+        "exp_id": "x",
+        "game": GAME,
+        "model": ENTRY,
+        "model_name": "tiny",
+        "settings": SETTINGS,
+        "hashes": {},
+    }
     out, never = tmp_path / "out", lambda: False
     runtime = {"device": "cpu"}
-    run(spec, files, str(model), directions_file, tmp_path / "j", out, runtime, never, lambda *_: None, lambda _: None)
+    finish(
+        spec,
+        files,
+        str(model),
+        directions_file,
+        tmp_path / "j",
+        out,
+        runtime,
+        never,
+        lambda *_: None,
+        lambda _: None,
+    )
     heard = []
     assert repeat(out, tmp_path / "again", None, heard.append).holds
     assert not [line for line in heard if line.startswith("not as it was")]
@@ -272,4 +333,7 @@ def test_the_plan_is_on_disk_before_the_first_trial(play, tmp_path):
     play()
     told = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["plan"]
     assert told["hash"] == first["hash"] and told["frozen"] == first["frozen"]
-    assert json.loads((tmp_path / "out" / "stats_analysis.json").read_text())["plan"]["hash"] == first["hash"]
+    assert (
+        json.loads((tmp_path / "out" / "stats_analysis.json").read_text())["plan"]["hash"]
+        == first["hash"]
+    )

@@ -4,7 +4,12 @@ from collections import Counter
 
 import pytest
 
-from emotion_games.experiment.trials import choose_scenarios, count_trials, option_orders, plan_trials
+from emotion_games.experiment.trials import (
+    choose_scenarios,
+    count_trials,
+    option_orders,
+    plan_trials,
+)
 
 SETTINGS = {
     "emotions": ["anger", "fear"],
@@ -21,7 +26,9 @@ def test_orders_are_all_permutations_up_to_three_and_a_latin_square_beyond():
     assert len(option_orders("ab")) == 2 and len(option_orders("abc")) == 6
     square = option_orders("abcde")
     assert len(square) == 5
-    assert all(len(set(place)) == 5 for place in zip(*square, strict=True)), "each option takes each place once"
+    assert all(len(set(place)) == 5 for place in zip(*square, strict=True)), (
+        "each option takes each place once"
+    )
 
 
 def test_ids_are_unique_and_counted_in_advance():
@@ -46,7 +53,8 @@ def test_wordings_are_balanced_over_orders_and_scenarios():
     neutral = [t for t in plan if t.condition.name == "neutral"]
     assert set(Counter((t.order, t.wording) for t in neutral).values()) == {4}
     assert all(
-        len({t.wording for t in neutral if t.request_key == key}) == 1 for key in {t.request_key for t in neutral}
+        len({t.wording for t in neutral if t.request_key == key}) == 1
+        for key in {t.request_key for t in neutral}
     )
 
 

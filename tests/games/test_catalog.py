@@ -47,7 +47,10 @@ def game(name: str) -> Game:
 
 def ends(name: str) -> dict[str, tuple[float, float]]:
     """The payoffs of a sequential game by its moves, as `escalate withdraw`."""
-    return {" ".join(label for _, label in path): payoffs for path, payoffs in leaves(game(name).payoffs)}
+    return {
+        " ".join(label for _, label in path): payoffs
+        for path, payoffs in leaves(game(name).payoffs)
+    }
 
 
 def test_all_fourteen_load_fast() -> None:
@@ -106,7 +109,16 @@ def test_trees() -> None:
     assert ends("Monopoly_Game") == {one: (0, 2), f"{two} {one}": (2, 1), f"{two} {two}": (-1, -1)}
     assert list(ends("Hot_Cold_Game").values()) == [(3, 2), (2, 3), (1, 4), (4, 1)]
     assert list(ends("Draco_Game").values()) == [(5, 5), (2, 2), (3, 4), (4, 5), (5, 3), (2, 2)]
-    assert list(ends("Tri_Game").values()) == [(20, 3), (0, 4), (2, 5), (3, 4), (1, 5), (4, 10), (2, 1), (3, 2)]
+    assert list(ends("Tri_Game").values()) == [
+        (20, 3),
+        (0, 4),
+        (2, 5),
+        (3, 4),
+        (1, 5),
+        (4, 10),
+        (2, 1),
+        (3, 2),
+    ]
 
 
 def test_two_role_games_share_their_tree() -> None:
@@ -122,27 +134,41 @@ def test_two_role_games_share_their_tree() -> None:
 
 def test_who_the_model_is() -> None:
     escalation = game("Escalation_Game")
-    assert [your_player(escalation, history) for history in escalation.histories] == ["first", "second", "first"]
+    assert [your_player(escalation, history) for history in escalation.histories] == [
+        "first",
+        "second",
+        "first",
+    ]
     assert [len(history.path) for history in escalation.histories] == [0, 1, 2]
     for name in ("Trust_Game_Trustee", "Ultimatum_Game_Responder"):
         g = game(name)
         assert {your_player(g, history) for history in g.histories} == {g.role}
     assert [h.name for h in game("Trust_Game_Trustee").histories] == ["trust_low", "trust_high"]
-    assert [h.name for h in game("Ultimatum_Game_Responder").histories] == ["offer_low", "offer_medium", "offer_high"]
+    assert [h.name for h in game("Ultimatum_Game_Responder").histories] == [
+        "offer_low",
+        "offer_medium",
+        "offer_high",
+    ]
 
 
 def test_families_come_from_the_files() -> None:
-    assert expand_game("Ultimatum_Game", GAMES) == ["Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
+    assert expand_game("Ultimatum_Game", GAMES) == [
+        "Ultimatum_Game_Proposer",
+        "Ultimatum_Game_Responder",
+    ]
     assert expand_game("Trust_Game", GAMES) == ["Trust_Game_Trustor", "Trust_Game_Trustee"]
     assert expand_game("Wait_Go", GAMES) == ["Wait_Go"]
     assert set(families(GAMES)) == {"Trust_Game", "Ultimatum_Game"}
-    with pytest.raises(UserError, match="unknown game 'Prisoner_Dilemma' \\(did you mean 'Prisoners_Dilemma'\\?\\)"):
+    with pytest.raises(
+        UserError, match="unknown game 'Prisoner_Dilemma' \\(did you mean 'Prisoners_Dilemma'\\?\\)"
+    ):
         expand_game("Prisoner_Dilemma", GAMES)
 
 
 def test_settings_narrow_and_recompute() -> None:
     responder = apply_settings(
-        game("Ultimatum_Game_Responder"), {"histories": ["offer_low"], "offer_low": 1, "endowment": 20}
+        game("Ultimatum_Game_Responder"),
+        {"histories": ["offer_low"], "offer_low": 1, "endowment": 20},
     )
     assert [history.name for history in responder.histories] == ["offer_low"]
     node = node_at(responder, responder.histories[0])
@@ -153,7 +179,10 @@ def test_settings_narrow_and_recompute() -> None:
 
 def test_settings_problems_are_all_told() -> None:
     with pytest.raises(ProblemList) as caught:
-        apply_settings(game("Ultimatum_Game_Responder"), {"history": [], "endowment": "ten", "histories": ["ofer_low"]})
+        apply_settings(
+            game("Ultimatum_Game_Responder"),
+            {"history": [], "endowment": "ten", "histories": ["ofer_low"]},
+        )
     assert caught.value.problems == [
         "game_settings.Ultimatum_Game_Responder: unknown key 'history' (did you mean 'histories'?); "
         "allowed: histories, endowment, offer_low, offer_medium, offer_high",
@@ -198,36 +227,113 @@ moves:
 @pytest.mark.parametrize(
     ("text", "old", "new", "problem"),
     [
-        (MATRIX, "leave: [0, 2]}", "leaf: [0, 2]}", "payoffs, stay: unknown key 'leaf' (did you mean 'leave'?)"),
+        (
+            MATRIX,
+            "leave: [0, 2]}",
+            "leaf: [0, 2]}",
+            "payoffs, stay: unknown key 'leaf' (did you mean 'leave'?)",
+        ),
         (MATRIX, ", leave: [0, 2]}", "}", "payoffs, stay: the payoffs against leave are missing"),
-        (MATRIX, "[0, 2]", "[0, 2, 1]", "payoffs, stay, leave: expected two payoffs such as [3, 0]"),
+        (
+            MATRIX,
+            "[0, 2]",
+            "[0, 2, 1]",
+            "payoffs, stay, leave: expected two payoffs such as [3, 0]",
+        ),
         (MATRIX, "[0, 2]", "[0, two]", "payoffs, stay, leave: unknown setting 'two'"),
-        (MATRIX, "value: 1", "value: 3", "choices, stay, value: expected a number from 0 to 1, found 3"),
+        (
+            MATRIX,
+            "value: 1",
+            "value: 3",
+            "choices, stay, value: expected a number from 0 to 1, found 3",
+        ),
         (MATRIX, "  leave: {meaning", "  stay: {meaning", "choices: 'stay' stands there twice"),
-        (MATRIX, "kind: simultaneous", "kind: simultanous", "kind: unknown kind 'simultanous' (did you mean"),
-        (MATRIX, "outcome: cooperation", "outcom: cooperation", "unknown key 'outcom' (did you mean 'outcome'?)"),
+        (
+            MATRIX,
+            "kind: simultaneous",
+            "kind: simultanous",
+            "kind: unknown kind 'simultanous' (did you mean",
+        ),
+        (
+            MATRIX,
+            "outcome: cooperation",
+            "outcom: cooperation",
+            "unknown key 'outcom' (did you mean 'outcome'?)",
+        ),
         (MATRIX, "[first, second]", "[first, first]", "players: expected two different names"),
-        (MATRIX, "  leave: {stay: [2, 0], leave: [0, 0]}", "", "payoffs: the row of leave is missing"),
+        (
+            MATRIX,
+            "  leave: {stay: [2, 0], leave: [0, 0]}",
+            "",
+            "payoffs: the row of leave is missing",
+        ),
         (MATRIX, "meaning: stay", "meanings: stay", "choices, stay: meaning is missing"),
-        (MATRIX, "  leave: {meaning", "  no: {meaning", "choices: False is not read as text; put it in quotes"),
+        (
+            MATRIX,
+            "  leave: {meaning",
+            "  no: {meaning",
+            "choices: False is not read as text; put it in quotes",
+        ),
         (
             TREE,
             "{second: {stay",
             "{third: {stay",
             "payoffs, first stay: unknown player 'third'; allowed: first, second",
         ),
-        (TREE, "leave: [0, 0]", "leave: [0]", "payoffs, first leave: expected two payoffs such as [3, 0]"),
+        (
+            TREE,
+            "leave: [0, 0]",
+            "leave: [0]",
+            "payoffs, first leave: expected two payoffs such as [3, 0]",
+        ),
         (TREE, "    leave: [0, 0]\n", "    leave:\n", "payoffs, first leave: expected two payoffs"),
-        (TREE, "{first: stay}]", "{first: leave}]", "histories, later: the game has ended, nobody decides"),
-        (TREE, "{first: stay}]", "{second: stay}]", "histories, later: first moves here, not second"),
-        (TREE, "{first: stay}]", "{first: wait}]", "histories, later: unknown move 'wait'; allowed: stay, leave"),
-        (TREE, "past: stayed", "past: ''", "histories, later: needs moves, first, stay, past to tell it"),
-        (TREE, "    stay: {past", "    stai: {past", "histories, later: needs moves, first, stay, past to tell it"),
-        (TREE, "leave: [0, 2]}}", "go: [0, 2]}}", "histories, later: the moves there are stay, go, but choices are"),
-        (TREE, "{second: {stay", "{first: {stay", "histories, later: first moved last and would answer their own move"),
+        (
+            TREE,
+            "{first: stay}]",
+            "{first: leave}]",
+            "histories, later: the game has ended, nobody decides",
+        ),
+        (
+            TREE,
+            "{first: stay}]",
+            "{second: stay}]",
+            "histories, later: first moves here, not second",
+        ),
+        (
+            TREE,
+            "{first: stay}]",
+            "{first: wait}]",
+            "histories, later: unknown move 'wait'; allowed: stay, leave",
+        ),
+        (
+            TREE,
+            "past: stayed",
+            "past: ''",
+            "histories, later: needs moves, first, stay, past to tell it",
+        ),
+        (
+            TREE,
+            "    stay: {past",
+            "    stai: {past",
+            "histories, later: needs moves, first, stay, past to tell it",
+        ),
+        (
+            TREE,
+            "leave: [0, 2]}}",
+            "go: [0, 2]}}",
+            "histories, later: the moves there are stay, go, but choices are",
+        ),
+        (
+            TREE,
+            "{second: {stay",
+            "{first: {stay",
+            "histories, later: first moved last and would answer their own move",
+        ),
     ],
 )
-def test_faults_are_one_line_with_their_place(tmp_path: Path, text: str, old: str, new: str, problem: str) -> None:
+def test_faults_are_one_line_with_their_place(
+    tmp_path: Path, text: str, old: str, new: str, problem: str
+) -> None:
     folder = tmp_path / "My_Game"
     folder.mkdir()
     (folder / "game.yaml").write_text(text)
@@ -236,7 +342,10 @@ def test_faults_are_one_line_with_their_place(tmp_path: Path, text: str, old: st
     (folder / "game.yaml").write_text(text.replace(old, new, 1))
     with pytest.raises(ProblemList) as caught:
         load_game(folder)
-    assert all("\n" not in line and line.startswith(str(folder / "game.yaml")) for line in caught.value.problems)
+    assert all(
+        "\n" not in line and line.startswith(str(folder / "game.yaml"))
+        for line in caught.value.problems
+    )
     assert [line for line in caught.value.problems if problem in line], caught.value.problems
 
 
@@ -249,7 +358,9 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 3
 
 
-@pytest.mark.parametrize("text", ["", "[]", "- 1", "title: [", "a: b: c", "? {a: 1}\n: 2", "&x [*x]", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "- 1", "title: [", "a: b: c", "? {a: 1}\n: 2", "&x [*x]", "\x00"]
+)
 def test_no_game_file_gives_a_traceback(tmp_path: Path, text: str) -> None:
     (tmp_path / "game.yaml").write_text(text)
     with pytest.raises(UserError) as caught:
@@ -261,7 +372,9 @@ def test_formulas() -> None:
     names = {"endowment": 10.0, "offer": 2.0}
     assert evaluate("(endowment - offer) * 1/2", names) == 4
     assert evaluate("-1/4", {}) == -0.25
-    assert fill_percentages("kept {1 - offer / endowment %} of it", names) == "kept 80 percent of it"
+    assert (
+        fill_percentages("kept {1 - offer / endowment %} of it", names) == "kept 80 percent of it"
+    )
     for wrong in ("__import__('os')", "offer ** 2", "1 / 0", "offer(", True, None, "a.b", "'x'"):
         with pytest.raises(ValueError):
             evaluate(wrong, names)

@@ -37,7 +37,23 @@ references:
   - {of: amount, value: 0.5, text: about half, source: nobody}
 aliases: {go: leave}
 """
-ODD = (None, 7, -3.5, float("nan"), float("inf"), 10**400, True, "", "x", "{", [], ["a", "b"], [[1]], {}, {1: 2})
+ODD = (
+    None,
+    7,
+    -3.5,
+    float("nan"),
+    float("inf"),
+    10**400,
+    True,
+    "",
+    "x",
+    "{",
+    [],
+    ["a", "b"],
+    [[1]],
+    {},
+    {1: 2},
+)
 
 
 def load(tmp_path: Path, text: str) -> Any:
@@ -48,35 +64,87 @@ def load(tmp_path: Path, text: str) -> Any:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("  later: [{first: send}]", "  [a, b]", "histories: expected `name: value` lines, found ['a', 'b']"),
-        ("endowment: 10", f"endowment: {10**400}", "settings, endowment: expected a finite number, found 1000"),
-        ("[endowment, 0]", f"[endowment + {10**400}, 0]", "first keep: expected a finite number, found 'endow"),
-        ("[endowment, 0]", "[endowment, 1e308 * 10]", "first keep: expected a finite number, found '1e308 * 10'"),
+        (
+            "  later: [{first: send}]",
+            "  [a, b]",
+            "histories: expected `name: value` lines, found ['a', 'b']",
+        ),
+        (
+            "endowment: 10",
+            f"endowment: {10**400}",
+            "settings, endowment: expected a finite number, found 1000",
+        ),
+        (
+            "[endowment, 0]",
+            f"[endowment + {10**400}, 0]",
+            "first keep: expected a finite number, found 'endow",
+        ),
+        (
+            "[endowment, 0]",
+            "[endowment, 1e308 * 10]",
+            "first keep: expected a finite number, found '1e308 * 10'",
+        ),
         ("[endowment, 0]", "[endowment, .nan]", "first keep: expected a finite number, found nan"),
-        ("amount: 0}", "amount: 10}", "choices, leave, amount: expected a number from 0 to 1, found 10"),
-        ("amount: sent / endowment", "amount: sent", "choices, stay, amount: expected a number from 0 to 1, found 4"),
-        ("value: 0.5,", "value: 50,", "references, entry 1, value: expected a number from 0 to 1, found 50"),
+        (
+            "amount: 0}",
+            "amount: 10}",
+            "choices, leave, amount: expected a number from 0 to 1, found 10",
+        ),
+        (
+            "amount: sent / endowment",
+            "amount: sent",
+            "choices, stay, amount: expected a number from 0 to 1, found 4",
+        ),
+        (
+            "value: 0.5,",
+            "value: 50,",
+            "references, entry 1, value: expected a number from 0 to 1, found 50",
+        ),
         ("value: 0,", "value: 1,", "choices: all have the value 1; give two different ones"),
-        ("{sent / endowment %}", "{sent}", "moves, first, send, past: a model would read the braces; write a share"),
-        ("{sent / endowment %}", "{sent %", "moves, first, send, past: a model would read the braces; write a share"),
-        ("sends a part", "'sends {sent} %'", "moves, first, send, present: a model would read the braces"),
+        (
+            "{sent / endowment %}",
+            "{sent}",
+            "moves, first, send, past: a model would read the braces; write a share",
+        ),
+        (
+            "{sent / endowment %}",
+            "{sent %",
+            "moves, first, send, past: a model would read the braces; write a share",
+        ),
+        (
+            "sends a part",
+            "'sends {sent} %'",
+            "moves, first, send, present: a model would read the braces",
+        ),
         ("family: Mine_Game", "family: [Mine]", "family: expected a name, found ['Mine']"),
         ("[first, second]", "[1, 2]", "players: expected two different names, found [1, 2]"),
     ],
 )
-def test_faults_are_one_line_with_their_place(tmp_path: Path, old: str, new: str, problem: str) -> None:
+def test_faults_are_one_line_with_their_place(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
     assert load(tmp_path, GAME).role == "second"
     assert old in GAME
     with pytest.raises(ProblemList) as caught:
         load(tmp_path, GAME.replace(old, new, 1))
     assert all("\n" not in line for line in caught.value.problems)
-    found = [line for line in caught.value.problems if line.startswith(str(tmp_path / "game.yaml")) and problem in line]
+    found = [
+        line
+        for line in caught.value.problems
+        if line.startswith(str(tmp_path / "game.yaml")) and problem in line
+    ]
     assert found, caught.value.problems
 
 
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
     """The path of every value inside a definition."""
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in children:
         yield (*path, key)
         yield from places(item, (*path, key))
@@ -94,9 +162,14 @@ def test_no_value_anywhere_gives_a_traceback(tmp_path: Path) -> None:
             try:
                 game = build_game(tmp_path, changed, "game.yaml")
             except ProblemList as error:
-                assert all(line.startswith("game.yaml") and "\n" not in line for line in error.problems), (place, odd)
+                assert all(
+                    line.startswith("game.yaml") and "\n" not in line for line in error.problems
+                ), (place, odd)
             else:
-                assert {choice.value for choice in game.choices} == {0, 1} and game.histories, (place, odd)
+                assert {choice.value for choice in game.choices} == {0, 1} and game.histories, (
+                    place,
+                    odd,
+                )
 
 
 def test_a_setting_of_a_config_that_makes_an_amount_impossible_is_told(tmp_path: Path) -> None:
@@ -108,7 +181,15 @@ def test_a_setting_of_a_config_that_makes_an_amount_impossible_is_told(tmp_path:
 
 
 def test_what_formulas_refuse_in_one_line() -> None:
-    for wrong in (10**400, float("nan"), f"{10**400} / 3", "9" * 5000, "1e308 + 1e308", "-" * 100_000 + "1", "(" * 500):
+    for wrong in (
+        10**400,
+        float("nan"),
+        f"{10**400} / 3",
+        "9" * 5000,
+        "1e308 + 1e308",
+        "-" * 100_000 + "1",
+        "(" * 500,
+    ):
         with pytest.raises(ValueError) as caught:
             evaluate(wrong, {})
         assert len(str(caught.value)) < 150

@@ -3,14 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from emotion_games.games.catalog import Game, History, Node, load_game, with_choices
 from emotion_games.games.equilibria import (
     backward_induction,
     nash_equilibria,
-    rationality_rows,
     solve_node,
 )
 
@@ -27,7 +25,9 @@ def mixed(name: str) -> list[tuple[dict[str, float], dict[str, float]]]:
 
 def pure_equilibria(game: Game) -> list[tuple[str, str]]:
     """The equilibria in which nobody mixes, as labels."""
-    sure = [pair for pair in nash_equilibria(game) if all(max(mixed.values()) == 1 for mixed in pair)]
+    sure = [
+        pair for pair in nash_equilibria(game) if all(max(mixed.values()) == 1 for mixed in pair)
+    ]
     return [(max(first, key=first.get), max(second, key=second.get)) for first, second in sure]
 
 
@@ -62,7 +62,10 @@ def test_duopoly_optimum_and_its_two_price_form() -> None:
     assert g.payoffs["choice_3", "choice_3"] == (6, 6)
     two = with_choices(g, ("choice_2", "choice_3"))
     assert pure_equilibria(two) == [("choice_3", "choice_3")]
-    assert solve_node(g, g.histories[0], ("choice_2", "choice_3")).regret == {"choice_2": 1, "choice_3": 0}
+    assert solve_node(g, g.histories[0], ("choice_2", "choice_3")).regret == {
+        "choice_2": 1,
+        "choice_3": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,11 @@ def test_backward_induction(name: str, moves: list[str], payoffs: tuple[float, f
 
 def test_escalation_is_solved_node_by_node() -> None:
     g = game("Escalation_Game")
-    assert [solve_node(g, history).best for history in g.histories] == [("withdraw",), ("escalate",), ("escalate",)]
+    assert [solve_node(g, history).best for history in g.histories] == [
+        ("withdraw",),
+        ("escalate",),
+        ("escalate",),
+    ]
     assert solve_node(g, g.histories[1]).regret == {"withdraw": 1, "escalate": 0}
 
 
@@ -104,17 +111,10 @@ def test_regret_in_points() -> None:
 def test_indifference_keeps_every_way() -> None:
     tie = Node("second", {"a": (1.0, 2.0), "b": (3.0, 2.0)})
     root = Node("first", {"in": tie, "out": (2.0, 0.0)})
-    found = {tuple(label for _, label in path) for path, _ in backward_induction(root, ("first", "second"))}
+    found = {
+        tuple(label for _, label in path)
+        for path, _ in backward_induction(root, ("first", "second"))
+    }
     assert found == {("in", "b"), ("out",)}
     g = replace(game("Monopoly_Game"), players=("first", "second"), payoffs=root)
     assert solve_node(g, History("start")).regret == {"in": 1, "out": 0}
-
-
-def test_rationality_of_known_answers() -> None:
-    columns = ["arm", "emotion", "intensity", "history", "option_order", "choice"]
-    shown = '["reject", "accept"]'
-    answers = [("offer_low", "accept"), ("offer_low", "reject"), ("offer_high", "reject"), ("offer_high", "")]
-    trials = pd.DataFrame([("neutral", "neutral", 0.0, h, shown, c) for h, c in answers], columns=columns)
-    low, high = rationality_rows(game("Ultimatum_Game_Responder"), trials)
-    assert (low["history"], low["equilibrium_share"], low["mean_regret"], low["n_trials"]) == ("offer_low", 0.5, 1.0, 2)
-    assert (high["equilibrium_share"], high["mean_regret"], high["n_trials"]) == (0.0, 6.0, 1)

@@ -52,10 +52,17 @@ def extensive(game: Game):
 def test_equilibria_of_simultaneous_games(game: Game) -> None:
     solved = strategic(game)
     expected = {
-        tuple(round(float(profile[strategy]), 6) for player in solved.players for strategy in player.strategies)
+        tuple(
+            round(float(profile[strategy]), 6)
+            for player in solved.players
+            for strategy in player.strategies
+        )
         for profile in pygambit.nash.enummixed_solve(solved, rational=True).equilibria
     }
-    found = {tuple(round(p, 6) for mixed in pair for p in mixed.values()) for pair in nash_equilibria(game)}
+    found = {
+        tuple(round(p, 6) for mixed in pair for p in mixed.values())
+        for pair in nash_equilibria(game)
+    }
     assert found == expected
 
 
@@ -66,7 +73,10 @@ def test_subgame_perfect_payoffs_are_among_the_nash_payoffs(game: Game) -> None:
         tuple(round(float(profile.payoff(player)), 6) for player in solved.players)
         for profile in pygambit.nash.enumpure_solve(solved).equilibria
     }
-    perfect = {tuple(round(p, 6) for p in payoffs) for _, payoffs in backward_induction(game.payoffs, game.players)}
+    perfect = {
+        tuple(round(p, 6) for p in payoffs)
+        for _, payoffs in backward_induction(game.payoffs, game.players)
+    }
     assert perfect <= nash
     if game.name == "Monopoly_Game":
         # The holder's threat to fight keeps the entrant out in an equilibrium that is not subgame-perfect.

@@ -81,7 +81,10 @@ def all_texts(scenario: dict) -> list[str]:
 def shingles(text: str) -> set[tuple[str, ...]]:
     """The runs of SHINGLE_WORDS words of a text."""
     found = words(text)
-    return {tuple(found[start : start + SHINGLE_WORDS]) for start in range(len(found) - SHINGLE_WORDS + 1)}
+    return {
+        tuple(found[start : start + SHINGLE_WORDS])
+        for start in range(len(found) - SHINGLE_WORDS + 1)
+    }
 
 
 def length_balance(bank: list[dict]) -> dict[tuple[str, str], tuple[float, float]]:
@@ -90,7 +93,9 @@ def length_balance(bank: list[dict]) -> dict[tuple[str, str], tuple[float, float
     for scenario in bank:
         for _, choices in choice_sets(scenario):
             for first, second in itertools.combinations(sorted(choices), 2):
-                pairs.setdefault((first, second), []).append((len(choices[first]), len(choices[second])))
+                pairs.setdefault((first, second), []).append(
+                    (len(choices[first]), len(choices[second]))
+                )
     return {
         pair: (
             sum((a > b) + 0.5 * (a == b) for a, b in lengths) / len(lengths),
@@ -105,7 +110,10 @@ def widest(scenario: dict) -> float:
     return max(
         max(lengths) / min(lengths)
         for _, choices in choice_sets(scenario)
-        for lengths in ([len(words(text)) for text in choices.values()], [len(text) for text in choices.values()])
+        for lengths in (
+            [len(words(text)) for text in choices.values()],
+            [len(text) for text in choices.values()],
+        )
     )
 
 
@@ -115,7 +123,9 @@ def banks() -> dict[str, list[dict]]:
 
 
 @pytest.fixture(params=BANKS, ids=lambda path: path.parent.name)
-def named_bank(request: pytest.FixtureRequest, banks: dict[str, list[dict]]) -> tuple[str, list[dict]]:
+def named_bank(
+    request: pytest.FixtureRequest, banks: dict[str, list[dict]]
+) -> tuple[str, list[dict]]:
     name = request.param.parent.name
     return name, banks[name]
 
@@ -141,7 +151,9 @@ def test_people(named_bank: tuple[str, list[dict]]) -> None:
     for scenario in bank:
         you, other = scenario["participants"]
         assert you["name"] == "you", scenario["id"]
-        assert re.search(rf"\b{re.escape(other['name'])}\b", scenario["description"]), scenario["id"]
+        assert re.search(rf"\b{re.escape(other['name'])}\b", scenario["description"]), scenario[
+            "id"
+        ]
         assert re.search(r"\byou\b", scenario["description"], re.IGNORECASE), scenario["id"]
         others.append(other["name"])
     assert [name for name, count in Counter(others).items() if count > 1] == []
@@ -172,7 +184,9 @@ def test_options(named_bank: tuple[str, list[dict]]) -> None:
             openings = [tuple(words(text)[:4]) for text in choices.values()]
             assert len(set(openings)) == len(openings), scenario["id"]
             for text in choices.values():
-                assert '"' not in text and not text.endswith(".") and text[0].isupper(), scenario["id"]
+                assert '"' not in text and not text.endswith(".") and text[0].isupper(), scenario[
+                    "id"
+                ]
 
 
 def test_wording(named_bank: tuple[str, list[dict]]) -> None:
@@ -183,7 +197,12 @@ def test_wording(named_bank: tuple[str, list[dict]]) -> None:
         for text in all_texts(scenario)
         for match in itertools.chain(EMOTION.finditer(text), MORAL.finditer(text))
     ]
-    found += [(s["id"], match[0]) for s in bank for t in option_texts(s) for match in MORAL_IN_OPTION.finditer(t)]
+    found += [
+        (s["id"], match[0])
+        for s in bank
+        for t in option_texts(s)
+        for match in MORAL_IN_OPTION.finditer(t)
+    ]
     assert found == []
 
 
@@ -199,10 +218,16 @@ def test_no_text_is_used_twice(banks: dict[str, list[dict]]) -> None:
     assert [i for i, count in ids.items() if count > 1] == []
 
 
-def test_no_near_duplicates(banks: dict[str, list[dict]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_near_duplicates(
+    banks: dict[str, list[dict]], capsys: pytest.CaptureFixture[str]
+) -> None:
     texts = {s["id"]: shingles(s["description"]) for bank in banks.values() for s in bank}
     alike = sorted(
-        ((len(a & b) / len(a | b), i, j) for (i, a), (j, b) in itertools.combinations(texts.items(), 2)), reverse=True
+        (
+            (len(a & b) / len(a | b), i, j)
+            for (i, a), (j, b) in itertools.combinations(texts.items(), 2)
+        ),
+        reverse=True,
     )
     with capsys.disabled():
         print("\nmost alike:", *(f"{score:.3f} {i} {j};" for score, i, j in alike[:3]))

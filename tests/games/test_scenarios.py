@@ -28,20 +28,35 @@ def entry(**changes: Any) -> dict[str, Any]:
     sound = {
         "scenario": "Office",
         "description": "Alice and Bob share an office.",
-        "participants": [{"name": "Alice", "profile": "a clerk"}, {"name": "Bob", "profile": "a clerk"}],
+        "participants": [
+            {"name": "Alice", "profile": "a clerk"},
+            {"name": "Bob", "profile": "a clerk"},
+        ],
         "behavior_choices": {"cooperate": "Tidy the office", "defect": "Leave the mess"},
     }
     return {key: value for key, value in {**sound, **changes}.items() if value is not None}
 
 
-def load(tmp_path: Path, data: Any, game: Game = DILEMMA, labels: dict[str, str] | None = None, suffix: str = "json"):
+def load(
+    tmp_path: Path,
+    data: Any,
+    game: Game = DILEMMA,
+    labels: dict[str, str] | None = None,
+    suffix: str = "json",
+):
     path = tmp_path / f"stories.{suffix}"
-    text = json.dumps(data, ensure_ascii=False) if suffix == "json" else yaml.safe_dump(data, allow_unicode=True)
+    text = (
+        json.dumps(data, ensure_ascii=False)
+        if suffix == "json"
+        else yaml.safe_dump(data, allow_unicode=True)
+    )
     path.write_text(text, encoding="utf-8")
     return load_scenarios(path, game, labels)
 
 
-def one(tmp_path: Path, game: Game = DILEMMA, labels: dict[str, str] | None = None, **changes: Any) -> Scenario:
+def one(
+    tmp_path: Path, game: Game = DILEMMA, labels: dict[str, str] | None = None, **changes: Any
+) -> Scenario:
     (scenario,), problems = load(tmp_path, [entry(**changes)], game, labels)
     assert problems == []
     return scenario
@@ -91,8 +106,16 @@ def test_role_choices_misspelt_roles_and_three_people(tmp_path: Path) -> None:
         {"name": "Alice", "role": "Trustor"},
         {"role": "trutsee", "profile": "a baker", "name": "Bob"},
     ]
-    own = {"return_high": "Give back half", "return_none": "Keep it all", "return_medium": "Give back a third"}
-    sent = {"trust_none": "Send nothing", "trust_low": "Send 3 crates", "trust_high": "Send 7 crates to Bob"}
+    own = {
+        "return_high": "Give back half",
+        "return_none": "Keep it all",
+        "return_medium": "Give back a third",
+    }
+    sent = {
+        "trust_none": "Send nothing",
+        "trust_low": "Send 3 crates",
+        "trust_high": "Send 7 crates to Bob",
+    }
     scenario = one(
         tmp_path,
         TRUSTEE,
@@ -127,9 +150,14 @@ def test_who_the_model_is(tmp_path: Path, people: list[Any], you: str) -> None:
 
 def test_labels_of_another_vocabulary(tmp_path: Path) -> None:
     texts = {"escalation": "Push on", "withdraw": "Give way"}
-    assert tuple(one(tmp_path, ESCALATION, behavior_choices=texts).options) == ("escalate", "withdraw")
+    assert tuple(one(tmp_path, ESCALATION, behavior_choices=texts).options) == (
+        "escalate",
+        "withdraw",
+    )
     texts = {"share": "Tidy the office", "grab": "Leave the mess"}
-    mapped = one(tmp_path, DILEMMA, {"share": "cooperate", "grab": "defect"}, behavior_choices=texts)
+    mapped = one(
+        tmp_path, DILEMMA, {"share": "cooperate", "grab": "defect"}, behavior_choices=texts
+    )
     assert mapped.options["defect"] == "Leave the mess"
     assert problem(tmp_path, behavior_choices={**texts, "grab": None}).startswith(
         "behavior_choices: unknown choice 'share'; allowed: cooperate, defect, "
@@ -140,36 +168,66 @@ def test_labels_of_another_vocabulary(tmp_path: Path) -> None:
 def test_some_games_may_offer_a_subset(tmp_path: Path) -> None:
     texts = {"low_price": "Ask for little", "high_price": "Ask for much"}
     assert tuple(one(tmp_path, DUOPOLY, behavior_choices=texts).options) == ("choice_2", "choice_3")
-    assert "choice_1, choice_2, choice_4" in problem(tmp_path, DUOPOLY, behavior_choices={"choice_3": "Ask for much"})
+    assert "choice_1, choice_2, choice_4" in problem(
+        tmp_path, DUOPOLY, behavior_choices={"choice_3": "Ask for much"}
+    )
     assert (
-        problem(tmp_path, behavior_choices={"defect": "Leave"}) == "behavior_choices: cooperate missing; found defect"
+        problem(tmp_path, behavior_choices={"defect": "Leave"})
+        == "behavior_choices: cooperate missing; found defect"
     )
 
 
 def test_quotes_and_apostrophes_are_kept(tmp_path: Path) -> None:
     texts = {"cooperate": 'Say "it\'s ours" to Bob', "defect": "Say  it’s\nmine"}
-    assert dict(one(tmp_path, behavior_choices=texts).options) == {**texts, "defect": "Say it’s mine"}
+    assert dict(one(tmp_path, behavior_choices=texts).options) == {
+        **texts,
+        "defect": "Say it’s mine",
+    }
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"description": None}, "description: is missing"),
-        ({"description": None, "descripton": "x"}, "description: is missing (found 'descripton': rename it)"),
+        (
+            {"description": None, "descripton": "x"},
+            "description: is missing (found 'descripton': rename it)",
+        ),
         ({"description": 3}, "description: expected text, found 3"),
-        ({"participants": None}, "participants: expected a list of two people with a name, found nothing"),
+        (
+            {"participants": None},
+            "participants: expected a list of two people with a name, found nothing",
+        ),
         ({"participants": []}, "participants: expected a list of two people with a name, found []"),
-        ({"participants": [{"name": "Alice"}]}, "participants: expected two people, found Alice alone"),
-        ({"participants": [{"profile": "x"}, {"name": "B"}]}, "participants, person 1: expected a name"),
-        ({"participants": [{"name": "Al"}, {"name": "al"}]}, "participants: two people have the same name: Al, al"),
+        (
+            {"participants": [{"name": "Alice"}]},
+            "participants: expected two people, found Alice alone",
+        ),
+        (
+            {"participants": [{"profile": "x"}, {"name": "B"}]},
+            "participants, person 1: expected a name",
+        ),
+        (
+            {"participants": [{"name": "Al"}, {"name": "al"}]},
+            "participants: two people have the same name: Al, al",
+        ),
         ({"behavior_choices": None}, "behavior_choices: is missing"),
         (
             {"behavior_choices": None, "behaviour_choices": {}},
             "behavior_choices: is missing (found 'behaviour_choices'",
         ),
-        ({"behavior_choices": {}}, "behavior_choices: expected {label: text} with cooperate, defect, found {}"),
-        ({"behavior_choices": {"cooperate": "a", "defect": ""}}, "behavior_choices, defect: expected text, found ''"),
-        ({"behavior_choices": {"cooperate": "A", "defect": "a"}}, "behavior_choices: two choices have the same text"),
+        (
+            {"behavior_choices": {}},
+            "behavior_choices: expected {label: text} with cooperate, defect, found {}",
+        ),
+        (
+            {"behavior_choices": {"cooperate": "a", "defect": ""}},
+            "behavior_choices, defect: expected text, found ''",
+        ),
+        (
+            {"behavior_choices": {"cooperate": "A", "defect": "a"}},
+            "behavior_choices: two choices have the same text",
+        ),
         ({"id": []}, "id: expected a short text, found []"),
     ],
 )
@@ -200,7 +258,9 @@ def test_a_key_given_twice_is_not_dropped(tmp_path: Path) -> None:
     assert "behavior_choices: 'cooperate' stands there twice" in line
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '"text"', "null", "[[[", "[" * 100_000, "\ufeff[]"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "3", '"text"', "null", "[[[", "[" * 100_000, "\ufeff[]"]
+)
 @pytest.mark.parametrize("suffix", ["json", "yaml"])
 def test_a_file_without_scenarios_is_one_problem(tmp_path: Path, text: str, suffix: str) -> None:
     path = tmp_path / f"stories.{suffix}"
@@ -211,7 +271,9 @@ def test_a_file_without_scenarios_is_one_problem(tmp_path: Path, text: str, suff
 
 
 def test_missing_files_and_wrong_endings(tmp_path: Path) -> None:
-    assert load_scenarios(tmp_path / "no.json", DILEMMA)[1][0].startswith(f"{tmp_path / 'no.json'}: no such file")
+    assert load_scenarios(tmp_path / "no.json", DILEMMA)[1][0].startswith(
+        f"{tmp_path / 'no.json'}: no such file"
+    )
     assert "the folder has no" in load_scenarios(tmp_path, DILEMMA)[1][0]
     (tmp_path / "a.csv").write_text("x")
     assert "found '.csv'" in load_scenarios(tmp_path / "a.csv", DILEMMA)[1][0]
@@ -219,7 +281,10 @@ def test_missing_files_and_wrong_endings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["json", "yaml"])
 def test_two_thousand_load_in_two_seconds(tmp_path: Path, suffix: str) -> None:
-    data = [entry(description=f"Story {i}. " + "They share an office and a garden. " * 20) for i in range(2000)]
+    data = [
+        entry(description=f"Story {i}. " + "They share an office and a garden. " * 20)
+        for i in range(2000)
+    ]
     path = tmp_path / f"stories.{suffix}"
     path.write_text(json.dumps(data))
     started = time.process_time()
@@ -245,9 +310,15 @@ names = st.sampled_from(["Alice", "Bob", "you", "You", "O'Neill", 'Ann "Ace" Lee
 roles = st.sampled_from(["responder", "proposer", "reponder", "Responder ", "buyer", "", None])
 person = st.fixed_dictionaries({}, optional={"name": names, "profile": words, "role": roles}) | junk
 option = (
-    st.sampled_from(["Take it", 'Say "yes"', "It's a deal", "Take  it\nnow", "{other} {number} \\", "Option 2"]) | words
+    st.sampled_from(
+        ["Take it", 'Say "yes"', "It's a deal", "Take  it\nnow", "{other} {number} \\", "Option 2"]
+    )
+    | words
 )
-labels = st.sampled_from(["accept", "reject", "acept", "take", "Accept", "offer_low", "offer_high"]) | words
+labels = (
+    st.sampled_from(["accept", "reject", "acept", "take", "Accept", "offer_low", "offer_high"])
+    | words
+)
 choices = st.fixed_dictionaries({"accept": option, "reject": option}) | st.dictionaries(
     labels, option | junk, max_size=3
 )
@@ -257,7 +328,9 @@ story = st.fixed_dictionaries(
         "id": st.sampled_from(["one", "two", 3, "a/b"]) | junk,
         "scenario": words | junk,
         "description": words.map(lambda text: f"Alice and Bob meet. {text}") | junk,
-        "participants": st.lists(person, max_size=3) | st.just([{"name": "Alice"}, {"name": "Bob"}]) | junk,
+        "participants": st.lists(person, max_size=3)
+        | st.just([{"name": "Alice"}, {"name": "Bob"}])
+        | junk,
         "behavior_choices": choices | junk,
         "responder_behavior_choices": choices | junk,
         "proposer_behavior_choices": choices | junk,
@@ -266,7 +339,9 @@ story = st.fixed_dictionaries(
 ).flatmap(lambda fields: st.permutations(list(fields.items())).map(dict))
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.lists(story | junk, min_size=1, max_size=6), mapped=st.booleans())
 def test_every_entry_is_loaded_or_named_and_every_prompt_is_right(
     tmp_path: Path, data: list[Any], mapped: bool
@@ -279,7 +354,9 @@ def test_every_entry_is_loaded_or_named_and_every_prompt_is_right(
         assert scenario.other.name != scenario.you.name
         for history in RESPONDER.histories:
             for order in (("accept", "reject"), ("reject", "accept")):
-                system, user = render(TEMPLATES, RESPONDER, scenario, history, order, 0, show_payoffs=True)
+                system, user = render(
+                    TEMPLATES, RESPONDER, scenario, history, order, 0, show_payoffs=True
+                )
                 assert system["content"].startswith("You are ")
                 assert scenario.you.name == "you" or scenario.you.name in system["content"]
                 after_story = user["content"].removeprefix(scenario.description)

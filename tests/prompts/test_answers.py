@@ -30,7 +30,11 @@ def test_the_text_as_it_was_shown_is_strict(label: str) -> None:
     decision = parse(answer(OPTIONS[label]), OPTIONS, ORDER)
     assert decision.choice == label
     assert decision.category == ORDER.index(label) + 1
-    assert (decision.decision, decision.rationale, decision.method) == (OPTIONS[label], "It is mine.", "strict")
+    assert (decision.decision, decision.rationale, decision.method) == (
+        OPTIONS[label],
+        "It is mine.",
+        "strict",
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,10 @@ def test_loose(text: str) -> None:
 
 
 def test_an_options_own_quotes_without_backslashes() -> None:
-    assert read('{"rationale": "a", "decision": "Sell the harvest and say "no" to Maya"}') == ("defect", "loose")
+    assert read('{"rationale": "a", "decision": "Sell the harvest and say "no" to Maya"}') == (
+        "defect",
+        "loose",
+    )
     assert read(answer(OPTIONS["defect"])) == ("defect", "strict")
     assert read('{"decision": "Sell the harvest and say \\"no') == ("defect", "loose")
 
@@ -112,7 +119,11 @@ def test_an_options_own_quotes_without_backslashes() -> None:
 )
 def test_unparsed(text: str, reason: str) -> None:
     decision = parse(text, OPTIONS, ORDER)
-    assert (decision.choice, decision.category, decision.method) == (None, None, f"unparsed: {reason}")
+    assert (decision.choice, decision.category, decision.method) == (
+        None,
+        None,
+        f"unparsed: {reason}",
+    )
 
 
 def test_one_text_within_another_is_the_longer_one() -> None:
@@ -125,7 +136,9 @@ def test_one_text_within_another_is_the_longer_one() -> None:
 def test_the_rationale_is_kept_and_never_chooses() -> None:
     decision = parse(answer("Burn it", "Option 2 is what Maya wants."), OPTIONS, ORDER)
     assert (decision.choice, decision.rationale) == (None, "Option 2 is what Maya wants.")
-    broken = parse('{"rationale": "She said \\"Option 2\\"", "decision": "Option 1"', OPTIONS, ORDER)
+    broken = parse(
+        '{"rationale": "She said \\"Option 2\\"", "decision": "Option 1"', OPTIONS, ORDER
+    )
     assert (broken.choice, broken.rationale) == ("defect", 'She said "Option 2"')
 
 
@@ -139,7 +152,11 @@ def test_closed() -> None:
 @settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read_without_an_error(text: str) -> None:
-    for form in (text, '{"decision": "' + text, '{"rationale": "' + text + '", "decision": "' + text + '"}'):
+    for form in (
+        text,
+        '{"decision": "' + text,
+        '{"rationale": "' + text + '", "decision": "' + text + '"}',
+    ):
         decision = parse(form, OPTIONS, ORDER)
         assert (decision.choice is None) == decision.method.startswith("unparsed: ")
         answer_is_closed(form)
@@ -147,10 +164,17 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 
 @settings(deadline=None)
 @given(
-    st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=5, unique_by=lambda t: t.casefold()),
+    st.lists(
+        st.text(min_size=1).filter(str.strip),
+        min_size=2,
+        max_size=5,
+        unique_by=lambda t: t.casefold(),
+    ),
     st.data(),
 )
-def test_a_copied_option_is_read_or_left_unread_but_never_mistaken(texts: list[str], data: st.DataObject) -> None:
+def test_a_copied_option_is_read_or_left_unread_but_never_mistaken(
+    texts: list[str], data: st.DataObject
+) -> None:
     options = {f"label_{place}": text for place, text in enumerate(texts)}
     order = tuple(data.draw(st.permutations(list(options))))
     label = data.draw(st.sampled_from(order))

@@ -9,7 +9,12 @@ from emotion_games.errors import ProblemList, UserError
 from emotion_games.prompts.check_items import CheckItems, DominanceItem, load_check_items
 
 CONFIG = Path(__file__).parents[2] / "config"
-ITEM = {"id": "coins", "question": "Which coin do you keep?", "better": "Two euros", "worse": "One euro"}
+ITEM = {
+    "id": "coins",
+    "question": "Which coin do you keep?",
+    "better": "Two euros",
+    "worse": "One euro",
+}
 TEXT = "Granite is a rock that forms slowly."
 
 
@@ -22,7 +27,9 @@ def load(tmp_path: Path, data: object) -> CheckItems:
 def test_shipped_files_are_read_whole() -> None:
     for path in (CONFIG / "checks.yaml", CONFIG / "demo" / "checks.yaml"):
         data, items = yaml.safe_load(path.read_text()), load_check_items(path)
-        assert [item.item_id for item in items.dominance] == [entry["id"] for entry in data["dominance"]]
+        assert [item.item_id for item in items.dominance] == [
+            entry["id"] for entry in data["dominance"]
+        ]
         assert list(items.neutral_texts) == data["neutral_texts"]
 
 
@@ -38,12 +45,27 @@ def test_an_item_keeps_its_texts(tmp_path: Path) -> None:
         (None, ": expected `name: value` lines, found nothing"),
         ([ITEM], ": expected `name: value` lines, found [{"),
         ({"dominance": [ITEM]}, ": neutral_texts is missing"),
-        ({"dominanse": [], "neutral_texts": [TEXT]}, ": unknown key 'dominanse' (did you mean 'dominance'?)"),
-        ({"dominance": None, "neutral_texts": [TEXT]}, ", dominance: expected a list of items, or [] for none"),
-        ({"dominance": ITEM, "neutral_texts": [TEXT]}, ", dominance: expected a list of items, or [] for none"),
-        ({"dominance": ["coins"], "neutral_texts": [TEXT]}, ", dominance, entry 1: expected `name: value` lines"),
         (
-            {"dominance": [{"id": "coins", "question": "Which?", "better": "Two"}], "neutral_texts": [TEXT]},
+            {"dominanse": [], "neutral_texts": [TEXT]},
+            ": unknown key 'dominanse' (did you mean 'dominance'?)",
+        ),
+        (
+            {"dominance": None, "neutral_texts": [TEXT]},
+            ", dominance: expected a list of items, or [] for none",
+        ),
+        (
+            {"dominance": ITEM, "neutral_texts": [TEXT]},
+            ", dominance: expected a list of items, or [] for none",
+        ),
+        (
+            {"dominance": ["coins"], "neutral_texts": [TEXT]},
+            ", dominance, entry 1: expected `name: value` lines",
+        ),
+        (
+            {
+                "dominance": [{"id": "coins", "question": "Which?", "better": "Two"}],
+                "neutral_texts": [TEXT],
+            },
             ", dominance, entry 1: worse is missing",
         ),
         (
@@ -62,9 +84,18 @@ def test_an_item_keeps_its_texts(tmp_path: Path) -> None:
             {"dominance": [ITEM, ITEM], "neutral_texts": [TEXT]},
             ", dominance, entry 2, id: 'coins' is the same as in entry 1; give each item its own",
         ),
-        ({"dominance": [], "neutral_texts": []}, ", neutral_texts: expected a list of texts, one at least, found []"),
-        ({"dominance": [], "neutral_texts": [7]}, ", neutral_texts, entry 1: expected text, found 7"),
-        ({"dominance": [], "neutral_texts": ["Only four words here"]}, ", neutral_texts, entry 1: the first 4 words"),
+        (
+            {"dominance": [], "neutral_texts": []},
+            ", neutral_texts: expected a list of texts, one at least, found []",
+        ),
+        (
+            {"dominance": [], "neutral_texts": [7]},
+            ", neutral_texts, entry 1: expected text, found 7",
+        ),
+        (
+            {"dominance": [], "neutral_texts": ["Only four words here"]},
+            ", neutral_texts, entry 1: the first 4 words",
+        ),
     ],
 )
 def test_faults_are_one_line_with_their_place(tmp_path: Path, data: object, problem: str) -> None:

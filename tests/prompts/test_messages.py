@@ -34,11 +34,20 @@ node_names = [f"{name}-{history.name}" for name, history in NODES]
 def story(game: Game, you: str = "Alice", **changes: object) -> Scenario:
     options = {label: f'Take the "{label}" way' for label in game.labels}
     fields = {"earlier": {}, "description": "Alice and Bob meet.", **changes}
-    return Scenario("s", "", you=Participant(you, "a baker."), others=(Participant("Bob"),), options=options, **fields)
+    return Scenario(
+        "s",
+        "",
+        you=Participant(you, "a baker."),
+        others=(Participant("Bob"),),
+        options=options,
+        **fields,
+    )
 
 
 def user(game: Game, history: History, scenario: Scenario, **changes: object) -> str:
-    return render(TEMPLATES, game, scenario, history, tuple(scenario.options), 0, **changes)[1]["content"]
+    return render(TEMPLATES, game, scenario, history, tuple(scenario.options), 0, **changes)[1][
+        "content"
+    ]
 
 
 def told(name: str, place: int, **changes: object) -> str:
@@ -50,29 +59,42 @@ def told(name: str, place: int, **changes: object) -> str:
 def test_histories_name_the_right_people() -> None:
     assert told("Prisoners_Dilemma", 0).startswith("You and Bob decide at the same time")
     assert told("Escalation_Game", 0) == "Nothing has been decided so far. The first move is yours."
-    assert told("Escalation_Game", 1) == "Bob took the first step and escalated. Now it is your turn."
+    assert (
+        told("Escalation_Game", 1) == "Bob took the first step and escalated. Now it is your turn."
+    )
     assert told("Escalation_Game", 2) == (
         "You took the first step and escalated. Then Bob escalated in turn. Now it is your turn again."
     )
-    assert told("Ultimatum_Game_Responder", 2).startswith("Bob offered you 60 percent of the whole.")
+    assert told("Ultimatum_Game_Responder", 2).startswith(
+        "Bob offered you 60 percent of the whole."
+    )
 
 
 def test_the_other_roles_text_is_quoted_from_the_models_side() -> None:
     def with_text(text: str) -> str:
-        return told("Ultimatum_Game_Responder", 0, earlier={"offer_low": text}).removesuffix(" Now it is your turn.")
+        return told("Ultimatum_Game_Responder", 0, earlier={"offer_low": text}).removesuffix(
+            " Now it is your turn."
+        )
 
     assert with_text("Offer 2 crates") == 'Earlier, Bob chose to do this: "Offer 2 crates"'
-    assert with_text("Offer Alice 2 of Alice's crates") == 'Earlier, Bob chose to do this: "Offer you 2 of your crates"'
+    assert (
+        with_text("Offer Alice 2 of Alice's crates")
+        == 'Earlier, Bob chose to do this: "Offer you 2 of your crates"'
+    )
     # "you" in a text written for the proposer would now mean the wrong person.
     assert with_text("Offer 2 crates and keep 8 yourself").startswith("Bob offered you 20 percent")
 
 
 @pytest.mark.parametrize(("name", "history"), NODES, ids=node_names)
 @pytest.mark.parametrize("show_payoffs", [False, True])
-def test_every_option_stands_once_and_nobody_acts_twice(name: str, history: History, show_payoffs: bool) -> None:
+def test_every_option_stands_once_and_nobody_acts_twice(
+    name: str, history: History, show_payoffs: bool
+) -> None:
     game = GAMES[name]
     scenario = story(game)
-    system, question = render(TEMPLATES, game, scenario, history, game.labels[::-1], 1, "", show_payoffs)
+    system, question = render(
+        TEMPLATES, game, scenario, history, game.labels[::-1], 1, "", show_payoffs
+    )
     assert system["content"] == "You are Alice."
     for place, label in enumerate(game.labels[::-1], start=1):
         literal = option_literal(scenario.options[label])
@@ -92,14 +114,20 @@ def test_what_is_shown_can_be_copied_and_read_back() -> None:
     copied = decision_prefix() + line.removeprefix('Option 2. "')[:-1] + '"}'
     assert json.loads(copied)["decision"] == scenario.options["defect"]
     assert parse(copied, scenario.options, game.labels).choice == "defect"
-    after = after_rationale_prefix('He said "no"\n') + option_literal(scenario.options["defect"]) + '"}'
-    assert json.loads(after) == {"rationale": 'He said "no"\n', "decision": scenario.options["defect"]}
+    after = (
+        after_rationale_prefix('He said "no"\n') + option_literal(scenario.options["defect"]) + '"}'
+    )
+    assert json.loads(after) == {
+        "rationale": 'He said "no"\n',
+        "decision": scenario.options["defect"],
+    }
 
 
 def test_context_comes_first_and_wordings_go_round() -> None:
     game = GAMES["Wait_Go"]
     asked = [
-        render(TEMPLATES, game, story(game, "you"), game.histories[0], game.labels, w, "It rained.") for w in range(4)
+        render(TEMPLATES, game, story(game, "you"), game.histories[0], game.labels, w, "It rained.")
+        for w in range(4)
     ]
     assert asked[0][0]["content"].startswith("It rained. You are the person")
     assert len(TEMPLATES.instructions) == 3
@@ -121,7 +149,9 @@ def test_texts_of_the_story_are_never_read_as_templates() -> None:
 def test_three_people_are_all_introduced() -> None:
     game = GAMES["Wait_Go"]
     people = (Participant("Bob", "a smith"), Participant("Carla", "a judge"))
-    scenario = Scenario("s", "", "They meet.", Participant("you"), people, {"wait": "Wait here", "go": "Go there"})
+    scenario = Scenario(
+        "s", "", "They meet.", Participant("you"), people, {"wait": "Wait here", "go": "Go there"}
+    )
     asked = user(game, game.histories[0], scenario)
     assert "About Bob: a smith.\nAbout Carla: a judge." in asked and "About you" not in asked
 
@@ -136,17 +166,31 @@ def test_questions_of_the_checks() -> None:
 
 
 def test_shipped_labels_are_the_emotion_files() -> None:
-    assert sorted(TEMPLATES.labels) == sorted(file.stem for file in (CONFIG / "emotions").glob("*.txt"))
+    assert sorted(TEMPLATES.labels) == sorted(
+        file.stem for file in (CONFIG / "emotions").glob("*.txt")
+    )
 
 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("  unnamed:", "  unamed:", "unknown template 'system.unamed' (did you mean 'system.unnamed'?)"),
+        (
+            "  unnamed:",
+            "  unamed:",
+            "unknown template 'system.unamed' (did you mean 'system.unnamed'?)",
+        ),
         ("self_report:", "self_reprot:", "unknown key 'self_reprot' (did you mean 'self_report'?)"),
-        ("{stimulus}", "{stimuli}", "probe.user: unknown placeholder 'stimuli' (did you mean 'stimulus'?)"),
+        (
+            "{stimulus}",
+            "{stimuli}",
+            "probe.user: unknown placeholder 'stimuli' (did you mean 'stimulus'?)",
+        ),
         ("{stimulus}", "it", "probe.user: the placeholder {stimulus} is missing"),
-        ("user: [description, people,", "user: [descriptions, people,", "user: unknown part 'descriptions'"),
+        (
+            "user: [description, people,",
+            "user: [descriptions, people,",
+            "user: unknown part 'descriptions'",
+        ),
         ('separator: "\\n\\n"', "separator: 3", "separator: expected text, found 3"),
         ("  now: Now it is your turn.\n", "", "history.now is missing"),
     ],
@@ -158,7 +202,9 @@ def test_faults_of_a_template_file(tmp_path: Path, old: str, new: str, problem: 
     path.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ProblemList) as caught:
         load_templates(path)
-    assert [line for line in caught.value.problems if line.startswith(str(path)) and problem in line]
+    assert [
+        line for line in caught.value.problems if line.startswith(str(path)) and problem in line
+    ]
 
 
 def snapshot(game: Game, place: int) -> str:
@@ -168,10 +214,16 @@ def snapshot(game: Game, place: int) -> str:
     scenario = scenarios[place]
     order = tuple(scenario.options)[::-1] if place % 2 else tuple(scenario.options)
     messages = render(TEMPLATES, game, scenario, history, order, place)
-    with_payoffs = render(TEMPLATES, game, scenario, history, order, place, show_payoffs=True)[1]["content"]
-    payoffs = next(part for part in with_payoffs.split("\n\n") if part not in messages[1]["content"])
+    with_payoffs = render(TEMPLATES, game, scenario, history, order, place, show_payoffs=True)[1][
+        "content"
+    ]
+    payoffs = next(
+        part for part in with_payoffs.split("\n\n") if part not in messages[1]["content"]
+    )
     question = comprehension_questions(TEMPLATES, game, scenario, history, order)[0]
-    asked = comprehension_messages(TEMPLATES, game, scenario, history, order, question)[1]["content"]
+    asked = comprehension_messages(TEMPLATES, game, scenario, history, order, question)[1][
+        "content"
+    ]
     sections = {
         "system": messages[0]["content"],
         "user": messages[1]["content"],
@@ -202,5 +254,7 @@ def test_every_shipped_scenario_loads_and_renders(name: str) -> None:
     for scenario in scenarios:
         for history in game.histories:
             asked = user(game, history, scenario)
-            assert all(asked.count(f'"{option_literal(text)}"') == 1 for text in scenario.options.values())
+            assert all(
+                asked.count(f'"{option_literal(text)}"') == 1 for text in scenario.options.values()
+            )
             assert scenario.other.name in asked

@@ -52,12 +52,20 @@ def test_the_second_mover_reads_its_own_payoff_first() -> None:
 def test_the_other_roles_moves_are_told_in_words() -> None:
     g = game("Ultimatum_Game_Proposer")
     lines = told(g, g.histories[0], ("offer_high", "offer_low", "offer_medium"))
-    assert lines[1] == "- If you choose Option 1 and then Maya accepts it, you get 4 points and Maya gets 6 points."
-    assert lines[4] == "- If you choose Option 2 and then Maya rejects it, you get 0 points and Maya gets 0 points."
+    assert (
+        lines[1]
+        == "- If you choose Option 1 and then Maya accepts it, you get 4 points and Maya gets 6 points."
+    )
+    assert (
+        lines[4]
+        == "- If you choose Option 2 and then Maya rejects it, you get 0 points and Maya gets 0 points."
+    )
 
 
 def test_settings_reach_the_sentences() -> None:
-    g = apply_settings(game("Ultimatum_Game_Responder"), {"histories": ["offer_low"], "offer_low": 1.25})
+    g = apply_settings(
+        game("Ultimatum_Game_Responder"), {"histories": ["offer_low"], "offer_low": 1.25}
+    )
     lines = told(g, g.histories[0], ("reject", "accept"))
     assert lines[2] == "- If you choose Option 2, you get 1.25 points and Maya gets 8.75 points."
 
@@ -86,5 +94,7 @@ def test_comprehension_questions_have_one_right_answer(name: str) -> None:
             assert len(set(question.answers)) == len(question.answers) >= 2
             assert line.endswith(f", {question.answers[question.correct]}.")
             # The rule that a question is about is among the sentences that the model has read.
-            moves = question.text.removeprefix("A question about the rules. Suppose that ").split(". Who")[0]
+            moves = question.text.removeprefix("A question about the rules. Suppose that ").split(
+                ". Who"
+            )[0]
             assert line.startswith(f"- If {moves}, ")

@@ -19,7 +19,9 @@ SMALL = SETTINGS | {"emotions": list(EMOTIONS), "intensity": [0.5, 1.0]}
 
 def statistics(**changes):
     """Statistics of a small simulated experiment; anger lowers cooperation, happiness breaks the model."""
-    game = a_game(**{key: changes.pop(key) for key in ("labels", "values", "histories") if key in changes})
+    game = a_game(
+        **{key: changes.pop(key) for key in ("labels", "values", "histories") if key in changes}
+    )
     simulated = {
         "n_scenarios": 13,
         "emotions": EMOTIONS,
@@ -27,7 +29,9 @@ def statistics(**changes):
         "effects": {"anger": -0.4},
     } | changes
     checks = simulate_checks(EMOTIONS, (0.5, 1.0), broken=("happiness",))
-    return analyse(simulate(game, n_random=4, n_random_generated=2, **simulated), checks, game, SMALL)
+    return analyse(
+        simulate(game, n_random=4, n_random_generated=2, **simulated), checks, game, SMALL
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +59,20 @@ def series_row(game, model, emotion="anger", **changes):
     return row | changes
 
 
-def test_every_figure_is_written_as_png_and_svg_and_the_same_numbers_give_the_same_file(stats, tmp_path):
+def test_every_figure_is_written_as_png_and_svg_and_the_same_numbers_give_the_same_file(
+    stats, tmp_path
+):
     (tmp_path / "stats_analysis.json").write_text(json.dumps(stats))
-    directions = {"separation": {"anger": [0.5, 0.7, 0.9], "happiness": [0.5, 0.6, 0.8]}, "layers": [1]}
+    directions = {
+        "separation": {"anger": [0.5, 0.7, 0.9], "happiness": [0.5, 0.6, 0.8]},
+        "layers": [1],
+    }
     (tmp_path / "exp_config.yaml").write_text(yaml.safe_dump({"directions": directions}))
     files = plot_experiment(tmp_path / "stats_analysis.json", tmp_path / "once")
     names = {"choice_rates", "dose_response", "manipulation_effect", "direction_separation"}
-    assert {file.name for file in files} == {f"{name}{end}" for name in names for end in (".png", ".svg")}
+    assert {file.name for file in files} == {
+        f"{name}{end}" for name in names for end in (".png", ".svg")
+    }
     again = plot_experiment(tmp_path / "stats_analysis.json", tmp_path / "again")
     for one, other in zip(files, again, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -74,7 +85,9 @@ def test_every_figure_is_written_as_png_and_svg_and_the_same_numbers_give_the_sa
 def test_choice_rates_show_the_estimates_in_percent_with_n(stats):
     figure = choice_rates(stats)
     rates = {
-        (r["arm"], r["emotion"]): r for r in stats["rates"] if r["measure"] == "chosen" and r["intensity"] in (0, 1)
+        (r["arm"], r["emotion"]): r
+        for r in stats["rates"]
+        if r["measure"] == "chosen" and r["intensity"] in (0, 1)
     }
     drawn = {round(float(x), 6) for line in figure.axes[0].lines for x in line.get_xdata()}
     for rate in rates.values():
@@ -86,18 +99,26 @@ def test_choice_rates_show_the_estimates_in_percent_with_n(stats):
 def test_dose_response_shows_each_dose_the_random_band_and_which_doses_damage_the_model(stats):
     figure = dose_response(stats)
     anger, happiness = figure.axes
-    record = next(r for r in stats["dose_response"] if (r["emotion"], r["measure"]) == ("anger", "chosen"))
+    record = next(
+        r for r in stats["dose_response"] if (r["emotion"], r["measure"]) == ("anger", "chosen")
+    )
     expected = [0.0] + [100 * dose["estimate"] for dose in record["doses"]]
     assert any(list(line.get_ydata()) == pytest.approx(expected) for line in anger.lines)
-    scored = next(r for r in stats["dose_response"] if (r["emotion"], r["measure"]) == ("anger", "scored"))
-    heights = [y for patch in anger.collections for path in patch.get_paths() for y in path.vertices[:, 1]]
+    scored = next(
+        r for r in stats["dose_response"] if (r["emotion"], r["measure"]) == ("anger", "scored")
+    )
+    heights = [
+        y for patch in anger.collections for path in patch.get_paths() for y in path.vertices[:, 1]
+    ]
     assert max(heights) >= 100 * scored["random_band"]["high"] - 1e-9
     crosses = [sum(line.get_marker() == "x" for line in axis.lines) for axis in (anger, happiness)]
     assert crosses == [0, 4]
 
 
 def test_histories_become_panels_and_three_choices_become_shares():
-    stats = statistics(labels=("none", "some", "all"), values=(0.0, 0.5, 1.0), histories=("low", "high"))
+    stats = statistics(
+        labels=("none", "some", "all"), values=(0.0, 0.5, 1.0), histories=("low", "high")
+    )
     assert [axis.get_title() for axis in choice_rates(stats).axes] == stats["meta"]["histories"]
     assert len(choice_shares(stats).axes) == 6
     assert len(dose_response(stats).axes) == 4
@@ -122,7 +143,11 @@ def test_manipulation_effect_puts_the_check_against_the_effect(stats):
         if (c["contrast"], c["emotion"], c["intensity"], c["measure"])
         == ("emotion_minus_neutral", "anger", 1.0, "chosen")
     )
-    points = [(float(x), float(y)) for line in figure.axes[0].lines for x, y in zip(*line.get_data(), strict=True)]
+    points = [
+        (float(x), float(y))
+        for line in figure.axes[0].lines
+        for x, y in zip(*line.get_data(), strict=True)
+    ]
     assert any((x, y) == pytest.approx((100 * felt, 100 * moved)) for x, y in points)
 
 
@@ -154,7 +179,14 @@ def test_an_interim_heat_map_marks_nothing_and_keeps_a_line_for_games_without_an
     assert hatched(figure) == 0
     assert any("INTERIM" in text for text in shown) and "Tri Game" in shown and "b" in shown
     assert shown.count("–") == 3
-    assert hatched(contrast_heat_map([series_row("Stag_Hunt", "a", interim="True", series_claim="False")], [])) == 0
+    assert (
+        hatched(
+            contrast_heat_map(
+                [series_row("Stag_Hunt", "a", interim="True", series_claim="False")], []
+            )
+        )
+        == 0
+    )
 
 
 def test_no_rows_no_heat_map():
@@ -162,7 +194,9 @@ def test_no_rows_no_heat_map():
 
 
 @pytest.mark.parametrize("games, models", [(1, 1), (14, 3)])
-def test_labels_of_one_to_fourteen_games_do_not_overlap_and_stay_in_the_figure(games, models, tmp_path):
+def test_labels_of_one_to_fourteen_games_do_not_overlap_and_stay_in_the_figure(
+    games, models, tmp_path
+):
     rows = [
         series_row(f"Ultimatum_Game_{g}", f"model-{m}-of-long-name", emotion)
         for g in range(games)

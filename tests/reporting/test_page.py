@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from emotion_games import layout
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import summarize
 from emotion_games.reporting import page, page_data
@@ -38,39 +39,57 @@ def finished(tmp_path_factory):
     """A result folder of one finished experiment, in whose answers a model tries to run a script."""
     folder = tmp_path_factory.mktemp("finished")
     game = a_game(histories=("low", "high"))
-    made = {"n_scenarios": 13, "emotions": EMOTIONS, "intensities": (0.5, 1.0), "effects": {"anger": -0.5}}
+    made = {
+        "n_scenarios": 13,
+        "emotions": EMOTIONS,
+        "intensities": (0.5, 1.0),
+        "effects": {"anger": -0.5},
+    }
     trials = simulate(game, n_random=12, n_random_generated=2, unparsed=0.05, **made)
     stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0)), game, SMALL)
     trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
     trials.to_csv(folder / "exp_results.csv", index=False)
     (folder / "stats_analysis.json").write_text(json.dumps(stats))
-    (folder / "exp_config.yaml").write_text("directions: {separation: {anger: [0.5, 0.9]}, layers: [1]}")
+    (folder / "exp_config.yaml").write_text(
+        "directions: {separation: {anger: [0.5, 0.9]}, layers: [1]}"
+    )
     plot_experiment(folder / "stats_analysis.json", folder / "plots")
     return folder
 
 
-def row(series, exp_id, game, model, status="completed", error=None, done=10, total=10, folder=None):
+def row(
+    series, exp_id, game, model, status="completed", error=None, done=10, total=10, folder=None
+):
     """A row of the completeness report; a finished experiment's folder is a link to `folder`."""
     place = series / f"{exp_id}_20250210_163355"
     if folder:
         place.symlink_to(folder)
     times = {"start_time": "2025-02-10T16:33:55", "end_time": None}
     names = {"game_name": game, "model_name": model, "exp_id": exp_id, "output_dir": str(place)}
-    return names | times | {"status": status, "error": error, "progress": {"done": done, "total": total}}
+    return (
+        names
+        | times
+        | {"status": status, "error": error, "progress": {"done": done, "total": total}}
+    )
 
 
 def report(series, *rows):
-    content = {"last_updated": "2025-02-10T18:00:00", "experiments": {row["exp_id"]: row for row in rows}}
+    content = {
+        "last_updated": "2025-02-10T18:00:00",
+        "experiments": {row["exp_id"]: row for row in rows},
+    }
     (series / "experiment_report.json").write_text(json.dumps(content))
 
 
 def written(series):
     page.write_page(series)
-    return (series / page.PAGE).read_text(encoding="utf-8")
+    return (series / layout.PAGE).read_text(encoding="utf-8")
 
 
 def block(html):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S).group(1))
+    return json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S).group(1)
+    )
 
 
 @pytest.fixture
@@ -80,7 +99,16 @@ def partial(tmp_path, finished):
         tmp_path,
         row(tmp_path, "Stag_Hunt_a", "Stag_Hunt", "a", folder=finished),
         row(tmp_path, "Stag_Hunt_b", "Stag_Hunt", "b", "running", done=1200, total=3000),
-        row(tmp_path, "Wait_Go_a", "Wait_Go", "a", "failed", "CUDA out of memory & <b>more</b>", done=5, total=3000),
+        row(
+            tmp_path,
+            "Wait_Go_a",
+            "Wait_Go",
+            "a",
+            "failed",
+            "CUDA out of memory & <b>more</b>",
+            done=5,
+            total=3000,
+        ),
         row(tmp_path, "Wait_Go_b", "Wait_Go", "b", "pending", done=0, total=None),
     )
     return tmp_path
@@ -89,7 +117,10 @@ def partial(tmp_path, finished):
 @pytest.fixture
 def complete(tmp_path, finished):
     """Two finished experiments, summarized."""
-    rows = [row(tmp_path, f"Stag_Hunt_{model}", "Stag_Hunt", model, folder=finished) for model in ("a", "b")]
+    rows = [
+        row(tmp_path, f"Stag_Hunt_{model}", "Stag_Hunt", model, folder=finished)
+        for model in ("a", "b")
+    ]
     report(tmp_path, *rows)
     summarize(tmp_path)
     return tmp_path
@@ -107,12 +138,18 @@ def test_a_partial_grid_shows_status_progress_and_error(partial):
     assert re.sub(r"\s+", " ", html).count('<td class="completed">') == 1
     assert "1,200 of 3,000 trials (40 %)" in html
     assert "CUDA out of memory &amp; &lt;b&gt;more&lt;/b&gt;" in html
-    assert "1 completed" in html and "1 running" in html and "1 pending" in html and "1 failed" in html
+    assert (
+        "1 completed" in html and "1 running" in html and "1 pending" in html and "1 failed" in html
+    )
     assert block(html)["cells"]["Wait_Go_a"]["error"] == "CUDA out of memory & <b>more</b>"
 
 
 def test_cells_that_are_not_planned_are_told_from_pending_ones(tmp_path):
-    report(tmp_path, row(tmp_path, "x", "Stag_Hunt", "a", "pending"), row(tmp_path, "y", "Wait_Go", "b", "pending"))
+    report(
+        tmp_path,
+        row(tmp_path, "x", "Stag_Hunt", "a", "pending"),
+        row(tmp_path, "y", "Wait_Go", "b", "pending"),
+    )
     assert written(tmp_path).count("not planned") == 2
 
 
@@ -120,7 +157,9 @@ def test_an_interim_page_holds_no_verdict_at_all(partial):
     html = written(partial)
     data = block(html)
     assert "Interim." in html and data["final"] is False
-    assert data["effects"] and not {"p", "p_holm", "claim", "q", "supported"} & set().union(*data["effects"])
+    assert data["effects"] and not {"p", "p_holm", "claim", "q", "supported"} & set().union(
+        *data["effects"]
+    )
     cell = data["cells"]["Stag_Hunt_a"]
     assert cell["text"] == "" and {len(record) for record in cell["contrasts"]} == {11}
     assert "corrected p 0" not in html and "This supports an effect" not in html
@@ -133,7 +172,9 @@ def test_a_complete_page_shows_what_the_plan_supports(complete):
     anger = [effect for effect in data["effects"] if effect["emotion"] == "anger"]
     assert len(anger) == 4 and all(effect["supported"] and effect["q"] < 0.05 for effect in anger)
     cell = data["cells"]["Stag_Hunt_a"]
-    assert "This supports an effect of anger" in cell["text"] and {len(record) for record in cell["contrasts"]} == {13}
+    assert "This supports an effect of anger" in cell["text"] and {
+        len(record) for record in cell["contrasts"]
+    } == {13}
 
 
 def test_an_experiment_with_fewer_trials_than_planned_keeps_the_page_interim(complete, finished):
@@ -149,7 +190,9 @@ def test_an_experiment_with_fewer_trials_than_planned_keeps_the_page_interim(com
 
 def test_a_heat_map_of_a_smaller_finished_series_leaves_when_the_series_grows(complete):
     (complete / "plots").mkdir()
-    (complete / "plots" / "contrast_heat_map.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (complete / "plots" / "contrast_heat_map.svg").write_text(
+        "<svg xmlns='http://www.w3.org/2000/svg'/>"
+    )
     assert len(block(written(complete))["figures"]) == 1
     grown = json.loads((complete / "experiment_report.json").read_text())["experiments"]
     report(complete, *grown.values(), row(complete, "new", "Tri_Game", "a", "pending"))
@@ -157,15 +200,22 @@ def test_a_heat_map_of_a_smaller_finished_series_leaves_when_the_series_grows(co
 
 
 def test_a_script_in_an_answer_or_an_error_stays_text(tmp_path, finished):
-    rows = [row(tmp_path, "x", "Stag_Hunt", "a", folder=finished), row(tmp_path, "y", EVIL, EVIL, "failed", EVIL)]
+    rows = [
+        row(tmp_path, "x", "Stag_Hunt", "a", folder=finished),
+        row(tmp_path, "y", EVIL, EVIL, "failed", EVIL),
+    ]
     report(tmp_path, *rows)
     html = written(tmp_path)
     assert len(re.findall(r"<script", html)) == 2 and "<img src=x" not in html
-    answers = [card["answer"] for one in block(html)["cells"]["x"]["transcripts"] for card in one["cards"]]
+    answers = [
+        card["answer"] for one in block(html)["cells"]["x"]["transcripts"] for card in one["cards"]
+    ]
     assert any(answer.startswith(EVIL) for answer in answers)
 
 
-def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction(complete, finished):
+def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction(
+    complete, finished
+):
     transcripts = block(written(complete))["cells"]["Stag_Hunt_a"]["transcripts"]
     assert len(transcripts) == page_data.MOST_TRANSCRIPTS
     assert [one["history"] for one in transcripts].count("low") == page_data.MOST_TRANSCRIPTS // 2
@@ -173,14 +223,24 @@ def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction
     with open(finished / "exp_results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     for one in transcripts:
-        assert [card["emotion"] for card in one["cards"]] == ["neutral", "anger", "happiness", "random_0"]
-        same = [r for r in rows if f"({r['scenario_id']})" in one["scenario"] and r["history"] == one["history"]]
+        assert [card["emotion"] for card in one["cards"]] == [
+            "neutral",
+            "anger",
+            "happiness",
+            "random_0",
+        ]
+        same = [
+            r
+            for r in rows
+            if f"({r['scenario_id']})" in one["scenario"] and r["history"] == one["history"]
+        ]
         same = [r for r in same if ", ".join(json.loads(r["option_order"])) == one["order"]]
         for card in one["cards"]:
             trial = next(
                 r
                 for r in same
-                if (r["arm"], r["emotion"], float(r["intensity"])) == (card["arm"], card["emotion"], card["intensity"])
+                if (r["arm"], r["emotion"], float(r["intensity"]))
+                == (card["arm"], card["emotion"], card["intensity"])
             )
             assert card["answer"] == trial["output"] and card["choice"] == trial["choice"]
 
@@ -223,7 +283,9 @@ def test_a_hundred_experiments_stay_under_five_megabytes(tmp_path, finished):
         (big / name).symlink_to(finished / name)
     with open(finished / "exp_results.csv", newline="") as file:
         rows = [
-            one for one in csv.DictReader(file) if one["arm"] in ("neutral", "steered") or one["emotion"] == "random_0"
+            one
+            for one in csv.DictReader(file)
+            if one["arm"] in ("neutral", "steered") or one["emotion"] == "random_0"
         ]
     for one in rows:
         one["input"] = "Wörter, die Platz brauchen. " * 130
@@ -232,7 +294,13 @@ def test_a_hundred_experiments_stay_under_five_megabytes(tmp_path, finished):
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    report(tmp_path, *(row(tmp_path, f"g{n}_m", f"game_{n // 7}", f"model_{n % 7}", folder=big) for n in range(100)))
+    report(
+        tmp_path,
+        *(
+            row(tmp_path, f"g{n}_m", f"game_{n // 7}", f"model_{n % 7}", folder=big)
+            for n in range(100)
+        ),
+    )
     html = written(tmp_path)
     assert len(html.encode()) < 5_000_000
     cells = block(html)["cells"].values()
@@ -251,7 +319,7 @@ def test_a_reader_never_sees_half_a_page(partial):
 
     def read():
         while not stop.is_set():
-            seen.append((partial / page.PAGE).read_text().rstrip().endswith("</html>"))
+            seen.append((partial / layout.PAGE).read_text().rstrip().endswith("</html>"))
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -270,30 +338,30 @@ def test_a_full_disk_keeps_the_old_page_and_fails_no_job(partial, monkeypatch, c
 
     monkeypatch.setattr(os, "replace", full)
     page.refresh(partial, least_seconds=0)
-    assert (partial / page.PAGE).read_text() == before
+    assert (partial / layout.PAGE).read_text() == before
     assert "No space left" in capsys.readouterr().err
     assert not [path for path in partial.iterdir() if path.name.endswith(".tmp")]
 
 
 def test_refresh_writes_at_most_every_few_seconds(partial):
     page.refresh(partial)
-    first = (partial / page.PAGE).stat().st_mtime_ns
+    first = (partial / layout.PAGE).stat().st_mtime_ns
     page.refresh(partial)
-    assert (partial / page.PAGE).stat().st_mtime_ns == first
+    assert (partial / layout.PAGE).stat().st_mtime_ns == first
     page.refresh(partial, least_seconds=0)
-    assert (partial / page.PAGE).stat().st_mtime_ns > first
+    assert (partial / layout.PAGE).stat().st_mtime_ns > first
 
 
 def test_a_page_that_takes_long_is_written_less_often(partial, monkeypatch):
     page.refresh(partial)
     now = time.time()
-    os.utime(partial / page.PAGE, (now - 15, now - 15))
+    os.utime(partial / layout.PAGE, (now - 15, now - 15))
     monkeypatch.setattr(page, "_last_cost", 1.0)
     page.refresh(partial)
-    assert (partial / page.PAGE).stat().st_mtime < now - 10
+    assert (partial / layout.PAGE).stat().st_mtime < now - 10
     monkeypatch.setattr(page, "_last_cost", 0.1)
     page.refresh(partial)
-    assert (partial / page.PAGE).stat().st_mtime > now - 10
+    assert (partial / layout.PAGE).stat().st_mtime > now - 10
 
 
 def test_writing_the_page_loads_nothing_heavy():
@@ -301,7 +369,11 @@ def test_writing_the_page_loads_nothing_heavy():
     heavy = ("torch", "numpy", "pandas", "matplotlib", "scipy", "yaml")
     scripts = str(Path(page.__file__).parents[2])
     shown = subprocess.run(
-        [sys.executable, "-c", code % (heavy,)], capture_output=True, text=True, cwd=scripts, check=True
+        [sys.executable, "-c", code % (heavy,)],
+        capture_output=True,
+        text=True,
+        cwd=scripts,
+        check=True,
     )
     assert shown.stdout.strip() == "[]"
 
@@ -327,7 +399,9 @@ def browser(tmp_path_factory):
         "selenium.webdriver", reason="selenium is not installed: no browser test of the page"
     )
     if not CHROMIUM.exists() or not CHROMEDRIVER.exists():
-        missing = f"{CHROMIUM} or {CHROMEDRIVER} is missing (apt-get install chromium chromium-driver)"
+        missing = (
+            f"{CHROMIUM} or {CHROMEDRIVER} is missing (apt-get install chromium chromium-driver)"
+        )
         pytest.skip(f"no browser test of the page: {missing}")
     options = selenium.ChromeOptions()
     options.binary_location = str(CHROMIUM)
@@ -344,7 +418,7 @@ def opened(browser, series, fragment=""):
     browser.get("about:blank")
     browser.get_log("browser")
     browser.get_log("performance")
-    browser.get((series / page.PAGE).as_uri() + fragment)
+    browser.get((series / layout.PAGE).as_uri() + fragment)
     return browser
 
 
@@ -361,7 +435,11 @@ def until(condition, seconds=10):
 
 def requested(browser):
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [
+        m["params"]["request"]["url"]
+        for m in messages
+        if m["method"] == "Network.requestWillBeSent"
+    ]
 
 
 def test_browser_opens_the_page_from_the_file_system_without_network_or_error(browser, complete):
@@ -395,9 +473,7 @@ def test_browser_filters_and_sorts_and_keeps_both_in_the_address(browser, comple
     assert "2 of 8 rows" in ids(browser, "found").text and "find=anger" in browser.current_url
     ids(browser, "find").clear()
     ids(browser, "find").send_keys(" ")
-    header = (
-        "return [...document.querySelectorAll('#effects th')].find(h => h.innerText.startsWith('emotion − neutral'))"
-    )
+    header = "return [...document.querySelectorAll('#effects th')].find(h => h.innerText.startsWith('emotion − neutral'))"
     column = (
         "return [...document.querySelectorAll('#effects tbody tr')]"
         ".map(r => parseFloat(r.cells[6].innerText.replace('−', '-')))"

@@ -42,14 +42,18 @@ def test_every_setting_is_either_identity_or_running_only():
         config_module.IDENTITY,
     ]
     classed = [key for group in classes for key in group]
-    assert sorted(classed) == sorted(known), "class a new setting here or in config.py: can it change an answer?"
+    assert sorted(classed) == sorted(known), (
+        "class a new setting here or in config.py: can it change an answer?"
+    )
 
 
 def test_the_readme_names_all_that_may_change_within_a_series():
     text = (ROOT / "config" / "README.md").read_text()
     told = text.split("Only these may change on the way:")[1].split("Everything else")[0]
     # A series of another name is another series.
-    assert [key for key in (*GRID_KEYS, *RUNNING_ONLY) if key != "name" and f"`{key}`" not in told] == []
+    assert [
+        key for key in (*GRID_KEYS, *RUNNING_ONLY) if key != "name" and f"`{key}`" not in told
+    ] == []
     (row,) = [line for line in text.splitlines() if line.startswith("| `verdict` |")]
     assert "running only" in row
 
@@ -66,7 +70,11 @@ def test_every_key_of_the_schema_is_described_and_known_to_be_closed():
     walk(SCHEMA["properties"]["experiment"], "experiment")
 
 
-SHIPPED = [path.name for path in (ROOT / "config").glob("*.yaml") if path.read_text().find("\nexperiment:") > 0]
+SHIPPED = [
+    path.name
+    for path in (ROOT / "config").glob("*.yaml")
+    if path.read_text().find("\nexperiment:") > 0
+]
 
 
 @pytest.mark.parametrize("name", ["experiment_series_config.yaml", *SHIPPED])
@@ -81,18 +89,28 @@ def test_the_example_in_the_readme_is_right(tmp_path, monkeypatch):
     (tmp_path / "my" / "scenarios.json").write_text("[]")
     text = (ROOT / "config" / "README.md").read_text()
     checked = check_config(yaml.safe_load(text.split("```yaml")[1].split("```")[0]), ROOT)
-    assert list(checked.games) == ["Stag_Hunt", "Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
+    assert list(checked.games) == [
+        "Stag_Hunt",
+        "Ultimatum_Game_Proposer",
+        "Ultimatum_Game_Responder",
+    ]
     assert checked.game_settings["Ultimatum_Game_Responder"] == {"endowment": 20}
 
 
 def test_the_example_expands_the_ultimatum_game_into_its_roles():
-    checked = check_config(yaml.safe_load((ROOT / "config" / "experiment_series_config.yaml").read_text()), ROOT)
+    checked = check_config(
+        yaml.safe_load((ROOT / "config" / "experiment_series_config.yaml").read_text()), ROOT
+    )
     assert list(checked.games)[2:] == ["Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
-    assert checked.settings["intensity"] == [0.5, 1.0, 1.5] and checked.settings["num_scenarios"] == 24
+    assert (
+        checked.settings["intensity"] == [0.5, 1.0, 1.5] and checked.settings["num_scenarios"] == 24
+    )
 
 
 def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
-    filled = with_defaults(changed(arms={"random": {"scored": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA)
+    filled = with_defaults(
+        changed(arms={"random": {"scored": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA
+    )
     assert filled["experiment"]["arms"] == {
         "random": {"scored": 3, "generated": 5},
         "shuffled": False,
@@ -109,11 +127,15 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (changed(temprature=1), "experiment.temprature: unknown key 'temprature'"),
         (
             changed(generation={"temprature": 1}),
-            ("experiment.generation.temprature: unknown key 'temprature' (did you mean 'temperature'?)"),
+            (
+                "experiment.generation.temprature: unknown key 'temprature' (did you mean 'temperature'?)"
+            ),
         ),
         (
             changed(repeat="many"),
-            ("experiment.repeat: expected a whole number (answers for each prompt and condition), found 'many'"),
+            (
+                "experiment.repeat: expected a whole number (answers for each prompt and condition), found 'many'"
+            ),
         ),
         (changed(repeat=0), "experiment.repeat: 0 is out of range; allowed: at least 1"),
         (changed(repeat=True), "experiment.repeat: expected a whole number"),
@@ -128,11 +150,16 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (changed(name="../x"), "experiment.name: '../x' is not allowed; expected letters"),
         (changed(models=[None]), "experiment.models[0]: expected text or keys and values"),
         (changed(models=[{"alias": "x"}]), "experiment.models[0].id: missing"),
-        (changed(models=[{"id": "a/M", "alias": "a/b"}]), "experiment.models[0].alias: 'a/b' is not allowed"),
+        (
+            changed(models=[{"id": "a/M", "alias": "a/b"}]),
+            "experiment.models[0].alias: 'a/b' is not allowed",
+        ),
         (changed(models=[]), "experiment.models: is empty"),
         (
             changed(intensity=[0.0, 1.0]),
-            ("experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10 other than 0"),
+            (
+                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10 other than 0"
+            ),
         ),
         (changed(emotions=["neutral"]), "experiment.emotions[0]: 'neutral' is not allowed"),
         (changed(emotions=["anger", "anger"]), "experiment.emotions: listed twice: anger"),
@@ -144,14 +171,22 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (SMALL | {"new": "yes"}, "new: 'yes' is not allowed"),
         (
             changed(games=["Prisoners_Dilema"]),
-            ("experiment.games[0]: unknown game 'Prisoners_Dilema' (did you mean 'Prisoners_Dilemma'?)"),
+            (
+                "experiment.games[0]: unknown game 'Prisoners_Dilema' (did you mean 'Prisoners_Dilemma'?)"
+            ),
         ),
         (
             changed(games=["Ultimatum_Game", "Ultimatum_Game_Proposer"]),
             "experiment.games[1]: listed twice: Ultimatum_Game_Proposer",
         ),
-        (changed(emotions=["angr"]), "experiment.emotions[0]: unknown emotion 'angr' (did you mean 'anger'?)"),
-        (changed(headline_intensity=0.7), "experiment.headline_intensity: 0.7 is not one of the intensities"),
+        (
+            changed(emotions=["angr"]),
+            "experiment.emotions[0]: unknown emotion 'angr' (did you mean 'anger'?)",
+        ),
+        (
+            changed(headline_intensity=0.7),
+            "experiment.headline_intensity: 0.7 is not one of the intensities",
+        ),
         (changed(models=["a/M", "a/M/"]), "experiment.models[1]: a/M is listed twice"),
         (
             changed(scenarios={"Prisoners_Dilemma": "nowhere.json"}),
@@ -160,7 +195,9 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (changed(scenarios={"Chess": "x"}), "experiment.scenarios: unknown game 'Chess'"),
         (
             changed(choice_labels={"Prisoners_Dilemma": {"betray": "defct"}}),
-            ("experiment.choice_labels.Prisoners_Dilemma.betray: unknown choice 'defct' (did you mean 'defect'?)"),
+            (
+                "experiment.choice_labels.Prisoners_Dilemma.betray: unknown choice 'defct' (did you mean 'defect'?)"
+            ),
         ),
         (
             changed(game_settings={"Prisoners_Dilemma": {"endowmnt": 1}}),
@@ -182,14 +219,24 @@ def test_a_problem_says_where_what_and_what_is_allowed(config, line):
 def test_all_problems_come_at_once():
     shape = list(shape_problems(changed(repeat="x", seed=-1, colour="red"), SCHEMA))
     assert len(shape) == 3
-    assert len(problems_of(changed(games=["Chess"], emotions=["angr", "hapiness"], headline_intensity=9.0))) == 4
+    assert (
+        len(
+            problems_of(
+                changed(games=["Chess"], emotions=["angr", "hapiness"], headline_intensity=9.0)
+            )
+        )
+        == 4
+    )
 
 
 def test_a_familys_entry_serves_its_roles_and_a_roles_own_wins():
     checked = check_config(
         changed(
             games=["Ultimatum_Game"],
-            game_settings={"Ultimatum_Game": {"endowment": 20}, "Ultimatum_Game_Responder": {"endowment": 30}},
+            game_settings={
+                "Ultimatum_Game": {"endowment": 20},
+                "Ultimatum_Game_Responder": {"endowment": 30},
+            },
         ),
         ROOT,
     )
@@ -211,7 +258,9 @@ def test_a_bad_file_of_texts_is_told_before_anything_starts(tmp_path):
     (emotions / "anger.txt").write_text("Someone took your seat.\n")
     (emotions / "neutral.txt").write_text("".join(f"It is {n} o'clock.\n" for n in range(1, 9)))
     (tmp_path / "prompts.yaml").write_text("system: {named: You are someone.}\n")
-    (tmp_path / "checks.yaml").write_text("dominance: [{id: coins, question: Which?}]\nneutral_texts: [Too short.]\n")
+    (tmp_path / "checks.yaml").write_text(
+        "dominance: [{id: coins, question: Which?}]\nneutral_texts: [Too short.]\n"
+    )
     (tmp_path / "broken.yaml").write_text("dominance: [\n")
     config = changed(
         emotions=["anger"],
@@ -221,9 +270,14 @@ def test_a_bad_file_of_texts_is_told_before_anything_starts(tmp_path):
     )
     found = "\n".join(problems_of(config))
     assert f"{emotions / 'anger.txt'}: 1 stimuli; give 8 at least" in found
-    assert f"{tmp_path / 'prompts.yaml'}, system.named: the placeholder {{name}} is missing" in found
+    assert (
+        f"{tmp_path / 'prompts.yaml'}, system.named: the placeholder {{name}} is missing" in found
+    )
     assert f"{tmp_path / 'checks.yaml'}, dominance, entry 1: better is missing" in found
-    assert f"{tmp_path / 'checks.yaml'}, neutral_texts, entry 1: the first 4 words only lead in" in found
+    assert (
+        f"{tmp_path / 'checks.yaml'}, neutral_texts, entry 1: the first 4 words only lead in"
+        in found
+    )
     broken = problems_of(changed(check_items=str(tmp_path / "broken.yaml")))
     assert len(broken) == 1 and broken[0].startswith(f"{tmp_path / 'broken.yaml'}: line ")
 
@@ -231,21 +285,30 @@ def test_a_bad_file_of_texts_is_told_before_anything_starts(tmp_path):
 def test_an_emotion_that_no_label_names_is_told(tmp_path):
     emotions = tmp_path / "emotions"
     shutil.copytree(ROOT / "config" / "emotions", emotions)
-    (emotions / "pride.txt").write_text("".join(f"You have won race {n} of the season.\n" for n in range(1, 9)))
+    (emotions / "pride.txt").write_text(
+        "".join(f"You have won race {n} of the season.\n" for n in range(1, 9))
+    )
     unnamed = {"emotions": ["anger", "pride"], "stimuli": str(emotions)}
     (problem,) = problems_of(changed(**unnamed))
     assert problem.startswith("experiment.emotions[1]: 'pride' is not one of the `labels` of ")
     assert problem.endswith(
         "config/prompts.yaml, so that no check could find it; add it there, or set checks.manipulation: false"
     )
-    assert check_config(changed(**unnamed, checks={"manipulation": False}), ROOT).settings["emotions"][1] == "pride"
+    assert (
+        check_config(changed(**unnamed, checks={"manipulation": False}), ROOT).settings["emotions"][
+            1
+        ]
+        == "pride"
+    )
 
 
 def test_a_role_without_scenarios_of_its_own_has_those_of_its_family(tmp_path):
     shutil.copytree(ROOT / "config", tmp_path / "config", ignore=shutil.ignore_patterns("demo"))
     games = tmp_path / "config" / "games"
     (games / "Trust_Game").mkdir()
-    (games / "Trust_Game_Trustee" / "scenarios.yaml").rename(games / "Trust_Game" / "scenarios.yaml")
+    (games / "Trust_Game_Trustee" / "scenarios.yaml").rename(
+        games / "Trust_Game" / "scenarios.yaml"
+    )
     files = check_config(changed(games=["Trust_Game"]), tmp_path).scenario_files
     assert files["Trust_Game_Trustee"] == games / "Trust_Game" / "scenarios.yaml"
     assert files["Trust_Game_Trustor"] == games / "Trust_Game_Trustor" / "scenarios.yaml"

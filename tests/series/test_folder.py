@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from emotion_games import files, layout
 from emotion_games.errors import UserError
 from emotion_games.series import state
-from emotion_games.series.completeness import read_series
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import PINNED, find_series, open_series
+from emotion_games.series.state import read_series
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,14 @@ def place(tmp_path, monkeypatch):
 
 
 def find(is_main=True, top=None, **experiment):
-    config = {"experiment": {"name": "Try", "games": ["Prisoners_Dilemma"], "models": ["org/M"], "stimuli": "mine"}}
+    config = {
+        "experiment": {
+            "name": "Try",
+            "games": ["Prisoners_Dilemma"],
+            "models": ["org/M"],
+            "stimuli": "mine",
+        }
+    }
     config = copy.deepcopy(config) | (top or {})
     config["experiment"] |= experiment
     return find_series(check_config(config, ROOT), ROOT, is_main)
@@ -39,18 +47,25 @@ def opened(**experiment):
 
 def measure(series, exp_id="Prisoners_Dilemma_M"):
     """Put a trial on record."""
-    state.journal_path(series.folder, exp_id).write_text("{}\n")
+    layout.journal_path(series.folder, exp_id).write_text("{}\n")
 
 
 def test_finding_writes_nothing(place):
     series = find()
     assert series.how == "new" and not (place / "results").exists()
-    assert series.folder.parent == Path("results/ExperimentSeries") and series.folder.name == f"Try_{series.stamp}"
+    assert (
+        series.folder.parent == Path("results/ExperimentSeries")
+        and series.folder.name == f"Try_{series.stamp}"
+    )
 
 
 def test_equal_settings_are_continued(place):
     first = opened()
-    again = find(models=["org/M", "org/N"], games=["Stag_Hunt", "Prisoners_Dilemma"], runtime={"device": "cpu"})
+    again = find(
+        models=["org/M", "org/N"],
+        games=["Stag_Hunt", "Prisoners_Dilemma"],
+        runtime={"device": "cpu"},
+    )
     assert again.how == "continued" and again.folder == first.folder and again.stamp == first.stamp
     assert len(again.experiments) == 4
 
@@ -59,7 +74,9 @@ def test_other_settings_are_another_series_and_back_again(place):
     first = opened()
     second = opened(repeat=3)
     assert second.folder != first.folder
-    assert second.how == f"new, since {first.folder.name} has other settings: repeat 1 there, 3 here"
+    assert (
+        second.how == f"new, since {first.folder.name} has other settings: repeat 1 there, 3 here"
+    )
     assert find().folder == first.folder and find(repeat=3).folder == second.folder
 
 
@@ -68,7 +85,7 @@ def test_a_setting_of_a_later_version_counts_with_its_default(place):
     path = first.folder / ".state" / "series.json"
     content = read_series(first.folder)
     del content["settings"]["answer_form"], content["settings"]["arms"]["prompted"]
-    state.write_json(path, content)
+    files.write_json(path, content)
     assert find().folder == first.folder
     assert find(answer_form="decision").how.startswith("new")
 
@@ -95,14 +112,22 @@ def test_a_job_follows_its_run(place, monkeypatch):
 
 def test_changed_files_count_once_trials_are_on_record(place):
     first = opened()
-    events = [f"Somebody broke your {thing}.\n" for thing in ("cup", "pen", "jug", "hoe", "saw", "axe", "rod", "bow")]
+    events = [
+        f"Somebody broke your {thing}.\n"
+        for thing in ("cup", "pen", "jug", "hoe", "saw", "axe", "rod", "bow")
+    ]
     (place / "mine" / "anger.txt").write_text("".join(events))
     assert find().folder == first.folder
     open_series(find(), {})
     measure(first)
     assert find().folder == first.folder
-    (place / "mine" / "anger.txt").write_text("".join(["Somebody broke your plate.\n", *events[1:]]))
-    assert find().how == f"new, since {first.folder.name} has other settings: the stimuli files have changed"
+    (place / "mine" / "anger.txt").write_text(
+        "".join(["Somebody broke your plate.\n", *events[1:]])
+    )
+    assert (
+        find().how
+        == f"new, since {first.folder.name} has other settings: the stimuli files have changed"
+    )
     # An emotion that is not in the config may change as it likes.
     shutil.copy(ROOT / "config" / "emotions" / "anger.txt", place / "mine")
 
@@ -158,11 +183,13 @@ def test_a_smaller_grid_keeps_what_has_said_something(place):
 
 def test_the_spec_of_an_experiment_holds_contents_and_no_places(place):
     spec = find(models=["demo"]).spec(find(models=["demo"]).experiments["Prisoners_Dilemma_demo"])
-    assert set(spec["hashes"]) == {"game", "scenarios", "stimuli", "prompts", "checks", "demo", "directions"}
+    assert set(spec["hashes"]) == {
+        "game",
+        "scenarios",
+        "stimuli",
+        "prompts",
+        "checks",
+        "demo",
+        "directions",
+    }
     assert str(ROOT) not in str(spec) and "mine" not in str(spec)
-
-
-def test_a_new_series_comes_after_the_newest_whatever_the_clock_says(place):
-    future = place / "results" / "ExperimentSeries" / "Try_20991231_235959"
-    state.write_json(future / ".state" / "series.json", {})
-    assert find(top={"new": True}).folder.name > future.name

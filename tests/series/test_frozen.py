@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from emotion_games import layout
 from emotion_games.errors import UserError
-from emotion_games.series import state
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import PINNED, find_series, open_series
 from emotion_games.series.frozen import check_files, check_weights
@@ -20,13 +20,21 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(PINNED, raising=False)
     shutil.copytree(ROOT / "config" / "emotions", tmp_path / "mine")
-    shutil.copy(ROOT / "config" / "games" / "Prisoners_Dilemma" / "scenarios.yaml", tmp_path / "stories.yaml")
+    shutil.copy(
+        ROOT / "config" / "games" / "Prisoners_Dilemma" / "scenarios.yaml",
+        tmp_path / "stories.yaml",
+    )
     return tmp_path
 
 
 @pytest.fixture
 def series(place):
-    experiment = {"name": "Try", "games": ["Prisoners_Dilemma", "Stag_Hunt"], "models": ["org/M"], "stimuli": "mine"}
+    experiment = {
+        "name": "Try",
+        "games": ["Prisoners_Dilemma", "Stag_Hunt"],
+        "models": ["org/M"],
+        "stimuli": "mine",
+    }
     experiment |= {"scenarios": {"Prisoners_Dilemma": "stories.yaml"}, "emotions": ["anger"]}
     found = find_series(check_config({"experiment": experiment}, ROOT), ROOT, is_main=True)
     open_series(found, {})
@@ -34,13 +42,20 @@ def series(place):
 
 
 def test_a_file_that_changes_under_a_running_series_is_refused(place, series):
-    game, scenarios, config = ROOT / "config" / "games" / "Prisoners_Dilemma", place / "stories.yaml", series.config
+    game, scenarios, config = (
+        ROOT / "config" / "games" / "Prisoners_Dilemma",
+        place / "stories.yaml",
+        series.config,
+    )
     files = {"prompts": config.prompts, "checks": config.check_items, "stimuli": config.stimuli}
     files |= {"game": game, "scenarios": scenarios}
     check_files(series.folder, files, ["anger"], "Prisoners_Dilemma")
     (place / "mine" / "fear.txt").write_text("not a file of this series\n")
     check_files(series.folder, files, ["anger"], "Prisoners_Dilemma")
-    for path, told in ((scenarios, "stories.yaml: has changed"), (place / "mine" / "anger.txt", "mine: has changed")):
+    for path, told in (
+        (scenarios, "stories.yaml: has changed"),
+        (place / "mine" / "anger.txt", "mine: has changed"),
+    ):
         before = path.read_text()
         path.write_text(before + "# a word\n")
         with pytest.raises(UserError, match=told):
@@ -52,8 +67,11 @@ def test_a_series_never_mixes_two_sets_of_weights_under_one_name(series):
     check_weights(series.folder, "Stag_Hunt_M", "new")
     finished = series.output_dir("Prisoners_Dilemma_M")
     finished.mkdir(parents=True)
-    for name in state.RESULT_FILES:
+    for name in layout.RESULT_FILES:
         (finished / name).write_text("directions: {weights_hash: old}")
     check_weights(series.folder, "Stag_Hunt_M", "old")
-    with pytest.raises(UserError, match="model org/M: its weights are not those that Prisoners_Dilemma_M was measured"):
+    with pytest.raises(
+        UserError,
+        match="model org/M: its weights are not those that Prisoners_Dilemma_M was measured",
+    ):
         check_weights(series.folder, "Stag_Hunt_M", "new")

@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion_games.errors import ProblemList, UserError
-from emotion_games.series.grid import assign_slugs, content_hash, directions_name, plan_experiments, plan_models
+from emotion_games.hashing import content_hash
+from emotion_games.series.grid import assign_slugs, directions_name, plan_experiments, plan_models
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {"emotions": ["anger"], "layers": "middle_third", "direction_method": "mean_difference", "seed": 0}
+SETTINGS = {
+    "emotions": ["anger"],
+    "layers": "middle_third",
+    "direction_method": "mean_difference",
+    "seed": 0,
+}
 HASHES = {"stimuli": "s", "prompts": "p", "checks": "c"}
 
 
@@ -56,7 +62,10 @@ def test_slugs_are_distinct_single_path_parts(ids):
 def test_identity_leaves_out_what_only_affects_running():
     plain, running = (
         plan_models([entry], ROOT)[0]
-        for entry in ("a/M", {"id": "a/M/", "alias": "m", "device_map": "auto", "trust_remote_code": False})
+        for entry in (
+            "a/M",
+            {"id": "a/M/", "alias": "m", "device_map": "auto", "trust_remote_code": False},
+        )
     )
     assert plain.key == running.key and plain.entry == {"id": "a/M"}
     (other,) = plan_models([{"id": "a/M", "revision": "v2"}], ROOT)
@@ -70,7 +79,12 @@ def test_demo_models_are_told_apart_by_variant_and_seed():
         {"id": "demo", "seed": 3},
         {"id": "demo", "variant": "flat", "seed": 1},
     ]
-    assert [m.name for m in plan_models(entries, ROOT)] == ["demo", "demo-flat", "demo-planted-3", "demo-flat-1"]
+    assert [m.name for m in plan_models(entries, ROOT)] == [
+        "demo",
+        "demo-flat",
+        "demo-planted-3",
+        "demo-flat-1",
+    ]
     with pytest.raises(ProblemList, match="demo is listed twice"):
         plan_models(["demo", {"id": "demo", "variant": "planted", "seed": 0}], ROOT)
     with pytest.raises(ProblemList, match="only the demo model has one"):
@@ -94,8 +108,13 @@ def test_directions_are_named_by_what_they_are_made_of():
     (model,) = plan_models(["a/M"], ROOT)
     name = directions_name(model, "M", SETTINGS, HASHES)
     assert name.startswith("M-")
-    assert directions_name(model, "M", SETTINGS | {"repeat": 5}, HASHES | {"checks": "other"}) == name
-    for settings, hashes in ((SETTINGS | {"layers": [1]}, HASHES), (SETTINGS, HASHES | {"stimuli": "other"})):
+    assert (
+        directions_name(model, "M", SETTINGS | {"repeat": 5}, HASHES | {"checks": "other"}) == name
+    )
+    for settings, hashes in (
+        (SETTINGS | {"layers": [1]}, HASHES),
+        (SETTINGS, HASHES | {"stimuli": "other"}),
+    ):
         assert directions_name(model, "M", settings, hashes) != name
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from emotion_games import files, layout
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.series import state
 from emotion_games.series.job import LONGEST_ERROR, one_line, record_silent_end
@@ -34,7 +35,9 @@ def record_end(folder, stopped=False, before=None):
 
 
 def test_what_a_job_said_in_this_run_stands(tmp_path):
-    state.record(tmp_path, "A", status="failed", end_time="2026-01-02T00:00:01", error="its own words")
+    state.record(
+        tmp_path, "A", status="failed", end_time="2026-01-02T00:00:01", error="its own words"
+    )
     # The clock was set back: what was on record before has the later time.
     before = {"A": {"status": "failed", "end_time": "2026-01-02T01:00:00", "error": "old"}}
     assert record_end(tmp_path, before=before) == ("failed", "its own words")
@@ -56,51 +59,60 @@ def test_a_completed_or_living_experiment_is_left_alone(tmp_path):
     state.record(tmp_path, "A", status="completed", error=None)
     assert record_end(tmp_path) == ("completed", None)
     state.record(tmp_path, "A", status="running")
-    with state.lock(state.lock_path(tmp_path, "A")):
+    with files.lock(layout.lock_path(tmp_path, "A")):
         assert record_end(tmp_path) == ("running", None)
 
 
 @pytest.fixture
 def series(tmp_path):
-    row = {"game_name": "G", "model_name": "M", "output_dir": str(tmp_path / "A_1"), "total": 2, "directions": "d"}
-    state.write_json(tmp_path / ".state" / "series.json", {"stamp": "1", "experiments": {"A": row}})
+    row = {
+        "game_name": "G",
+        "model_name": "M",
+        "output_dir": str(tmp_path / "A_1"),
+        "total": 2,
+        "directions": "d",
+    }
+    files.write_json(tmp_path / ".state" / "series.json", {"stamp": "1", "experiments": {"A": row}})
     return tmp_path
 
 
 RUN_A_JOB = """
 import errno, sys
 from pathlib import Path
-from emotion_games.series import state
-from emotion_games.series import completeness
+from emotion_games import files, layout
+from emotion_games.series import completeness, state
 from emotion_games.series.job import ExperimentJob
 folder, way = Path(sys.argv[1]), sys.argv[2]
 completeness.refresh_page = lambda *_, **__: None
-honest = state.write_json
+honest = files.write_json
 def full(path, content):
     # As on a full disk: there is room only once the reserve has been given up.
-    if state.reserve_path(folder, "A").exists():
+    if layout.reserve_path(folder, "A").exists():
         raise OSError(errno.ENOSPC, "No space left on device")
     honest(path, content)
-with ExperimentJob(folder, "A", state.log_path(folder, "A")) as job:
-    assert state.reserve_path(folder, "A").stat().st_size == state.RESERVE_BYTES
+with ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
+    assert layout.reserve_path(folder, "A").stat().st_size == files.RESERVE_BYTES
     job.progress(1, 2)
     if way != "well":
-        state.write_json = full
+        files.write_json = full
     if way == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     folder.joinpath("A_1").mkdir()
-    for name in state.RESULT_FILES:
+    for name in layout.RESULT_FILES:
         folder.joinpath("A_1", name).touch()
 """
 
 
 @pytest.mark.parametrize(
-    ("way", "code", "status"), [("well", 0, "completed"), ("full at the end", 0, "completed"), ("full", 1, "failed")]
+    ("way", "code", "status"),
+    [("well", 0, "completed"), ("full at the end", 0, "completed"), ("full", 1, "failed")],
 )
 def test_the_last_word_is_said_also_on_a_full_disk(series, way, code, status):
-    done = subprocess.run([sys.executable, "-c", RUN_A_JOB, series, way], cwd=SCRIPTS, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_A_JOB, series, way], cwd=SCRIPTS, capture_output=True, text=True
+    )
     assert done.returncode == code, done.stderr
     said = state.read_state(series, "A")
-    assert said["status"] == status and said["worked"] >= 0
+    assert said["status"] == status
     assert ("No space left on device" in (said["error"] or "")) == (way == "full")
-    assert not state.reserve_path(series, "A").exists()
+    assert not layout.reserve_path(series, "A").exists()

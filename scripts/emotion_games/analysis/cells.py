@@ -40,7 +40,9 @@ class Cells:
     means: dict[str, np.ndarray]
     counts: dict[str, np.ndarray]
 
-    def find(self, arm: str, emotion: str | None = None, intensity: float | None = None) -> list[int]:
+    def find(
+        self, arm: str, emotion: str | None = None, intensity: float | None = None
+    ) -> list[int]:
         """Positions of the conditions of an arm, narrowed by emotion and intensity where they are given."""
         rows = self.conditions["arm"] == arm
         if emotion is not None:
@@ -53,7 +55,9 @@ class Cells:
         """Mean of each scenario, equal weight to orders; shape (scenarios,)."""
         return over_orders(self.means[measure][self.histories.index(history), ..., condition])
 
-    def difference(self, measure: str, history: str, a: int, b: int, minus: str | None = None) -> np.ndarray:
+    def difference(
+        self, measure: str, history: str, a: int, b: int, minus: str | None = None
+    ) -> np.ndarray:
         """a minus b of each scenario over the orders and wordings that both have; shape (scenarios,).
 
         `minus` is another measure to take of b."""
@@ -91,13 +95,19 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     if "wording" not in table:
         table["wording"] = 0
     if "generated" in table:
-        table["generated"] = table["generated"].map(lambda flag: str(flag).lower() in ("true", "1", "1.0"))
+        table["generated"] = table["generated"].map(
+            lambda flag: str(flag).lower() in ("true", "1", "1.0")
+        )
     else:
         table["generated"] = ~table["extraction_method"].isin(["not generated"])
     table["intensity"] = table["intensity"].astype(float)
-    keys = table[["arm", "emotion", "intensity"]].drop_duplicates().itertuples(index=False, name=None)
+    keys = (
+        table[["arm", "emotion", "intensity"]].drop_duplicates().itertuples(index=False, name=None)
+    )
     names = {key: Condition(*key).name for key in keys}
-    table["condition"] = [names[row] for row in zip(table["arm"], table["emotion"], table["intensity"], strict=True)]
+    table["condition"] = [
+        names[row] for row in zip(table["arm"], table["emotion"], table["intensity"], strict=True)
+    ]
     return table
 
 
@@ -106,12 +116,16 @@ def on_offer(game: Game, table: pd.DataFrame) -> Game:
 
     Without this an effect that moves every answer from one offered choice to the other would look small.
     """
-    labels = {label for order in _order_labels(table["option_order"].drop_duplicates()) for label in order}
+    labels = {
+        label for order in _order_labels(table["option_order"].drop_duplicates()) for label in order
+    }
     choices = [choice for choice in game.choices if choice.label in labels]
     low, high = (end(choice.value for choice in choices) for end in (min, max))
     if not game.subset or low == high:
         return game
-    return replace(game, choices=tuple(replace(c, value=(c.value - low) / (high - low)) for c in choices))
+    return replace(
+        game, choices=tuple(replace(c, value=(c.value - low) / (high - low)) for c in choices)
+    )
 
 
 def measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
@@ -122,7 +136,11 @@ def measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
     generated = table["generated"].to_numpy()
     orders = _order_labels(table["option_order"])
     out = {
-        "chosen": np.where(parsed, table["choice"].map(dict(zip(labels, values, strict=True))).to_numpy(float), np.nan),
+        "chosen": np.where(
+            parsed,
+            table["choice"].map(dict(zip(labels, values, strict=True))).to_numpy(float),
+            np.nan,
+        ),
         "parsed": np.where(generated, parsed.astype(float), np.nan),
         "valid_mass": table["valid_mass"].to_numpy(float),
         "valid_mass_after": table["valid_mass_after"].to_numpy(float),
@@ -130,8 +148,12 @@ def measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
     out["chosen_low"] = np.where(generated & ~parsed, values.min(), out["chosen"])
     out["chosen_high"] = np.where(generated & ~parsed, values.max(), out["chosen"])
     for label in labels:
-        out[f"chosen:{label}"] = np.where(parsed, (table["choice"] == label).to_numpy(float), np.nan)
-    probabilities = {name: _probabilities(table[column], labels) for name, column in _PROBABILITY_COLUMNS.items()}
+        out[f"chosen:{label}"] = np.where(
+            parsed, (table["choice"] == label).to_numpy(float), np.nan
+        )
+    probabilities = {
+        name: _probabilities(table[column], labels) for name, column in _PROBABILITY_COLUMNS.items()
+    }
     for name, matrix in probabilities.items():
         out[name] = matrix @ values
         for position, label in enumerate(labels):
@@ -141,7 +163,9 @@ def measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
     return out
 
 
-def _position(table: pd.DataFrame, orders: list, labels: list[str], parsed: np.ndarray, scored: np.ndarray) -> dict:
+def _position(
+    table: pd.DataFrame, orders: list, labels: list[str], parsed: np.ndarray, scored: np.ndarray
+) -> dict:
     """How much likelier than by equal shares the option shown first is to be chosen."""
     first = np.array([labels.index(order[0]) for order in orders])
     fair = np.array([1 / len(order) for order in orders])
@@ -152,7 +176,9 @@ def _position(table: pd.DataFrame, orders: list, labels: list[str], parsed: np.n
     }
 
 
-def _length(table: pd.DataFrame, orders: list, labels: list[str], parsed: np.ndarray, scored: np.ndarray) -> dict:
+def _length(
+    table: pd.DataFrame, orders: list, labels: list[str], parsed: np.ndarray, scored: np.ndarray
+) -> dict:
     """How much longer the chosen option is than its trial's mean option, as a share of that mean."""
     lengths = _relative_lengths(table, orders, labels)
     column = table["choice"].map({label: i for i, label in enumerate(labels)}).fillna(0).astype(int)
@@ -202,7 +228,9 @@ def _probabilities(column: pd.Series, labels: list[str]) -> np.ndarray:
     return out
 
 
-def _relative_lengths(table: pd.DataFrame, orders: list[list[str]], labels: list[str]) -> np.ndarray:
+def _relative_lengths(
+    table: pd.DataFrame, orders: list[list[str]], labels: list[str]
+) -> np.ndarray:
     """(trials, choices): characters of each option over the mean of its trial's options, less 1; NaN where unknown."""
     out = np.full((len(table), len(labels)), np.nan)
     for row, (order, text) in enumerate(zip(orders, table["option_lengths"], strict=True)):

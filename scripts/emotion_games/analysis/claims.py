@@ -12,13 +12,33 @@ import numpy as np
 
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import equivalence, holm
-from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, NEUTRAL, OTHERS, PROMPTED, RANDOM
+from emotion_games.experiment.analysis_plan import (
+    MINIMUM_SCENARIOS,
+    NEUTRAL,
+    OTHERS,
+    PROMPTED,
+    RANDOM,
+)
 
-_BRIEF = ("estimate", "interval", "p", "p_holm", "n_scenarios", "n_trials", "n_directions", "unit", "method", "reason")
+_BRIEF = (
+    "estimate",
+    "interval",
+    "p",
+    "p_holm",
+    "n_scenarios",
+    "n_trials",
+    "n_directions",
+    "unit",
+    "method",
+    "reason",
+)
 
 
 def emotion_analysis(
-    contrasts: list[dict[str, Any]], damage: list[dict[str, Any]], plan: dict[str, Any], interim: bool
+    contrasts: list[dict[str, Any]],
+    damage: list[dict[str, Any]],
+    plan: dict[str, Any],
+    interim: bool,
 ) -> dict[str, list[dict[str, Any]]]:
     """For each emotion one record a history, with both main contrasts, the claim and what stands against it."""
     measures = {part["contrast"]: part["measure"] for part in plan["claim"]["requires"]}
@@ -54,12 +74,20 @@ def emotion_analysis(
         if adjusted is not None and adjusted > 1 - plan["confidence"]:
             row["claim_reasons"].insert(0, _unclear(row, 1 - plan["confidence"]))
         row["claim"] = adjusted is not None and not row["claim_reasons"]
-    return {emotion: [row for row in rows if row["emotion"] == emotion] for emotion in plan["emotions"]}
+    return {
+        emotion: [row for row in rows if row["emotion"] == emotion] for emotion in plan["emotions"]
+    }
 
 
-def equivalence_records(cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[str]) -> list[dict[str, Any]]:
+def equivalence_records(
+    cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[str]
+) -> list[dict[str, Any]]:
     """TOST of emotion - neutral at the headline intensity with the plan's margin; Holm over emotions and histories."""
-    margin, confidence, neutral = plan["equivalence_margin"], plan["confidence"], cells.find("neutral")
+    margin, confidence, neutral = (
+        plan["equivalence_margin"],
+        plan["confidence"],
+        cells.find("neutral"),
+    )
     records = []
     for measure in plan["measures"] if neutral else ():
         family = []
@@ -71,7 +99,11 @@ def equivalence_records(cells: Cells, plan: dict[str, Any], outcome: str, damage
                     continue
                 found = equivalence(differences, margin, confidence)
                 few = n < MINIMUM_SCENARIOS
-                flat = "every scenario has the same difference: no test" if np.isnan(found["p"]) else None
+                flat = (
+                    "every scenario has the same difference: no test"
+                    if np.isnan(found["p"])
+                    else None
+                )
                 row = cells.conditions.iloc[position]
                 family.append(
                     {
@@ -80,11 +112,21 @@ def equivalence_records(cells: Cells, plan: dict[str, Any], outcome: str, damage
                         "measure": measure,
                         "intensity": float(row["intensity"]),
                     }
-                    | {"margin": margin, "p": None if few else found["p"], "interval": [found["low"], found["high"]]}
+                    | {
+                        "margin": margin,
+                        "p": None if few else found["p"],
+                        "interval": [found["low"], found["high"]],
+                    }
                     | {"n_scenarios": n, "damaged": row["condition"] in damaged}
-                    | {"reason": f"fewer than {MINIMUM_SCENARIOS} scenarios: no test" if few else flat}
+                    | {
+                        "reason": f"fewer than {MINIMUM_SCENARIOS} scenarios: no test"
+                        if few
+                        else flat
+                    }
                     | {"unit": f"difference in expected {outcome}, -1 to 1"}
-                    | {"method": f"two one-sided t tests over scenarios; {2 * confidence - 1:.0%} interval"}
+                    | {
+                        "method": f"two one-sided t tests over scenarios; {2 * confidence - 1:.0%} interval"
+                    }
                 )
         for record, adjusted in zip(family, holm([record["p"] for record in family]), strict=True):
             record["p_holm"] = adjusted
@@ -93,7 +135,9 @@ def equivalence_records(cells: Cells, plan: dict[str, Any], outcome: str, damage
     return records
 
 
-def intensity_analysis(contrasts: Iterable[dict[str, Any]], plan: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def intensity_analysis(
+    contrasts: Iterable[dict[str, Any]], plan: dict[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
     """Emotion - neutral by intensity; all but the headline intensity is exploratory."""
     out: dict[str, list[dict[str, Any]]] = {}
     keys = (
@@ -118,10 +162,17 @@ def intensity_analysis(contrasts: Iterable[dict[str, Any]], plan: dict[str, Any]
 
 
 def _finder(contrasts: list[dict[str, Any]], headline: float):
-    index = {(r["contrast"], r["emotion"], r["history"], r["measure"], round(r["intensity"], 9)): r for r in contrasts}
+    index = {
+        (r["contrast"], r["emotion"], r["history"], r["measure"], round(r["intensity"], 9)): r
+        for r in contrasts
+    }
 
-    def find(contrast: str, emotion: str, history: str, measure: str, dose: float | None = headline):
-        return index.get((contrast, emotion, history, measure, round(1.0 if dose is None else dose, 9)))
+    def find(
+        contrast: str, emotion: str, history: str, measure: str, dose: float | None = headline
+    ):
+        return index.get(
+            (contrast, emotion, history, measure, round(1.0 if dose is None else dose, 9))
+        )
 
     return find
 
@@ -136,7 +187,9 @@ def _against(neutral: dict, random: dict | None, damage: dict | None, interim: b
     elif (random["p"] is None or np.isnan(random["p"])) and not neutral["descriptive_only"]:
         reasons.append(random["reason"])
     elif _signs_differ(neutral, random):
-        reasons.append("the contrasts with neutral and with random directions point in opposite ways")
+        reasons.append(
+            "the contrasts with neutral and with random directions point in opposite ways"
+        )
     if damage is None or not damage["complete"]:
         reasons.append("the damage check was not run in full")
     if damage and damage["damaged"]:
@@ -149,10 +202,17 @@ def _against(neutral: dict, random: dict | None, damage: dict | None, interim: b
 def _unclear(row: dict[str, Any], alpha: float) -> str:
     weak = [
         name
-        for name, part in (("neutral", row["versus_neutral"]), ("random directions", row["versus_random"]))
+        for name, part in (
+            ("neutral", row["versus_neutral"]),
+            ("random directions", row["versus_random"]),
+        )
         if part is None or part["p"] is None or part["p"] > alpha
     ]
-    against = "the contrast with " + " and with ".join(weak) if weak else "one of the contrasts after correction"
+    against = (
+        "the contrast with " + " and with ".join(weak)
+        if weak
+        else "one of the contrasts after correction"
+    )
     return f"{against} does not hold (corrected p of the claim {row['p_claim_holm']:.3g})"
 
 

@@ -13,7 +13,14 @@ from statsmodels.stats.contingency_tables import Table2x2
 
 from emotion_games.analysis.cells import GENERATED_MEASURES, MEASURES, Cells
 from emotion_games.analysis.inference import against_random, holm, paired_t, sign_flip_p
-from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, NEUTRAL, OTHERS, PROMPTED, RANDOM, SHUFFLED
+from emotion_games.experiment.analysis_plan import (
+    MINIMUM_SCENARIOS,
+    NEUTRAL,
+    OTHERS,
+    PROMPTED,
+    RANDOM,
+    SHUFFLED,
+)
 
 RANDOM_ITSELF = "random_minus_neutral"
 FEW = f"fewer than {MINIMUM_SCENARIOS} scenarios: descriptive only"
@@ -32,7 +39,9 @@ class Pair(NamedTuple):
     b: int
 
 
-def contrast_records(cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[str]) -> list[dict[str, Any]]:
+def contrast_records(
+    cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[str]
+) -> list[dict[str, Any]]:
     """Every contrast of every history and measure; Holm within each planned family (contrast x measure)."""
     records = []
     for measure in _measured(cells):
@@ -52,10 +61,15 @@ def contrast_records(cells: Cells, plan: dict[str, Any], outcome: str, damaged: 
 def role(record: dict[str, Any], plan: dict[str, Any]) -> str:
     """planned: one of the claim's two contrasts; secondary: named in the plan; exploratory: anything else."""
     contrast, measure = record["contrast"], record["measure"]
-    at_dose = record["arm"] == "prompted" or np.isclose(record["intensity"], plan["headline_intensity"])
+    at_dose = record["arm"] == "prompted" or np.isclose(
+        record["intensity"], plan["headline_intensity"]
+    )
     if not at_dose or contrast not in plan["contrasts"]:
         return "exploratory"
-    if any(contrast == part["contrast"] and measure == part["measure"] for part in plan["claim"]["requires"]):
+    if any(
+        contrast == part["contrast"] and measure == part["measure"]
+        for part in plan["claim"]["requires"]
+    ):
         return "planned"
     return "secondary" if measure in plan["measures"] else "exploratory"
 
@@ -107,7 +121,9 @@ def _measured(cells: Cells) -> list[str]:
     return [name for name in (*MEASURES, *shares) if cells.counts[name].any()]
 
 
-def _paired_records(cells: Cells, plan: dict[str, Any], history: str, measure: str) -> list[dict[str, Any]]:
+def _paired_records(
+    cells: Cells, plan: dict[str, Any], history: str, measure: str
+) -> list[dict[str, Any]]:
     share = ":" in measure
     chosen_pairs = [pair for pair in pairs(cells) if not share or _is_headline(cells, pair, plan)]
     if not chosen_pairs:
@@ -121,7 +137,13 @@ def _paired_records(cells: Cells, plan: dict[str, Any], history: str, measure: s
         record = _identity(cells, name, a, history, measure) | result
         # The others' mean is minus many conditions; its trials are those of all of them.
         others = (
-            b if b >= 0 else [pair.a for pair in columns if pair.contrast == NEUTRAL and _same_dose(cells, pair.a, a)]
+            b
+            if b >= 0
+            else [
+                pair.a
+                for pair in columns
+                if pair.contrast == NEUTRAL and _same_dose(cells, pair.a, a)
+            ]
         )
         record["n_trials"] = cells.trials(measure, history, *{a, *np.atleast_1d(others).tolist()})
         record["method"] = _PAIRED
@@ -142,7 +164,9 @@ def _against_others(cells: Cells, columns: dict[Pair, np.ndarray]) -> dict[Pair,
     return out
 
 
-def _direction_records(cells: Cells, plan: dict[str, Any], history: str, measure: str) -> list[dict[str, Any]]:
+def _direction_records(
+    cells: Cells, plan: dict[str, Any], history: str, measure: str
+) -> list[dict[str, Any]]:
     reference = cells.find("neutral")
     if not reference:
         return []
@@ -154,15 +178,25 @@ def _direction_records(cells: Cells, plan: dict[str, Any], history: str, measure
             continue
         own = cells.difference(measure, history, a, reference[0])
         effects = [
-            _push_size(cells, a, j) * np.nanmean(cells.difference(measure, history, j, reference[0])) for j in seeds
+            _push_size(cells, a, j)
+            * np.nanmean(cells.difference(measure, history, j, reference[0]))
+            for j in seeds
         ]
         n = int((~np.isnan(own)).sum())
-        result = against_random(np.nanmean(own) if n else np.nan, np.array(effects), plan["confidence"])
+        result = against_random(
+            np.nanmean(own) if n else np.nan, np.array(effects), plan["confidence"]
+        )
         low, high = result.pop("low"), result.pop("high")
         few = n < MINIMUM_SCENARIOS
-        flat = "the random directions do not differ from one another: no t" if np.isnan(low) else None
+        flat = (
+            "the random directions do not differ from one another: no t" if np.isnan(low) else None
+        )
         record = _identity(cells, RANDOM, a, history, measure) | result
-        record |= {"interval": [low, high], "n_scenarios": n, "n_trials": cells.trials(measure, history, a, *seeds)}
+        record |= {
+            "interval": [low, high],
+            "n_scenarios": n,
+            "n_trials": cells.trials(measure, history, a, *seeds),
+        }
         record |= {"descriptive_only": few, "reason": FEW if few else flat, "method": _DIRECTION}
         record |= {"p": None, "p_rank": None} if few else {}
         records.append(record)
@@ -188,7 +222,9 @@ def worst_case(cells: Cells, history: str, a: int, b: int, confidence: float) ->
         "low": summary["estimate"][0],
         "high": summary["estimate"][1],
         "interval": [summary["low"][0], summary["high"][1]],
-        "n_unparsed": sum(cells.trials("parsed", history, c) - cells.trials("chosen", history, c) for c in (a, b)),
+        "n_unparsed": sum(
+            cells.trials("parsed", history, c) - cells.trials("chosen", history, c) for c in (a, b)
+        ),
     }
 
 
@@ -197,13 +233,22 @@ def _effect_sizes(cells: Cells, history: str, a: int, b: int) -> dict[str, float
     h = cells.histories.index(history)
     names = [name for name in cells.means if name.startswith("chosen:")]
     counts = (
-        np.array([[np.nansum(cells.means[m][h, ..., c] * cells.counts[m][h, ..., c]) for m in names] for c in (a, b)])
+        np.array(
+            [
+                [np.nansum(cells.means[m][h, ..., c] * cells.counts[m][h, ..., c]) for m in names]
+                for c in (a, b)
+            ]
+        )
         .round()
         .astype(int)
     )
     used = counts[:, counts.sum(0) > 0]
     varied = used.shape[1] > 1 and (used.sum(1) > 0).all()
-    odds = Table2x2(counts.astype(float), shift_zeros=True).oddsratio if len(names) == 2 and counts.any() else None
+    odds = (
+        Table2x2(counts.astype(float), shift_zeros=True).oddsratio
+        if len(names) == 2 and counts.any()
+        else None
+    )
     return {"cramers_v": association(used, method="cramer") if varied else 0.0, "odds_ratio": odds}
 
 

@@ -28,10 +28,26 @@ PERPLEXITY_RATIO = 1.5
 ITEM_CHECKS = ("dominance", "perplexity")
 # check -> measure, allowed range given neutral's value, unit
 _TRIAL_CHECKS = {
-    "parse_rate": ("parsed", lambda neutral: (neutral - PARSE_RATE_DROP, np.inf), "share of answers"),
-    "valid_mass": ("valid_mass", lambda neutral: (neutral * VALID_MASS_RATIO, np.inf), "probability"),
-    "repetition": ("repetition", lambda neutral: (-np.inf, neutral + REPETITION_RISE), "share of 4-word sequences"),
-    "output_length": ("words", lambda neutral: (neutral / LENGTH_RATIO, neutral * LENGTH_RATIO), "words"),
+    "parse_rate": (
+        "parsed",
+        lambda neutral: (neutral - PARSE_RATE_DROP, np.inf),
+        "share of answers",
+    ),
+    "valid_mass": (
+        "valid_mass",
+        lambda neutral: (neutral * VALID_MASS_RATIO, np.inf),
+        "probability",
+    ),
+    "repetition": (
+        "repetition",
+        lambda neutral: (-np.inf, neutral + REPETITION_RISE),
+        "share of 4-word sequences",
+    ),
+    "output_length": (
+        "words",
+        lambda neutral: (neutral / LENGTH_RATIO, neutral * LENGTH_RATIO),
+        "words",
+    ),
 }
 
 
@@ -101,8 +117,14 @@ def _from_checks(
     out = {}
     for name in ITEM_CHECKS:
         own = items.get((name, condition["arm"], condition["emotion"], condition["intensity"]))
-        base = items.get((name, reference_arm, "neutral", 0.0), items.get((name, "neutral", "neutral", 0.0)))
-        paired = pd.concat([own, base], axis=1, join="inner").dropna() if own is not None and base is not None else ()
+        base = items.get(
+            (name, reference_arm, "neutral", 0.0), items.get((name, "neutral", "neutral", 0.0))
+        )
+        paired = (
+            pd.concat([own, base], axis=1, join="inner").dropna()
+            if own is not None and base is not None
+            else ()
+        )
         if not len(paired):
             continue
         value, neutral = paired.mean()
@@ -111,7 +133,11 @@ def _from_checks(
             unit = "probability of the better option"
         else:
             value, neutral = np.exp(value), np.exp(neutral)
-            excess, limit, unit = value / neutral - PERPLEXITY_RATIO, neutral * PERPLEXITY_RATIO, "perplexity"
+            excess, limit, unit = (
+                value / neutral - PERPLEXITY_RATIO,
+                neutral * PERPLEXITY_RATIO,
+                "perplexity",
+            )
         check = _check(value, neutral, limit, excess, len(paired), unit)
         out[name] = _without_excess(check)
     return out
@@ -120,12 +146,16 @@ def _from_checks(
 def _items(checks: pd.DataFrame) -> dict[tuple, pd.Series]:
     """(check, arm, emotion, intensity) -> value by item, of the checks that have items."""
     rows = checks[checks["check"].isin(ITEM_CHECKS)]
-    rows = rows.assign(value=pd.to_numeric(rows["value"]), intensity=rows["intensity"].astype(float))
+    rows = rows.assign(
+        value=pd.to_numeric(rows["value"]), intensity=rows["intensity"].astype(float)
+    )
     groups = rows.groupby(["check", "arm", "emotion", "intensity"])
     return {key: group.groupby("item")["value"].mean() for key, group in groups}
 
 
-def _check(value: float, neutral: float, limit: float, excess: float, n: int, unit: str) -> dict[str, Any]:
+def _check(
+    value: float, neutral: float, limit: float, excess: float, n: int, unit: str
+) -> dict[str, Any]:
     """`excess` is how far the value lies beyond the limit, in the check's unit; negative within it."""
     passed = bool(excess <= 1e-9)
     return {

@@ -18,7 +18,9 @@ _METHOD = (
 )
 
 
-def dose_records(cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[str]) -> list[dict[str, Any]]:
+def dose_records(
+    cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[str]
+) -> list[dict[str, Any]]:
     """One record for each emotion, history and measure (chosen, scored) that was run at one dose or more."""
     neutral = cells.find("neutral")
     steered = cells.find("steered")
@@ -28,7 +30,9 @@ def dose_records(cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[
         for history in cells.histories:
             band = random_band(cells, measure, history, plan["confidence"])
             for emotion in emotions:
-                places = [c for c in cells.find("steered", emotion) if cells.trials(measure, history, c)]
+                places = [
+                    c for c in cells.find("steered", emotion) if cells.trials(measure, history, c)
+                ]
                 places.sort(key=lambda c: cells.conditions["intensity"][c])
                 if not places:
                     continue
@@ -65,7 +69,9 @@ def _one(
     }
 
 
-def coefficient(doses: np.ndarray, effects: np.ndarray, degree: int, confidence: float) -> dict[str, Any]:
+def coefficient(
+    doses: np.ndarray, effects: np.ndarray, degree: int, confidence: float
+) -> dict[str, Any]:
     """The highest coefficient of a polynomial of `degree`, fitted to each scenario's `effects` (scenarios, doses).
 
     Every scenario has a further point, no effect at dose 0. Degree 1: effect a natural gap. Degree 2: the quadratic
@@ -74,13 +80,28 @@ def coefficient(doses: np.ndarray, effects: np.ndarray, degree: int, confidence:
     x = np.append(0.0, doses)
     complete = effects[~np.isnan(effects).any(1)]
     if len(set(x)) <= degree:
-        return {"estimate": None, "interval": None, "p": None, "n_scenarios": len(complete), "reason": "too few doses"}
+        return {
+            "estimate": None,
+            "interval": None,
+            "p": None,
+            "n_scenarios": len(complete),
+            "reason": "too few doses",
+        }
     if not len(complete):
-        return {"estimate": None, "interval": None, "p": None, "n_scenarios": 0, "reason": "no scenario has every dose"}
+        return {
+            "estimate": None,
+            "interval": None,
+            "p": None,
+            "n_scenarios": 0,
+            "reason": "no scenario has every dose",
+        }
     y = np.column_stack([np.zeros(len(complete)), complete])
     fitted = np.polyfit(x, y.T, degree)[0]
     result = compare(fitted[:, None], confidence)[0]
-    return {key: result[key] for key in ("estimate", "interval", "sd", "t", "df", "p", "p_t", "n_scenarios", "reason")}
+    return {
+        key: result[key]
+        for key in ("estimate", "interval", "sd", "t", "df", "p", "p_t", "n_scenarios", "reason")
+    }
 
 
 def page_trend(doses: np.ndarray, levels: np.ndarray) -> dict[str, Any]:
@@ -100,7 +121,9 @@ def page_trend(doses: np.ndarray, levels: np.ndarray) -> dict[str, Any]:
     }
 
 
-def random_band(cells: Cells, measure: str, history: str, confidence: float) -> dict[str, Any] | None:
+def random_band(
+    cells: Cells, measure: str, history: str, confidence: float
+) -> dict[str, Any] | None:
     """Where one further random direction would fall: mean and prediction interval of their effects, at their dose."""
     neutral = cells.find("neutral")
     seeds = [c for c in cells.find("random") if cells.trials(measure, history, c)]
@@ -110,4 +133,10 @@ def random_band(cells: Cells, measure: str, history: str, confidence: float) -> 
     k, mean = len(effects), float(np.mean(effects))
     reach = t.ppf(0.5 + confidence / 2, k - 1) * np.std(effects, ddof=1) * np.sqrt(1 + 1 / k)
     intensity = float(cells.conditions["intensity"][seeds[0]])
-    return {"intensity": intensity, "low": mean - reach, "mean": mean, "high": mean + reach, "n_directions": k}
+    return {
+        "intensity": intensity,
+        "low": mean - reach,
+        "mean": mean,
+        "high": mean + reach,
+        "n_directions": k,
+    }

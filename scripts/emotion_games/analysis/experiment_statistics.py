@@ -43,7 +43,7 @@ text_description   "Plain sentences ..."
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,13 @@ from emotion_games.analysis.contrasts import contrast_records
 from emotion_games.analysis.damage import damage_records, text_measures
 from emotion_games.analysis.dose_response import dose_records
 from emotion_games.analysis.manipulation import manipulation_records
-from emotion_games.analysis.rates import human_records, preference_records, rate_records, validity_records
+from emotion_games.analysis.rates import (
+    human_records,
+    preference_records,
+    rate_records,
+    validity_records,
+)
+from emotion_games.analysis.rationality import rationality_rows
 from emotion_games.analysis.sentences import describe, sentence
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, NEUTRAL, plan_hash, the_plan
 from emotion_games.experiment.power import detectable_with_sd, planned_power
@@ -71,15 +77,14 @@ def analyse(
     checks: pd.DataFrame | None,
     game: Game,
     settings: dict[str, Any],
-    rationality: Iterable[Mapping[str, Any]] | None = None,
     n_planned: int | None = None,
 ) -> dict[str, Any]:
     """The content of stats_analysis.json from the two tables of an experiment.
 
-    `rationality` are finished rows of equilibrium play and regret; None where the prompts showed no payoffs. With
-    fewer trials than `n_planned` the analysis is interim and claims nothing.
+    With fewer trials than `n_planned` the analysis is interim and claims nothing.
     """
     table = tidy(trials)
+    rationality = _rationality(game, trials, settings)
     registered = the_plan(settings, game)
     game = on_offer(game, table)
     checks = pd.DataFrame(columns=CHECK_COLUMNS) if checks is None or checks.empty else checks
@@ -108,7 +113,7 @@ def analyse(
         "manipulation": manipulation_records(checks, confidence),
         "equivalence": equivalences,
         "human_reference": human_records(found, game, plan),
-        "rationality": _rationality(rationality),
+        "rationality": rationality,
         "power": _power(contrasts, plan, table),
     }
     analysis["text_description"] = describe(analysis)
@@ -138,7 +143,8 @@ def _effective(plan: dict[str, Any], found: Cells) -> dict[str, Any]:
         return plan
     instead = plan["claim"]["if_nothing_was_generated"]
     requires = [
-        part | {"measure": instead} if part["contrast"] == NEUTRAL else part for part in plan["claim"]["requires"]
+        part | {"measure": instead} if part["contrast"] == NEUTRAL else part
+        for part in plan["claim"]["requires"]
     ]
     return plan | {"claim": plan["claim"] | {"requires": requires}, "measures": [instead]}
 
@@ -147,7 +153,9 @@ def _meta(
     table: pd.DataFrame, found: Cells, game: Game, plan: dict, n_planned: int | None, interim: bool
 ) -> dict[str, Any]:
     sizes = table["condition"].value_counts()
-    conditions = found.conditions.assign(n_trials=found.conditions["condition"].map(sizes)).to_dict("records")
+    conditions = found.conditions.assign(n_trials=found.conditions["condition"].map(sizes)).to_dict(
+        "records"
+    )
     return {
         "game": game.name,
         "model": str(table["model_name"].iat[0]) if "model_name" in table else None,
@@ -167,17 +175,19 @@ def _meta(
     }
 
 
-def _rationality(rows: Iterable[Mapping[str, Any]] | None) -> dict[str, Any]:
-    if rows is None:
+def _rationality(game: Game, trials: pd.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+    if not settings["show_payoffs"]:
         return {
             "available": False,
             "reason": "the prompts did not show the payoffs, so the stories have no fixed equilibrium",
             "rows": [],
         }
-    return {"available": True, "reason": None, "rows": [dict(row) for row in rows]}
+    return {"available": True, "reason": None, "rows": rationality_rows(game, trials)}
 
 
-def _power(contrasts: list[dict[str, Any]], plan: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
+def _power(
+    contrasts: list[dict[str, Any]], plan: dict[str, Any], table: pd.DataFrame
+) -> dict[str, Any]:
     """The plan's power, and what could have been found with the variation between scenarios that was met."""
     observed = []
     measure = plan["measures"][0]
@@ -185,13 +195,24 @@ def _power(contrasts: list[dict[str, Any]], plan: dict[str, Any], table: pd.Data
         family = [
             record
             for record in contrasts
-            if record["contrast"] == NEUTRAL and record["role"] == "planned" and record["history"] == history
+            if record["contrast"] == NEUTRAL
+            and record["role"] == "planned"
+            and record["history"] == history
         ]
-        sds = [record["sd"] for record in family if record["sd"] is not None and np.isfinite(record["sd"])]
+        sds = [
+            record["sd"]
+            for record in family
+            if record["sd"] is not None and np.isfinite(record["sd"])
+        ]
         if sds:
-            n, sd = min(record["n_scenarios"] for record in family), float(np.sqrt(np.mean(np.square(sds))))
+            n, sd = (
+                min(record["n_scenarios"] for record in family),
+                float(np.sqrt(np.mean(np.square(sds)))),
+            )
             found = detectable_with_sd(sd, n, plan["confidence"])
-            after = detectable_with_sd(sd, n, plan["confidence"], len(plan["emotions"]) * len(plan["histories"]))
+            after = detectable_with_sd(
+                sd, n, plan["confidence"], len(plan["emotions"]) * len(plan["histories"])
+            )
             observed.append(
                 {"history": history, "measure": measure, "n_scenarios": n, "sd": sd}
                 | {"smallest_detectable_difference": found if math.isfinite(found) else None}
@@ -202,5 +223,7 @@ def _power(contrasts: list[dict[str, Any]], plan: dict[str, Any], table: pd.Data
                 }
             )
     orders = int(table.groupby("scenario_id")["option_order"].nunique().min())
-    usable = plan | {"planned": plan["planned"] | {"scenarios": int(table["scenario_id"].nunique())}}
+    usable = plan | {
+        "planned": plan["planned"] | {"scenarios": int(table["scenario_id"].nunique())}
+    }
     return planned_power(usable, orders) | {"observed": observed}

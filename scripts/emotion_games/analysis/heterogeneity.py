@@ -16,13 +16,17 @@ _METHOD = (
 )
 
 
-def summarize_effects(effects: list[float], errors: list[float], confidence: float) -> dict[str, Any]:
+def summarize_effects(
+    effects: list[float], errors: list[float], confidence: float
+) -> dict[str, Any]:
     """Mean effect with interval, Q and its p, I squared, tau squared.
 
     It takes two effects or more with a standard error above 0.
     """
     pairs = [(e, s) for e, s in zip(effects, errors, strict=True) if e is not None and s]
-    empty = {"k": len(pairs)} | dict.fromkeys(("estimate", "interval", "q", "df", "p_q", "i2", "tau2"))
+    empty = {"k": len(pairs)} | dict.fromkeys(
+        ("estimate", "interval", "q", "df", "p_q", "i2", "tau2")
+    )
     if len(pairs) < 2:
         return empty | {"reason": "fewer than two effects with an interval", "method": _METHOD}
     values, variances = np.array(pairs).T ** np.array([[1], [2]])
@@ -31,7 +35,9 @@ def summarize_effects(effects: list[float], errors: list[float], confidence: flo
         found = combine_effects(values, variances, method_re="iterated", use_t=True)
     test = found.test_homogeneity()
     # With few effects that happen to agree, Hartung-Knapp alone can be narrower than the effects' own errors allow.
-    reach = stats.t.ppf(0.5 + confidence / 2, k - 1) * max(found.sd_eff_w_re_hksj, found.sd_eff_w_re)
+    reach = stats.t.ppf(0.5 + confidence / 2, k - 1) * max(
+        found.sd_eff_w_re_hksj, found.sd_eff_w_re
+    )
     return {
         "k": k,
         "estimate": found.mean_effect_re,
@@ -51,7 +57,11 @@ def heterogeneity_records(rows: list[dict[str, Any]], confidence: float) -> list
 
     Damaged and unfinished rows are left out. Histories of a game count as separate games and are never averaged.
     """
-    usable = [row for row in rows if not row["damaged"] and not row["interim"] and row["estimate"] is not None]
+    usable = [
+        row
+        for row in rows
+        if not row["damaged"] and not row["interim"] and row["estimate"] is not None
+    ]
     records = []
     for over, keys in (
         ("models", ("emotion", "game", "history", "measure")),
@@ -63,8 +73,12 @@ def heterogeneity_records(rows: list[dict[str, Any]], confidence: float) -> list
         for group, members in groups.items():
             if len(members) < 2:
                 continue
-            summary = summarize_effects([m["estimate"] for m in members], [m["se"] for m in members], confidence)
-            names = [m["model"] if over == "models" else f"{m['game']}/{m['history']}" for m in members]
+            summary = summarize_effects(
+                [m["estimate"] for m in members], [m["se"] for m in members], confidence
+            )
+            names = [
+                m["model"] if over == "models" else f"{m['game']}/{m['history']}" for m in members
+            ]
             unit = (
                 f"difference in expected {members[0]['outcome']}"
                 if over == "models"
@@ -73,5 +87,7 @@ def heterogeneity_records(rows: list[dict[str, Any]], confidence: float) -> list
             named = dict.fromkeys(("emotion", "game", "history", "model", "measure")) | dict(
                 zip(keys, group, strict=True)
             )
-            records.append({"over": over} | named | summary | {"members": names, "unit": unit + ", -1 to 1"})
+            records.append(
+                {"over": over} | named | summary | {"members": names, "unit": unit + ", -1 to 1"}
+            )
     return records

@@ -94,7 +94,9 @@ def _drawn_signs(n: int) -> np.ndarray:
     return 2 * np.random.default_rng(SIGN_SEED).integers(0, 2, (DRAWS, n), dtype=np.int8) - 1
 
 
-def against_random(effect: float, random_effects: np.ndarray, confidence: float = 0.95) -> dict[str, float]:
+def against_random(
+    effect: float, random_effects: np.ndarray, confidence: float = 0.95
+) -> dict[str, float]:
     """An emotion's effect against the effects of k random directions, the direction being the random factor.
 
     t = (effect - mean_j) / (s_j * sqrt(1 + 1/k)) with k - 1 degrees of freedom: the prediction of one further draw.
@@ -102,7 +104,14 @@ def against_random(effect: float, random_effects: np.ndarray, confidence: float 
     others = np.asarray(random_effects, float)
     others = others[~np.isnan(others)]
     k = len(others)
-    nothing = {"n_directions": k, "estimate": np.nan, "t": np.nan, "df": k - 1, "p": np.nan, "p_rank": np.nan}
+    nothing = {
+        "n_directions": k,
+        "estimate": np.nan,
+        "t": np.nan,
+        "df": k - 1,
+        "p": np.nan,
+        "p_rank": np.nan,
+    }
     if k < 2 or np.isnan(effect):
         return nothing | {"low": np.nan, "high": np.nan, "sd": np.nan}
     estimate, sd = effect - others.mean(), others.std(ddof=1)
@@ -111,7 +120,14 @@ def against_random(effect: float, random_effects: np.ndarray, confidence: float 
     p_rank = (distance >= distance[-1] - 1e-9).mean()
     if sd < _TINY:
         same = 1.0 if abs(estimate) < _TINY else np.nan
-        return nothing | {"estimate": estimate, "sd": 0.0, "p": same, "p_rank": p_rank, "low": np.nan, "high": np.nan}
+        return nothing | {
+            "estimate": estimate,
+            "sd": 0.0,
+            "p": same,
+            "p_rank": p_rank,
+            "low": np.nan,
+            "high": np.nan,
+        }
     scale = sd * np.sqrt(1 + 1 / k)
     reach = stats.t.ppf(0.5 + confidence / 2, k - 1) * scale
     return {
@@ -127,7 +143,9 @@ def against_random(effect: float, random_effects: np.ndarray, confidence: float 
     }
 
 
-def equivalence(differences: np.ndarray, margin: float, confidence: float = 0.95) -> dict[str, float]:
+def equivalence(
+    differences: np.ndarray, margin: float, confidence: float = 0.95
+) -> dict[str, float]:
     """Two one-sided t tests (TOST) that the mean difference lies within +-margin.
 
     The interval, of level 2 * confidence - 1, lies within the margin exactly where p is under 1 - confidence.
@@ -143,7 +161,9 @@ def equivalence(differences: np.ndarray, margin: float, confidence: float = 0.95
 def holm(p_values: list[float | None]) -> list[float | None]:
     """Holm-adjusted p of one family; what has no p stays without and does not count."""
     # Written out, since statsmodels' multipletests collects garbage at each call: a tenth of a second beside pandas.
-    known = np.array([i for i, p in enumerate(p_values) if p is not None and not np.isnan(p)], dtype=int)
+    known = np.array(
+        [i for i, p in enumerate(p_values) if p is not None and not np.isnan(p)], dtype=int
+    )
     out: list[float | None] = [None] * len(p_values)
     values = np.array([p_values[i] for i in known])
     order = np.argsort(values)
@@ -153,7 +173,9 @@ def holm(p_values: list[float | None]) -> list[float | None]:
     return out
 
 
-def rate_interval(levels: np.ndarray, n_trials: int, sampled: bool, confidence: float = 0.95) -> dict[str, float]:
+def rate_interval(
+    levels: np.ndarray, n_trials: int, sampled: bool, confidence: float = 0.95
+) -> dict[str, float]:
     """Mean of scenario levels in [0, 1] with Wilson's interval on the effective sample size m(1 - m) / se**2.
 
     se comes from the variance between scenarios, so repeats of a scenario are not counted as independent; the normal
@@ -175,6 +197,14 @@ def rate_interval(levels: np.ndarray, n_trials: int, sampled: bool, confidence: 
         effective = min(effective, n_trials) if sampled else effective
     z2 = stats.t.ppf(0.5 + confidence / 2, n - 1) ** 2
     centre = (mean + z2 / (2 * effective)) / (1 + z2 / effective)
-    half = np.sqrt(z2) / (1 + z2 / effective) * np.sqrt(inside / effective + z2 / (4 * effective**2))
+    half = (
+        np.sqrt(z2) / (1 + z2 / effective) * np.sqrt(inside / effective + z2 / (4 * effective**2))
+    )
     low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return {"n": n, "estimate": mean, "low": low, "high": high, "design_effect": n_trials / effective}
+    return {
+        "n": n,
+        "estimate": mean,
+        "low": low,
+        "high": high,
+        "design_effect": n_trials / effective,
+    }

@@ -24,8 +24,12 @@ def manipulation_records(checks: pd.DataFrame, confidence: float) -> list[dict[s
     for name, unit in UNITS.items():
         rows = checks[checks["check"] == name]
         aimed = rows[rows["arm"].isin(["steered", "prompted", "shuffled"])]
-        for (arm, emotion, intensity), own in aimed.groupby(["arm", "emotion", "intensity"], sort=False):
-            reference = rows[rows["arm"] == ("prompted_neutral" if arm == "prompted" else "neutral")]
+        for (arm, emotion, intensity), own in aimed.groupby(
+            ["arm", "emotion", "intensity"], sort=False
+        ):
+            reference = rows[
+                rows["arm"] == ("prompted_neutral" if arm == "prompted" else "neutral")
+            ]
             differences, against = _differences(name, own, reference, emotion)
             result = compare(differences.to_numpy()[:, None], confidence)[0]
             record = {"check": name, "arm": arm, "emotion": emotion, "intensity": float(intensity)}
@@ -39,12 +43,22 @@ def manipulation_records(checks: pd.DataFrame, confidence: float) -> list[dict[s
     return records
 
 
-def _differences(name: str, own: pd.DataFrame, reference: pd.DataFrame, emotion: str) -> tuple[pd.Series, str]:
-    value = _label_probability(emotion) if name != "projection" else lambda rows: pd.to_numeric(rows["value"])
+def _differences(
+    name: str, own: pd.DataFrame, reference: pd.DataFrame, emotion: str
+) -> tuple[pd.Series, str]:
+    value = (
+        _label_probability(emotion)
+        if name != "projection"
+        else lambda rows: pd.to_numeric(rows["value"])
+    )
     mine = value(own).groupby(own["item"]).mean()
     # A projection is already free of what was added, so that without neutral rows 0 is its natural reference.
     if reference.empty:
-        return (mine, "0") if name == "projection" else (mine * np.nan, "neutral, which was not measured")
+        return (
+            (mine, "0")
+            if name == "projection"
+            else (mine * np.nan, "neutral, which was not measured")
+        )
     return (mine - value(reference).groupby(reference["item"]).mean()).dropna(), "neutral"
 
 

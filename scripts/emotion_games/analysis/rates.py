@@ -18,7 +18,9 @@ _WILSON = (
     "mean over scenarios, equal weight to option orders; Wilson interval on the effective sample size, scenarios as "
     "clusters"
 )
-_TEST = "mean over scenarios, equal weight to option orders; t interval; sign-flip mid-p, not corrected"
+_TEST = (
+    "mean over scenarios, equal weight to option orders; t interval; sign-flip mid-p, not corrected"
+)
 
 
 def rate_records(cells: Cells, game: Game, confidence: float) -> list[dict[str, Any]]:
@@ -29,11 +31,21 @@ def rate_records(cells: Cells, game: Game, confidence: float) -> list[dict[str, 
     for position, history, measure in _each(cells, RATE_MEASURES):
         sampled = measure in GENERATED_MEASURES
         n_trials = cells.trials(measure, history, position)
-        found = rate_interval(cells.level(measure, history, position), n_trials, sampled, confidence)
+        found = rate_interval(
+            cells.level(measure, history, position), n_trials, sampled, confidence
+        )
         shares = []
         for label in labels:
-            share = rate_interval(cells.level(f"{measure}:{label}", history, position), n_trials, sampled, confidence)
-            shares.append({"choice": label, "estimate": share["estimate"], "interval": [share["low"], share["high"]]})
+            share = rate_interval(
+                cells.level(f"{measure}:{label}", history, position), n_trials, sampled, confidence
+            )
+            shares.append(
+                {
+                    "choice": label,
+                    "estimate": share["estimate"],
+                    "interval": [share["low"], share["high"]],
+                }
+            )
         missing = cells.trials("parsed", history, position) - n_trials if sampled else 0
         records.append(
             condition_of(cells, position)
@@ -55,7 +67,9 @@ def rate_records(cells: Cells, game: Game, confidence: float) -> list[dict[str, 
     return records
 
 
-def preference_records(cells: Cells, what: str, unit: str, confidence: float) -> list[dict[str, Any]]:
+def preference_records(
+    cells: Cells, what: str, unit: str, confidence: float
+) -> list[dict[str, Any]]:
     """Preference for the `first` option or for `length`, by condition, and how it differs from neutral's."""
     records = []
     neutral = cells.find("neutral")
@@ -66,21 +80,31 @@ def preference_records(cells: Cells, what: str, unit: str, confidence: float) ->
             present = [c for c in present if cells.conditions["arm"][c] != "random"]
             if not present:
                 continue
-            own = compare(np.column_stack([cells.level(name, history, c) for c in present]), confidence)
+            own = compare(
+                np.column_stack([cells.level(name, history, c) for c in present]), confidence
+            )
             versus: list[dict[str, Any] | None] = [None] * len(present)
             if neutral and neutral[0] in present:
                 columns = [cells.difference(name, history, c, neutral[0]) for c in present]
                 versus = list(compare(np.column_stack(columns), confidence))
             for position, result, against in zip(present, own, versus, strict=True):
                 brief = against and {
-                    key: against[key] for key in ("estimate", "interval", "p", "n_scenarios", "reason")
+                    key: against[key]
+                    for key in ("estimate", "interval", "p", "n_scenarios", "reason")
                 }
                 records.append(
                     condition_of(cells, position)
                     | {"history": history, "measure": measure}
-                    | {key: result[key] for key in ("estimate", "interval", "p", "n_scenarios", "reason")}
+                    | {
+                        key: result[key]
+                        for key in ("estimate", "interval", "p", "n_scenarios", "reason")
+                    }
                     | {"n_trials": cells.trials(name, history, position)}
-                    | {"versus_neutral": None if position in neutral else brief, "unit": unit, "method": _TEST}
+                    | {
+                        "versus_neutral": None if position in neutral else brief,
+                        "unit": unit,
+                        "method": _TEST,
+                    }
                 )
     return records
 
@@ -96,7 +120,9 @@ def validity_records(cells: Cells, table: pd.DataFrame, confidence: float) -> li
         for history in cells.histories:
             key = (condition["condition"], history)
             generated = cells.trials("parsed", history, position)
-            rate = rate_interval(cells.level("parsed", history, position), generated, True, confidence)
+            rate = rate_interval(
+                cells.level("parsed", history, position), generated, True, confidence
+            )
             mass = cells.level("valid_mass", history, position)
             records.append(
                 condition
@@ -127,15 +153,34 @@ def human_records(cells: Cells, game: Game, plan: dict[str, Any]) -> list[dict[s
         for position in wanted if weights else ():
             for history in cells.histories:
                 measure = "chosen" if cells.trials("chosen", history, position) else "scored"
-                levels = [cells.level(f"{measure}:{label}", history, position) * w for label, w in weights.items()]
+                levels = [
+                    cells.level(f"{measure}:{label}", history, position) * w
+                    for label, w in weights.items()
+                ]
                 n_trials = cells.trials(measure, history, position)
-                found = rate_interval(np.sum(levels, axis=0), n_trials, measure == "chosen", plan["confidence"])
+                found = rate_interval(
+                    np.sum(levels, axis=0), n_trials, measure == "chosen", plan["confidence"]
+                )
                 records.append(
                     condition_of(cells, position)
-                    | {"history": history, "measure": measure, "of": reference.of, "human": reference.value}
+                    | {
+                        "history": history,
+                        "measure": measure,
+                        "of": reference.of,
+                        "human": reference.value,
+                    }
                     | {"estimate": found["estimate"], "interval": [found["low"], found["high"]]}
-                    | {"distance": found["estimate"] - reference.value, "n_scenarios": found["n"], "n_trials": n_trials}
-                    | {"text": reference.text, "source": reference.source, "unit": "share", "method": _WILSON}
+                    | {
+                        "distance": found["estimate"] - reference.value,
+                        "n_scenarios": found["n"],
+                        "n_trials": n_trials,
+                    }
+                    | {
+                        "text": reference.text,
+                        "source": reference.source,
+                        "unit": "share",
+                        "method": _WILSON,
+                    }
                 )
     return records
 

@@ -13,12 +13,21 @@ def describe(analysis: dict[str, Any]) -> str:
     for emotion, records in analysis["emotion_analysis"].items():
         lines += [record["sentence"] for record in records]
         if not records:
-            lines.append(f"{emotion.capitalize()}: no scenario has a readable answer with it and in neutral.")
-    lines += [_position(analysis), _validity(analysis), _manipulation(analysis, plan), _power(analysis)]
+            lines.append(
+                f"{emotion.capitalize()}: no scenario has a readable answer with it and in neutral."
+            )
+    lines += [
+        _position(analysis),
+        _validity(analysis),
+        _manipulation(analysis, plan),
+        _power(analysis),
+    ]
     return "\n".join(line for line in lines if line)
 
 
-def sentence(record: dict[str, Any], plan: dict[str, Any], outcome: str, equivalence: list[dict[str, Any]]) -> str:
+def sentence(
+    record: dict[str, Any], plan: dict[str, Any], outcome: str, equivalence: list[dict[str, Any]]
+) -> str:
     """One emotion at one history."""
     found = record["versus_neutral"]
     where = f"{record['emotion'].capitalize()} at intensity {record['intensity']:g}{at(record['history'], plan)}"
@@ -64,17 +73,23 @@ def _claimed(record: dict[str, Any], plan: dict[str, Any]) -> str:
     nearest = min(abs(low), abs(high)) if low * high > 0 else 0.0
     beside = f"{points(random['estimate'])} ({interval(random, plan)})"
     text = f"It also differs from random directions of the same size, by {beside}. "
-    text += f"This supports an effect of {record['emotion']} (corrected p {record['p_claim_holm']:.2g})"
+    text += (
+        f"This supports an effect of {record['emotion']} (corrected p {record['p_claim_holm']:.2g})"
+    )
     text += f"; an effect smaller than {100 * nearest:.1f} points is excluded." if nearest else "."
     if record["branch_disagrees"]:
         text += " The sensitivity value over the branching tokens has the opposite sign, so treat it with caution."
     return text
 
 
-def _unclaimed(record: dict[str, Any], plan: dict[str, Any], equivalence: list[dict[str, Any]]) -> str:
+def _unclaimed(
+    record: dict[str, Any], plan: dict[str, Any], equivalence: list[dict[str, Any]]
+) -> str:
     low, high = record["versus_neutral"]["interval"]
     text = (
-        "No emotion effect is claimed: " + "; ".join(record["claim_reasons"]) + "." if record["claim_reasons"] else ""
+        "No emotion effect is claimed: " + "; ".join(record["claim_reasons"]) + "."
+        if record["claim_reasons"]
+        else ""
     )
     if record["versus_neutral"]["n_scenarios"] < plan["minimum_scenarios"]:
         return text
@@ -108,7 +123,9 @@ def _opening(meta: dict[str, Any], plan: dict[str, Any]) -> str:
 
 
 def _position(analysis: dict[str, Any]) -> str:
-    rows = [r for r in analysis["position_bias"] if r["arm"] == "neutral" and r["measure"] == "chosen"]
+    rows = [
+        r for r in analysis["position_bias"] if r["arm"] == "neutral" and r["measure"] == "chosen"
+    ]
     texts = [f"{points(r['estimate'])}{at(r['history'], analysis['plan'])}" for r in rows]
     if not texts:
         return ""
@@ -137,7 +154,9 @@ def _validity(analysis: dict[str, Any]) -> str:
 def _manipulation(analysis: dict[str, Any], plan: dict[str, Any]) -> str:
     parts = []
     for row in analysis["manipulation"]:
-        at_headline = row["arm"] == "steered" and abs(row["intensity"] - plan["headline_intensity"]) < 1e-9
+        at_headline = (
+            row["arm"] == "steered" and abs(row["intensity"] - plan["headline_intensity"]) < 1e-9
+        )
         if row["check"] == "self_report" and at_headline and row["estimate"] is not None:
             parts.append(f"{row['emotion']} {points(row['estimate'])}")
     if not parts:

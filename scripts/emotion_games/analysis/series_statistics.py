@@ -14,8 +14,8 @@ from scipy.stats import false_discovery_control
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import heterogeneity_records
 from emotion_games.experiment.analysis_plan import NEUTRAL
-from emotion_games.series.completeness import results_folder
-from emotion_games.series.state import read_json, replace_text, write_json
+from emotion_games.files import read_json, replace_text, write_json
+from emotion_games.layout import results_folder
 
 COLUMNS = (
     "exp_id", "game", "history", "model", "emotion", "intensity", "measure", "outcome", "n_scenarios", "n_trials",
@@ -69,24 +69,41 @@ def summarize(series_dir: Path) -> None:
     replace_text(series_dir / "series_results.csv", _as_csv(strict(rows)))
 
 
-def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: dict[str, Any]) -> list[dict[str, Any]]:
+def experiment_rows(
+    exp_id: str, entry: dict[str, Any], analysis: dict[str, Any]
+) -> list[dict[str, Any]]:
     """One row for each emotion and history of an experiment, at its headline intensity."""
     meta = analysis["meta"]
-    common = {"exp_id": exp_id, "game": entry["game_name"], "model": entry["model_name"], "outcome": meta["outcome"]}
-    common |= {"interim": meta["interim"], "confidence": meta["confidence"], "plan_hash": analysis["plan"]["hash"]}
+    common = {
+        "exp_id": exp_id,
+        "game": entry["game_name"],
+        "model": entry["model_name"],
+        "outcome": meta["outcome"],
+    }
+    common |= {
+        "interim": meta["interim"],
+        "confidence": meta["confidence"],
+        "plan_hash": analysis["plan"]["hash"],
+    }
     records = [record for group in analysis["emotion_analysis"].values() for record in group]
     return [dict.fromkeys(COLUMNS) | common | _row(record, analysis) for record in records]
 
 
 def control_false_discovery(rows: list[dict[str, Any]]) -> None:
     """Fill `q` and `series_claim`; damaged and unfinished rows take no part."""
-    part = [row for row in rows if row["p_claim"] is not None and not row["damaged"] and not row["interim"]]
+    part = [
+        row
+        for row in rows
+        if row["p_claim"] is not None and not row["damaged"] and not row["interim"]
+    ]
     if part:
         adjusted = false_discovery_control([row["p_claim"] for row in part])
         for row, q in zip(part, adjusted, strict=True):
             row["q"] = float(q)
     for row in rows:
-        row["series_claim"] = bool(row["claim"] and row["q"] is not None and row["q"] <= 1 - row["confidence"])
+        row["series_claim"] = bool(
+            row["claim"] and row["q"] is not None and row["q"] <= 1 - row["confidence"]
+        )
 
 
 def _row(record: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +113,12 @@ def _row(record: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Any]:
     worst = full.get("worst_case") or {}
     random, prompted = record["versus_random"] or {}, record["prompted"] or {}
     human_neutral = _first(analysis["human_reference"], arm="neutral", history=record["history"])
-    human = _first(analysis["human_reference"], arm="steered", emotion=record["emotion"], history=record["history"])
+    human = _first(
+        analysis["human_reference"],
+        arm="steered",
+        emotion=record["emotion"],
+        history=record["history"],
+    )
     at_neutral = {"arm": "neutral", "history": record["history"], "measure": record["measure"]}
     not_at_dose = {key: value for key, value in place.items() if key != "intensity"}
     slope = _first(analysis["dose_response"], **not_at_dose).get("slope") or {}
@@ -108,7 +130,11 @@ def _row(record: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Any]:
     return (
         place
         | {key: full[key] for key in ("estimate", "n_scenarios", "n_trials", "p", "p_holm")}
-        | {"low": low, "high": high, "se": None if flat else full["sd"] / full["n_scenarios"] ** 0.5}
+        | {
+            "low": low,
+            "high": high,
+            "se": None if flat else full["sd"] / full["n_scenarios"] ** 0.5,
+        }
         | {"neutral_rate": _first(analysis["rates"], **at_neutral).get("estimate")}
         | {"emotion_rate": _first(analysis["rates"], **steered).get("estimate")}
         | {
@@ -120,19 +146,47 @@ def _row(record: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Any]:
         | {"others_estimate": (record["versus_other_emotions"] or {}).get("estimate")}
         | {"prompted_estimate": prompted.get("estimate"), "p_prompted": prompted.get("p")}
         | dict(zip(("prompted_low", "prompted_high"), _ends(prompted), strict=True))
-        | {key: record[key] for key in ("p_claim", "p_claim_holm", "claim", "damaged", "branch_disagrees")}
-        | {"claim_reasons": "; ".join(record["claim_reasons"]), "equivalent": equivalent.get("equivalent")}
-        | {"worst_low": worst.get("low"), "worst_high": worst.get("high"), "slope": slope.get("estimate")}
+        | {
+            key: record[key]
+            for key in ("p_claim", "p_claim_holm", "claim", "damaged", "branch_disagrees")
+        }
+        | {
+            "claim_reasons": "; ".join(record["claim_reasons"]),
+            "equivalent": equivalent.get("equivalent"),
+        }
+        | {
+            "worst_low": worst.get("low"),
+            "worst_high": worst.get("high"),
+            "slope": slope.get("estimate"),
+        }
         | dict(zip(("slope_low", "slope_high"), _ends(slope), strict=True))
-        | {"self_report": _first(analysis["manipulation"], check="self_report", **felt).get("estimate")}
+        | {
+            "self_report": _first(analysis["manipulation"], check="self_report", **felt).get(
+                "estimate"
+            )
+        }
         | {"parse_rate": _first(analysis["validity"], **validity).get("parse_rate")}
-        | {"human_of": human.get("of"), "human": human.get("human"), "human_source": human.get("source")}
-        | {"neutral_distance": human_neutral.get("distance"), "emotion_distance": human.get("distance")}
+        | {
+            "human_of": human.get("of"),
+            "human": human.get("human"),
+            "human_source": human.get("source"),
+        }
+        | {
+            "neutral_distance": human_neutral.get("distance"),
+            "emotion_distance": human.get("distance"),
+        }
     )
 
 
 def _first(records: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
-    return next((record for record in records if all(record[key] == value for key, value in wanted.items())), {})
+    return next(
+        (
+            record
+            for record in records
+            if all(record[key] == value for key, value in wanted.items())
+        ),
+        {},
+    )
 
 
 def _ends(part: dict[str, Any]) -> tuple[float | None, float | None]:

@@ -40,4 +40,6 @@ def correlations(table: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 def random_limit(table: np.ndarray, directions: np.ndarray, seed: str) -> float:
     """95 % quantile of |r| when random directions, (direction, cell), stand in the emotions' place."""
-    return float(np.quantile(correlations(table, directions[draws(len(directions), len(table), seed)]), 0.95))
+    return float(
+        np.quantile(correlations(table, directions[draws(len(directions), len(table), seed)]), 0.95)
+    )

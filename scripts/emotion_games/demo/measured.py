@@ -17,9 +17,10 @@ from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, load_truth, pla
 from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import NEUTRAL as STEERED
 from emotion_games.experiment.analysis_plan import PROMPTED, RANDOM
+from emotion_games.files import read_json
 from emotion_games.games.catalog import load_game
-from emotion_games.series.completeness import read_series, results_folder
-from emotion_games.series.state import read_json
+from emotion_games.layout import results_folder
+from emotion_games.series.state import read_series
 
 MEASURES = ("scored", "chosen")
 
@@ -67,7 +68,9 @@ class Measured:
 def planted_table(config_dir: Path) -> dict[str, GameTruth]:
     """The planted truth of the demo model by game."""
     path = config_dir / "demo" / "truth.yaml"
-    return load_truth(path, {name: load_game(config_dir / "games" / name) for name in read_data(path)["games"]})
+    return load_truth(
+        path, {name: load_game(config_dir / "games" / name) for name in read_data(path)["games"]}
+    )
 
 
 def read_measured(series_dir: Path, truth: Mapping[str, GameTruth]) -> list[Measured]:
@@ -80,12 +83,19 @@ def read_measured(series_dir: Path, truth: Mapping[str, GameTruth]) -> list[Meas
         analyses.setdefault(row["model"], []).append(analysis)
         missing += [] if analysis else [exp_id]
     if missing:
-        raise UserError(f"{series_dir}: no results yet of {', '.join(missing)}; run the series to its end")
+        raise UserError(
+            f"{series_dir}: no results yet of {', '.join(missing)}; run the series to its end"
+        )
     entries = {key: series["models"][key] for key in analyses}
     strangers = [model["name"] for model in entries.values() if "variant" not in model["entry"]]
     if strangers:
-        raise UserError(f"{series_dir}: nothing was planted in {', '.join(strangers)}; only demo models can be checked")
-    return [measured(model["name"], model["entry"]["variant"], analyses[key], truth) for key, model in entries.items()]
+        raise UserError(
+            f"{series_dir}: nothing was planted in {', '.join(strangers)}; only demo models can be checked"
+        )
+    return [
+        measured(model["name"], model["entry"]["variant"], analyses[key], truth)
+        for key, model in entries.items()
+    ]
 
 
 def measured(
@@ -96,17 +106,30 @@ def measured(
     plan = next(iter(by_game.values()))["plan"]
     emotions, headline = tuple(plan["emotions"]), plan["headline_intensity"]
     doses = tuple(sorted(dose for dose in plan["intensities"] if dose > 0))
-    cells = tuple(Cell(game, history) for game, a in by_game.items() for history in a["meta"]["histories"])
+    cells = tuple(
+        Cell(game, history) for game, a in by_game.items() for history in a["meta"]["histories"]
+    )
     found = {key: record for game, a in by_game.items() for key, record in _contrasts(game, a)}
     directions = sorted({key[1] for key in found if key[0] == RANDOM_ITSELF})
 
-    def table(contrast: str, rows: Iterable[str], dose: float, measure: str = "scored", field: str = "estimate"):
+    def table(
+        contrast: str,
+        rows: Iterable[str],
+        dose: float,
+        measure: str = "scored",
+        field: str = "estimate",
+    ):
         keys = [[(contrast, row, dose, cell, measure) for cell in cells] for row in rows]
         numbers = [[_number(found.get(key, {}).get(field)) for key in line] for line in keys]
         return np.array(numbers).reshape(-1, len(cells))
 
     answers = {
-        arm: [r for a in by_game.values() for r in a["validity"] if r["arm"] == arm and r["intensity"] in (0, headline)]
+        arm: [
+            r
+            for a in by_game.values()
+            for r in a["validity"]
+            if r["arm"] == arm and r["intensity"] in (0, headline)
+        ]
         for arm in (NEUTRAL, "steered")
     }
     return Measured(
@@ -118,7 +141,9 @@ def measured(
         headline=doses.index(headline),
         planted=np.array([planted_shifts(truth, emotions, cells, dose) for dose in doses]),
         told=planted_shifts(truth, emotions, cells, 1.0),
-        steered={m: np.array([table(STEERED, emotions, dose, m) for dose in doses]) for m in MEASURES},
+        steered={
+            m: np.array([table(STEERED, emotions, dose, m) for dose in doses]) for m in MEASURES
+        },
         prompted=table(PROMPTED, emotions, 1.0),
         random=table(RANDOM_ITSELF, directions, headline),
         random_p=table(RANDOM, emotions, headline, field="p"),
@@ -126,7 +151,10 @@ def measured(
         parsed={arm: sum(r["n_parsed"] for r in records) for arm, records in answers.items()},
         generated={arm: sum(r["n_generated"] for r in records) for arm, records in answers.items()},
         claims=np.array(
-            [[_claim(by_game[cell.game], emotion, cell.history) for cell in cells] for emotion in emotions]
+            [
+                [_claim(by_game[cell.game], emotion, cell.history) for cell in cells]
+                for emotion in emotions
+            ]
         ),
     )
 
@@ -135,23 +163,34 @@ def planted_shifts(
     truth: Mapping[str, GameTruth], emotions: Iterable[str], cells: Sequence[Cell], dose: float
 ) -> np.ndarray:
     """The planted table's shift of each emotion at a dose; (emotion, cell)."""
-    return np.array([[planted_shift(truth[c.game], e, c.history, dose) for c in cells] for e in emotions])
+    return np.array(
+        [[planted_shift(truth[c.game], e, c.history, dose) for c in cells] for e in emotions]
+    )
 
 
 def _contrasts(game: str, analysis: Mapping[str, Any]) -> Iterable[tuple[tuple, Mapping[str, Any]]]:
     for record in analysis["contrasts"]:
         cell = Cell(game, record["history"])
-        yield (record["contrast"], record["emotion"], record["intensity"], cell, record["measure"]), record
+        yield (
+            (record["contrast"], record["emotion"], record["intensity"], cell, record["measure"]),
+            record,
+        )
 
 
 def _neutral_position(analysis: Mapping[str, Any], history: str) -> float:
     wanted = {"arm": NEUTRAL, "measure": "scored", "history": history}
-    found = [r for r in analysis["position_bias"] if all(r[key] == value for key, value in wanted.items())]
+    found = [
+        r
+        for r in analysis["position_bias"]
+        if all(r[key] == value for key, value in wanted.items())
+    ]
     return _number(found[0]["estimate"]) if found else np.nan
 
 
 def _claim(analysis: Mapping[str, Any], emotion: str, history: str) -> int:
-    records = [r for r in analysis["emotion_analysis"][emotion] if r["history"] == history and r["claim"]]
+    records = [
+        r for r in analysis["emotion_analysis"][emotion] if r["history"] == history and r["claim"]
+    ]
     return int(np.sign(records[0]["versus_neutral"]["estimate"])) if records else 0
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from scipy.stats import binom
 
 from emotion_games.analysis.inference import against_random
-from emotion_games.demo.agreement import NULL_DRAWS, correlation, correlations, draws, random_limit, slope
+from emotion_games.demo.agreement import (
+    NULL_DRAWS,
+    correlation,
+    correlations,
+    draws,
+    random_limit,
+    slope,
+)
 from emotion_games.demo.measured import Measured
 
 # An emotion that points the wrong way brings a perfect table to .86 or less (but for surprise, of which little is
@@ -58,7 +65,9 @@ class Line:
         """True where there is a figure, within its limits."""
         if self.measured is None:
             return False
-        return (self.least is None or self.measured >= self.least) and (self.most is None or self.measured <= self.most)
+        return (self.least is None or self.measured >= self.least) and (
+            self.most is None or self.measured <= self.most
+        )
 
 
 def verdict(models: Sequence[Measured]) -> list[Line]:
@@ -67,20 +76,37 @@ def verdict(models: Sequence[Measured]) -> list[Line]:
     for variant in dict.fromkeys(model.variant for model in models):
         own = [model for model in models if model.variant == variant]
         for model in own:
-            lines += [_line(variant, model.name, figure) for figure in (*_OF_VARIANT[variant](model), *_form(model))]
+            lines += [
+                _line(variant, model.name, figure)
+                for figure in (*_OF_VARIANT[variant](model), *_form(model))
+            ]
         pooled = [*_OF_ALL_MODELS.get(variant, lambda _: ())(own), _random_contrast(own)]
-        lines += [_line(variant, ", ".join(model.name for model in own), figure) for figure in pooled]
+        lines += [
+            _line(variant, ", ".join(model.name for model in own), figure) for figure in pooled
+        ]
     return lines
 
 
 def _line(variant: str, model: str, figure: Figure) -> Line:
     check, measured, least, most, detail = figure
-    return Line(check, variant, model, float(measured) if np.isfinite(measured) else None, least, most, detail)
+    return Line(
+        check,
+        variant,
+        model,
+        float(measured) if np.isfinite(measured) else None,
+        least,
+        most,
+        detail,
+    )
 
 
 def _planted(model: Measured) -> Iterator[Figure]:
     """Does steering move choices as planted, in direction, size, and order of doses?"""
-    table, scored, written = model.planted[model.headline], model.shifts("scored"), model.shifts("chosen")
+    table, scored, written = (
+        model.planted[model.headline],
+        model.shifts("scored"),
+        model.shifts("chosen"),
+    )
     size = f"{table.size} shifts: {len(model.emotions)} emotions, {len(model.cells)} pairs of game and history"
     yield "steering_correlation", correlation(table, scored), LEAST_CORRELATION, None, size
     yield "steering_slope", slope(table, scored), *SLOPE, size
@@ -95,13 +121,24 @@ def _planted(model: Measured) -> Iterator[Figure]:
 def _flat(model: Measured) -> Iterator[Figure]:
     """Does the planted table turn up where it is not?"""
     limits, detail = (-FLAT_SLOPE, FLAT_SLOPE), "on the table of the planted model"
-    yield "flat_steering", slope(model.planted[model.headline], model.shifts("scored")), *limits, detail
+    yield (
+        "flat_steering",
+        slope(model.planted[model.headline], model.shifts("scored")),
+        *limits,
+        detail,
+    )
     yield "flat_prompted", slope(model.told, model.prompted), *limits, detail
 
 
 def _prompted(model: Measured) -> Iterator[Figure]:
     size = f"{model.told.size} shifts"
-    yield "prompted_correlation", correlation(model.told, model.prompted), LEAST_CORRELATION, None, size
+    yield (
+        "prompted_correlation",
+        correlation(model.told, model.prompted),
+        LEAST_CORRELATION,
+        None,
+        size,
+    )
     yield "prompted_slope", slope(model.told, model.prompted), *SLOPE, size
 
 
@@ -117,7 +154,9 @@ def _random_null(model: Measured, table: np.ndarray) -> tuple[float, str]:
     directions, emotions = len(model.random), len(model.emotions)
     if directions < emotions:
         return np.inf, f"{directions} random directions are too few for {emotions} emotions"
-    told = f"the limit: 95 % of {NULL_DRAWS:,} draws from {directions} random directions stay under it"
+    told = (
+        f"the limit: 95 % of {NULL_DRAWS:,} draws from {directions} random directions stay under it"
+    )
     return random_limit(table, model.random, "null"), told
 
 
@@ -139,7 +178,9 @@ def dose_curves(model: Measured, shifts: np.ndarray) -> dict[str, np.ndarray]:
     table = model.planted[model.headline]
     plain = np.abs(table) > PLAIN_SHIFT + 1e-9
     return {
-        emotion: np.append(0.0, (shifts[:, row, plain[row]] * np.sign(table[row, plain[row]])).mean(1))
+        emotion: np.append(
+            0.0, (shifts[:, row, plain[row]] * np.sign(table[row, plain[row]])).mean(1)
+        )
         for row, emotion in enumerate(model.emotions)
         if plain[row].any()
     }
@@ -181,7 +222,9 @@ def _random_contrast(models: Sequence[Measured]) -> Figure:
     ]
     directions = sum(len(model.random) for model in models)
     # The same direction in another game is no new draw: the binomial interval counts directions, not tests.
-    least, most = binom.ppf([CHANCE / 2, 1 - CHANCE / 2], directions, ERROR_RATE) / max(1, directions)
+    least, most = binom.ppf([CHANCE / 2, 1 - CHANCE / 2], directions, ERROR_RATE) / max(
+        1, directions
+    )
     detail = f"{len(p_values):,} tests of {directions} directions; {1 - CHANCE:.0%} of binomial draws lie within"
     return "random_contrast", _share_under(p_values), float(least), float(most), detail
 
@@ -196,7 +239,12 @@ def _flat_pooled(models: Sequence[Measured]) -> Iterator[Figure]:
     detail = f"correlation {own:.2f}; {NULL_DRAWS:,} exchanges of the emotions' names"
     yield "flat_pattern", p if np.isfinite(own) else np.nan, CHANCE, None, detail
     rejected = _share_under(np.concatenate([model.random_p.ravel() for model in models]))
-    yield "flat_contrast", rejected, None, *_most_by_chance(emotions * len(models), "emotions in models")
+    yield (
+        "flat_contrast",
+        rejected,
+        None,
+        *_most_by_chance(emotions * len(models), "emotions in models"),
+    )
     claims = [claimed for model in models for claimed in _games_with_claims(model)]
     yield "flat_claims", np.mean(claims), None, *_most_by_chance(len(claims), "experiments")
 
@@ -209,7 +257,10 @@ _OF_ALL_MODELS: dict[str, Callable[[Sequence[Measured]], Iterator[Figure]]] = {
 
 def _most_by_chance(number: int, of_what: str) -> tuple[float, str]:
     most = float(binom.ppf(1 - CHANCE, number, ERROR_RATE) / number)
-    return most, f"{number} {of_what}; the limit: {1 - CHANCE:.0%} of binomial draws at {ERROR_RATE:g} stay under it"
+    return (
+        most,
+        f"{number} {of_what}; the limit: {1 - CHANCE:.0%} of binomial draws at {ERROR_RATE:g} stay under it",
+    )
 
 
 def _games_with_claims(model: Measured) -> list[bool]:

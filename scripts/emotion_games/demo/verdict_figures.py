@@ -20,8 +20,12 @@ HEADINGS = {"scored": "choice probabilities", "chosen": "written choices"}
 
 def shifts_figure(models: Sequence[Measured]) -> Figure:
     """Measured against planted shifts at the headline intensity: a panel a model and measure, a point a cell."""
-    figure, axes = frame(len(MEASURES), len(models), 0.9 + 2.1 * len(models), 4.6, sharex=True, sharey=True)
-    for place, (measure, model) in enumerate((measure, model) for measure in MEASURES for model in models):
+    figure, axes = frame(
+        len(MEASURES), len(models), 0.9 + 2.1 * len(models), 4.6, sharex=True, sharey=True
+    )
+    for place, (measure, model) in enumerate(
+        (measure, model) for measure in MEASURES for model in models
+    ):
         _shifts_panel(axes[place], model, measure)
         if place < len(models):
             axes[place].set_title(model.name)
@@ -30,7 +34,10 @@ def shifts_figure(models: Sequence[Measured]) -> Figure:
         if place % len(models) == 0:
             axes[place].set_ylabel(f"{HEADINGS[measure]},\npoints from neutral")
     emotions = list(dict.fromkeys(emotion for model in models for emotion in model.emotions))
-    handles = [Line2D([], [], **_point(place), label=words(emotion)) for place, emotion in enumerate(emotions)]
+    handles = [
+        Line2D([], [], **_point(place), label=words(emotion))
+        for place, emotion in enumerate(emotions)
+    ]
     handles.append(Line2D([], [], **TRUTH, label="what the model should show"))
     number = span([len(model.cells) for model in models])
     caption = (
@@ -49,7 +56,9 @@ def doses_figure(models: Sequence[Measured]) -> Figure | None:
     truth = dose_curves(planted[0], planted[0].planted)
     columns = min(3, len(truth))
     rows = -(-len(truth) // columns)
-    figure, axes = frame(rows, columns, 1.2 + 2.1 * columns, 0.4 + 1.9 * rows, sharex=True, sharey=True)
+    figure, axes = frame(
+        rows, columns, 1.2 + 2.1 * columns, 0.4 + 1.9 * rows, sharex=True, sharey=True
+    )
     for axis in axes[len(truth) :]:
         axis.remove()
     for place, (emotion, expected) in enumerate(truth.items()):
@@ -63,7 +72,10 @@ def doses_figure(models: Sequence[Measured]) -> Figure | None:
             axis.set_ylabel("points as planted")
         if place + columns >= len(truth):
             axis.set_xlabel("intensity")
-    handles = [Line2D([], [], ms=4, linewidth=1.2, **look(n), label=model.name) for n, model in enumerate(planted)]
+    handles = [
+        Line2D([], [], ms=4, linewidth=1.2, **look(n), label=model.name)
+        for n, model in enumerate(planted)
+    ]
     handles.append(Line2D([], [], **TRUTH, label="planted"))
     caption = (
         "Choice probabilities, steered less neutral, turned so that up is the planted direction: mean over the games "
@@ -85,4 +97,10 @@ def _shifts_panel(axis: Axes, model: Measured, measure: str) -> None:
 
 def _point(place: int) -> dict:
     style = look(place)
-    return {"color": style["color"], "marker": style["marker"], "linestyle": "", "ms": 4, "alpha": 0.85}
+    return {
+        "color": style["color"],
+        "marker": style["marker"],
+        "linestyle": "",
+        "ms": 4,
+        "alpha": 0.85,
+    }

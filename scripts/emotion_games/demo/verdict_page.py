@@ -14,8 +14,8 @@ from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.demo.measured import Measured, planted_table, read_measured
 from emotion_games.demo.verdict import Line, verdict
 from emotion_games.demo.verdict_figures import doses_figure, shifts_figure
+from emotion_games.files import new_folder, now, replace_text, write_json
 from emotion_games.reporting.style import draw
-from emotion_games.series.state import new_folder, now, replace_text, write_json
 
 PAGE, DATA, FIGURES = "verdict.html", "verdict.json", "verdict_figures"
 MISSING = "There is no figure: no answer could be read, or something that config/validation.yaml asks for is missing."
@@ -134,7 +134,10 @@ def write_verdict(series_dir: Path, config_dir: Path) -> None:
         "shifts": [row for model in models for row in _shifts(model)],
     }
     write_json(series_dir / DATA, strict(content))
-    replace_text(series_dir / PAGE, _page(content, sorted((series_dir / FIGURES).glob("*.svg"), reverse=True)))
+    replace_text(
+        series_dir / PAGE,
+        _page(content, sorted((series_dir / FIGURES).glob("*.svg"), reverse=True)),
+    )
 
 
 def summary(content: dict[str, Any]) -> list[str]:
@@ -179,7 +182,11 @@ def _shifts(model: Measured) -> list[dict[str, Any]]:
     return [
         {"model": model.name, "game": cell.game, "history": cell.history, "emotion": emotion}
         | {"planted": model.planted[model.headline][row, column], "told": model.told[row, column]}
-        | {"scored": scored[row, column], "written": written[row, column], "prompted": model.prompted[row, column]}
+        | {
+            "scored": scored[row, column],
+            "written": written[row, column],
+            "prompted": model.prompted[row, column],
+        }
         for row, emotion in enumerate(model.emotions)
         for column, cell in enumerate(model.cells)
     ]
@@ -187,9 +194,13 @@ def _shifts(model: Measured) -> list[dict[str, Any]]:
 
 def _page(content: dict[str, Any], figures: Sequence[Path]) -> str:
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
+    )
     lines = content["lines"]
-    variants = {variant: [line for line in lines if line["variant"] == variant] for variant in VARIANTS}
+    variants = {
+        variant: [line for line in lines if line["variant"] == variant] for variant in VARIANTS
+    }
     return environment.get_template("verdict.html.j2").render(
         **content,
         failed=[line for line in lines if not line["passed"]],

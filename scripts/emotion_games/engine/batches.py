@@ -1,7 +1,6 @@
-"""Measuring requests in batches: score the options of a prompt, write answers to it, score again after each rationale.
+"""Measure requests in batches: score options, write answers, and score again after each rationale.
 
-A request is one prompt under one condition. Knows how requests fill batches and what to do when a GPU's memory runs
-out; knows nothing of games or of what the answers mean.
+A request is one prompt under one push. If the memory of a GPU runs out, a batch is halved.
 """
 
 import gc
@@ -19,7 +18,6 @@ from emotion_games.engine.generation import Rows, generate, read
 from emotion_games.engine.models import LoadedModel, ModelError, token_ids
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.scoring import Scores, continuation, score_options
-from emotion_games.experiment.conditions import Condition
 from emotion_games.prompts.answers import answer_is_closed
 
 # Tokens (prompt and answer) that are held at once on a CPU, where larger batches gain nothing.
@@ -32,15 +30,15 @@ LARGEST_BATCH = 256
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt (with its special tokens) under a condition, and what is wanted of it.
+    """A prompt (with its special tokens), and what is wanted of it.
 
-    `options` maps labels to the texts whose probabilities are wanted between `opening` and `closing`; `uniforms` holds
+    `push` names a push of the instrument, None stands for an unsteered model; `options` maps labels to the texts whose probabilities are wanted between `opening` and `closing`; `uniforms` holds
     one array of random numbers (steps,) for each answer to be written.
     """
 
     key: str
     prompt: str
-    condition: Condition
+    push: str | None
     options: Mapping[str, str]
     opening: str = ""
     closing: str = ""
@@ -59,7 +57,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Instrument:
-    """A model with the pushes of its conditions {name: (steered layers, hidden)} and how it answers.
+    """A model with its pushes {name: (steered layers, hidden)} and how it answers.
 
     `reopen` turns an answer into the opening after which its options are scored again, or None; `share` lets rows of
     one prompt share the layers below the first steered one.
@@ -83,10 +81,10 @@ class Instrument:
             torch.cuda.synchronize()
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
 
-    def batch_pushes(self, conditions: Sequence[Condition]) -> dict[int, Tensor]:
-        """{layer: (rows, hidden)} for one condition a row; zeros where a condition pushes nothing."""
+    def batch_pushes(self, names: Sequence[str | None]) -> dict[int, Tensor]:
+        """{layer: (rows, hidden)} for one named push a row; zeros where the name is None."""
         nothing = torch.zeros(len(self.layers), self.loaded.hidden_size)
-        stack = torch.stack([self.pushes.get(c.name, nothing) for c in conditions])
+        stack = torch.stack([nothing if name is None else self.pushes[name] for name in names])
         stack = stack.to(self.loaded.device, self.loaded.model.dtype)
         return {layer: stack[:, place].contiguous() for place, layer in enumerate(self.layers)}
 
@@ -137,7 +135,9 @@ def measure(
 
 
 def in_halves(
-    work: Callable[[Sequence[Request]], list], requests: Sequence[Request], log: Callable[[str], None]
+    work: Callable[[Sequence[Request]], list],
+    requests: Sequence[Request],
+    log: Callable[[str], None],
 ) -> list:
     """`work(requests)`, one result a request; where a GPU's memory runs out, that of its halves."""
     try:
@@ -155,9 +155,12 @@ def in_halves(
 
 def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measurement]:
     loaded = instrument.loaded
-    ids = {prompt: token_ids(loaded.tokenizer, prompt) for prompt in dict.fromkeys(r.prompt for r in requests)}
+    ids = {
+        prompt: token_ids(loaded.tokenizer, prompt)
+        for prompt in dict.fromkeys(r.prompt for r in requests)
+    }
     with instrument.timed("prefill"):
-        pushes = instrument.batch_pushes([r.condition for r in requests])
+        pushes = instrument.batch_pushes([r.push for r in requests])
         rows = read(loaded, [ids[r.prompt] for r in requests], pushes, instrument.share)
     broken = (~torch.isfinite(rows.logits).all(-1)).nonzero().flatten().tolist()
     if broken:
@@ -169,7 +172,11 @@ def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measur
     with instrument.timed("decode"):
         answers = _write(instrument, rows, writing)
     openings = [instrument.reopen(text) if instrument.reopen else None for text in answers]
-    reopened = [(place, requests[place], o) for (place, _), o in zip(writing, openings, strict=True) if o is not None]
+    reopened = [
+        (place, requests[place], o)
+        for (place, _), o in zip(writing, openings, strict=True)
+        if o is not None
+    ]
     with instrument.timed("score"):
         again = iter(_score(loaded, rows, reopened))
     found = dict(zip(scored, direct, strict=True))
@@ -180,7 +187,9 @@ def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measur
     return measured
 
 
-def _score(loaded: LoadedModel, rows: Rows, wanted: Sequence[tuple[int, Request, str]]) -> list[Scores]:
+def _score(
+    loaded: LoadedModel, rows: Rows, wanted: Sequence[tuple[int, Request, str]]
+) -> list[Scores]:
     """Scores for (row, request, opening), the options in the request's order."""
     if not wanted:
         return []
@@ -193,13 +202,17 @@ def _score(loaded: LoadedModel, rows: Rows, wanted: Sequence[tuple[int, Request,
     return score_options(loaded, rows, [place for place, _, _ in wanted], options)
 
 
-def _write(instrument: Instrument, rows: Rows, writing: Sequence[tuple[int, np.ndarray]]) -> list[str]:
+def _write(
+    instrument: Instrument, rows: Rows, writing: Sequence[tuple[int, np.ndarray]]
+) -> list[str]:
     """One answer for each (row, random numbers), at most LARGEST_BATCH at once."""
     loaded, answers = instrument.loaded, []
     for start in range(0, len(writing), LARGEST_BATCH):
         part = writing[start : start + LARGEST_BATCH]
         numbers = torch.from_numpy(np.stack([numbers for _, numbers in part]))
         branch = rows.take([place for place, _ in part], room=numbers.shape[1])
-        found = generate(loaded, branch, numbers, instrument.temperature, instrument.top_p, answer_is_closed)
+        found = generate(
+            loaded, branch, numbers, instrument.temperature, instrument.top_p, answer_is_closed
+        )
         answers += [loaded.tokenizer.decode(ids, skip_special_tokens=True) for ids in found]
     return answers

@@ -21,7 +21,7 @@ from emotion_games.engine.hooks import capture, steer
 from emotion_games.engine.models import LoadedModel, load_model, steered_layers, weights_hash
 from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_batch
 from emotion_games.errors import UserError
-from emotion_games.experiment.journal import digest
+from emotion_games.hashing import digest
 from emotion_games.prompts.messages import Templates, load_templates
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 
@@ -49,11 +49,20 @@ class Directions:
     def content_hash(self) -> str:
         """The same for files with equal vectors and calibration, whenever and wherever they were made."""
         exact = {f"{kind}/{e}": v.numpy().tobytes().hex() for kind, e, v in self._tensors()}
-        return digest([exact, {k: self.about.get(k) for k in ("layers", "calibration", "dtype", "weights_hash")}])
+        return digest(
+            [
+                exact,
+                {k: self.about.get(k) for k in ("layers", "calibration", "dtype", "weights_hash")},
+            ]
+        )
 
     def _tensors(self) -> list[tuple[str, str, Tensor]]:
         pairs = (("direction", self.vectors), ("shuffled", self.shuffled))
-        return [(kind, emotion, tensor) for kind, group in pairs for emotion, tensor in sorted(group.items())]
+        return [
+            (kind, emotion, tensor)
+            for kind, group in pairs
+            for emotion, tensor in sorted(group.items())
+        ]
 
     def push(self, emotion: str, intensity: float, shuffled: bool = False) -> Tensor:
         """What is added at the steered layers, (steered layers, hidden): intensity · c · d_l / K over K layers."""
@@ -107,9 +116,14 @@ def extract(
     count = _counter(sum(len(stimuli[e]) for e in emotions), log)
     states = {e: hidden_states(loaded, templates, parts[e][0], count) for e in emotions}
     held_out = {e: hidden_states(loaded, templates, parts[e][1], count) for e in emotions}
-    vectors = {e: direction(states[e], states["neutral"], settings["direction_method"]) for e in settings["emotions"]}
+    vectors = {
+        e: direction(states[e], states["neutral"], settings["direction_method"])
+        for e in settings["emotions"]
+    }
     layers = steered_layers(settings["layers"], len(loaded.layers))
-    doses = {e: calibrate(loaded, templates, parts["neutral"][1], v, layers) for e, v in vectors.items()}
+    doses = {
+        e: calibrate(loaded, templates, parts["neutral"][1], v, layers) for e, v in vectors.items()
+    }
     about = {
         "model": entry["id"],
         "revision": entry.get("revision"),
@@ -122,7 +136,9 @@ def extract(
         "calibration": {e: dose["calibration"] for e, dose in doses.items()},
         "realised_dose": {e: dose["realised"] for e, dose in doses.items()},
         "push_ratio": {e: dose["push_ratio"] for e, dose in doses.items()},
-        "separation": {e: separation(held_out[e], held_out["neutral"], v) for e, v in vectors.items()},
+        "separation": {
+            e: separation(held_out[e], held_out["neutral"], v) for e, v in vectors.items()
+        },
         "cosines": cosines(vectors, layers[-1]),
     }
     save(Directions(vectors, shuffled_directions(states, vectors, settings), about), output)
@@ -139,7 +155,9 @@ def _counter(total: int, log: Callable[[str], None]) -> Callable[[int], None]:
         done, now = done + more, time.monotonic()
         if now - told >= TELL_SECONDS or done == total:
             rate = done / max(now - start, 1e-9)
-            log(f"{done} of {total} stimuli read, {rate:.1f} a second, {(total - done) / rate:.0f} s left")
+            log(
+                f"{done} of {total} stimuli read, {rate:.1f} a second, {(total - done) / rate:.0f} s left"
+            )
             told = now
 
     return count
@@ -162,7 +180,11 @@ def direction(states: Tensor, neutral: Tensor, method: str) -> Tensor:
 
 @torch.inference_mode()
 def calibrate(
-    loaded: LoadedModel, templates: Templates, stimuli: Sequence[str], vectors: Tensor, layers: list[int]
+    loaded: LoadedModel,
+    templates: Templates,
+    stimuli: Sequence[str],
+    vectors: Tensor,
+    layers: list[int],
 ) -> dict[str, float]:
     """Find the c with which a push moves the last steered layer along its direction by one natural gap.
 
@@ -175,7 +197,10 @@ def calibrate(
     target = vectors[final]
 
     def states(scale: float) -> Tensor:
-        push = {at: (vectors[at] * scale / len(layers)).expand(len(last), -1).to(loaded.device) for at in layers}
+        push = {
+            at: (vectors[at] * scale / len(layers)).expand(len(last), -1).to(loaded.device)
+            for at in layers
+        }
         with steer(loaded.model, loaded.layers, push), capture(loaded.layers, [final]) as found:
             loaded.model(**batch, use_cache=False)
         return found[final][rows, last].float().cpu()
@@ -187,16 +212,24 @@ def calibrate(
     scale, realised = 1.0, dose(1.0)
     for _ in range(CALIBRATION_STEPS if len(layers) > 1 else 0):
         if not realised > 0:
-            raise UserError(f"calibration: the push moves layer {final} by {realised:.3g} gaps; choose other layers")
+            raise UserError(
+                f"calibration: the push moves layer {final} by {realised:.3g} gaps; choose other layers"
+            )
         scale /= realised
         realised = dose(scale)
     if not abs(realised - 1) < LARGEST_DOSE_ERROR:
-        raise UserError(f"calibration: intensity 1 moves layer {final} by {realised:.3g} gaps; choose other layers")
-    ratio = float((vectors[layers].norm(dim=-1) * scale / len(layers)).max() / plain.norm(dim=-1).mean())
+        raise UserError(
+            f"calibration: intensity 1 moves layer {final} by {realised:.3g} gaps; choose other layers"
+        )
+    ratio = float(
+        (vectors[layers].norm(dim=-1) * scale / len(layers)).max() / plain.norm(dim=-1).mean()
+    )
     return {"calibration": scale, "realised": realised, "push_ratio": ratio}
 
 
-def shuffled_directions(states: dict[str, Tensor], vectors: dict[str, Tensor], settings: dict) -> dict[str, Tensor]:
+def shuffled_directions(
+    states: dict[str, Tensor], vectors: dict[str, Tensor], settings: dict
+) -> dict[str, Tensor]:
     """Directions of emotions whose stimuli were dealt out anew at random, with the norms of the true ones."""
     pool = torch.cat([states[e] for e in sorted(states)], 1)
     deal = torch.from_numpy(np.random.default_rng(settings["seed"]).permutation(pool.shape[1]))
@@ -216,7 +249,10 @@ def separation(states: Tensor, neutral: Tensor, vectors: Tensor) -> list[float]:
     """For each layer, the chance that a held-out emotional stimulus lies further along than a neutral one."""
     along = torch.einsum("lnd,ld->ln", states, vectors)
     neutral_along = torch.einsum("lnd,ld->ln", neutral, vectors)
-    return [round(float((a[:, None] > b[None]).float().mean()), 4) for a, b in zip(along, neutral_along, strict=True)]
+    return [
+        round(float((a[:, None] > b[None]).float().mean()), 4)
+        for a, b in zip(along, neutral_along, strict=True)
+    ]
 
 
 def cosines(vectors: dict[str, Tensor], layer: int) -> dict[str, dict[str, float]]:
@@ -229,7 +265,9 @@ def save(directions: Directions, output: Path) -> None:
     """Write one safetensors file, complete or not at all."""
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    tensors = {f"{kind}/{emotion}": tensor.contiguous() for kind, emotion, tensor in directions._tensors()}
+    tensors = {
+        f"{kind}/{emotion}": tensor.contiguous() for kind, emotion, tensor in directions._tensors()
+    }
     save_file(tensors, part, metadata={"about": json.dumps(directions.about)})
     os.replace(part, output)
 
@@ -241,7 +279,9 @@ def load(path: Path) -> Directions:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             about = json.loads(file.metadata()["about"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a readable directions file ({error}); delete it and run again") from error
+        raise UserError(
+            f"{path}: not a readable directions file ({error}); delete it and run again"
+        ) from error
     groups = {
         kind: {n.split("/")[1]: t for n, t in tensors.items() if n.startswith(kind)}
         for kind in ("direction", "shuffled")

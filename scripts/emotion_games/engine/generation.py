@@ -35,12 +35,16 @@ class RoomyLayer(DynamicLayer):
         super().__init__()
         self.lazy_initialization(keys, values)
         length = keys.shape[-2]
-        self._whole = [t.new_empty(len(rows), t.shape[1], length + room, t.shape[3]) for t in (keys, values)]
+        self._whole = [
+            t.new_empty(len(rows), t.shape[1], length + room, t.shape[3]) for t in (keys, values)
+        ]
         self.keys, self.values = (whole[:, :, :length] for whole in self._whole)
         for old, copy in ((keys, self.keys), (values, self.values)):
             torch.index_select(old, 0, rows.to(old.device), out=copy)
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: object, **__: object
+    ) -> tuple[Tensor, Tensor]:
         """Write the new keys and values (rows, heads, new, width); returns all of them."""
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
@@ -66,8 +70,12 @@ class Rows:
         """A copy of some rows, in the given order, repeats allowed, with room for `room` more tokens."""
         at = torch.as_tensor(index, device=self.mask.device)
         cache = DynamicCache()
-        cache.layers = [RoomyLayer(layer.keys, layer.values, at, room) for layer in self.cache.layers]
-        return Rows(cache, self.mask[at], {k: v[at] for k, v in self.pushes.items()}, self.logits[at])
+        cache.layers = [
+            RoomyLayer(layer.keys, layer.values, at, room) for layer in self.cache.layers
+        ]
+        return Rows(
+            cache, self.mask[at], {k: v[at] for k, v in self.pushes.items()}, self.logits[at]
+        )
 
     def forget(self, tokens: int) -> None:
         """Go back to before the last `tokens` tokens; `logits` stay as they are."""
@@ -76,12 +84,19 @@ class Rows:
         self.mask = self.mask[:, : self.mask.shape[1] - tokens]
 
 
-def read(loaded: LoadedModel, prompts: Sequence[Sequence[int]], pushes: dict[int, Tensor], share: bool = True) -> Rows:
+def read(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    pushes: dict[int, Tensor],
+    share: bool = True,
+) -> Rows:
     """Read prompts (token ids, one a row) under `pushes` {layer: (rows, hidden)}; rows are padded on the left."""
     width = max(map(len, prompts))
     pad = loaded.tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=loaded.device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=loaded.device)
+    mask = torch.tensor(
+        [[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=loaded.device
+    )
     numbers = {p: i for i, p in enumerate(dict.fromkeys(map(tuple, prompts)))}
     groups = torch.tensor([numbers[tuple(p)] for p in prompts], device=loaded.device)
     depth = min(pushes) + 1 if share and pushes and len(numbers) < len(prompts) else 0
@@ -95,7 +110,12 @@ def read(loaded: LoadedModel, prompts: Sequence[Sequence[int]], pushes: dict[int
 
 @torch.inference_mode()
 def _forward(
-    loaded: LoadedModel, ids: Tensor, mask: Tensor, pushes: dict[int, Tensor], cache: DynamicCache, keep: int
+    loaded: LoadedModel,
+    ids: Tensor,
+    mask: Tensor,
+    pushes: dict[int, Tensor],
+    cache: DynamicCache,
+    keep: int,
 ) -> Tensor:
     """Logits (rows, keep, vocabulary) after `ids`, of which `mask` (rows, past + new) hides the padding."""
     accepted = inspect.signature(loaded.model.forward).parameters
@@ -103,7 +123,9 @@ def _forward(
     extras = {"position_ids": positions, "logits_to_keep": keep}
     extras = {name: value for name, value in extras.items() if name in accepted}
     with steer(loaded.model, loaded.layers, pushes):
-        out = loaded.model(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **extras)
+        out = loaded.model(
+            input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **extras
+        )
     return out.logits[:, -keep:]
 
 
@@ -169,7 +191,9 @@ def _read_on(loaded: LoadedModel, rows: Rows, texts: Sequence[Sequence[int]]) ->
 def _logprobs(logits: Tensor, texts: Sequence[Sequence[int]]) -> list[list[float]]:
     """Log-probability of each token of one text a row, whose t-th token follows `logits[:, t]`."""
     width = max(map(len, texts))
-    ids = torch.tensor([list(t) + [0] * (width - len(t)) for t in texts], device=logits.device, dtype=torch.long)
+    ids = torch.tensor(
+        [list(t) + [0] * (width - len(t)) for t in texts], device=logits.device, dtype=torch.long
+    )
     values = logits[:, :width].float().log_softmax(-1).gather(-1, ids[..., None])[..., 0].tolist()
     return [row[: len(text)] for row, text in zip(values, texts, strict=True)]
 
@@ -200,12 +224,20 @@ def generate(
             break
         if len(alive) <= (1 - LEAVING_SHARE) * len(at):
             keep = [place for place, answer in enumerate(at) if answer in alive]
-            rows, at, tokens = rows.take(keep, steps - step), [at[place] for place in keep], tokens[keep]
-        rows.logits = _extend(loaded, rows, tokens[:, None], torch.ones_like(tokens[:, None]))[:, -1]
+            rows, at, tokens = (
+                rows.take(keep, steps - step),
+                [at[place] for place in keep],
+                tokens[keep],
+            )
+        rows.logits = _extend(loaded, rows, tokens[:, None], torch.ones_like(tokens[:, None]))[
+            :, -1
+        ]
     return answers
 
 
-def _add_token(loaded: LoadedModel, answer: list[int], token: int, ends: set[int], is_closed: Callable) -> bool:
+def _add_token(
+    loaded: LoadedModel, answer: list[int], token: int, ends: set[int], is_closed: Callable
+) -> bool:
     """Append a token unless it ends the answer; True when the answer is complete."""
     if token in ends:
         return True

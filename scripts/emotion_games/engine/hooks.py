@@ -34,9 +34,13 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
     def push(layer: int, added: Tensor, output: Tensor | tuple) -> Tensor | tuple:
         hidden = output[0] if isinstance(output, tuple) else output
         if hidden.shape[0] != added.shape[0]:
-            raise SteeringError(f"layer {layer}: {hidden.shape[0]} rows in the batch, {added.shape[0]} vectors")
+            raise SteeringError(
+                f"layer {layer}: {hidden.shape[0]} rows in the batch, {added.shape[0]} vectors"
+            )
         if "now" not in mask:
-            raise SteeringError("the model was not run through its own forward pass while it was steered")
+            raise SteeringError(
+                "the model was not run through its own forward pass while it was steered"
+            )
         acted.append(layer)
         added, shown = added.to(hidden)[:, None], mask["now"]
         if shown is None:
@@ -49,17 +53,23 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
         passes.append(1)
         mask.clear()
         if sorted(acted) != sorted(vectors):
-            raise SteeringError(f"steering acted on layers {sorted(acted)}, not on {sorted(vectors)}")
+            raise SteeringError(
+                f"steering acted on layers {sorted(acted)}, not on {sorted(vectors)}"
+            )
 
     with ExitStack() as hooks:
         hooks.callback(model.register_forward_pre_hook(before_pass, with_kwargs=True).remove)
         for layer, added in vectors.items():
-            hook = layers[layer].register_forward_hook(lambda _m, _a, out, at=layer, v=added: push(at, v, out))
+            hook = layers[layer].register_forward_hook(
+                lambda _m, _a, out, at=layer, v=added: push(at, v, out)
+            )
             hooks.callback(hook.remove)
         hooks.callback(model.register_forward_hook(after_pass).remove)
         yield
         if vectors and not passes:
-            raise SteeringError("the model was not run through its own forward pass while it was steered")
+            raise SteeringError(
+                "the model was not run through its own forward pass while it was steered"
+            )
 
 
 @contextmanager
@@ -72,5 +82,9 @@ def capture(layers: nn.ModuleList, wanted: list[int]) -> Iterator[dict[int, Tens
 
     with ExitStack() as hooks:
         for layer in wanted:
-            hooks.callback(layers[layer].register_forward_hook(lambda _m, _a, out, at=layer: keep(at, out)).remove)
+            hooks.callback(
+                layers[layer]
+                .register_forward_hook(lambda _m, _a, out, at=layer: keep(at, out))
+                .remove
+            )
         yield states

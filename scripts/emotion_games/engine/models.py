@@ -63,7 +63,10 @@ def load_model(entry: dict, path: str, runtime: dict) -> LoadedModel:
     if runtime.get("threads"):
         torch.set_num_threads(runtime["threads"])
     device = pick_device(runtime.get("device", "auto"))
-    options = {"revision": entry.get("revision"), "trust_remote_code": entry.get("trust_remote_code", False)}
+    options = {
+        "revision": entry.get("revision"),
+        "trust_remote_code": entry.get("trust_remote_code", False),
+    }
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         model = AutoModelForCausalLM.from_pretrained(
@@ -78,10 +81,14 @@ def load_model(entry: dict, path: str, runtime: dict) -> LoadedModel:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         where = "" if Path(path).is_dir() else "there is no such folder here, and from the hub it "
-        raise ModelError(f"model {entry['id']}: {where}cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(
+            f"model {entry['id']}: {where}cannot be loaded: {_first_line(error)}"
+        ) from error
     _prepare_padding(tokenizer, entry["id"])
     model.eval().requires_grad_(False)
-    return LoadedModel(model, tokenizer, decoder_layers(model, entry.get("layers_path")), entry["id"])
+    return LoadedModel(
+        model, tokenizer, decoder_layers(model, entry.get("layers_path")), entry["id"]
+    )
 
 
 def pick_device(wanted: str) -> str:
@@ -98,7 +105,11 @@ def _dtype(entry: dict, device: str) -> torch.dtype:
 
 def _quantization(entry: dict) -> BitsAndBytesConfig | None:
     bits = entry.get("quantization")
-    return None if bits is None else BitsAndBytesConfig(load_in_4bit=bits == "4bit", load_in_8bit=bits == "8bit")
+    return (
+        None
+        if bits is None
+        else BitsAndBytesConfig(load_in_4bit=bits == "4bit", load_in_8bit=bits == "8bit")
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -155,7 +166,9 @@ def chat_text(tokenizer: object, messages: list[dict], answering: bool = True) -
         text = ""
     if system not in text or not text:
         if not system:
-            raise ModelError(f"tokenizer {type(tokenizer).__name__}: its chat template refuses a question alone")
+            raise ModelError(
+                f"tokenizer {type(tokenizer).__name__}: its chat template refuses a question alone"
+            )
         text = tokenizer.apply_chat_template(_without_system(messages), **options)
     begin = _begin(tokenizer)
     return text if text.startswith(begin) else begin + text
@@ -200,7 +213,9 @@ def weights_hash(entry: dict, path: str) -> str:
     for file in sorted(folder.iterdir()):
         if file.suffix in kinds and file.name != "demo_report.json":
             with open(file, "rb") as content:
-                total.update(f"{file.name}:{hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+                total.update(
+                    f"{file.name}:{hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode()
+                )
     return total.hexdigest()
 
 
@@ -209,5 +224,7 @@ def _hub_hash(entry: dict, path: str) -> str:
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(path, "config.json", revision=entry.get("revision"))
-    commit = Path(config).parent.name if isinstance(config, str | os.PathLike) else entry.get("revision")
+    commit = (
+        Path(config).parent.name if isinstance(config, str | os.PathLike) else entry.get("revision")
+    )
     return hashlib.sha256(json.dumps([path, commit]).encode()).hexdigest()

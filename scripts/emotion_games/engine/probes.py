@@ -17,7 +17,10 @@ PROBES_AT_ONCE = 32
 
 @torch.inference_mode()
 def hidden_states(
-    loaded: LoadedModel, templates: Templates, stimuli: Sequence[str], count: Callable[[int], None] = lambda _: None
+    loaded: LoadedModel,
+    templates: Templates,
+    stimuli: Sequence[str],
+    count: Callable[[int], None] = lambda _: None,
 ) -> Tensor:
     """Residual stream after every layer at the last token of each stimulus: (layers, stimuli, hidden), float32.
 
@@ -35,7 +38,9 @@ def hidden_states(
     return torch.cat(found, 1)
 
 
-def probe_batch(loaded: LoadedModel, templates: Templates, stimuli: Sequence[str]) -> tuple[dict, list[int]]:
+def probe_batch(
+    loaded: LoadedModel, templates: Templates, stimuli: Sequence[str]
+) -> tuple[dict, list[int]]:
     """Right-padded probes and the position of each stimulus' last token."""
     ids, last = [], []
     for stimulus in stimuli:
@@ -52,7 +57,9 @@ def probe_batch(loaded: LoadedModel, templates: Templates, stimuli: Sequence[str
     width = max(map(len, ids))
     pad = loaded.tokenizer.pad_token_id
     batch = {
-        "input_ids": torch.tensor([row + [pad] * (width - len(row)) for row in ids], device=loaded.device),
+        "input_ids": torch.tensor(
+            [row + [pad] * (width - len(row)) for row in ids], device=loaded.device
+        ),
         "attention_mask": torch.tensor(
             [[1] * len(row) + [0] * (width - len(row)) for row in ids], device=loaded.device
         ),

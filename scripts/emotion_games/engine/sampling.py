@@ -21,7 +21,9 @@ OVERFLOW = "the model's numbers overflow; use dtype bfloat16 or float32, or a sm
 def trial_uniforms(key: tuple, seed: int, steps: int) -> np.ndarray:
     """Uniform numbers (steps,) in [0, 1) for one trial: a Philox stream keyed by a hash of the seed and the key."""
     hashed = hashlib.sha256(json.dumps([seed, *key]).encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(hashed[:16], "little"))).random(steps)
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(hashed[:16], "little"))).random(
+        steps
+    )
 
 
 def next_tokens(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:

@@ -37,15 +37,21 @@ class Scores:
     per_token: dict[str, float]
 
 
-def continuation(tokenizer: object, prompt: str, opening: str, text: str, closing: str) -> Continuation:
+def continuation(
+    tokenizer: object, prompt: str, opening: str, text: str, closing: str
+) -> Continuation:
     """Tokens of `opening + text + closing` after a prompt, and which of them are scored.
 
     Scored are all tokens that reach beyond the opening, up to the one that holds the first character of the closing
     (or the last of the text, where there is no closing).
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(f"tokenizer {type(tokenizer).__name__}: has no character offsets; a fast tokenizer is needed")
-    encoded = tokenizer(prompt + opening + text + closing, add_special_tokens=False, return_offsets_mapping=True)
+        raise ModelError(
+            f"tokenizer {type(tokenizer).__name__}: has no character offsets; a fast tokenizer is needed"
+        )
+    encoded = tokenizer(
+        prompt + opening + text + closing, add_special_tokens=False, return_offsets_mapping=True
+    )
     ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
     # By characters, not by counting: a prompt's closing line breaks may be other tokens before text than at the end.
     skip = next(i for i, (_, reached) in enumerate(offsets) if reached > len(prompt))
@@ -57,24 +63,33 @@ def continuation(tokenizer: object, prompt: str, opening: str, text: str, closin
 
 
 def score_options(
-    loaded: LoadedModel, rows: Rows, places: Sequence[int], options: Sequence[Mapping[str, Continuation]]
+    loaded: LoadedModel,
+    rows: Rows,
+    places: Sequence[int],
+    options: Sequence[Mapping[str, Continuation]],
 ) -> list[Scores]:
     """Score sets of options, the k-th after row `places[k]`; a row may stand there more than once."""
-    logprobs = token_logprobs(loaded, rows, places, [[c.ids for c in several.values()] for several in options])
+    logprobs = token_logprobs(
+        loaded, rows, places, [[c.ids for c in several.values()] for several in options]
+    )
     return [scores(several, values) for several, values in zip(options, logprobs, strict=True)]
 
 
 def scores(options: Mapping[str, Continuation], logprobs: Sequence[Sequence[float]]) -> Scores:
     """Combine token log-probabilities, one list an option, into probabilities."""
     spans = [
-        (c.ids[c.start : c.end], values[c.start : c.end]) for c, values in zip(options.values(), logprobs, strict=True)
+        (c.ids[c.start : c.end], values[c.start : c.end])
+        for c, values in zip(options.values(), logprobs, strict=True)
     ]
     totals = [sum(values) for _, values in spans]
     return Scores(
         probabilities=dict(zip(options, normalised(totals), strict=True)),
         mass=round(sum(map(math.exp, totals)), DIGITS),
         branch=dict(zip(options, normalised(_branching_sums(spans)), strict=True)),
-        per_token={label: round(sum(v) / len(v), DIGITS) for label, (_, v) in zip(options, spans, strict=True)},
+        per_token={
+            label: round(sum(v) / len(v), DIGITS)
+            for label, (_, v) in zip(options, spans, strict=True)
+        },
     )
 
 
@@ -91,7 +106,9 @@ def _branching_sums(spans: Sequence[tuple[Sequence[int], Sequence[float]]]) -> l
     for ids, values in spans:
         total = 0.0
         for place, value in enumerate(values):
-            others = [o for o, _ in spans if o is not ids and tuple(o[:place]) == tuple(ids[:place])]
+            others = [
+                o for o, _ in spans if o is not ids and tuple(o[:place]) == tuple(ids[:place])
+            ]
             if any(len(o) <= place or o[place] != ids[place] for o in others):
                 total += value
         sums.append(total)

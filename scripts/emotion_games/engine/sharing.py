@@ -17,7 +17,9 @@ from transformers import DynamicCache
 def shared_lower_layers(layers: nn.ModuleList, depth: int, groups: Tensor) -> Iterator[None]:
     """Run `layers[:depth]` once a group; `groups` (rows,) numbers the prompt of each row from 0."""
     rows = len(groups)
-    representatives = torch.stack([(groups == g).nonzero()[0, 0] for g in range(int(groups.max()) + 1)])
+    representatives = torch.stack(
+        [(groups == g).nonzero()[0, 0] for g in range(int(groups.max()) + 1)]
+    )
 
     def narrow(value: object) -> object:
         if isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] == rows:
@@ -38,10 +40,13 @@ def shared_lower_layers(layers: nn.ModuleList, depth: int, groups: Tensor) -> It
     with ExitStack() as hooks:
         for number, layer in enumerate(layers[:depth]):
             narrowing = layer.register_forward_pre_hook(
-                lambda _m, args, kwargs, first=number == 0: before(first, args, kwargs), with_kwargs=True
+                lambda _m, args, kwargs, first=number == 0: before(first, args, kwargs),
+                with_kwargs=True,
             )
             hooks.callback(narrowing.remove)
-        hooks.callback(layers[depth - 1].register_forward_hook(lambda _m, _a, out: spread(out)).remove)
+        hooks.callback(
+            layers[depth - 1].register_forward_hook(lambda _m, _a, out: spread(out)).remove
+        )
         yield
 
 

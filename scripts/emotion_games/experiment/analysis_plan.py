@@ -45,7 +45,10 @@ def the_plan(settings: dict[str, Any], game: Game) -> dict[str, Any]:
         "contrasts": contrasts,
         "measures": ["chosen"] + ["scored"] * bool(scoring["direct"]),
         "claim": {
-            "requires": [{"contrast": NEUTRAL, "measure": "chosen"}, {"contrast": RANDOM, "measure": on_directions}],
+            "requires": [
+                {"contrast": NEUTRAL, "measure": "chosen"},
+                {"contrast": RANDOM, "measure": on_directions},
+            ],
             "if_nothing_was_generated": "scored",
             "rule": CLAIM_RULE,
         },
@@ -58,7 +61,9 @@ def the_plan(settings: dict[str, Any], game: Game) -> dict[str, Any]:
 
 def plan_hash(plan: dict[str, Any]) -> str:
     """SHA-256 of the plan in canonical JSON; equal plans have equal hashes whatever the order of their keys."""
-    return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 def _planned(settings: dict[str, Any], game: Game, directions: int) -> dict[str, Any]:
@@ -70,5 +75,7 @@ def _planned(settings: dict[str, Any], game: Game, directions: int) -> dict[str,
         "scenarios": scenarios,
         "repeat": settings["repeat"],
         "random_directions": directions,
-        "trials": count_trials(labels, len(game.histories), settings, scenarios)["total"] if countable else None,
+        "trials": count_trials(labels, len(game.histories), settings, scenarios)["total"]
+        if countable
+        else None,
     }

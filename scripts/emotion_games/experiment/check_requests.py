@@ -33,7 +33,6 @@ from emotion_games.prompts.messages import (
 )
 from emotion_games.prompts.payoffs import comprehension_questions
 
-NEUTRAL = Condition("neutral", "neutral", 0.0)
 SEPARATOR = "|"
 KINDS = ("self_report", "blind_label", "projection", "dominance", "perplexity", "comprehension")
 
@@ -86,11 +85,13 @@ def manipulation_requests(
             {"role": "assistant", "content": output},
             {"role": "user", "content": self_report_question(questions.templates)},
         ]
-        yield Request(f"self_report{SEPARATOR}{key}", to_text(asked), trial.condition, labels)
-        rationale = parse(output, questions.scenarios[trial.scenario_id].options, trial.order).rationale
+        yield Request(f"self_report{SEPARATOR}{key}", to_text(asked), trial.condition.push, labels)
+        rationale = parse(
+            output, questions.scenarios[trial.scenario_id].options, trial.order
+        ).rationale
         if rationale:
             text = to_text(label_question(questions.templates, rationale))
-            yield Request(f"blind_label{SEPARATOR}{key}", text, NEUTRAL, labels)
+            yield Request(f"blind_label{SEPARATOR}{key}", text, None, labels)
 
 
 def damage_requests(
@@ -106,31 +107,39 @@ def damage_requests(
         for item in items.dominance:
             options = {"better": option_literal(item.better), "worse": option_literal(item.worse)}
             for order in (("better", "worse"), ("worse", "better")):
-                text = to_text(_item_messages(questions, item.question, [options[name] for name in order]))
+                text = to_text(
+                    _item_messages(questions, item.question, [options[name] for name in order])
+                )
                 key = f"dominance{SEPARATOR}{condition.name}{SEPARATOR}{item.item_id}/{order[0]}"
-                yield Request(key, text, condition, options, decision_prefix(), CLOSING)
+                yield Request(key, text, condition.push, options, decision_prefix(), CLOSING)
         for number, text in enumerate(items.neutral_texts):
             words = text.split()
             lead, rest = " ".join(words[:LEAD_WORDS]), " " + " ".join(words[LEAD_WORDS:])
             key = f"perplexity{SEPARATOR}{condition.name}{SEPARATOR}{number}"
-            yield Request(key, to_plain(lead), condition, {"text": rest})
+            yield Request(key, to_plain(lead), condition.push, {"text": rest})
 
 
 def _item_messages(questions: Questions, question: str, options: list[str]) -> list[Message]:
     templates = questions.templates
-    shown = [templates.fill("option", number=i, text=text) for i, text in enumerate(options, start=1)]
+    shown = [
+        templates.fill("option", number=i, text=text) for i, text in enumerate(options, start=1)
+    ]
     parts = [question, "\n".join(shown), templates.fill("answer_form.decision")]
     return [{"role": "user", "content": templates.texts["separator"].join(parts)}]
 
 
-def comprehension_requests(questions: Questions, to_text: Callable[[list[Message]], str]) -> Iterator[Request]:
+def comprehension_requests(
+    questions: Questions, to_text: Callable[[list[Message]], str]
+) -> Iterator[Request]:
     """Who gets what if …, asked in neutral with the payoffs shown."""
     for trial in checked_trials(questions):
         if trial.condition.arm != "neutral":
             continue
         scenario = questions.scenarios[trial.scenario_id]
         history = next(h for h in questions.game.histories if h.name == trial.history)
-        asked = comprehension_questions(questions.templates, questions.game, scenario, history, trial.order)
+        asked = comprehension_questions(
+            questions.templates, questions.game, scenario, history, trial.order
+        )
         for number, question in enumerate(asked):
             messages = comprehension_messages(
                 questions.templates, questions.game, scenario, history, trial.order, question
@@ -140,12 +149,12 @@ def comprehension_requests(questions: Questions, to_text: Callable[[list[Message
                 for place, answer in enumerate(question.answers)
             }
             key = f"comprehension{SEPARATOR}neutral{SEPARATOR}{trial.scenario_id}/{trial.history}/{number}"
-            yield Request(key, to_text(messages), NEUTRAL, answers, answer_prefix(), CLOSING)
+            yield Request(key, to_text(messages), None, answers, answer_prefix(), CLOSING)
 
 
 def projection_key(request: Request) -> str:
     """The journal's key for the projection of a trial's request."""
-    return f"projection{SEPARATOR}{request.condition.name}{SEPARATOR}{request.key.split('/')[0]}"
+    return f"projection{SEPARATOR}{request.push}{SEPARATOR}{request.key.split('/')[0]}"
 
 
 def later_layer(directions: Directions) -> int | None:
@@ -155,21 +164,31 @@ def later_layer(directions: Directions) -> int | None:
 
 
 @torch.inference_mode()
-def projections(instrument: Instrument, directions: Directions, requests: Sequence[Request]) -> list[float]:
+def projections(
+    instrument: Instrument,
+    directions: Directions,
+    requests: Sequence[Request],
+    emotions: Mapping[str, str],
+) -> list[float]:
     """Shift of the last prompt token along its emotion's direction in the later layer, less what was added, in gaps.
 
-    `requests` are one prompt under steered conditions; the unsteered prompt is read with them.
+    `requests` are one prompt under pushes, whose emotions `emotions` gives by name; the unsteered prompt is read too.
     """
     layer = later_layer(directions)
     ids = token_ids(instrument.loaded.tokenizer, requests[0].prompt)
-    conditions = [NEUTRAL, *(r.condition for r in requests)]
+    pushes = [None, *(r.push for r in requests)]
     with capture(instrument.loaded.layers, [layer]) as states:
-        read(instrument.loaded, [ids] * len(conditions), instrument.batch_pushes(conditions), instrument.share)
+        read(
+            instrument.loaded,
+            [ids] * len(pushes),
+            instrument.batch_pushes(pushes),
+            instrument.share,
+        )
     last = states[layer][:, -1].float().cpu()
     found = []
     for row, request in enumerate(requests, start=1):
-        target = directions.vectors[request.condition.emotion][layer]
-        moved = last[row] - last[0] - instrument.pushes[request.condition.name].sum(0)
+        target = directions.vectors[emotions[request.push]][layer]
+        moved = last[row] - last[0] - instrument.pushes[request.push].sum(0)
         found.append(round(float(moved @ target / (target @ target)), 5))
     return found
 
@@ -178,7 +197,9 @@ def check_table(records: Mapping[str, dict], conditions: Sequence[Condition]) ->
     """One row for each answer to a check among the journal's records; those of trials are left out."""
     by_name = {c.name: c for c in conditions}
     rows = [check_row(r, by_name) for key, r in records.items() if key.split(SEPARATOR)[0] in KINDS]
-    return pd.DataFrame(rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"])
+    return pd.DataFrame(
+        rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"]
+    )
 
 
 def check_row(record: dict, conditions: dict[str, Condition]) -> dict:

@@ -27,6 +27,11 @@ class Condition:
         return f"{self.arm}-{label}-{self.intensity:g}"
 
     @property
+    def push(self) -> str | None:
+        """The name of the push, or None if nothing is added to the hidden states."""
+        return self.name if self.is_pushed else None
+
+    @property
     def random_seed(self) -> int:
         """The number of a random direction."""
         return int(self.emotion.removeprefix("random_"))
@@ -42,10 +47,18 @@ def plan_conditions(settings: dict) -> list[Condition]:
     emotions, headline = settings["emotions"], settings["headline_intensity"]
     arms, scored = settings["arms"], settings["scoring"]["direct"]
     plan = [Condition("neutral", "neutral", 0.0, scored=scored)]
-    plan += [Condition("steered", e, i, scored=scored) for e in emotions for i in settings["intensity"]]
+    plan += [
+        Condition("steered", e, i, scored=scored) for e in emotions for i in settings["intensity"]
+    ]
     random_arm = arms["random"]
     plan += [
-        Condition("random", f"random_{seed}", headline, generated=seed < random_arm["generated"], scored=scored)
+        Condition(
+            "random",
+            f"random_{seed}",
+            headline,
+            generated=seed < random_arm["generated"],
+            scored=scored,
+        )
         for seed in range(max(random_arm["generated"], random_arm["scored"] if scored else 0))
     ]
     if arms["shuffled"]:

@@ -4,17 +4,11 @@ A journal is a file of JSON lines. The first line holds the fingerprint of every
 further line holds the records of one finished batch. Knows nothing of what a record means.
 """
 
-import hashlib
 import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-
-def digest(content: object) -> str:
-    """SHA-256 over the canonical JSON of plain data."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = print) -> list[dict]:
@@ -34,7 +28,9 @@ def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = prin
     for number, line in enumerate(complete[1:], start=2):
         batch = _parse(line)
         if not isinstance(batch, list):
-            log(f"{path.name}: line {number} is damaged; it and what follows is measured again (old file: *.cut)")
+            log(
+                f"{path.name}: line {number} is damaged; it and what follows is measured again (old file: *.cut)"
+            )
             path.with_suffix(".cut").write_bytes(path.read_bytes())
             break
         records += batch

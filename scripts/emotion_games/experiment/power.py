@@ -36,7 +36,9 @@ def smallest_detectable_difference(
     return detectable_with_sd(sd, n_scenarios, confidence, tests)
 
 
-def detectable_with_sd(sd: float, n_scenarios: int, confidence: float = 0.95, tests: int = 1) -> float:
+def detectable_with_sd(
+    sd: float, n_scenarios: int, confidence: float = 0.95, tests: int = 1
+) -> float:
     """The same for a known sd of the scenarios' differences."""
     if n_scenarios < MINIMUM_SCENARIOS:
         return float("inf")
@@ -44,7 +46,10 @@ def detectable_with_sd(sd: float, n_scenarios: int, confidence: float = 0.95, te
 
 
 def smallest_detectable_from_random(
-    k: int, confidence: float = 0.95, tests: int = 1, sd_of_directions: float = SD_OF_RANDOM_DIRECTIONS
+    k: int,
+    confidence: float = 0.95,
+    tests: int = 1,
+    sd_of_directions: float = SD_OF_RANDOM_DIRECTIONS,
 ) -> float:
     """Smallest distance from the random directions' mean that k of them can show with 80 % power; unit: the outcome's.
 
@@ -62,10 +67,18 @@ def planned_power(plan: dict[str, Any], orders: int) -> dict[str, Any]:
     n = planned["scenarios"]
     directions = planned["random_directions"]
     return {
-        "smallest_detectable_difference": smallest_detectable_difference(n, trials, plan["confidence"]) if n else None,
-        "with_holm": smallest_detectable_difference(n, trials, plan["confidence"], tests) if n else None,
+        "smallest_detectable_difference": smallest_detectable_difference(
+            n, trials, plan["confidence"]
+        )
+        if n
+        else None,
+        "with_holm": smallest_detectable_difference(n, trials, plan["confidence"], tests)
+        if n
+        else None,
         "from_random": smallest_detectable_from_random(directions, plan["confidence"]),
-        "from_random_with_holm": smallest_detectable_from_random(directions, plan["confidence"], tests),
+        "from_random_with_holm": smallest_detectable_from_random(
+            directions, plan["confidence"], tests
+        ),
         "assumptions": {
             "power": POWER,
             "n_scenarios": n,

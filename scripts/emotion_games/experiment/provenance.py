@@ -3,7 +3,6 @@
 Knows versions and hashes; knows nothing of what they belong to.
 """
 
-import hashlib
 import importlib.metadata
 import platform
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from emotion_games.experiment.journal import digest
+from emotion_games.hashing import code_hash
 
 PACKAGES = (
     "torch",
@@ -24,19 +23,24 @@ PACKAGES = (
     "pandas",
     "snakemake",
 )
-# The modules that make answers: a change in one of them makes earlier trials another experiment's.
-ANSWERING = (
-    "engine/directions", "engine/generation", "engine/batches", "engine/models", "engine/probes", "engine/sampling",
-    "engine/scoring", "engine/sharing", "engine/hooks", "experiment/check_requests", "experiment/conditions",
-    "experiment/run", "experiment/pushes", "experiment/requests", "experiment/trials", "prompts/answers",
-    "prompts/payoffs", "prompts/messages", "prompts/templates",
-)  # fmt: skip
+# A change in these packages makes earlier trials those of another experiment, except in the modules
+# that turn trials into files or only check them.
+ANSWERING_ROOMS = ("games", "prompts", "engine", "experiment")
+NOT_ANSWERING = (
+    "games/equilibria.py",
+    "engine/self_check.py",
+    "experiment/analysis_plan.py",
+    "experiment/journal.py",
+    "experiment/power.py",
+    "experiment/provenance.py",
+    "experiment/repeat.py",
+    "experiment/results.py",
+)
 
 
 def answering_code_hash() -> str:
-    """SHA-256 over the source of the modules that make answers."""
-    folder = Path(__file__).parents[1]
-    return digest({name: hashlib.sha256((folder / f"{name}.py").read_bytes()).hexdigest() for name in ANSWERING})
+    """Return the SHA-256 of the code that makes answers."""
+    return code_hash(ANSWERING_ROOMS, without=NOT_ANSWERING)
 
 
 def code_commit() -> str | None:
@@ -45,13 +49,17 @@ def code_commit() -> str | None:
 
     def git(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, timeout=10)
+            done = subprocess.run(
+                ["git", "-C", folder, *words], capture_output=True, text=True, timeout=10
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
-    return commit and commit + ("-changed" if git("status", "--porcelain", "--", folder.parents[2]) else "")
+    return commit and commit + (
+        "-changed" if git("status", "--porcelain", "--", folder.parents[2]) else ""
+    )
 
 
 def environment() -> dict:

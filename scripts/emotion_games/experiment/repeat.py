@@ -14,6 +14,7 @@ import yaml
 
 from emotion_games.engine import directions
 from emotion_games.errors import UserError
+from emotion_games.experiment.results import publish
 from emotion_games.experiment.run import run
 
 # Numbers are written with five decimals; on a CPU in float32 they agree to the last but one.
@@ -50,7 +51,10 @@ class Agreement:
     @property
     def holds(self) -> bool:
         """Texts and choices identical, numbers to the digits that are written."""
-        return self.same_texts == self.same_choices == 1 and self.largest_difference <= NUMBER_TOLERANCE
+        return (
+            self.same_texts == self.same_choices == 1
+            and self.largest_difference <= NUMBER_TOLERANCE
+        )
 
     def __str__(self) -> str:
         verdict = "agree" if self.holds else "DIFFER"
@@ -60,7 +64,9 @@ class Agreement:
         )
 
 
-def repeat(folder: Path, scratch: Path, device: str | None, log: Callable[[str], None] = print) -> Agreement:
+def repeat(
+    folder: Path, scratch: Path, device: str | None, log: Callable[[str], None] = print
+) -> Agreement:
     """Measure the experiment of a result folder again in `scratch` and compare; `log` hears what else has changed.
 
     Runs as it ran then, on `device` if one is given. Raises UserError for a bad folder.
@@ -68,7 +74,10 @@ def repeat(folder: Path, scratch: Path, device: str | None, log: Callable[[str],
     try:
         told = _configuration(folder)
         runtime = told["runtime"] | ({"device": device} if device else {})
-        spec = {key: told[key] for key in ("exp_id", "game", "model", "model_name", "settings", "hashes")}
+        spec = {
+            key: told[key]
+            for key in ("exp_id", "game", "model", "model_name", "settings", "hashes")
+        }
         # Where the model entry names no number format, the device of then chose it.
         entry = {"dtype": told["directions"].get("dtype")} | spec["model"]
         files = {name: Path(path) for name, path in told["files"].items()}
@@ -77,13 +86,20 @@ def repeat(folder: Path, scratch: Path, device: str | None, log: Callable[[str],
         raise UserError(f"{folder}: not the folder of a finished experiment ({error})") from error
     vectors = scratch / "directions.safetensors"
     directions.extract(
-        entry, told["model_path"], spec["settings"], files["stimuli"], files["prompts"], vectors, runtime, log
+        entry,
+        told["model_path"],
+        spec["settings"],
+        files["stimuli"],
+        files["prompts"],
+        vectors,
+        runtime,
+        log,
     )
     never = lambda: False  # noqa: E731
     silent = lambda *_: None  # noqa: E731
-    run(
-        spec, files, told["model_path"], vectors, scratch / "trials.jsonl", scratch / "out", runtime, never, silent, log
-    )
+    journal = scratch / "trials.jsonl"
+    found = run(spec, files, told["model_path"], vectors, journal, runtime, never, silent, log)
+    publish(scratch / "out", found.trials, found.configuration, statistics={})
     for line in changes(told, _configuration(scratch / "out")):
         log(f"not as it was: {line}")
     return compare(before, _table(scratch / "out"))
@@ -92,7 +108,11 @@ def repeat(folder: Path, scratch: Path, device: str | None, log: Callable[[str],
 def changes(before: dict, now: dict) -> list[str]:
     """A line for each input that differs between the contents of two exp_config.yaml."""
     old, new = (pd.json_normalize(told).iloc[0].to_dict() for told in (before, now))
-    names = [name for name in sorted(old | new) if name.startswith(INPUTS) and old.get(name) != new.get(name)]
+    names = [
+        name
+        for name in sorted(old | new)
+        if name.startswith(INPUTS) and old.get(name) != new.get(name)
+    ]
     return [f"{name}: {old.get(name)} -> {new.get(name)}" for name in names]
 
 
@@ -101,7 +121,9 @@ def _configuration(folder: Path) -> dict:
 
 
 def _table(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "exp_results.csv", keep_default_na=False, dtype=str).set_index("trial_id")
+    return pd.read_csv(folder / "exp_results.csv", keep_default_na=False, dtype=str).set_index(
+        "trial_id"
+    )
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
@@ -114,7 +136,11 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
         same_texts=float((first["output"] == second["output"]).sum() / len(ids)),
         same_choices=float((first["choice"] == second["choice"]).sum() / len(ids)),
         largest_difference=max(
-            (_difference(a, b) for name in NUMBERS for a, b in zip(first[name], second[name], strict=True)),
+            (
+                _difference(a, b)
+                for name in NUMBERS
+                for a, b in zip(first[name], second[name], strict=True)
+            ),
             default=math.inf,
         ),
     )
@@ -126,5 +152,9 @@ def _difference(one: str, other: str) -> float:
         return 0.0 if one == other else math.inf
     a, b = json.loads(one), json.loads(other)
     if isinstance(a, dict):
-        return max((abs(a[key] - b[key]) for key in a), default=0.0) if a.keys() == b.keys() else math.inf
+        return (
+            max((abs(a[key] - b[key]) for key in a), default=0.0)
+            if a.keys() == b.keys()
+            else math.inf
+        )
     return abs(a - b)

@@ -51,12 +51,21 @@ def load_questions(spec: dict, files: Mapping[str, Path]) -> Questions:
     found, problems = load_scenarios(files["scenarios"], game, settings["choice_labels"])
     if not found:
         raise ProblemList([f"{files['scenarios']}: no valid scenario for {game.name}", *problems])
-    chosen = set(choose_scenarios([s.scenario_id for s in found], settings["num_scenarios"], settings["seed"]))
+    chosen = set(
+        choose_scenarios(
+            [s.scenario_id for s in found], settings["num_scenarios"], settings["seed"]
+        )
+    )
     scenarios = {s.scenario_id: s for s in found if s.scenario_id in chosen}
     templates = load_templates(files["prompts"])
     options = {name: tuple(s.options) for name, s in scenarios.items()}
-    trials = plan_trials(options, [h.name for h in game.histories], settings, len(templates.instructions))
-    contexts = {e: split_stimuli(lines)[1] for e, lines in load_stimuli(files["stimuli"], settings["emotions"]).items()}
+    trials = plan_trials(
+        options, [h.name for h in game.histories], settings, len(templates.instructions)
+    )
+    contexts = {
+        e: split_stimuli(lines)[1]
+        for e, lines in load_stimuli(files["stimuli"], settings["emotions"]).items()
+    }
     histories = {h.name: h for h in game.histories}
     prompts = {
         trial.request_key: render(
@@ -84,7 +93,9 @@ def _context(trial: Trial, contexts: Mapping[str, list[str]]) -> str:
     return events[trial.stimulus % len(events)]
 
 
-def trial_requests(questions: Questions, spec: dict, to_text: Callable[[list[Message]], str]) -> list[Request]:
+def trial_requests(
+    questions: Questions, spec: dict, to_text: Callable[[list[Message]], str]
+) -> list[Request]:
     """One request for each prompt and condition, in the order of the plan; its repeats are the answers to write."""
     settings = spec["settings"]
     steps = settings["generation"]["max_new_tokens"]
@@ -104,13 +115,14 @@ def trial_requests(questions: Questions, spec: dict, to_text: Callable[[list[Mes
             Request(
                 key=key,
                 prompt=text,
-                condition=first.condition,
+                push=first.condition.push,
                 options={label: option_literal(options[label]) for label in first.order},
                 opening=decision_prefix(),
                 closing=CLOSING,
                 scored=first.condition.scored,
                 uniforms=tuple(
-                    trial_uniforms((spec["game"], *trial.sampling_key), settings["seed"], steps) for trial in trials
+                    trial_uniforms((spec["game"], *trial.sampling_key), settings["seed"], steps)
+                    for trial in trials
                 )
                 if generated
                 else (),

@@ -14,8 +14,8 @@ import yaml
 
 from emotion_games.experiment.requests import Questions
 from emotion_games.experiment.trials import Trial
+from emotion_games.layout import RESULT_FILES
 from emotion_games.prompts.answers import parse
-from emotion_games.series.state import RESULT_FILES
 
 NOT_GENERATED = "not generated"
 
@@ -24,13 +24,18 @@ def trial_table(
     questions: Questions, spec: dict, records: Mapping[str, dict], push_ratios: Mapping[str, float]
 ) -> pd.DataFrame:
     """One row a trial in the order of the plan; `records` maps request keys to what was measured."""
-    rows = [_row(questions, spec, trial, records[trial.request_key], push_ratios) for trial in questions.trials]
+    rows = [
+        _row(questions, spec, trial, records[trial.request_key], push_ratios)
+        for trial in questions.trials
+    ]
     table = pd.DataFrame(rows)
     # Whole numbers with gaps: an unparsed answer has no shown position.
     return table.astype({"category": "Int64"})
 
 
-def _row(questions: Questions, spec: dict, trial: Trial, record: dict, push_ratios: Mapping[str, float]) -> dict:
+def _row(
+    questions: Questions, spec: dict, trial: Trial, record: dict, push_ratios: Mapping[str, float]
+) -> dict:
     scenario, condition = questions.scenarios[trial.scenario_id], trial.condition
     scores = record["scores"] or {}
     output = record["answers"][trial.repeat] if condition.generated else ""
@@ -50,7 +55,9 @@ def _row(questions: Questions, spec: dict, trial: Trial, record: dict, push_rati
         "option_order": json.dumps(trial.order),
         "option_lengths": json.dumps([len(scenario.options[label]) for label in trial.order]),
         "repeat_num": trial.repeat,
-        "input": "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in questions.prompts[trial.request_key]),
+        "input": "\n\n".join(
+            f"[{m['role']}]\n{m['content']}" for m in questions.prompts[trial.request_key]
+        ),
         "output": output,
         "rationale": decision.rationale if decision else "",
         "decision": decision.decision if decision else "",
@@ -73,7 +80,7 @@ def _json(content: object) -> str:
     return "" if content is None else json.dumps(content, ensure_ascii=False)
 
 
-def publish(output_dir: Path, table: pd.DataFrame, statistics: dict, configuration: dict) -> None:
+def publish(output_dir: Path, table: pd.DataFrame, configuration: dict, statistics: dict) -> None:
     """Write the four result files beside their places, then move all of them in by rename."""
     output_dir.mkdir(parents=True, exist_ok=True)
     parts = {name: output_dir / f".{name}.{os.getpid()}.part" for name in RESULT_FILES}
@@ -85,7 +92,8 @@ def publish(output_dir: Path, table: pd.DataFrame, statistics: dict, configurati
             json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False), encoding="utf-8"
         )
         parts["exp_config.yaml"].write_text(
-            yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8"
+            yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=120),
+            encoding="utf-8",
         )
         for part in parts.values():
             with open(part, "rb") as written:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from emotion_games.analysis.experiment_statistics import analyse
+import pandas as pd
+
 from emotion_games.engine.batches import (
     Instrument,
     Measurement,
@@ -35,13 +36,19 @@ from emotion_games.engine.self_check import check_steering
 from emotion_games.experiment import check_requests, results
 from emotion_games.experiment.analysis_plan import plan_hash, the_plan
 from emotion_games.experiment.conditions import plan_conditions
-from emotion_games.experiment.journal import Journal, digest, read_journal
+from emotion_games.experiment.journal import Journal, read_journal
 from emotion_games.experiment.provenance import answering_code_hash, code_commit, environment
 from emotion_games.experiment.pushes import condition_pushes, push_ratios
-from emotion_games.experiment.requests import Questions, load_questions, reopen_after_rationale, trial_requests
-from emotion_games.games.equilibria import rationality_rows
+from emotion_games.experiment.requests import (
+    Questions,
+    load_questions,
+    reopen_after_rationale,
+    trial_requests,
+)
+from emotion_games.files import now
+from emotion_games.games.records import Game
+from emotion_games.hashing import digest
 from emotion_games.prompts.check_items import CheckItems, load_check_items
-from emotion_games.series.state import now
 from emotion_games.signals import Interrupted
 
 
@@ -64,20 +71,31 @@ class Run:
     seconds: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What was measured in a finished experiment: one row a trial, one row a check item, and the configuration."""
+
+    trials: pd.DataFrame
+    checks: pd.DataFrame
+    game: Game
+    settings: dict
+    n_planned: int
+    configuration: dict
+
+
 def run(
     spec: dict,
     files: Mapping[str, Path],
     model_path: str,
     directions_path: Path,
     journal_path: Path,
-    output_dir: Path,
     runtime: dict,
     should_stop: Callable[[], bool],
     progress: Callable[[int, int], None],
     log: Callable[[str], None] = print,
     imported: float = 0.0,
-) -> None:
-    """Measure what is missing and write the result files into `output_dir`.
+) -> Outcome:
+    """Measure what is missing and return all that was measured.
 
     `spec` is all that determines the results (exp_id, game, model, model_name, settings, hashes); `files` names game
     folder, scenarios, stimuli, prompts and checks; `runtime` only affects running. Raises Interrupted when
@@ -112,10 +130,12 @@ def run(
         with Journal(journal_path, fingerprint) as journal:
             _freeze_plan(work, journal)
             _measure_missing(work, journal)
-    _write(work, output_dir, fingerprint)
+    return _outcome(work, fingerprint)
 
 
-def _identity(spec: dict, questions: Questions, directions: Directions, files: Mapping[str, Path]) -> dict:
+def _identity(
+    spec: dict, questions: Questions, directions: Directions, files: Mapping[str, Path]
+) -> dict:
     """Everything that can change an answer."""
     return {
         "spec": {key: spec[key] for key in ("game", "model", "settings")},
@@ -133,7 +153,12 @@ def _freeze_plan(work: Run, journal: Journal) -> None:
     """What will be tested is on disk before the first trial."""
     if "plan" not in work.records:
         plan = the_plan(work.spec["settings"], work.questions.game)
-        work.records["plan"] = {"key": "plan", "plan": plan, "hash": plan_hash(plan), "frozen": now()}
+        work.records["plan"] = {
+            "key": "plan",
+            "plan": plan,
+            "hash": plan_hash(plan),
+            "frozen": now(),
+        }
         journal.append([work.records["plan"]])
 
 
@@ -157,7 +182,10 @@ def _measure_missing(work: Run, journal: Journal) -> None:
 
     requests = trial_requests(work.questions, work.spec, to_text)
     if any(r.key not in work.records for r in requests):
-        _check_steering(work, instrument, requests)
+        by_key = {request.key: request for request in requests}
+        # One request of each arm.
+        by_arm = {trial.condition.arm: trial.request_key for trial in work.questions.trials}
+        _check_steering(work, instrument, [by_key[key] for key in by_arm.values()])
     _measure_all(work, instrument, requests, journal, "trials")
     _measure_all(work, instrument, _check_requests(work, loaded, to_text), journal, "checks")
     _project(work, instrument, requests, journal)
@@ -188,24 +216,43 @@ def _instrument(work: Run, loaded: LoadedModel) -> Instrument:
 def _check_steering(work: Run, instrument: Instrument, requests: Sequence[Request]) -> None:
     with instrument.timed("self_check"):
         check_steering(instrument, requests)
-    work.log("self-check: pushes arrive on their own rows and layers, and the engine agrees with the plain model")
+    work.log(
+        "self-check: pushes arrive on their own rows and layers, and the engine agrees with the plain model"
+    )
 
 
-def _measure_all(work: Run, instrument: Instrument, requests: Sequence[Request], journal: Journal, what: str) -> None:
+def _measure_all(
+    work: Run, instrument: Instrument, requests: Sequence[Request], journal: Journal, what: str
+) -> None:
     """Measure all requests without a record, batch by batch, planned from the full list."""
-    lengths = {p: len(token_ids(instrument.loaded.tokenizer, p)) for p in {r.prompt for r in requests}}
+    lengths = {
+        p: len(token_ids(instrument.loaded.tokenizer, p)) for p in {r.prompt for r in requests}
+    }
     budget = batch_budget(instrument.loaded, work.runtime.get("batch_tokens"))
-    batches = plan_batches(requests, lengths, work.spec["settings"]["generation"]["max_new_tokens"], budget)
-    work.log(f"{what}: {len(requests)} requests in {len(batches)} batches of at most {budget} tokens")
+    batches = plan_batches(
+        requests, lengths, work.spec["settings"]["generation"]["max_new_tokens"], budget
+    )
+    work.log(
+        f"{what}: {len(requests)} requests in {len(batches)} batches of at most {budget} tokens"
+    )
     start, done = time.perf_counter(), 0
     for number, batch in enumerate(batches, start=1):
         if all(r.key in work.records for r in batch):
             continue
         _stop_if_asked(work)
-        _keep(work, journal, [_record(r, m) for r, m in zip(batch, measure(instrument, batch, work.log), strict=True)])
+        _keep(
+            work,
+            journal,
+            [
+                _record(r, m)
+                for r, m in zip(batch, measure(instrument, batch, work.log), strict=True)
+            ],
+        )
         done += len(batch)
         rate = done / (time.perf_counter() - start)
-        work.log(f"  {what}: batch {number} of {len(batches)}, {len(batch)} requests, {rate:.1f} a second")
+        work.log(
+            f"  {what}: batch {number} of {len(batches)}, {len(batch)} requests, {rate:.1f} a second"
+        )
 
 
 def _record(request: Request, measured: Measurement) -> dict:
@@ -226,11 +273,15 @@ def _keep(work: Run, journal: Journal, records: list[dict]) -> None:
 def _stop_if_asked(work: Run) -> None:
     if work.should_stop():
         done, total = _progress(work)
-        raise Interrupted(f"stopped after {done} of {total} trials; run the same command again to go on")
+        raise Interrupted(
+            f"stopped after {done} of {total} trials; run the same command again to go on"
+        )
 
 
 def _progress(work: Run) -> tuple[int, int]:
-    return sum(t.request_key in work.records for t in work.questions.trials), len(work.questions.trials)
+    return sum(t.request_key in work.records for t in work.questions.trials), len(
+        work.questions.trials
+    )
 
 
 def _report_progress(work: Run) -> None:
@@ -244,43 +295,63 @@ def _check_requests(work: Run, loaded: LoadedModel, to_text: Callable) -> list[R
         if t.condition.generated
     }
     to_plain = partial(plain_text, loaded.tokenizer)
-    return check_requests.check_requests(work.questions, work.spec["settings"], outputs, work.items, to_text, to_plain)
+    return check_requests.check_requests(
+        work.questions, work.spec["settings"], outputs, work.items, to_text, to_plain
+    )
 
 
-def _project(work: Run, instrument: Instrument, requests: Sequence[Request], journal: Journal) -> None:
+def _project(
+    work: Run, instrument: Instrument, requests: Sequence[Request], journal: Journal
+) -> None:
     """The shift in a later layer, for the prompts that the manipulation checks use."""
-    if not work.spec["settings"]["checks"]["manipulation"] or check_requests.later_layer(work.directions) is None:
+    if (
+        not work.spec["settings"]["checks"]["manipulation"]
+        or check_requests.later_layer(work.directions) is None
+    ):
         return
-    wanted = {t.request_key for t in check_requests.checked_trials(work.questions) if t.condition.arm == "steered"}
+    wanted = {
+        t.request_key
+        for t in check_requests.checked_trials(work.questions)
+        if t.condition.arm == "steered"
+    }
     by_prompt: dict[str, list[Request]] = {}
     for request in requests:
         if request.key in wanted:
             by_prompt.setdefault(request.prompt, []).append(request)
+    emotions = {c.name: c.emotion for c in plan_conditions(work.spec["settings"])}
+    project = partial(check_requests.projections, instrument, work.directions, emotions=emotions)
     for group in by_prompt.values():
         keys = [check_requests.projection_key(r) for r in group]
         if all(key in work.records for key in keys):
             continue
         _stop_if_asked(work)
-        values = in_halves(partial(check_requests.projections, instrument, work.directions), group, work.log)
+        values = in_halves(project, group, work.log)
         _keep(work, journal, [{"key": k, "value": v} for k, v in zip(keys, values, strict=True)])
 
 
-def _write(work: Run, output_dir: Path, fingerprint: str) -> None:
-    """Tables, statistics and configuration from the records."""
-    start = time.perf_counter()
+def _outcome(work: Run, fingerprint: str) -> Outcome:
+    """Tables and configuration from the records."""
     settings, questions = work.spec["settings"], work.questions
     conditions = plan_conditions(settings)
     ratios = push_ratios(work.directions, conditions)
     table = results.trial_table(questions, work.spec, work.records, ratios)
-    rational = rationality_rows(questions.game, table) if settings["show_payoffs"] else None
-    checked = check_requests.check_table(work.records, conditions)
-    statistics = analyse(table, checked, questions.game, settings, rational, len(questions.trials))
-    seconds = work.records["complete"]["seconds"] | {"write": round(time.perf_counter() - start, 2)}
-    results.publish(output_dir, table, statistics, _configuration(work, fingerprint, seconds))
-    work.log("seconds: " + ", ".join(f"{part} {spent:.1f}" for part, spent in seconds.items()))
+    work.log(
+        "seconds: "
+        + ", ".join(
+            f"{part} {spent:.1f}" for part, spent in work.records["complete"]["seconds"].items()
+        )
+    )
+    return Outcome(
+        trials=table,
+        checks=check_requests.check_table(work.records, conditions),
+        game=questions.game,
+        settings=settings,
+        n_planned=len(questions.trials),
+        configuration=_configuration(work, fingerprint),
+    )
 
 
-def _configuration(work: Run, fingerprint: str, seconds: Mapping[str, float]) -> dict:
+def _configuration(work: Run, fingerprint: str) -> dict:
     """The content of exp_config.yaml: all that is needed to repeat the experiment."""
     questions = work.questions
     return {
@@ -298,5 +369,5 @@ def _configuration(work: Run, fingerprint: str, seconds: Mapping[str, float]) ->
         },
         "machine": work.records["complete"]["machine"],
         "runtime": work.runtime,
-        "seconds": seconds,
+        "seconds": work.records["complete"]["seconds"],
     }

@@ -46,7 +46,9 @@ def choose_scenarios(scenario_ids: Sequence[str], number: int | None, seed: int)
     """A random choice that depends only on the seed and the ids, in the order of the file."""
     if number is None or number >= len(scenario_ids):
         return list(scenario_ids)
-    ranked = sorted(scenario_ids, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    ranked = sorted(
+        scenario_ids, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    )
     chosen = set(ranked[:number])
     return [name for name in scenario_ids if name in chosen]
 
@@ -61,7 +63,9 @@ def plan_trials(
     """
     conditions, plan = plan_conditions(settings), []
     for number, (scenario_id, labels) in enumerate(options.items()):
-        for history, (place, order) in itertools.product(histories, enumerate(option_orders(sorted(labels)))):
+        for history, (place, order) in itertools.product(
+            histories, enumerate(option_orders(sorted(labels)))
+        ):
             for condition in conditions:
                 for repeat in range(settings["repeat"] if condition.generated else 1):
                     plan.append(
@@ -79,7 +83,9 @@ def plan_trials(
     return plan
 
 
-def count_trials(labels: Sequence[str], histories: int, settings: dict, scenarios: int) -> dict[str, int]:
+def count_trials(
+    labels: Sequence[str], histories: int, settings: dict, scenarios: int
+) -> dict[str, int]:
     """The number of trials that `plan_trials` will make, and how many of them write an answer."""
     prompts = scenarios * histories * len(option_orders(labels))
     conditions = plan_conditions(settings)

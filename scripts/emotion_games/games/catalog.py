@@ -53,7 +53,11 @@ def load_game(folder: Path) -> Game:
     path = Path(folder) / "game.yaml"
     definition = read_data(path)
     if not isinstance(definition, Mapping):
-        raise ProblemList([f"{path}: expected keys such as title, kind and choices, found {str(definition)[:60]!r}"])
+        raise ProblemList(
+            [
+                f"{path}: expected keys such as title, kind and choices, found {str(definition)[:60]!r}"
+            ]
+        )
     return build_game(Path(folder), definition, str(path))
 
 
@@ -65,16 +69,26 @@ def apply_settings(game: Game, entry: Mapping[str, Any]) -> Game:
     known = [history.name for history in game.histories]
     wanted = entry.get("histories", known)
     if not isinstance(wanted, list) or not wanted:
-        problems.append(f"{place}.histories: expected a list of some of {', '.join(known)}, found {wanted!r}")
+        problems.append(
+            f"{place}.histories: expected a list of some of {', '.join(known)}, found {wanted!r}"
+        )
     else:
-        problems += [f"{place}.histories: {unknown('history', name, known)}" for name in wanted if name not in known]
+        problems += [
+            f"{place}.histories: {unknown('history', name, known)}"
+            for name in wanted
+            if name not in known
+        ]
     for name in game.settings:
-        if name in entry and (isinstance(entry[name], bool) or not isinstance(entry[name], (int, float))):
+        if name in entry and (
+            isinstance(entry[name], bool) or not isinstance(entry[name], (int, float))
+        ):
             problems.append(f"{place}.{name}: expected a number, found {entry[name]!r}")
     if problems:
         raise ProblemList(problems)
     settings = {name: entry.get(name, value) for name, value in game.settings.items()}
-    histories = {name: path for name, path in histories_of(game.definition).items() if name in wanted}
+    histories = {
+        name: path for name, path in histories_of(game.definition).items() if name in wanted
+    }
     definition = {**game.definition, "settings": settings, "histories": histories}
     assert game.folder is not None, f"{game.name} was not read from a folder"
     return build_game(game.folder, definition, place)

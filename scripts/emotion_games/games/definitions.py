@@ -11,7 +11,16 @@ from emotion_games.data_files import known_keys, repeated_keys, text_keys
 from emotion_games.errors import ProblemList, shown, unknown
 from emotion_games.games.formulas import evaluate, fill_percentages
 from emotion_games.games.playable import played_problems
-from emotion_games.games.records import Choice, Game, History, Matrix, Node, Payoff, Phrases, Reference
+from emotion_games.games.records import (
+    Choice,
+    Game,
+    History,
+    Matrix,
+    Node,
+    Payoff,
+    Phrases,
+    Reference,
+)
 
 _REQUIRED = ["title", "kind", "outcome", "players", "choices", "payoffs"]
 _OPTIONAL = ["role", "family", "moves", "histories", "settings", "aliases", "subset", "references"]
@@ -26,7 +35,11 @@ def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
         if key not in _REQUIRED + _OPTIONAL
     ]
     problems += [f"{place}: key {key!r} stands there twice" for key in repeated_keys(definition)]
-    problems += [f"{place}: {key} is missing" for key in _REQUIRED if definition.get(key) in (None, "", [], {})]
+    problems += [
+        f"{place}: {key} is missing"
+        for key in _REQUIRED
+        if definition.get(key) in (None, "", [], {})
+    ]
     if problems:
         raise ProblemList(problems)
     if definition["kind"] not in _KINDS:
@@ -45,7 +58,10 @@ def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
         payoffs = tree if isinstance(tree, Node) else Node(players[0], {})
     moves = _moves(definition.get("moves", {}), players, settings, f"{place}, moves", problems)
     paths = text_keys(histories_of(definition), f"{place}, histories", problems)
-    histories = tuple(_history(name, path, f"{place}, histories, {name}", problems) for name, path in paths.items())
+    histories = tuple(
+        _history(name, path, f"{place}, histories, {name}", problems)
+        for name, path in paths.items()
+    )
     game = Game(
         name=folder.name,
         title=str(definition["title"]),
@@ -57,7 +73,9 @@ def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
         payoffs=payoffs,
         family=definition.get("family"),
         role=definition.get("role"),
-        references=_references(definition.get("references", []), labels, settings, f"{place}, references", problems),
+        references=_references(
+            definition.get("references", []), labels, settings, f"{place}, references", problems
+        ),
         moves=moves,
         aliases=_aliases(definition.get("aliases", {}), labels, f"{place}, aliases", problems),
         subset=bool(definition.get("subset", False)),
@@ -91,7 +109,9 @@ def _players(definition: Mapping[str, Any], place: str, problems: list[str]) -> 
 
 def _settings(definition: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, float]:
     settings: dict[str, float] = {}
-    for name, formula in text_keys(definition.get("settings", {}), f"{place}, settings", problems).items():
+    for name, formula in text_keys(
+        definition.get("settings", {}), f"{place}, settings", problems
+    ).items():
         try:
             settings[name] = evaluate(formula, settings)
         except ValueError as error:
@@ -110,16 +130,24 @@ def _number(formula: Any, settings: Mapping[str, float], place: str, problems: l
 def _share(formula: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> float:
     number = _number(formula, settings, place, problems)
     if not 0 <= number <= 1:
-        problems.append(f"{place}: expected a number from 0 to 1, found {number:g} (a share of the whole)")
+        problems.append(
+            f"{place}: expected a number from 0 to 1, found {number:g} (a share of the whole)"
+        )
     return number
 
 
-def _choices(value: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> tuple[Choice, ...]:
+def _choices(
+    value: Any, settings: Mapping[str, float], place: str, problems: list[str]
+) -> tuple[Choice, ...]:
     choices = []
     for label, entry in text_keys(value, place, problems).items():
         where = f"{place}, {label}"
         entry = known_keys(entry, ["meaning", "value", "amount"], where, problems)
-        problems += [f"{where}: {key} is missing" for key in ("meaning", "value") if entry.get(key) in (None, "")]
+        problems += [
+            f"{where}: {key} is missing"
+            for key in ("meaning", "value")
+            if entry.get(key) in (None, "")
+        ]
         number = _share(entry.get("value", 0), settings, f"{where}, value", problems)
         amount = entry.get("amount")
         amount = None if amount is None else _share(amount, settings, f"{where}, amount", problems)
@@ -132,13 +160,17 @@ def _choices(value: Any, settings: Mapping[str, float], place: str, problems: li
 def _payoff(leaf: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> Payoff:
     if not isinstance(leaf, list) or len(leaf) != 2:
         found = f"{len(leaf)} of them" if isinstance(leaf, list) else shown(leaf)
-        problems.append(f"{place}: expected two payoffs such as [3, 0], one a player, found {found}")
+        problems.append(
+            f"{place}: expected two payoffs such as [3, 0], one a player, found {found}"
+        )
         return (0.0, 0.0)
     first, second = (_number(number, settings, place, problems) for number in leaf)
     return (first, second)
 
 
-def _matrix(value: Any, labels: list[str], settings: Mapping[str, float], place: str, problems: list[str]) -> Matrix:
+def _matrix(
+    value: Any, labels: list[str], settings: Mapping[str, float], place: str, problems: list[str]
+) -> Matrix:
     matrix: dict[tuple[str, str], Payoff] = {}
     rows = known_keys(value, labels, place, problems)
     for row in labels:
@@ -150,12 +182,18 @@ def _matrix(value: Any, labels: list[str], settings: Mapping[str, float], place:
             if column not in cells:
                 problems.append(f"{place}, {row}: the payoffs against {column} are missing")
             else:
-                matrix[row, column] = _payoff(cells[column], settings, f"{place}, {row}, {column}", problems)
+                matrix[row, column] = _payoff(
+                    cells[column], settings, f"{place}, {row}, {column}", problems
+                )
     return matrix
 
 
 def _tree(
-    value: Any, players: tuple[str, str], settings: Mapping[str, float], place: str, problems: list[str]
+    value: Any,
+    players: tuple[str, str],
+    settings: Mapping[str, float],
+    place: str,
+    problems: list[str],
 ) -> Node | Payoff:
     if not isinstance(value, Mapping):
         return _payoff(value, settings, place, problems)
@@ -181,7 +219,11 @@ def _tree(
 
 
 def _moves(
-    value: Any, players: tuple[str, str], settings: Mapping[str, float], place: str, problems: list[str]
+    value: Any,
+    players: tuple[str, str],
+    settings: Mapping[str, float],
+    place: str,
+    problems: list[str],
 ) -> dict[tuple[str, str], Phrases]:
     moves = {}
     for player, told in known_keys(value, list(players), place, problems).items():
@@ -195,7 +237,9 @@ def _moves(
                 pair = {"you": phrase, "other": phrase} if isinstance(phrase, str) else phrase
                 pair = known_keys(pair, ["you", "other"], f"{where}, {tense}", problems)
                 for person in ("you", "other"):
-                    forms[f"{tense}_{person}"] = _phrase(pair.get(person, ""), settings, f"{where}, {tense}", problems)
+                    forms[f"{tense}_{person}"] = _phrase(
+                        pair.get(person, ""), settings, f"{where}, {tense}", problems
+                    )
             moves[player, label] = Phrases(**forms)
     return moves
 
@@ -219,14 +263,18 @@ def _history(name: str, path: Any, place: str, problems: list[str]) -> History:
         if isinstance(step, Mapping) and len(step) == 1:
             steps += [(str(player), str(label)) for player, label in step.items()]
         else:
-            problems.append(f"{place}: expected moves such as [first: escalate], found {shown(step)}")
+            problems.append(
+                f"{place}: expected moves such as [first: escalate], found {shown(step)}"
+            )
     return History(str(name), tuple(steps))
 
 
 def _aliases(value: Any, labels: list[str], place: str, problems: list[str]) -> dict[str, str]:
     aliases = text_keys(value, place, problems)
     problems += [
-        f"{place}, {name}: {unknown('choice', label, labels)}" for name, label in aliases.items() if label not in labels
+        f"{place}, {name}: {unknown('choice', label, labels)}"
+        for name, label in aliases.items()
+        if label not in labels
     ]
     return aliases
 
@@ -238,9 +286,17 @@ def _references(
     for index, item in enumerate(value if isinstance(value, list) else [value]):
         where = f"{place}, entry {index + 1}"
         entry = known_keys(item, ["of", "value", "text", "source"], where, problems)
-        problems += [f"{where}: {key} is missing" for key in ("of", "value", "text", "source") if key not in entry]
+        problems += [
+            f"{where}: {key} is missing"
+            for key in ("of", "value", "text", "source")
+            if key not in entry
+        ]
         if "of" in entry and entry["of"] not in ["amount", *labels]:
             problems.append(f"{where}, of: {unknown('measure', entry['of'], ['amount', *labels])}")
         number = _share(entry.get("value", 0), settings, f"{where}, value", problems)
-        references.append(Reference(str(entry.get("of")), number, str(entry.get("text")), str(entry.get("source"))))
+        references.append(
+            Reference(
+                str(entry.get("of")), number, str(entry.get("text")), str(entry.get("source"))
+            )
+        )
     return tuple(references)

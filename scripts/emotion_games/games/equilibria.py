@@ -1,18 +1,20 @@
-"""Solutions of a game, computed from its payoffs, and how far choices are from them.
+"""Solutions of a game, computed from its payoffs: Nash equilibria, backward induction, and regret."""
 
-Knows Nash equilibria (by nashpy), backward induction, equilibrium choices and regret at the model's node. The measures
-mean something only where the payoffs were shown to the model.
-"""
-
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import nashpy
 import numpy as np
-import pandas as pd
 
-from emotion_games.games.catalog import Game, History, Node, Payoff, node_at, with_choices, your_player
+from emotion_games.games.catalog import (
+    Game,
+    History,
+    Node,
+    Payoff,
+    node_at,
+    with_choices,
+    your_player,
+)
 
 Mixed = dict[str, float]
 
@@ -33,11 +35,20 @@ class NodeSolution:
 def nash_equilibria(game: Game) -> list[tuple[Mixed, Mixed]]:
     """Return all extreme Nash equilibria of a simultaneous game, as two probabilities by label (vertex enumeration)."""
     payoffs = [
-        np.array([[game.payoffs[own, other][player] for other in game.labels] for own in game.labels], dtype=float)
+        np.array(
+            [[game.payoffs[own, other][player] for other in game.labels] for own in game.labels],
+            dtype=float,
+        )
         for player in (0, 1)
     ]
-    found = {tuple(tuple(np.round(mixed, 9)) for mixed in pair) for pair in nashpy.Game(*payoffs).vertex_enumeration()}
-    pairs = [tuple(dict(zip(game.labels, map(float, mixed), strict=True)) for mixed in pair) for pair in found]
+    found = {
+        tuple(tuple(np.round(mixed, 9)) for mixed in pair)
+        for pair in nashpy.Game(*payoffs).vertex_enumeration()
+    }
+    pairs = [
+        tuple(dict(zip(game.labels, map(float, mixed), strict=True)) for mixed in pair)
+        for pair in found
+    ]
     return sorted(pairs, key=lambda pair: [tuple(-p for p in mixed.values()) for mixed in pair])
 
 
@@ -82,39 +93,17 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
     equilibria = nash_equilibria(game)
     losses = [_regret_against(game, second) for _, second in equilibria]
     regret = {label: min(loss[label] for loss in losses) for label in game.labels}
-    best = tuple(label for label in game.labels if any(first[label] > 1e-9 for first, _ in equilibria))
-    return NodeSolution(best, regret, "the other's part in the equilibrium in which the choice loses least")
+    best = tuple(
+        label for label in game.labels if any(first[label] > 1e-9 for first, _ in equilibria)
+    )
+    return NodeSolution(
+        best, regret, "the other's part in the equilibrium in which the choice loses least"
+    )
 
 
 def _regret_against(game: Game, other: Mixed) -> dict[str, float]:
-    worth = {own: sum(share * game.payoffs[own, theirs][0] for theirs, share in other.items()) for own in game.labels}
+    worth = {
+        own: sum(share * game.payoffs[own, theirs][0] for theirs, share in other.items())
+        for own in game.labels
+    }
     return {own: max(worth.values()) - value for own, value in worth.items()}
-
-
-def rationality_rows(game: Game, trials: pd.DataFrame) -> list[dict]:
-    """Share of equilibrium play and mean regret in points, by condition, history and the choices that stories offer.
-
-    `trials` is the results table; only answers that could be read count. Each row says its number of answers.
-    """
-    answered = trials[trials["choice"] != ""]
-    rows = []
-    keys = ["arm", "emotion", "intensity", "history"]
-    for (arm, emotion, intensity, history), group in answered.groupby(keys, sort=False):
-        node = next(h for h in game.histories if h.name == history)
-        offers = group["option_order"].map(lambda shown: tuple(sorted(json.loads(shown), key=game.labels.index)))
-        solved = {labels: solve_node(game, node, labels) for labels in offers.unique()}
-        pairs = list(zip(offers, group["choice"], strict=True))
-        rows.append(
-            {
-                "arm": arm,
-                "emotion": emotion,
-                "intensity": intensity,
-                "history": history,
-                "equilibrium_share": float(np.mean([choice in solved[labels].best for labels, choice in pairs])),
-                "mean_regret": float(np.mean([solved[labels].regret[choice] for labels, choice in pairs])),
-                "n_trials": len(pairs),
-                "unit": "share of answers; points lost against the best choice",
-                "method": next(iter(solved.values())).basis,
-            }
-        )
-    return rows

@@ -47,7 +47,9 @@ def _value(node: ast.AST, names: Mapping[str, float]) -> float:
         case ast.Name(id=name) if name in names:
             return names[name]
         case ast.Name(id=name):
-            raise ValueError(f"unknown setting {name!r}; settings of this game: {', '.join(names) or 'none'}")
+            raise ValueError(
+                f"unknown setting {name!r}; settings of this game: {', '.join(names) or 'none'}"
+            )
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(operand, names)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
@@ -57,7 +59,9 @@ def _value(node: ast.AST, names: Mapping[str, float]) -> float:
 
 def fill_percentages(text: str, names: Mapping[str, float]) -> str:
     """Replace each `{formula %}` of a phrase by the share that it is, as in `20 percent`; ValueError at others."""
-    filled = re.sub(r"\{([^{}]+)%\}", lambda found: f"{evaluate(found[1], names) * 100:.0f} percent", text)
+    filled = re.sub(
+        r"\{([^{}]+)%\}", lambda found: f"{evaluate(found[1], names) * 100:.0f} percent", text
+    )
     if "{" in filled or "}" in filled:
         told = "a model would read the braces; write a share as in {offer / endowment %}, and nothing else in braces"
         raise ValueError(f"{told}; found {shown(text)}")

@@ -24,24 +24,36 @@ class Participant:
 def read_participants(raw: Any, problems: list[str]) -> list[Participant]:
     """Return the people of a scenario's `participants` field, and add what is wrong with them to `problems`."""
     if not isinstance(raw, list) or not raw:
-        problems.append(f"participants: expected a list of two people with a name, found {shown(raw)}")
+        problems.append(
+            f"participants: expected a list of two people with a name, found {shown(raw)}"
+        )
         return []
     people = []
     for index, item in enumerate(raw, start=1):
         person = {"name": item} if isinstance(item, str) else item
-        if not isinstance(person, Mapping) or not isinstance(person.get("name"), str) or not person["name"].strip():
+        if (
+            not isinstance(person, Mapping)
+            or not isinstance(person.get("name"), str)
+            or not person["name"].strip()
+        ):
             problems.append(f"participants, person {index}: expected a name, found {shown(item)}")
             continue
         profile, role = person.get("profile") or "", person.get("role")
         if not isinstance(profile, str):
-            problems.append(f"participants, person {index}: profile: expected text, found {shown(profile)}")
+            problems.append(
+                f"participants, person {index}: profile: expected text, found {shown(profile)}"
+            )
             continue
         name = " ".join(person["name"].split())
         name = "you" if name.casefold() == "you" else name
-        people.append(Participant(name, profile.strip(), role.strip() if isinstance(role, str) else None))
+        people.append(
+            Participant(name, profile.strip(), role.strip() if isinstance(role, str) else None)
+        )
     names = [person.name.casefold() for person in people]
     if len(set(names)) < len(names):
-        problems.append(f"participants: two people have the same name: {', '.join(person.name for person in people)}")
+        problems.append(
+            f"participants: two people have the same name: {', '.join(person.name for person in people)}"
+        )
     elif len(people) == 1 and len(raw) == 1:
         problems.append(f"participants: expected two people, found {people[0].name} alone")
     return people

@@ -10,7 +10,9 @@ from emotion_games.games.records import Game, History, Node, Payoff, leaves, phr
 def played_problems(game: Game, place: str) -> list[str]:
     """Return a line for each history that cannot be played or told, told moves that the game lacks, equal values."""
     problems = _choice_problems(game, place) + _move_problems(game, place)
-    return problems + [line for history in game.histories for line in _history_problems(game, history, place)]
+    return problems + [
+        line for history in game.histories for line in _history_problems(game, history, place)
+    ]
 
 
 def _choice_problems(game: Game, place: str) -> list[str]:
@@ -18,7 +20,9 @@ def _choice_problems(game: Game, place: str) -> list[str]:
     values = {choice.value for choice in game.choices}
     if len(values) > 1:
         return []
-    return [f"{place}, choices: all have the value {values.pop():g}; give two different ones, such as 1 and 0"]
+    return [
+        f"{place}, choices: all have the value {values.pop():g}; give two different ones, such as 1 and 0"
+    ]
 
 
 def _history_problems(game: Game, history: History, place: str) -> list[str]:
@@ -49,13 +53,22 @@ def _history_problems(game: Game, history: History, place: str) -> list[str]:
     for end, (player, _) in enumerate(history.path, start=1):
         person = "you" if player == node.player else "other"
         if not getattr(phrases(game, history.path[:end]), f"past_{person}"):
-            problems.append(f"{place}: needs moves, {', '.join(history.path[end - 1])}, past to tell it")
+            problems.append(
+                f"{place}: needs moves, {', '.join(history.path[end - 1])}, past to tell it"
+            )
     # A later move is told by its option's number only where it is one of the model's options.
     for path, _ in leaves(node, history.path):
         for end in range(len(history.path) + 2, len(path) + 1):
-            (player, label), person = path[end - 1], "you" if path[end - 1][0] == node.player else "other"
-            if label not in game.labels and not getattr(phrases(game, path[:end]), f"present_{person}"):
-                problems.append(f"{place}: needs moves, {player}, {label}, present to tell what may follow")
+            (player, label), person = (
+                path[end - 1],
+                "you" if path[end - 1][0] == node.player else "other",
+            )
+            if label not in game.labels and not getattr(
+                phrases(game, path[:end]), f"present_{person}"
+            ):
+                problems.append(
+                    f"{place}: needs moves, {player}, {label}, present to tell what may follow"
+                )
     return list(dict.fromkeys(problems))
 
 

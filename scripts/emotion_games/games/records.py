@@ -19,7 +19,9 @@ class Choice:
     label: str
     meaning: str
     value: float
-    amount: float | None = None  # share of what is at stake that the choice gives away, comparable with human means
+    amount: float | None = (
+        None  # share of what is at stake that the choice gives away, comparable with human means
+    )
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,18 @@ class Game:
     family: str | None = None
     role: str | None = None
     references: tuple[Reference, ...] = ()
-    moves: Mapping[tuple[str, str], Phrases] = field(default_factory=dict)  # by player and label, or labels so far
-    aliases: Mapping[str, str] = field(default_factory=dict)  # other names that scenario files may give a choice
+    moves: Mapping[tuple[str, str], Phrases] = field(
+        default_factory=dict
+    )  # by player and label, or labels so far
+    aliases: Mapping[str, str] = field(
+        default_factory=dict
+    )  # other names that scenario files may give a choice
     subset: bool = False  # whether a scenario may offer only some of the choices (two at least)
     settings: Mapping[str, float] = field(default_factory=dict)
     folder: Path | None = None
-    definition: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # as it stands in the file
+    definition: Mapping[str, Any] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # as it stands in the file
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -93,7 +101,9 @@ def node_at(game: Game, history: History) -> Node:
     """Return the node of a sequential game at which the model decides."""
     node: Node | Payoff = game.payoffs  # type: ignore[assignment]
     for _, label in history.path:
-        assert isinstance(node, Node), f"{game.name}: history {history.name} goes on after the game has ended"
+        assert isinstance(node, Node), (
+            f"{game.name}: history {history.name} goes on after the game has ended"
+        )
         node = node.moves[label]
     assert isinstance(node, Node), f"{game.name}: nobody decides after history {history.name}"
     return node
@@ -135,7 +145,11 @@ def with_choices(game: Game, labels: tuple[str, ...]) -> Game:
 
 def _narrowed(payoffs: Matrix | Node | Payoff, dropped: set[str]) -> Any:
     if isinstance(payoffs, Node):
-        kept = {label: _narrowed(after, dropped) for label, after in payoffs.moves.items() if label not in dropped}
+        kept = {
+            label: _narrowed(after, dropped)
+            for label, after in payoffs.moves.items()
+            if label not in dropped
+        }
         return Node(payoffs.player, kept)
     if isinstance(payoffs, Mapping):
         return {cell: pair for cell, pair in payoffs.items() if dropped.isdisjoint(cell)}

@@ -15,7 +15,12 @@ from typing import Any
 from emotion_games.data_files import read_data, repeated_keys
 from emotion_games.errors import UserError, shown, unknown
 from emotion_games.games.catalog import Game
-from emotion_games.games.participants import Participant, model_place, others_in_order, read_participants
+from emotion_games.games.participants import (
+    Participant,
+    model_place,
+    others_in_order,
+    read_participants,
+)
 
 __all__ = ["Participant", "Scenario", "load_scenarios", "scenario_bank"]
 
@@ -45,7 +50,11 @@ def scenario_bank(game: Game) -> Path:
     """Return where the shipped scenarios of a game lie: in its folder, or in its family's beside it."""
     assert game.folder is not None, f"{game.name} was not read from a folder"
     own = game.folder / "scenarios.yaml"
-    return game.folder.parent / game.family / "scenarios.yaml" if game.family and not own.is_file() else own
+    return (
+        game.folder.parent / game.family / "scenarios.yaml"
+        if game.family and not own.is_file()
+        else own
+    )
 
 
 def load_scenarios(
@@ -67,7 +76,11 @@ def load_scenarios(
                 seen[_key(loaded.description)] = seen[loaded.scenario_id] = place
                 scenarios.append(loaded)
                 continue
-            what = "id" if seen.get(loaded.scenario_id) and not seen.get(_key(loaded.description)) else "description"
+            what = (
+                "id"
+                if seen.get(loaded.scenario_id) and not seen.get(_key(loaded.description))
+                else "description"
+            )
             loaded = [f"{what}: the same as in {earlier}; remove one or change it"]
         # What a file holds may contain line breaks; a problem is one line.
         problems.append(f"{place}: {' '.join('; '.join(loaded).split())}")
@@ -77,15 +90,23 @@ def load_scenarios(
 def _entries(path: Path, problems: list[str]) -> Iterable[tuple[str, Any]]:
     """Yield (place, raw entry) of every scenario of a file or folder; unreadable and empty files become problems."""
     if not path.exists():
-        problems.append(f"{path}: no such file or folder; give a .json or .yaml file or a folder of them")
+        problems.append(
+            f"{path}: no such file or folder; give a .json or .yaml file or a folder of them"
+        )
         return
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file())
+        files = sorted(
+            file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file()
+        )
         if not files:
-            problems.append(f"{path}: holds no scenarios: the folder has no {' or '.join(_SUFFIXES)} file")
+            problems.append(
+                f"{path}: holds no scenarios: the folder has no {' or '.join(_SUFFIXES)} file"
+            )
     elif path.suffix.lower() not in _SUFFIXES:
-        problems.append(f"{path}: expected a {' or '.join(_SUFFIXES)} file, found {path.suffix or 'no ending'!r}")
+        problems.append(
+            f"{path}: expected a {' or '.join(_SUFFIXES)} file, found {path.suffix or 'no ending'!r}"
+        )
         return
     for file in files:
         try:
@@ -96,10 +117,14 @@ def _entries(path: Path, problems: list[str]) -> Iterable[tuple[str, Any]]:
         if isinstance(data, Mapping) and data:
             yield str(file), data
         elif isinstance(data, list) and data:
-            yield from ((f"{file}, entry {index}", entry) for index, entry in enumerate(data, start=1))
+            yield from (
+                (f"{file}, entry {index}", entry) for index, entry in enumerate(data, start=1)
+            )
         else:
             found = "nothing" if data in (None, [], {}) else shown(data)
-            problems.append(f"{file}: holds no scenarios: expected a list of them or a single one, found {found}")
+            problems.append(
+                f"{file}: holds no scenarios: expected a list of them or a single one, found {found}"
+            )
 
 
 def _scenario(entry: Any, game: Game, aliases: Mapping[str, str]) -> Scenario | list[str]:
@@ -112,14 +137,18 @@ def _scenario(entry: Any, game: Game, aliases: Mapping[str, str]) -> Scenario | 
     options = _options(entry, game, aliases, problems)
     people = read_participants(entry.get("participants"), problems)
     scenario_id = entry.get("id", None)
-    if scenario_id is not None and (isinstance(scenario_id, (bool, list, Mapping)) or not str(scenario_id).strip()):
+    if scenario_id is not None and (
+        isinstance(scenario_id, (bool, list, Mapping)) or not str(scenario_id).strip()
+    ):
         problems.append(f"id: expected a short text, found {shown(scenario_id)}")
     if problems:
         return problems
     you = model_place(people, game)
     return Scenario(
         # Ids become parts of names that `/` and `|` divide.
-        scenario_id=re.sub(r"[^\w.-]+", "_", str(scenario_id).strip()) if scenario_id is not None else _id(description),
+        scenario_id=re.sub(r"[^\w.-]+", "_", str(scenario_id).strip())
+        if scenario_id is not None
+        else _id(description),
         title=title,
         description=description,
         you=people[you],
@@ -150,7 +179,9 @@ def _misspelt(key: str, entry: Mapping[str, Any]) -> str:
     return f" (found {near[0]!r}: rename it)" if near else ""
 
 
-def _options(entry: Mapping[str, Any], game: Game, aliases: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+def _options(
+    entry: Mapping[str, Any], game: Game, aliases: Mapping[str, str], problems: list[str]
+) -> dict[str, str]:
     """Return the model's option texts under the game's labels, in the game's order."""
     wanted = f"{game.role}_behavior_choices" if game.role else "behavior_choices"
     key = wanted if wanted in entry else "behavior_choices"
@@ -159,7 +190,9 @@ def _options(entry: Mapping[str, Any], game: Game, aliases: Mapping[str, str], p
         problems.append(f"{wanted}: is missing{_misspelt(wanted, entry)}")
         return {}
     if not isinstance(raw, Mapping) or not raw:
-        problems.append(f"{key}: expected {{label: text}} with {', '.join(game.labels)}, found {shown(raw)}")
+        problems.append(
+            f"{key}: expected {{label: text}} with {', '.join(game.labels)}, found {shown(raw)}"
+        )
         return {}
     problems += [f"{key}: {label!r} stands there twice" for label in repeated_keys(raw)]
     found: dict[str, str] = {}
@@ -201,4 +234,6 @@ def _earlier(entry: Mapping[str, Any], game: Game, aliases: Mapping[str, str]) -
 
 
 def _key(text: str) -> str:
-    return hashlib.sha256(" ".join(text.split()).casefold().encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(
+        " ".join(text.split()).casefold().encode("utf-8", "surrogatepass")
+    ).hexdigest()

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_QUOTES = str.maketrans({c: "'" for c in "‘’‚‛`´"} | {c: '"' for c in "“”„«»"} | {c: "-" for c in "‐‑‒–—"})
+_QUOTES = str.maketrans(
+    {c: "'" for c in "‘’‚‛`´"} | {c: '"' for c in "“”„«»"} | {c: "-" for c in "‐‑‒–—"}
+)
 _NUMBERED = re.compile(r"\boption\s*#?\s*(\d+)\b")
 _NEGATION = re.compile(
     r"(\b(not|never|no|refuse|refusing|decline|avoid|without|against|instead of|rather than)\b|n't\b)"
@@ -49,7 +51,11 @@ def parse(text: str, options: Mapping[str, str], order: Sequence[str]) -> Decisi
     decisions the last one counts.
     """
     whole = _object(text.strip())
-    if whole is not None and isinstance(whole.get("decision"), (str, int)) and not isinstance(whole["decision"], bool):
+    if (
+        whole is not None
+        and isinstance(whole.get("decision"), (str, int))
+        and not isinstance(whole["decision"], bool)
+    ):
         said = _text(whole["decision"])
         named = _named(said, options, order)
         if len(named) == 1:
@@ -64,9 +70,17 @@ def parse(text: str, options: Mapping[str, str], order: Sequence[str]) -> Decisi
         read = [_read(readings, options, order) for readings in same_object]
         named = set().union(*(labels for labels, _ in read))
         if named:
-            return _found(named, next(said for labels, said in read if labels), rationale, "loose", order)
+            return _found(
+                named, next(said for labels, said in read if labels), rationale, "loose", order
+            )
     shown = fields[-1][-1][0][0]
-    return Decision(None, None, shown, rationale, "unparsed: unknown option" if shown else "unparsed: no decision")
+    return Decision(
+        None,
+        None,
+        shown,
+        rationale,
+        "unparsed: unknown option" if shown else "unparsed: no decision",
+    )
 
 
 def answer_is_closed(text: str) -> bool:
@@ -89,7 +103,9 @@ def answer_is_closed(text: str) -> bool:
     return False
 
 
-def _found(named: set[str], reading: str, rationale: str, method: str, order: Sequence[str]) -> Decision:
+def _found(
+    named: set[str], reading: str, rationale: str, method: str, order: Sequence[str]
+) -> Decision:
     if len(named) > 1:
         return Decision(None, None, reading, rationale, "unparsed: ambiguous")
     (label,) = named
@@ -98,7 +114,13 @@ def _found(named: set[str], reading: str, rationale: str, method: str, order: Se
 
 def _normal(text: str) -> str:
     """Return a text without differences of case, space, kind of quote and closing punctuation."""
-    text = unicodedata.normalize("NFKC", text).translate(_QUOTES).casefold().replace('\\"', '"').replace("\\'", "'")
+    text = (
+        unicodedata.normalize("NFKC", text)
+        .translate(_QUOTES)
+        .casefold()
+        .replace('\\"', '"')
+        .replace("\\'", "'")
+    )
     return " ".join(text.split()).strip("\"'.,;:!*() ")
 
 
@@ -126,14 +148,22 @@ def _inside(reading: str, options: Mapping[str, str], order: Sequence[str]) -> s
     spans = []
     for label in order:
         text = _normal(options[label])
-        spans += [(found.span(), label) for found in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", said) if text]
+        spans += [
+            (found.span(), label)
+            for found in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", said)
+            if text
+        ]
     # "Go" also stands in "Go home": the longer text is the one that was named.
     spans = [
         (span, label)
         for span, label in spans
         if not any(o[0] <= span[0] and span[1] <= o[1] and o != span for o, _ in spans)
     ]
-    spans += [(found.span(), label) for found in _NUMBERED.finditer(said) for label in _at(found[1], order)]
+    spans += [
+        (found.span(), label)
+        for found in _NUMBERED.finditer(said)
+        for label in _at(found[1], order)
+    ]
     if any(_NEGATION.search(" ".join(said[:start].split()[-4:])) for (start, _), _ in spans):
         return set(order)
     return {label for _, label in spans}
@@ -151,20 +181,33 @@ def _by_prefix(reading: str, cut_off: bool, options: Mapping[str, str]) -> set[s
     return begun if cut_off or ends_word else set()
 
 
-def _free_text(text: str, rationale: str, options: Mapping[str, str], order: Sequence[str]) -> Decision:
+def _free_text(
+    text: str, rationale: str, options: Mapping[str, str], order: Sequence[str]
+) -> Decision:
     """Read an answer without any decision field: an option on a line of its own, or one option's text inside."""
     if "{" in text or rationale:
-        reason = "unparsed: no decision" if answer_is_closed(text) else "unparsed: cut off before the decision"
+        reason = (
+            "unparsed: no decision"
+            if answer_is_closed(text)
+            else "unparsed: cut off before the decision"
+        )
         return Decision(None, None, "", rationale, reason)
-    lines = [re.sub(r"^\W*(?:decision|answer|choice)\W+", "", line, flags=re.IGNORECASE) for line in text.splitlines()]
+    lines = [
+        re.sub(r"^\W*(?:decision|answer|choice)\W+", "", line, flags=re.IGNORECASE)
+        for line in text.splitlines()
+    ]
     named = set().union(*(_named(line, options, order) for line in lines))
-    numbers = {label for found in _CHOOSING.finditer(_normal(text)) for label in _at(found[1], order)}
+    numbers = {
+        label for found in _CHOOSING.finditer(_normal(text)) for label in _at(found[1], order)
+    }
     if not named and not numbers:
         without_numbers = _NUMBERED.sub("", _normal(text))
         named = _inside(without_numbers, options, order)
     if not named | numbers:
         return Decision(None, None, "", rationale, "unparsed: no json")
-    return _found(named | numbers | (_inside(text, options, order)), text.strip(), rationale, "loose", order)
+    return _found(
+        named | numbers | (_inside(text, options, order)), text.strip(), rationale, "loose", order
+    )
 
 
 def _fields(text: str) -> list[list[list[tuple[str, bool]]]]:
@@ -182,10 +225,16 @@ def _fields(text: str) -> list[list[list[tuple[str, bool]]]]:
     return objects
 
 
-def _read(readings: list[tuple[str, bool]], options: Mapping[str, str], order: Sequence[str]) -> tuple[set[str], str]:
+def _read(
+    readings: list[tuple[str, bool]], options: Mapping[str, str], order: Sequence[str]
+) -> tuple[set[str], str]:
     """Return the labels that the first telling reading of a field names, and that reading."""
     for said, cut_off in readings:
-        named = _named(said, options, order) or _inside(said, options, order) or _by_prefix(said, cut_off, options)
+        named = (
+            _named(said, options, order)
+            or _inside(said, options, order)
+            or _by_prefix(said, cut_off, options)
+        )
         if named:
             return named, said
     return set(), ""

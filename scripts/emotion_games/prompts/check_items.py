@@ -38,7 +38,9 @@ def load_check_items(path: Path) -> CheckItems:
     problems: list[str] = []
     data = known_keys(read_data(Path(path)), ["dominance", "neutral_texts"], str(path), problems)
     if not problems:
-        problems += [f"{path}: {key} is missing" for key in ("dominance", "neutral_texts") if key not in data]
+        problems += [
+            f"{path}: {key} is missing" for key in ("dominance", "neutral_texts") if key not in data
+        ]
     if problems:
         raise ProblemList(problems)
     items = _items(data["dominance"], f"{path}, dominance", problems)
@@ -56,10 +58,14 @@ def _items(value: Any, place: str, problems: list[str]) -> tuple[DominanceItem, 
     for number, entry in enumerate(value, start=1):
         item = _item(entry, f"{place}, entry {number}", problems)
         if item.better and item.better == item.worse:
-            problems.append(f"{place}, entry {number}: better and worse are the same text; one must be better")
+            problems.append(
+                f"{place}, entry {number}: better and worse are the same text; one must be better"
+            )
         if item.item_id and item.item_id in owner:
             first = f"the same as in entry {owner[item.item_id]}"
-            problems.append(f"{place}, entry {number}, id: {item.item_id!r} is {first}; give each item its own")
+            problems.append(
+                f"{place}, entry {number}, id: {item.item_id!r} is {first}; give each item its own"
+            )
         owner.setdefault(item.item_id, number)
         items.append(item)
     return tuple(items)
@@ -71,8 +77,13 @@ def _item(entry: Any, place: str, problems: list[str]) -> DominanceItem:
     missing = [key for key in keys if key not in given] if isinstance(entry, Mapping) else []
     problems += [f"{place}: {key} is missing" for key in missing]
     wrong = [key for key in given if key in keys and not _is_text(given[key])]
-    problems += [f"{place}, {key}: expected text (a number in quotes), found {shown(given[key])}" for key in wrong]
-    return DominanceItem(*(given[key].strip() if key in given and key not in wrong else "" for key in keys))
+    problems += [
+        f"{place}, {key}: expected text (a number in quotes), found {shown(given[key])}"
+        for key in wrong
+    ]
+    return DominanceItem(
+        *(given[key].strip() if key in given and key not in wrong else "" for key in keys)
+    )
 
 
 def _neutral_texts(value: Any, place: str, problems: list[str]) -> tuple[str, ...]:

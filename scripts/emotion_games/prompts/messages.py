@@ -29,7 +29,9 @@ __all__ = [
 
 Message = dict[str, str]
 
-_FIRST_OR_SECOND_PERSON = re.compile(r"\b(you|your|yours|yourself|i|me|my|mine|myself)\b", re.IGNORECASE)
+_FIRST_OR_SECOND_PERSON = re.compile(
+    r"\b(you|your|yours|yourself|i|me|my|mine|myself)\b", re.IGNORECASE
+)
 
 
 def render(
@@ -68,10 +70,18 @@ def render(
 
 
 def comprehension_messages(
-    templates: Templates, game: Game, scenario: Scenario, history: History, order: tuple[str, ...], question: Question
+    templates: Templates,
+    game: Game,
+    scenario: Scenario,
+    history: History,
+    order: tuple[str, ...],
+    question: Question,
 ) -> list[Message]:
     """Return the decision's messages with payoffs shown, in which a question about them takes the decision's place."""
-    answers = [templates.fill("comprehension.option", text=option_literal(answer)) for answer in question.answers]
+    answers = [
+        templates.fill("comprehension.option", text=option_literal(answer))
+        for answer in question.answers
+    ]
     shown = _question(templates, game, scenario, history, order, True, "", "")
     parts = [shown, question.text, "\n".join(answers), templates.fill("comprehension.answer_form")]
     return [
@@ -107,7 +117,9 @@ def self_report_question(templates: Templates, labels: Sequence[str] = ()) -> st
 
 def label_question(templates: Templates, text: str, labels: Sequence[str] = ()) -> list[Message]:
     """Return the messages that ask which emotion a text shows; the answer is one of `labels`."""
-    user = templates.fill("blind_label.user", text=text, labels=", ".join(labels or templates.labels))
+    user = templates.fill(
+        "blind_label.user", text=text, labels=", ".join(labels or templates.labels)
+    )
     return _messages(templates.fill("blind_label.system"), user)
 
 
@@ -117,7 +129,9 @@ def probe(templates: Templates, stimulus: str) -> tuple[list[Message], str]:
     The last occurrence of that text in the user message is the stimulus; its last token is where directions are read.
     """
     text = " ".join(stimulus.split())
-    return _messages(templates.fill("probe.system"), templates.fill("probe.user", stimulus=text)), text
+    return _messages(
+        templates.fill("probe.system"), templates.fill("probe.user", stimulus=text)
+    ), text
 
 
 def _messages(system: str, user: str) -> list[Message]:
@@ -125,7 +139,11 @@ def _messages(system: str, user: str) -> list[Message]:
 
 
 def _system(templates: Templates, you: Participant, context: str) -> str:
-    line = templates.fill("system.unnamed") if you.name == "you" else templates.fill("system.named", name=you.name)
+    line = (
+        templates.fill("system.unnamed")
+        if you.name == "you"
+        else templates.fill("system.named", name=you.name)
+    )
     return f"{context.strip()} {line}".strip()
 
 
@@ -143,7 +161,9 @@ def _question(
         "description": scenario.description,
         "people": _people(templates, scenario),
         "history": _told(templates, game, scenario, history),
-        "payoffs": payoff_sentences(templates, game, scenario, history, order) if show_payoffs else "",
+        "payoffs": payoff_sentences(templates, game, scenario, history, order)
+        if show_payoffs
+        else "",
         "instruction": instruction,
         "options": "\n".join(
             templates.fill("option", number=place, text=option_literal(scenario.options[label]))
@@ -173,14 +193,21 @@ def _told(templates: Templates, game: Game, scenario: Scenario, history: History
         return templates.fill("history.opening", other=other)
     you = your_player(game, history)
     sentences = [
-        _sentence(templates, game, scenario, you, history.path[:end]) for end in range(1, len(history.path) + 1)
+        _sentence(templates, game, scenario, you, history.path[:end])
+        for end in range(1, len(history.path) + 1)
     ]
     moved = any(player == you for player, _ in history.path)
     closing = templates.fill("history.again" if moved else "history.now", other=other)
     return " ".join(sentence for sentence in [*sentences, closing] if sentence)
 
 
-def _sentence(templates: Templates, game: Game, scenario: Scenario, you: str, path: tuple[tuple[str, str], ...]) -> str:
+def _sentence(
+    templates: Templates,
+    game: Game,
+    scenario: Scenario,
+    you: str,
+    path: tuple[tuple[str, str], ...],
+) -> str:
     """Tell the last move of a path."""
     player, label = path[-1]
     told = phrases(game, path)

@@ -7,7 +7,17 @@ phrase that the game gives them, so that no option text is repeated.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emotion_games.games.catalog import Game, History, Node, Payoff, leaves, node_at, phrases, with_choices, your_player
+from emotion_games.games.catalog import (
+    Game,
+    History,
+    Node,
+    Payoff,
+    leaves,
+    node_at,
+    phrases,
+    with_choices,
+    your_player,
+)
 from emotion_games.games.scenarios import Scenario
 from emotion_games.prompts.templates import Templates
 
@@ -35,7 +45,11 @@ def outcomes(game: Game, history: History, labels: Sequence[str]) -> list[tuple[
         found.sort(key=lambda leaf: list(labels).index(leaf[0][0][1]))
     else:
         first, second = game.players
-        found = [(((first, own), (second, other)), game.payoffs[own, other]) for own in labels for other in labels]
+        found = [
+            (((first, own), (second, other)), game.payoffs[own, other])
+            for own in labels
+            for other in labels
+        ]
     return [(path, pair if you == game.players[0] else (pair[1], pair[0])) for path, pair in found]
 
 
@@ -66,7 +80,10 @@ def comprehension_questions(
     pairs = sorted({pair for _, pair in found})
     answers = tuple(
         templates.fill(
-            "comprehension.answer", yours=_points(templates, yours), other=other, theirs=_points(templates, theirs)
+            "comprehension.answer",
+            yours=_points(templates, yours),
+            other=other,
+            theirs=_points(templates, theirs),
         )
         for yours, theirs in pairs
     )
@@ -85,7 +102,12 @@ def comprehension_questions(
 
 
 def _moves(
-    templates: Templates, game: Game, scenario: Scenario, history: History, order: Sequence[str], path: Path
+    templates: Templates,
+    game: Game,
+    scenario: Scenario,
+    history: History,
+    order: Sequence[str],
+    path: Path,
 ) -> str:
     """Tell a way to play as an if-clause: `you choose Option 1 and Maya accepts`."""
     you, other = your_player(game, history), scenario.other.name
@@ -97,10 +119,19 @@ def _moves(
         if present and place > 0:
             told.append(templates.fill(f"payoffs.{person}_present", other=other, present=present))
         else:
-            told.append(templates.fill(f"payoffs.{person}_option", other=other, number=list(order).index(label) + 1))
-    return templates.fill("payoffs.at_once" if game.kind == "simultaneous" else "payoffs.in_turn").join(told)
+            told.append(
+                templates.fill(
+                    f"payoffs.{person}_option", other=other, number=list(order).index(label) + 1
+                )
+            )
+    return templates.fill(
+        "payoffs.at_once" if game.kind == "simultaneous" else "payoffs.in_turn"
+    ).join(told)
 
 
 def _points(templates: Templates, number: float) -> str:
     shown = f"{number:.2f}".rstrip("0").rstrip(".")
-    return templates.fill("payoffs.point" if shown == "1" else "payoffs.points", number="0" if shown == "-0" else shown)
+    return templates.fill(
+        "payoffs.point" if shown == "1" else "payoffs.points",
+        number="0" if shown == "-0" else shown,
+    )

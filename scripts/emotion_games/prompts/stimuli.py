@@ -23,9 +23,13 @@ def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[
         files = [file for file in files if file.stem in (*emotions, NEUTRAL)]
     problems = []
     if not files:
-        problems.append(f"{folder}: holds no emotions: expected one .txt file an emotion, {NEUTRAL}.txt among them")
+        problems.append(
+            f"{folder}: holds no emotions: expected one .txt file an emotion, {NEUTRAL}.txt among them"
+        )
     elif not any(file.stem == NEUTRAL for file in files):
-        problems.append(f"{folder}: {NEUTRAL}.txt is missing; the directions are measured against it")
+        problems.append(
+            f"{folder}: {NEUTRAL}.txt is missing; the directions are measured against it"
+        )
     stimuli: dict[str, list[str]] = {}
     owner: dict[str, str] = {}
     for file in files:
@@ -41,12 +45,16 @@ def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[
                 continue
             key, place = text.casefold(), f"{file}, line {number}"
             if key in owner:
-                problems.append(f"{place}: the same stimulus as in {owner[key]}; remove one of them")
+                problems.append(
+                    f"{place}: the same stimulus as in {owner[key]}; remove one of them"
+                )
                 continue
             owner[key] = place
             stimuli[file.stem].append(text)
         if len(stimuli[file.stem]) < LEAST_STIMULI:
-            problems.append(f"{file}: {len(stimuli[file.stem])} stimuli; give {LEAST_STIMULI} at least, one a line")
+            problems.append(
+                f"{file}: {len(stimuli[file.stem])} stimuli; give {LEAST_STIMULI} at least, one a line"
+            )
     if problems:
         raise ProblemList(problems)
     return stimuli

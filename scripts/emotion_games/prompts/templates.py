@@ -74,7 +74,9 @@ def load_templates(path: Path) -> Templates:
     data = read_data(Path(path))
     if not isinstance(data, Mapping):
         raise ProblemList(
-            [f"{path}: expected templates such as system, user and instructions, found {str(data)[:60]!r}"]
+            [
+                f"{path}: expected templates such as system, user and instructions, found {str(data)[:60]!r}"
+            ]
         )
     problems: list[str] = []
     texts = _flat(data, str(path), problems)
@@ -86,22 +88,32 @@ def load_templates(path: Path) -> Templates:
         else:
             problems.append(f"{path}, {key}: expected text, found {texts[key]!r}")
     lists = {key: _texts_of(data.get(key), f"{path}, {key}", problems) for key in sorted(_LISTS)}
-    problems += [f"{path}, user: {unknown('part', part, PARTS)}" for part in lists["user"] if part not in PARTS]
+    problems += [
+        f"{path}, user: {unknown('part', part, PARTS)}"
+        for part in lists["user"]
+        if part not in PARTS
+    ]
     missing = [part for part in ("description", "options") if part not in lists["user"]]
     problems += [f"{path}, user: the part {part} is missing" for part in missing]
     if problems:
         raise ProblemList(problems)
-    return Templates(texts=texts, instructions=lists["instructions"], user=lists["user"], labels=lists["labels"])
+    return Templates(
+        texts=texts, instructions=lists["instructions"], user=lists["user"], labels=lists["labels"]
+    )
 
 
 def _flat(data: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
     """Return the texts by dotted key; problems for keys that no prompt uses."""
     groups = {key.split(".")[0] for key in _PLACEHOLDERS} | _LISTS
-    problems += [f"{place}: {unknown('key', key, sorted(groups))}" for key in data if key not in groups]
+    problems += [
+        f"{place}: {unknown('key', key, sorted(groups))}" for key in data if key not in groups
+    ]
     texts: dict[str, Any] = {}
     for key in groups - _LISTS:
         value = data.get(key)
-        problems += [f"{place}, {key}: {name!r} stands there twice" for name in repeated_keys(value)]
+        problems += [
+            f"{place}, {key}: {name!r} stands there twice" for name in repeated_keys(value)
+        ]
         if isinstance(value, Mapping):
             texts |= {f"{key}.{name}": text for name, text in value.items()}
         elif value is not None:
@@ -117,7 +129,10 @@ def _flat(data: Mapping[str, Any], place: str, problems: list[str]) -> dict[str,
 
 def _misused(text: str, placeholders: list[str], place: str) -> list[str]:
     found = set(_PLACEHOLDER.findall(text))
-    problems = [f"{place}: {unknown('placeholder', name, placeholders)}" for name in sorted(found - set(placeholders))]
+    problems = [
+        f"{place}: {unknown('placeholder', name, placeholders)}"
+        for name in sorted(found - set(placeholders))
+    ]
     needed = [name for name in placeholders if name not in found and name not in _FREE]
     # An empty template leaves its sentence out on purpose.
     return problems + [f"{place}: the placeholder {{{name}}} is missing" for name in needed if text]

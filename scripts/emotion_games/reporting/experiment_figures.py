@@ -52,8 +52,18 @@ def choice_shares(stats: Stats) -> Figure | None:
     for place, axis in enumerate(axes):
         history, label = histories[place // len(labels)], labels[place % len(labels)]
         here = [rate for rate in rates if rate["history"] == history]
-        shares = [{**rate, **share} for rate in here for share in rate["shares"] or () if share["choice"] == label]
-        _rate_panel(axis, rows, shares, words(label) + (f" ({words(history)})" if len(histories) > 1 else ""))
+        shares = [
+            {**rate, **share}
+            for rate in here
+            for share in rate["shares"] or ()
+            if share["choice"] == label
+        ]
+        _rate_panel(
+            axis,
+            rows,
+            shares,
+            words(label) + (f" ({words(history)})" if len(histories) > 1 else ""),
+        )
         axis.set_xlabel("share of answers, %")
         axis.label_outer()
     title = f"How often each option was chosen: {title_of(stats)}"
@@ -85,7 +95,15 @@ def _rate_panel(axis: Axes, rows: list[str], rates: Iterable[Record], title: str
         colour, marker = (VERMILLION, "s") if prompted else (BLUE, "o")
         face = "white" if prompted else colour
         axis.errorbar(
-            value, place, xerr=reach(rate), fmt=marker, color=colour, mfc=face, ms=5, capsize=2, linewidth=1.2
+            value,
+            place,
+            xerr=reach(rate),
+            fmt=marker,
+            color=colour,
+            mfc=face,
+            ms=5,
+            capsize=2,
+            linewidth=1.2,
         )
         if rate["arm"] == "neutral":
             axis.axvline(value, color="0.3", linewidth=0.8, linestyle="--")
@@ -108,15 +126,21 @@ def _arm_handles(rates: Iterable[Record]) -> list[Line2D]:
     arms = {rate["arm"] for rate in rates}
     handles = [Line2D([], [], color=BLUE, marker="o", label="steered (row neutral: unsteered)")]
     if arms & {"prompted", "prompted_neutral"}:
-        handles.append(Line2D([], [], color=VERMILLION, marker="s", mfc="white", label="told in the prompt"))
+        handles.append(
+            Line2D([], [], color=VERMILLION, marker="s", mfc="white", label="told in the prompt")
+        )
     if "random" in arms:
-        handles.append(Line2D([], [], color=GREY, marker="x", linestyle="", label="random direction"))
+        handles.append(
+            Line2D([], [], color=GREY, marker="x", linestyle="", label="random direction")
+        )
     return handles
 
 
 def dose_response(stats: Stats) -> Figure | None:
     """Difference from neutral over the intensity, one panel an emotion; with several histories, histories are rows."""
-    records = [r for r in stats["dose_response"] if any(d["estimate"] is not None for d in r["doses"])]
+    records = [
+        r for r in stats["dose_response"] if any(d["estimate"] is not None for d in r["doses"])
+    ]
     emotions = [e for e in stats["plan"]["emotions"] if any(r["emotion"] == e for r in records)]
     histories = histories_of(stats, records)
     if not records:
@@ -124,12 +148,18 @@ def dose_response(stats: Stats) -> Figure | None:
     columns = len(emotions) if len(histories) > 1 else min(3, len(emotions))
     panels = [(history, emotion) for history in histories for emotion in emotions]
     lines = math.ceil(len(panels) / columns)
-    figure, axes = frame(lines, columns, max(6.5, 1.0 + 1.9 * columns), 0.5 + 1.9 * lines, sharex=True, sharey=True)
+    figure, axes = frame(
+        lines, columns, max(6.5, 1.0 + 1.9 * columns), 0.5 + 1.9 * lines, sharex=True, sharey=True
+    )
     for axis in axes[len(panels) :]:
         axis.remove()
     for place, (history, emotion) in enumerate(panels):
-        _dose_panel(axes[place], [r for r in records if (r["history"], r["emotion"]) == (history, emotion)])
-        axes[place].set_title(words(emotion) + (f"\n({words(history)})" if len(histories) > 1 else ""))
+        _dose_panel(
+            axes[place], [r for r in records if (r["history"], r["emotion"]) == (history, emotion)]
+        )
+        axes[place].set_title(
+            words(emotion) + (f"\n({words(history)})" if len(histories) > 1 else "")
+        )
         if place % columns == 0:
             axes[place].set_ylabel("points from neutral")
         if place + columns >= len(panels):
@@ -150,14 +180,24 @@ def _dose_panel(axis: Axes, records: Iterable[Record]) -> None:
         sides = [band["intensity"] - 0.13, band["intensity"] + 0.13]
         axis.fill_between(sides, 100 * band["low"], 100 * band["high"], **BAND)
     for measure, shift, style in (("chosen", -0.02, WRITTEN), ("scored", 0.02, SCORED)):
-        doses = [d for d in by_measure.get(measure, {}).get("doses", ()) if d["estimate"] is not None]
+        doses = [
+            d for d in by_measure.get(measure, {}).get("doses", ()) if d["estimate"] is not None
+        ]
         if not doses:
             continue
         places, values = [0.0], [0.0]
         for dose in doses:
             places.append(dose["intensity"] + shift)
             values.append(100 * dose["estimate"])
-            axis.errorbar(places[-1], values[-1], reach(dose), fmt="none", color=style["color"], capsize=2, linewidth=1)
+            axis.errorbar(
+                places[-1],
+                values[-1],
+                reach(dose),
+                fmt="none",
+                color=style["color"],
+                capsize=2,
+                linewidth=1,
+            )
             if dose["damaged"]:
                 axis.plot(places[-1], values[-1], "x", color="black", markersize=9, zorder=5)
         order = sorted(range(len(places)), key=places.__getitem__)
@@ -188,7 +228,17 @@ def _dose_handles(records: Sequence[Record]) -> list[Any]:
     if any(record["random_band"] for record in records):
         handles.append(Patch(**BAND, label="random directions"))
     if any(dose["damaged"] for record in records for dose in record["doses"]):
-        handles.append(Line2D([], [], color="black", marker="x", linestyle="", markersize=8, label="damages the model"))
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color="black",
+                marker="x",
+                linestyle="",
+                markersize=8,
+                label="damages the model",
+            )
+        )
     return handles
 
 

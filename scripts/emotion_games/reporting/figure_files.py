@@ -22,7 +22,9 @@ def plot_experiment(stats_path: Path, output_dir: Path) -> list[Path]:
     """
     stats = json.loads(stats_path.read_text(encoding="utf-8"))
     config_path = stats_path.with_name("exp_config.yaml")
-    config = yaml.safe_load(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    config = (
+        yaml.safe_load(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    )
     directions = config.get("directions") or {}
     return [
         *draw(lambda: choice_rates(stats), output_dir / "choice_rates"),

@@ -31,7 +31,9 @@ def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | N
     cells = _unique((row["game"], row["history"]) for row in rows)
     games = _unique([*(game for game, _ in cells), *(row["game_name"] for row in missing)])
     # A game of which nothing is finished has no known histories: one line stands for it.
-    lines = [cell for game in games for cell in ([c for c in cells if c[0] == game] or [(game, "")])]
+    lines = [
+        cell for game in games for cell in ([c for c in cells if c[0] == game] or [(game, "")])
+    ]
     interim = bool(missing) or any(row["interim"] == "True" for row in rows)
     absent = {(row["game_name"], row["model_name"]) for row in missing}
     top = max([10.0, *(abs(100 * float(row["estimate"])) for row in rows if row["estimate"])])
@@ -50,11 +52,15 @@ def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | N
         axes[place].set_title(words(emotion))
         axes[place].set_yticks(range(len(lines)), [_label(line, cells) for line in lines])
         turn = {"rotation": 90} if max(map(len, models)) > 6 else {}
-        axes[place].set_xticks(range(len(models)), [textwrap.fill(m, 22, max_lines=2) for m in models], **turn)
+        axes[place].set_xticks(
+            range(len(models)), [textwrap.fill(m, 22, max_lines=2) for m in models], **turn
+        )
         axes[place].tick_params(length=0, labelbottom=place + columns >= len(emotions), labelsize=8)
     bar = {"shrink": 0.6, "aspect": 30, "label": "points from neutral"}
     figure.colorbar(ScalarMappable(scale, COLOURS), ax=axes[: len(emotions)], **bar)
-    title = "How each emotion moves the outcome" + (" (INTERIM: no significance marks)" if interim else "")
+    title = "How each emotion moves the outcome" + (
+        " (INTERIM: no significance marks)" if interim else ""
+    )
     return finish(figure, title, _caption(rows, absent, interim), _handles(interim), columns=3)
 
 
@@ -78,10 +84,23 @@ def _panel(
                 continue
             value, damaged = 100 * float(row["estimate"]), row["damaged"] == "True"
             supported = not interim and row["series_claim"] == "True"
-            axis.add_patch(_cell(x, y, facecolor="0.85" if damaged else COLOURS(scale(value)), edgecolor="white"))
+            axis.add_patch(
+                _cell(
+                    x, y, facecolor="0.85" if damaged else COLOURS(scale(value)), edgecolor="white"
+                )
+            )
             if not interim and not supported:
-                axis.add_patch(_cell(x, y, facecolor="none", edgecolor="0.55", hatch="////", linewidth=0))
-            _write(axis, x, y, _points(value) + ("†" if damaged else ""), supported, abs(value) > 0.6 * scale.vmax)
+                axis.add_patch(
+                    _cell(x, y, facecolor="none", edgecolor="0.55", hatch="////", linewidth=0)
+                )
+            _write(
+                axis,
+                x,
+                y,
+                _points(value) + ("†" if damaged else ""),
+                supported,
+                abs(value) > 0.6 * scale.vmax,
+            )
 
 
 def _write(axis: Axes, x: float, y: float, text: str, supported: bool, on_dark: bool) -> None:
@@ -106,7 +125,10 @@ def _handles(interim: bool) -> list[Patch]:
     handles = [Patch(facecolor="white", edgecolor="0.6", linestyle=":", label="–  no result")]
     if interim:
         return handles
-    return [Patch(facecolor="0.95", edgecolor="0.55", hatch="////", label="effect not supported"), *handles]
+    return [
+        Patch(facecolor="0.95", edgecolor="0.55", hatch="////", label="effect not supported"),
+        *handles,
+    ]
 
 
 def _caption(rows: Sequence[Row], absent: set, interim: bool) -> str:
@@ -119,7 +141,9 @@ def _caption(rows: Sequence[Row], absent: set, interim: bool) -> str:
     if any(row["damaged"] == "True" for row in rows):
         text += " † The dose damages the model: no effect is reported."
     if interim:
-        return text + " Not every planned experiment is complete, so no cell says what is supported."
+        return (
+            text + " Not every planned experiment is complete, so no cell says what is supported."
+        )
     text += " Bold without hatching: the planned claim holds, and its false-discovery rate over the series is within"
     return text + " the level."
 

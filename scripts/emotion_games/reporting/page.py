@@ -16,16 +16,21 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from emotion_games.files import now, read_json, replace_text
+from emotion_games.layout import PAGE, results_folder
 from emotion_games.reporting.page_data import Part, packed_figure, part_of
-from emotion_games.series.completeness import results_folder
-from emotion_games.series.state import now, read_json, replace_text
 
-PAGE = "series_report.html"
 # Under the 5 MB that a mail takes, with room for the template and the grid.
 MOST_BYTES = 4_600_000
 LONGEST_ERROR = 400
 # In the order in which room is given away; transcripts beyond the first come last.
-TURNS = ("choice_rates", "dose_response", "manipulation_effect", "choice_shares", "direction_separation")
+TURNS = (
+    "choice_rates",
+    "dose_response",
+    "manipulation_effect",
+    "choice_shares",
+    "direction_separation",
+)
 VERDICTS = ("p", "p_holm", "claim", "q", "supported")
 SERIES_FIGURE = "How each emotion moves the outcome, games and models side by side"
 
@@ -50,7 +55,9 @@ def refresh(series_dir: Path, least_seconds: float = 5) -> None:
     try:
         write_page(series_dir)
     except (OSError, ValueError, KeyError, TypeError, jinja2.TemplateError) as error:
-        print(f"{series_dir / PAGE}: not written ({type(error).__name__}: {error})", file=sys.stderr)
+        print(
+            f"{series_dir / PAGE}: not written ({type(error).__name__}: {error})", file=sys.stderr
+        )
     _last_cost = time.monotonic() - started
 
 
@@ -67,11 +74,15 @@ def write_page(series_dir: Path) -> None:
     final = bool(rows) and len(whole) == len(rows)
     cells = {exp_id: _cell(row, parts.get(exp_id, {})) for exp_id, row in rows.items()}
     summary = read_json(series_dir / "series_results.json") or {}
-    verdicts = _verdicts(summary) if final and set(summary.get("plan_hashes", ())) >= set(rows) else {}
+    verdicts = (
+        _verdicts(summary) if final and set(summary.get("plan_hashes", ())) >= set(rows) else {}
+    )
     data = {
         "final": final,
         "cells": cells,
-        "effects": [e for exp_id, part in parts.items() for e in _effects(exp_id, part, verdicts, final)],
+        "effects": [
+            e for exp_id, part in parts.items() for e in _effects(exp_id, part, verdicts, final)
+        ],
         # A figure drawn when fewer experiments were planned may carry marks that no longer hold.
         "figures": _series_figures(series_dir) if final or not _is_final(summary) else [],
     }
@@ -118,10 +129,18 @@ def _cell(row: Mapping[str, Any], part: Part) -> Part:
 
 def _facts(part: Part) -> list[list[str]]:
     meta, plan = part["meta"], part["plan"]
-    layers = plan["layers"] if isinstance(plan["layers"], str) else ", ".join(map(str, plan["layers"]))
+    layers = (
+        plan["layers"] if isinstance(plan["layers"], str) else ", ".join(map(str, plan["layers"]))
+    )
     return [
-        ["measured", f"{meta['outcome']}, in percentage points; intervals at {100 * meta['confidence']:g} %"],
-        ["trials", f"{meta['n_trials']:,} of {meta['n_trials_planned'] or meta['n_trials']:,} planned"],
+        [
+            "measured",
+            f"{meta['outcome']}, in percentage points; intervals at {100 * meta['confidence']:g} %",
+        ],
+        [
+            "trials",
+            f"{meta['n_trials']:,} of {meta['n_trials_planned'] or meta['n_trials']:,} planned",
+        ],
         ["scenarios", f"{meta['n_scenarios']}, the unit of inference"],
         ["answers read", f"{meta['n_parsed']:,} of {meta['n_generated']:,}"],
         ["headline intensity", f"{plan['headline_intensity']:g}"],
@@ -130,11 +149,15 @@ def _facts(part: Part) -> list[list[str]]:
     ]
 
 
-def _effects(exp_id: str, part: Part, verdicts: Mapping[tuple, Part], final: bool) -> Iterator[Part]:
+def _effects(
+    exp_id: str, part: Part, verdicts: Mapping[tuple, Part], final: bool
+) -> Iterator[Part]:
     for effect in part.get("effects", ()):
         row = {"exp_id": exp_id} | effect
         if final:
-            row |= verdicts.get((exp_id, row["emotion"], row["history"]), {"q": None, "supported": None})
+            row |= verdicts.get(
+                (exp_id, row["emotion"], row["history"]), {"q": None, "supported": None}
+            )
             yield row
         else:
             yield {key: value for key, value in row.items() if key not in VERDICTS}
@@ -143,7 +166,10 @@ def _effects(exp_id: str, part: Part, verdicts: Mapping[tuple, Part], final: boo
 def _verdicts(summary: Mapping[str, Any]) -> dict[tuple, Part]:
     """The series table's false-discovery control, by experiment, emotion and history."""
     return {
-        (row["exp_id"], row["emotion"], row["history"]): {"q": row["q"], "supported": bool(row["series_claim"])}
+        (row["exp_id"], row["emotion"], row["history"]): {
+            "q": row["q"],
+            "supported": bool(row["series_claim"]),
+        }
         for row in summary["rows"]
     }
 
@@ -162,7 +188,12 @@ def _fill(cells: dict[str, Part], parts: Mapping[str, Part], final: bool, room: 
 
     Returns the number of figures and transcripts that did not fit.
     """
-    wanted = [item for exp_id, part in parts.items() if "meta" in part for item in _wanted(exp_id, part, final)]
+    wanted = [
+        item
+        for exp_id, part in parts.items()
+        if "meta" in part
+        for item in _wanted(exp_id, part, final)
+    ]
     omitted = 0
     for _, exp_id, place, value in sorted(wanted, key=lambda item: item[0]):
         size = _size(value) + 1
@@ -182,7 +213,9 @@ def _wanted(exp_id: str, part: Part, final: bool) -> Iterator[tuple[int, str, st
     if final:
         yield 0, exp_id, "text", part["text"]
     else:
-        contrasts = [{key: value for key, value in c.items() if key not in VERDICTS} for c in contrasts]
+        contrasts = [
+            {key: value for key, value in c.items() if key not in VERDICTS} for c in contrasts
+        ]
     # As a table rather than as records, which would say every key in every row.
     yield 0, exp_id, "contrasts", [list(c.values()) for c in contrasts]
     for number, transcript in enumerate(part["transcripts"]):
@@ -199,7 +232,9 @@ def _counts(rows: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def _json(content: Any) -> str:
     # Without "<" no text of a model can end the script element or begin another.
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
+        "<", "\\u003c"
+    )
 
 
 def _size(content: Any) -> int:
@@ -210,6 +245,8 @@ def _size(content: Any) -> int:
 def _template() -> jinja2.Template:
     folder = Path(__file__).parent / "templates"
     loader = jinja2.FileSystemLoader(folder)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
+    )
     environment.globals["words"] = lambda name: name.replace("_", " ")
     return environment.get_template("series_report.html.j2")

@@ -15,7 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from emotion_games.series.state import read_json, replace_text
+from emotion_games.files import read_json, replace_text
+from emotion_games.layout import page_cache_dir
 
 # Part files of another form are made anew.
 FORM = 1
@@ -28,14 +29,23 @@ FIGURES = {
     "direction_separation": "Separation of the directions by layer",
     "choice_shares": "Share of each option by condition and history",
 }
-META = ("outcome", "n_scenarios", "n_trials", "n_trials_planned", "n_parsed", "n_generated", "interim", "confidence")
+META = (
+    "outcome",
+    "n_scenarios",
+    "n_trials",
+    "n_trials_planned",
+    "n_parsed",
+    "n_generated",
+    "interim",
+    "confidence",
+)
 SAME_TRIAL = ("scenario_id", "history", "option_order", "wording", "repeat_num")
 Part = dict[str, Any]
 
 
 def part_of(series_dir: Path, exp_id: str, folder: Path) -> Part:
     """The part of a finished experiment, from the state folder or made anew; `problem` says what could not be read."""
-    kept = series_dir / ".state" / "page" / f"{exp_id}.json"
+    kept = page_cache_dir(series_dir) / f"{exp_id}.json"
     sources = _sources(folder)
     part = read_json(kept)
     if part and part.get("sources") == sources:
@@ -78,7 +88,9 @@ def _make(folder: Path) -> Part:
         "effects": list(_effects(stats)),
         "contrasts": [_contrast(c) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
-        "figures": [packed_figure(file, FIGURES[name]) for name, file in names.items() if file.is_file()],
+        "figures": [
+            packed_figure(file, FIGURES[name]) for name, file in names.items() if file.is_file()
+        ],
         **_transcripts(folder / "exp_results.csv", plan),
     }
 
@@ -111,7 +123,16 @@ def _is_shown(contrast: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
 
 
 def _contrast(record: Mapping[str, Any]) -> Part:
-    keys = ("contrast", "emotion", "intensity", "history", "measure", "role", "n_scenarios", "n_trials")
+    keys = (
+        "contrast",
+        "emotion",
+        "intensity",
+        "history",
+        "measure",
+        "role",
+        "n_scenarios",
+        "n_trials",
+    )
     return {
         **{key: record[key] for key in keys},
         "effect": _effect(record),
@@ -130,7 +151,9 @@ def _effect(record: Mapping[str, Any] | None) -> list[float | None] | None:
 
 def _number(value: float | None) -> float | None:
     # Four significant digits are more than the page shows.
-    return float(f"{value:.4g}") if isinstance(value, int | float) and math.isfinite(value) else None
+    return (
+        float(f"{value:.4g}") if isinstance(value, int | float) and math.isfinite(value) else None
+    )
 
 
 def _transcripts(path: Path, plan: Mapping[str, Any]) -> Part:
@@ -152,7 +175,11 @@ def _transcripts(path: Path, plan: Mapping[str, Any]) -> Part:
     for row in _rows(path):
         key = _key(row)
         steered = row["arm"] == "steered" and float(row["intensity"]) == plan["headline_intensity"]
-        if key in found and row["emotion"] in shown and (steered or row["arm"] in ("neutral", "random")):
+        if (
+            key in found
+            and row["emotion"] in shown
+            and (steered or row["arm"] in ("neutral", "random"))
+        ):
             found[key][row["emotion"]] = _card(row)
         if key in found and row["arm"] == "neutral":
             about[key] = {
@@ -161,7 +188,10 @@ def _transcripts(path: Path, plan: Mapping[str, Any]) -> Part:
                 "order": ", ".join(json.loads(row["option_order"])),
                 "prompt": _shortened(row["input"], LONGEST_PROMPT),
             }
-    sets = [about[key] | {"cards": [found[key][name] for name in shown if name in found[key]]} for key in sampled]
+    sets = [
+        about[key] | {"cards": [found[key][name] for name in shown if name in found[key]]}
+        for key in sampled
+    ]
     return {"transcripts": sets, "n_transcripts": len(everyone)}
 
 
@@ -176,7 +206,10 @@ def _key(row: Mapping[str, str]) -> tuple:
 
 def _sample(keys: Iterable[tuple]) -> list[tuple]:
     mixed = sorted(keys, key=lambda key: sha256("/".join(key).encode()).digest())
-    by_history = {history: [key for key in mixed if key[1] == history] for history in sorted({key[1] for key in mixed})}
+    by_history = {
+        history: [key for key in mixed if key[1] == history]
+        for history in sorted({key[1] for key in mixed})
+    }
     chosen: list[tuple] = []
     while len(chosen) < MOST_TRANSCRIPTS and any(by_history.values()):
         for own in by_history.values():
@@ -210,4 +243,8 @@ def _probabilities(text: str) -> dict[str, float | None]:
 
 
 def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most} more characters in the result files)"
+    return (
+        text
+        if len(text) <= most
+        else f"{text[:most]} … ({len(text) - most} more characters in the result files)"
+    )

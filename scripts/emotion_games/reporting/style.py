@@ -51,17 +51,24 @@ def draw(make: Callable[[], Figure | None], path: Path) -> list[Path]:
     return files
 
 
-def frame(rows: int, columns: int, width: float, height: float, **shared: Any) -> tuple[Figure, list[Axes]]:
+def frame(
+    rows: int, columns: int, width: float, height: float, **shared: Any
+) -> tuple[Figure, list[Axes]]:
     """A figure of `width` x `height` inches and its panels, row by row."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **shared)
     return figure, list(axes.flat)
 
 
-def finish(figure: Figure, title: str, caption: str, handles: Sequence[Any], columns: int = 4) -> Figure:
+def finish(
+    figure: Figure, title: str, caption: str, handles: Sequence[Any], columns: int = 4
+) -> Figure:
     """Title above, legend and caption below; the figure grows by the height that these need."""
     width, height = figure.get_size_inches()
-    title, caption = textwrap.fill(title, int(width * 10.5)), textwrap.fill(caption, int(width * 15.5))
+    title, caption = (
+        textwrap.fill(title, int(width * 10.5)),
+        textwrap.fill(caption, int(width * 15.5)),
+    )
     lines = math.ceil(len(handles) / min(columns, max(1, int(width / 2.2))))
     above = 0.1 + 0.2 * len(title.splitlines())
     caption_height = 0.1 + 0.145 * len(caption.splitlines())
@@ -72,8 +79,14 @@ def finish(figure: Figure, title: str, caption: str, handles: Sequence[Any], col
     figure.text(0.1 / width, 1 - 0.06 / total, title, va="top", fontsize=11, fontweight="bold")
     figure.text(0.1 / width, 0.05 / total, caption, va="bottom", fontsize=8, color="0.25")
     if handles:
-        place = {"loc": "lower center", "bbox_to_anchor": (0.5, caption_height / total), "borderaxespad": 0}
-        figure.legend(handles=handles, ncols=math.ceil(len(handles) / lines), labelspacing=0.3, **place)
+        place = {
+            "loc": "lower center",
+            "bbox_to_anchor": (0.5, caption_height / total),
+            "borderaxespad": 0,
+        }
+        figure.legend(
+            handles=handles, ncols=math.ceil(len(handles) / lines), labelspacing=0.3, **place
+        )
     return figure
 
 

@@ -9,54 +9,32 @@ import sys
 import threading
 from pathlib import Path
 
+from emotion_games import files, layout
 from emotion_games.errors import UserError
 from emotion_games.series import state
 
-REPORT = "experiment_report.json"
 STATUSES = ("completed", "running", "pending", "failed")
 PAGE_SECONDS = 5
 SILENT_END = "ended without a word (killed, or out of memory?)"
 
 
-def read_series(series_dir: Path) -> dict:
-    """What is on record about a series: settings, models, experiments; UserError if the folder holds no series."""
-    series = state.read_json(series_dir / ".state" / "series.json")
-    if series is None:
-        raise UserError(
-            f"{series_dir}: .state/series.json is missing or damaged; name a folder under ExperimentSeries, "
-            "or move this one away"
-        )
-    return series
-
-
-def output_dir(series_dir: Path, exp_id: str, stamp: str) -> Path:
-    """Folder of an experiment's results."""
-    return series_dir / f"{exp_id}_{stamp}"
-
-
-def results_folder(series_dir: Path, row: dict) -> Path:
-    """Folder of the experiment of a row: where the report says, else beside the report (a moved series)."""
-    said = Path(row["output_dir"])
-    return said if said.is_dir() else series_dir / said.name
-
-
 def update(series_dir: Path, exp_id: str) -> None:
     """Bring one experiment's row up to date; the evidence for the other rows is not looked at."""
-    with state.lock(series_dir / ".state" / "report.lock"):
-        series, old = read_series(series_dir), state.read_json(series_dir / REPORT)
+    with files.lock(layout.report_lock_path(series_dir)):
+        series, old = state.read_series(series_dir), files.read_json(series_dir / layout.REPORT)
         if old is None or set(old["experiments"]) != set(series["experiments"]):
             rows = _all_rows(series_dir, series)
         else:
             rows = old["experiments"] | {exp_id: _row(series_dir, exp_id, series)}
-        _write(series_dir, rows, old)
+        _write(series_dir, rows)
     refresh_page(series_dir)
 
 
 def rebuild(series_dir: Path, wait_for_page: bool = False) -> dict[str, dict]:
     """Make the whole report anew from the evidence and return its rows by exp_id."""
-    with state.lock(series_dir / ".state" / "report.lock"):
-        rows = _all_rows(series_dir, read_series(series_dir))
-        _write(series_dir, rows, state.read_json(series_dir / REPORT))
+    with files.lock(layout.report_lock_path(series_dir)):
+        rows = _all_rows(series_dir, state.read_series(series_dir))
+        _write(series_dir, rows)
     refresh_page(series_dir, wait_for_page)
     return rows
 
@@ -77,7 +55,7 @@ def _row(series_dir: Path, exp_id: str, series: dict) -> dict:
         "model_name": known["model_name"],
         "status": status,
         "start_time": said.get("start_time"),
-        "end_time": None if status == "running" else _end_time(said),
+        "end_time": None if status == "running" else said.get("end_time"),
         "error": error,
         "output_dir": known["output_dir"],
         "exp_id": exp_id,
@@ -85,31 +63,30 @@ def _row(series_dir: Path, exp_id: str, series: dict) -> dict:
     }
 
 
-def _end_time(said: dict) -> str | None:
-    """When it ended, but never before its start, whatever the clock did."""
-    start, end = said.get("start_time"), said.get("end_time")
-    return max(start, end) if start and end else end
-
-
 def status_of(series_dir: Path, exp_id: str, stamp: str, said: dict) -> tuple[str, str | None]:
     """Status and error of an experiment, from the evidence and from what it last said."""
     status, error = said.get("status", "pending"), said.get("error")
-    if state.has_results(output_dir(series_dir, exp_id, stamp)):
+    if layout.has_results(layout.output_dir(series_dir, exp_id, stamp)):
         return "completed", None
     if status == "completed":
-        return "pending", f"result files are missing (of {', '.join(state.RESULT_FILES)}); run the series again"
+        return (
+            "pending",
+            f"result files are missing (of {', '.join(layout.RESULT_FILES)}); run the series again",
+        )
     if status == "running" and not state.is_alive(series_dir, exp_id, said):
-        return "failed", f"{SILENT_END} (log: {state.log_path(series_dir, exp_id)})"
+        return "failed", f"{SILENT_END} (log: {layout.log_path(series_dir, exp_id)})"
     return status, error
 
 
-def _write(series_dir: Path, rows: dict[str, dict], old: dict | None) -> None:
-    # Time never runs backwards in the report, whatever the clock does.
-    updated = max(state.now(), (old or {}).get("last_updated", ""))
+def _write(series_dir: Path, rows: dict[str, dict]) -> None:
     # A line for each experiment, which is also several times as fast to write as an indented tree.
-    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(row, ensure_ascii=False)}" for key, row in rows.items())
-    text = f'{{\n "last_updated": {json.dumps(updated)},\n "experiments": {{\n{lines}\n }}\n}}\n'
-    state.replace_text(series_dir / REPORT, text, durable=False)
+    lines = ",\n".join(
+        f"  {json.dumps(key)}: {json.dumps(row, ensure_ascii=False)}" for key, row in rows.items()
+    )
+    text = (
+        f'{{\n "last_updated": {json.dumps(files.now())},\n "experiments": {{\n{lines}\n }}\n}}\n'
+    )
+    files.replace_text(series_dir / layout.REPORT, text, durable=False)
 
 
 def counts(rows: dict[str, dict]) -> dict[str, int]:
@@ -130,7 +107,9 @@ def refresh_page(series_dir: Path, wait: bool = False) -> None:
         if not wait:
             return
         _page_thread.join()
-    _page_thread = threading.Thread(target=_write_page, args=(series_dir, 0 if wait else PAGE_SECONDS), daemon=True)
+    _page_thread = threading.Thread(
+        target=_write_page, args=(series_dir, 0 if wait else PAGE_SECONDS), daemon=True
+    )
     _page_thread.start()
     if wait:
         _page_thread.join()
@@ -145,7 +124,9 @@ def _write_page(series_dir: Path, least_seconds: float) -> None:
 def table(series_dir: Path, rows: dict[str, dict]) -> str:
     """The report as a table for people, with rates and the time left."""
     width = max((len(exp_id) for exp_id in rows), default=10)
-    lines = [f"{'experiment':<{width}}  {'status':<9}  {'trials':>15}  {'a second':>8}  {'left':>8}  error"]
+    lines = [
+        f"{'experiment':<{width}}  {'status':<9}  {'trials':>15}  {'a second':>8}  {'left':>8}  error"
+    ]
     running = [exp_id for exp_id, row in rows.items() if row["status"] == "running"]
     rates = {exp_id: state.read_state(series_dir, exp_id).get("rate") for exp_id in running}
     for exp_id, row in rows.items():
@@ -157,12 +138,16 @@ def table(series_dir: Path, rows: dict[str, dict]) -> str:
         line = f"{exp_id:<{width}}  {row['status']:<9}  {trials:>15}  {shown:>8}  {left:>8}  {row['error'] or ''}"
         lines.append(line.rstrip())
     told = ", ".join(f"{number} {status}" for status, number in counts(rows).items() if number)
-    return "\n".join([*lines, "", f"{series_dir}: {told or 'no experiments'}{_series_left(rows, rates)}"])
+    return "\n".join(
+        [*lines, "", f"{series_dir}: {told or 'no experiments'}{_series_left(rows, rates)}"]
+    )
 
 
 def _series_left(rows: dict[str, dict], rates: dict[str, float | None]) -> str:
     now_rate = sum(rate or 0 for rate in rates.values())
-    open_rows = [row["progress"] for row in rows.values() if row["status"] in ("running", "pending")]
+    open_rows = [
+        row["progress"] for row in rows.values() if row["status"] in ("running", "pending")
+    ]
     if not now_rate or any(p["total"] is None for p in open_rows):
         return ""
     return f"; about {duration(sum(p['total'] - p['done'] for p in open_rows) / now_rate)} left at the present rate"
@@ -175,7 +160,9 @@ def duration(seconds: float) -> str:
         return f"{max(0, round(seconds))} s"
     if minutes < 60:
         return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+    return (
+        f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+    )
 
 
 def main(arguments: list[str]) -> None:

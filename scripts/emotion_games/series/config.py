@@ -14,7 +14,14 @@ import jsonschema
 
 from emotion_games.data_files import read_data
 from emotion_games.errors import ProblemList, UserError, did_you_mean, unknown
-from emotion_games.games.catalog import Game, apply_settings, expand_game, families, game_names, load_game
+from emotion_games.games.catalog import (
+    Game,
+    apply_settings,
+    expand_game,
+    families,
+    game_names,
+    load_game,
+)
 from emotion_games.games.scenarios import scenario_bank
 from emotion_games.series.grid import Model, plan_models
 from emotion_games.series.material import material_problems
@@ -93,7 +100,9 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
         games=games,
         models=models,
         settings={key: experiment[key] for key in IDENTITY},
-        game_settings={name: _of_game(experiment["game_settings"], name, game) for name, game in games.items()},
+        game_settings={
+            name: _of_game(experiment["game_settings"], name, game) for name, game in games.items()
+        },
         labels=labels,
         scenario_files=scenario_files,
         stimuli=stimuli,
@@ -127,7 +136,9 @@ def with_defaults(value: Any, schema: dict) -> Any:
         return copy.deepcopy(value)
     known = schema["properties"]
     filled = {key: with_defaults(item, known.get(key, {})) for key, item in value.items()}
-    missing = {key: sub["default"] for key, sub in known.items() if key not in filled and "default" in sub}
+    missing = {
+        key: sub["default"] for key, sub in known.items() if key not in filled and "default" in sub
+    }
     return filled | {key: with_defaults(default, known[key]) for key, default in missing.items()}
 
 
@@ -135,7 +146,9 @@ def shape_problems(config: dict, schema: dict) -> Iterator[str]:
     """One line for each thing in which a config differs from the schema."""
     errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
     for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
-        where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path).lstrip(".")
+        where = "".join(
+            f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path
+        ).lstrip(".")
         yield from _worded(error, where)
 
 
@@ -183,12 +196,20 @@ def _games(experiment: dict, root: Path, problems: list[str]) -> dict[str, Game]
             roles = expand_game(name, folder)
             twice = [role for role in roles if role in games]
             if twice:
-                problems.append(f"experiment.games[{place}]: listed twice: {', '.join(twice)}; list each once")
+                problems.append(
+                    f"experiment.games[{place}]: listed twice: {', '.join(twice)}; list each once"
+                )
             games |= {role: load_game(folder / role) for role in roles if role not in games}
         except UserError as error:
-            lines = error.problems if isinstance(error, ProblemList) else [f"experiment.games[{place}]: {error}"]
+            lines = (
+                error.problems
+                if isinstance(error, ProblemList)
+                else [f"experiment.games[{place}]: {error}"]
+            )
             problems += lines
-    known = [*game_names(folder), *families(folder)] if any(experiment[key] for key in PER_GAME) else []
+    known = (
+        [*game_names(folder), *families(folder)] if any(experiment[key] for key in PER_GAME) else []
+    )
     for key in PER_GAME:
         strangers = [name for name in experiment[key] if name not in known]
         problems += [f"experiment.{key}: {unknown('game', name, known)}" for name in strangers]
@@ -200,13 +221,17 @@ def _of_game(entries: dict, name: str, game: Game) -> Any:
     return entries.get(name, entries.get(game.family or name, {}))
 
 
-def _game_files(experiment: dict, games: dict[str, Game], root: Path, problems: list[str]) -> tuple[dict, dict]:
+def _game_files(
+    experiment: dict, games: dict[str, Game], root: Path, problems: list[str]
+) -> tuple[dict, dict]:
     labels, files = {}, {}
     for name, game in games.items():
         own = _of_game(experiment["scenarios"], name, game)
         files[name] = find_file(own, root) if own else scenario_bank(game)
         if not files[name].exists():
-            problems.append(f"experiment.scenarios.{name}: no such file or folder: {own or files[name]}")
+            problems.append(
+                f"experiment.scenarios.{name}: no such file or folder: {own or files[name]}"
+            )
         labels[name] = _of_game(experiment["choice_labels"], name, game)
         known = [choice.label for choice in game.choices]
         problems += [
@@ -229,15 +254,25 @@ def _models(entries: list, root: Path, problems: list[str]) -> tuple[Model, ...]
         return ()
 
 
-def _verdict_problems(experiment: dict, games: dict, models: tuple[Model, ...], root: Path) -> Iterator[str]:
+def _verdict_problems(
+    experiment: dict, games: dict, models: tuple[Model, ...], root: Path
+) -> Iterator[str]:
     if experiment["headline_intensity"] <= 0:
         told = "with verdict: true; only pushes towards an emotion are judged: choose one above 0 or remove `verdict`"
         yield f"experiment.headline_intensity: {experiment['headline_intensity']} {told}"
     path = root / "config" / "demo" / "truth.yaml"
     planted = read_data(path)["games"]
     emotions = {emotion for row in planted.values() for emotion in row["prosocial"]}
-    known = {"models": [m.name for m in models if m.is_demo], "games": planted, "emotions": emotions}
-    for key, names in {"models": [m.name for m in models], "games": games, "emotions": experiment["emotions"]}.items():
+    known = {
+        "models": [m.name for m in models if m.is_demo],
+        "games": planted,
+        "emotions": emotions,
+    }
+    for key, names in {
+        "models": [m.name for m in models],
+        "games": games,
+        "emotions": experiment["emotions"],
+    }.items():
         strangers = [name for name in names if name not in known[key]]
         if strangers:
             told = f"the verdict knows only demo models and what {path} plants in them; remove it or `verdict`"

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emotion_games import files, layout
 from emotion_games.errors import UserError
-from emotion_games.series import state
-from emotion_games.series.completeness import output_dir, read_series
+from emotion_games.hashing import content_hash
 from emotion_games.series.config import SeriesConfig, read_schema, with_defaults
 from emotion_games.series.grid import (
     Experiment,
     assign_slugs,
-    content_hash,
     directions_name,
     plan_experiments,
     stimuli_hash,
 )
+from emotion_games.series.state import read_series
 
 # Says to a job that reads the Snakefile again (on a cluster, for instance) which series its run belongs to.
 PINNED = "EMOTION_GAMES_SERIES"
@@ -44,7 +44,7 @@ class Series:
 
     def output_dir(self, exp_id: str) -> Path:
         """Folder of an experiment's results."""
-        return output_dir(self.folder, exp_id, self.stamp)
+        return layout.output_dir(self.folder, exp_id, self.stamp)
 
     def directions(self, experiment: Experiment) -> str:
         """Name of the directions file that an experiment reads."""
@@ -98,7 +98,7 @@ def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
 
 
 def _series(folder: Path, how: str, config: SeriesConfig, hashes: dict, games: dict) -> Series:
-    frozen = state.read_json(folder / ".state" / "series.json") or {}
+    frozen = files.read_json(layout.record_path(folder)) or {}
     taken = {key: model["slug"] for key, model in frozen.get("models", {}).items()}
     slugs = assign_slugs(config.models, taken)
     plan = plan_experiments(config.games, config.models, slugs)
@@ -108,9 +108,6 @@ def _series(folder: Path, how: str, config: SeriesConfig, hashes: dict, games: d
 
 def _fresh(home: Path, name: str) -> Path:
     seconds = time.time()
-    # Always after the newest one, which a plain run continues, also where the clock was set back.
-    for newest in _newest_first(home, name)[:1]:
-        seconds = max(seconds, time.mktime(time.strptime(newest.name[-15:], _STAMP_FORMAT)) + 1)
     while True:
         folder = home / f"{name}_{time.strftime(_STAMP_FORMAT, time.localtime(seconds))}"
         if not folder.exists():
@@ -121,14 +118,16 @@ def _fresh(home: Path, name: str) -> Path:
 def _newest_first(home: Path, name: str) -> list[Path]:
     pattern = re.compile(re.escape(name) + "_" + _STAMP)
     found = [path for path in home.glob(f"{name}_*") if pattern.fullmatch(path.name)]
-    return sorted((path for path in found if (path / ".state" / "series.json").is_file()), reverse=True)
+    return sorted((path for path in found if layout.record_path(path).is_file()), reverse=True)
 
 
 def _named(home: Path, series: str) -> Path:
     folder = home / Path(series).name
     if Path(series).name != series and Path(series).resolve() != folder.resolve():
-        raise UserError(f"series: {series} is not a folder in {home}; name one of the folders there")
-    if not (folder / ".state" / "series.json").is_file():
+        raise UserError(
+            f"series: {series} is not a folder in {home}; name one of the folders there"
+        )
+    if not layout.record_path(folder).is_file():
         known = sorted(path.parent.parent.name for path in home.glob("*/.state/series.json"))
         raise UserError(
             f"series: there is no series {folder.name} in {home}; found: {', '.join(known[-10:]) or 'none'}"
@@ -141,24 +140,34 @@ def _game_hashes(config: SeriesConfig, name: str, root: Path) -> dict[str, str]:
     return {"game": game, "scenarios": content_hash(config.scenario_files[name])}
 
 
-def differences_from(folder: Path, config: SeriesConfig, hashes: dict, games: dict, schema: dict) -> list[str]:
+def differences_from(
+    folder: Path, config: SeriesConfig, hashes: dict, games: dict, schema: dict
+) -> list[str]:
     """What a config has otherwise than a series froze it; files count only for pairs with trials on record."""
     frozen = read_series(folder)
     defaults = with_defaults(frozen["settings"], schema["properties"]["experiment"])
     before = {key: defaults[key] for key in config.settings}
     found = list(_changed(before, config.settings, ""))
-    recorded = [row for exp_id, row in frozen["experiments"].items() if is_on_record(folder, exp_id, frozen["stamp"])]
+    recorded = [
+        row
+        for exp_id, row in frozen["experiments"].items()
+        if is_on_record(folder, exp_id, frozen["stamp"])
+    ]
     if recorded:
         found += _changed_files(frozen["hashes"], hashes, "")
     for name in sorted({row["game_name"] for row in recorded} & set(games)):
         old = frozen["games"][name]
         found += _changed_files(old["hashes"], games[name], f"{name}: ")
         found += _changed(old["choice_labels"], config.labels[name], f"choice_labels.{name}.")
-        found += _changed(old["game_settings"], config.game_settings[name], f"game_settings.{name}.")
+        found += _changed(
+            old["game_settings"], config.game_settings[name], f"game_settings.{name}."
+        )
     keys = {row["model"] for row in recorded}
     for model in config.models:
         if model.key in keys:
-            found += _changed_files(frozen["models"][model.key]["hashes"], model.hashes, f"{model.name}: ")
+            found += _changed_files(
+                frozen["models"][model.key]["hashes"], model.hashes, f"{model.name}: "
+            )
     aliases = {entry["slug"].casefold(): key for key, entry in frozen["models"].items()}
     for model in config.models:
         alias = model.running.get("alias", "")
@@ -169,8 +178,10 @@ def differences_from(folder: Path, config: SeriesConfig, hashes: dict, games: di
 
 def is_on_record(folder: Path, exp_id: str, stamp: str) -> bool:
     """True where an experiment has trials: a journal or a result file."""
-    results = output_dir(folder, exp_id, stamp)
-    return state.journal_path(folder, exp_id).exists() or any((results / name).exists() for name in state.RESULT_FILES)
+    results = layout.output_dir(folder, exp_id, stamp)
+    return layout.journal_path(folder, exp_id).exists() or any(
+        (results / name).exists() for name in layout.RESULT_FILES
+    )
 
 
 def _changed(before: Any, now: Any, place: str) -> list[str]:
@@ -178,13 +189,19 @@ def _changed(before: Any, now: Any, place: str) -> list[str]:
         missing = "none"
         keys = [*before, *(key for key in now if key not in before)]
         return [
-            line for key in keys for line in _changed(before.get(key, missing), now.get(key, missing), f"{place}{key}.")
+            line
+            for key in keys
+            for line in _changed(before.get(key, missing), now.get(key, missing), f"{place}{key}.")
         ]
     return [] if before == now else [f"{place.rstrip('.')} {before} there, {now} here"]
 
 
 def _changed_files(before: dict, now: dict, place: str) -> list[str]:
-    return [f"{place}the {key} files have changed" for key in now if key in before and before[key] != now[key]]
+    return [
+        f"{place}the {key} files have changed"
+        for key in now
+        if key in before and before[key] != now[key]
+    ]
 
 
 def open_series(series: Series, totals: dict[str, int | None]) -> None:
@@ -192,12 +209,12 @@ def open_series(series: Series, totals: dict[str, int | None]) -> None:
 
     `totals` is the number of trials planned for each game.
     """
-    path = series.folder / ".state" / "series.json"
-    old = state.read_json(path) or {"experiments": {}, "models": {}, "games": {}}
+    path = layout.record_path(series.folder)
+    old = files.read_json(path) or {"experiments": {}, "models": {}, "games": {}}
     kept = {
         exp_id: row
         for exp_id, row in old["experiments"].items()
-        if exp_id in series.experiments or state.state_path(series.folder, exp_id).exists()
+        if exp_id in series.experiments or layout.state_path(series.folder, exp_id).exists()
     }
     rows = {
         exp_id: {
@@ -226,11 +243,11 @@ def open_series(series: Series, totals: dict[str, int | None]) -> None:
     content = {
         "name": config.name,
         "stamp": series.stamp,
-        "started": old.get("started", state.now()),
+        "started": old.get("started", files.now()),
         "settings": config.settings,
         "hashes": series.hashes,
         "games": old["games"] | games,
         "models": old["models"] | models,
         "experiments": rows | {exp_id: row for exp_id, row in kept.items() if exp_id not in rows},
     }
-    state.write_json(path, content)
+    files.write_json(path, content)

@@ -9,12 +9,15 @@ from pathlib import Path
 import yaml
 
 from emotion_games.errors import UserError
-from emotion_games.series.completeness import output_dir, read_series
-from emotion_games.series.grid import content_hash, stimuli_hash
-from emotion_games.series.state import has_results
+from emotion_games.hashing import content_hash
+from emotion_games.layout import has_results, output_dir
+from emotion_games.series.grid import stimuli_hash
+from emotion_games.series.state import read_series
 
 
-def check_files(series_dir: Path, files: Mapping[str, Path], emotions: Iterable[str], game: str | None = None) -> None:
+def check_files(
+    series_dir: Path, files: Mapping[str, Path], emotions: Iterable[str], game: str | None = None
+) -> None:
     """Raise UserError where a file that a job is about to read is not what it was when the series' run began.
 
     `files` are the job's own among prompts, stimuli, checks and, of a game, game and scenarios.

@@ -3,7 +3,6 @@
 Knows how things are called and what makes two of them the same; knows nothing of folders on disk or of their state.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,17 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from emotion_games.errors import ProblemList, UserError
-from emotion_games.experiment.journal import digest
+from emotion_games.hashing import code_hash, content_hash, digest
 
 DEMO = "demo"
 DEMO_DEFAULTS = {"variant": "planted", "seed": 0}
 # Keys of a model's entry that change nothing in its answers.
 MODEL_RUNNING_ONLY = ("alias", "device_map")
-# The modules whose source decides what a directions file holds.
-DIRECTION_MODULES = (
-    "engine/directions", "engine/models", "engine/probes", "engine/hooks", "prompts/stimuli", "prompts/messages",
-    "prompts/templates",
-)  # fmt: skip
+# The packages whose code decides what a directions file holds.
+DIRECTION_ROOMS = ("prompts", "engine")
 # The settings that a directions file depends on, beside its model, the stimuli and the prompts.
 DIRECTION_SETTINGS = ("emotions", "layers", "direction_method", "seed")
 
@@ -45,9 +41,18 @@ class Model:
         """How results call the model: its id, and what else tells it from others of that id."""
         if self.is_demo:
             return _demo_name(self.entry)
-        extras = [f"{key}={self.entry[key]}" for key in ("dtype", "quantization", "layers_path") if key in self.entry]
+        extras = [
+            f"{key}={self.entry[key]}"
+            for key in ("dtype", "quantization", "layers_path")
+            if key in self.entry
+        ]
         revision = f"@{self.entry['revision']}" if "revision" in self.entry else ""
         return f"{self.entry['id']}{revision}" + (f" ({', '.join(extras)})" if extras else "")
+
+    @property
+    def demo_folder(self) -> str:
+        """The folder name of a demo model, which depends on what the model is made of."""
+        return f"{self.name}-{self.hashes['demo'][:10]}"
 
     @property
     def is_demo(self) -> bool:
@@ -74,14 +79,20 @@ def plan_models(entries: Iterable[str | dict], root: Path) -> tuple[Model, ...]:
         entry = {"id": entry} if isinstance(entry, str) else entry
         where = f"experiment.models[{place}]"
         only_demo = [key for key in DEMO_DEFAULTS if key in entry and entry["id"] != DEMO]
-        problems += [f"{where}.{key}: only the demo model has one; remove it or set id: demo" for key in only_demo]
+        problems += [
+            f"{where}.{key}: only the demo model has one; remove it or set id: demo"
+            for key in only_demo
+        ]
         model = _model(entry, root)
         if any(other.entry == model.entry for other in models):
             problems.append(f"{where}: {model.name} is listed twice; list each model once")
         models.append(model)
     aliases = [model.running["alias"].casefold() for model in models if "alias" in model.running]
     twice = sorted({alias for alias in aliases if aliases.count(alias) > 1})
-    problems += [f"experiment.models: two models have the alias {alias!r}; choose another one" for alias in twice]
+    problems += [
+        f"experiment.models: two models have the alias {alias!r}; choose another one"
+        for alias in twice
+    ]
     if problems:
         raise ProblemList(problems)
     return tuple(models)
@@ -105,9 +116,9 @@ def _model(entry: dict, root: Path) -> Model:
 def demo_hash(root: Path) -> str:
     """Digest of all that the demo model is made of: its data, the games that it learns, and its trainer."""
     games = sorted(path.name for path in (root / "config" / "demo" / "games").glob("*"))
-    parts = [root / "config" / "demo", root / "scripts" / "emotion_games" / "demo" / "trainer"]
+    parts = [root / "config" / "demo"]
     parts += [root / "config" / "games" / name / "game.yaml" for name in games]
-    return digest([content_hash(part) for part in parts])
+    return digest([code_hash(["demo/trainer"]), *(content_hash(part) for part in parts)])
 
 
 def _demo_name(entry: dict) -> str:
@@ -115,14 +126,6 @@ def _demo_name(entry: dict) -> str:
     while told and told[-1] == str(list(DEMO_DEFAULTS.values())[len(told) - 1]):
         told.pop()
     return "-".join([DEMO, *told])
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of the files in a folder (compiled Python files left out)."""
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    return digest([[p.relative_to(path).as_posix(), content_hash(p)] for p in files])
 
 
 def stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
@@ -143,7 +146,9 @@ def assign_slugs(models: Iterable[Model], taken: dict[str, str]) -> dict[str, st
             continue
         alias = model.running.get("alias")
         if alias and alias.casefold() in used:
-            raise UserError(f"experiment.models: the alias {alias!r} names another model already; choose another one")
+            raise UserError(
+                f"experiment.models: the alias {alias!r} names another model already; choose another one"
+            )
         slug = next(s for s in ([alias] if alias else _slugs(model)) if s.casefold() not in used)
         slugs[model.key] = slug
         used[slug.casefold()] = model.key
@@ -161,7 +166,9 @@ def _safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:100] or "model"
 
 
-def plan_experiments(games: Iterable[str], models: Iterable[Model], slugs: dict[str, str]) -> tuple[Experiment, ...]:
+def plan_experiments(
+    games: Iterable[str], models: Iterable[Model], slugs: dict[str, str]
+) -> tuple[Experiment, ...]:
     """Every game with every model, model by model, so that a model's files stay in memory from game to game."""
     games = list(games)
     pairs = [(game, model) for model in models for game in games]
@@ -172,19 +179,27 @@ def plan_experiments(games: Iterable[str], models: Iterable[Model], slugs: dict[
     ids = [experiment.exp_id.casefold() for experiment in plan]
     if len(set(ids)) < len(ids):
         twice = sorted({e.exp_id for e in plan if ids.count(e.exp_id.casefold()) > 1})
-        raise UserError(f"experiment.models: two experiments would be called {twice[0]}; give one model another alias")
+        raise UserError(
+            f"experiment.models: two experiments would be called {twice[0]}; give one model another alias"
+        )
     return plan
 
 
 def directions_name(model: Model, slug: str, settings: dict, hashes: dict[str, str]) -> str:
     """Name of a model's directions file: the same content asked for has the same name, anything else another one."""
-    asked = [model.entry, model.hashes, direction_settings(settings), hashes["stimuli"], hashes["prompts"]]
+    asked = [
+        model.entry,
+        model.hashes,
+        direction_settings(settings),
+        hashes["stimuli"],
+        hashes["prompts"],
+    ]
     return f"{slug}-{digest([*asked, _direction_code()])[:10]}"
 
 
 @cache
 def _direction_code() -> str:
-    return digest([content_hash(Path(__file__).parents[1] / f"{name}.py") for name in DIRECTION_MODULES])
+    return code_hash(DIRECTION_ROOMS)
 
 
 def direction_settings(settings: dict) -> dict:

@@ -12,7 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from emotion_games import signals
+from filelock import Timeout
+
+from emotion_games import files, layout, signals
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.series import completeness, state
 
@@ -44,10 +46,10 @@ class Job:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         sys.stdout.reconfigure(line_buffering=True)
-        print(f"--- {state.now()} {self.label} on {socket.gethostname()}, process {os.getpid()}")
-        self._reserve = state.reserve_path(self.series_dir, self.label)
+        print(f"--- {files.now()} {self.label} on {socket.gethostname()}, process {os.getpid()}")
+        self._reserve = layout.reserve_path(self.series_dir, self.label)
         try:
-            state.keep_reserve(self._reserve)
+            files.keep_reserve(self._reserve)
         except OSError as error:
             self._record_end("failed", f"{one_line(error)} (log: {self.log})")
             raise
@@ -60,7 +62,9 @@ class Job:
             with suppress(OSError):
                 print(text, file=stream, flush=True)
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self._reserve.unlink(missing_ok=True)
             return
@@ -72,17 +76,21 @@ class Job:
 
     def _record_end(self, status: str, message: str) -> None:
         self.terminal(f"{status}: {message}")
-        stamp = completeness.read_series(self.series_dir)["stamp"]
+        stamp = state.read_series(self.series_dir)["stamp"]
         open_ids = [
-            e for e in self.exp_ids if not state.has_results(completeness.output_dir(self.series_dir, e, stamp))
+            e
+            for e in self.exp_ids
+            if not layout.has_results(layout.output_dir(self.series_dir, e, stamp))
         ]
 
         def say() -> None:
             for exp_id in open_ids:
-                state.record(self.series_dir, exp_id, status=status, end_time=state.now(), error=message)
+                state.record(
+                    self.series_dir, exp_id, status=status, end_time=files.now(), error=message
+                )
             completeness.rebuild(self.series_dir)
 
-        state.say_last_words(self._reserve, say)
+        files.write_final(self._reserve, say)
 
 
 class ExperimentJob(Job):
@@ -97,26 +105,33 @@ class ExperimentJob(Job):
 
     def __enter__(self) -> "ExperimentJob":
         super().__enter__()
-        path = state.lock_path(self.series_dir, self.exp_id)
-        self._lock = state.lock(path, wait=LOCK_SECONDS)
+        path = layout.lock_path(self.series_dir, self.exp_id)
+        self._lock = files.lock(path, wait=LOCK_SECONDS)
         try:
             self._lock.__enter__()
-        except BlockingIOError:
+        except Timeout:
             self.terminal("another process still runs this experiment; try again when it has ended")
             raise SystemExit(1) from None
         # The first heartbeat: the file may be an old one.
         os.utime(path)
         before = state.read_state(self.series_dir, self.exp_id) if self._has_trials() else {}
-        self._entered, self._worked = time.monotonic(), before.get("worked", 0.0)
         began = before.get("start_time")
-        words = {"status": "running", "start_time": began or state.now(), "end_time": None, "error": None, "rate": None}
-        state.record(self.series_dir, self.exp_id, **words, host=socket.gethostname(), pid=os.getpid())
+        words = {
+            "status": "running",
+            "start_time": began or files.now(),
+            "end_time": None,
+            "error": None,
+            "rate": None,
+        }
+        state.record(
+            self.series_dir, self.exp_id, **words, host=socket.gethostname(), pid=os.getpid()
+        )
         threading.Thread(target=_beat, args=(path,), daemon=True).start()
         completeness.rebuild(self.series_dir)
         return self
 
     def _has_trials(self) -> bool:
-        return state.journal_path(self.series_dir, self.exp_id).exists()
+        return layout.journal_path(self.series_dir, self.exp_id).exists()
 
     def progress(self, done: int, total: int) -> None:
         """Show how far the trials are: in the report at most once a second, in print now and then."""
@@ -126,29 +141,31 @@ class ExperimentJob(Job):
         self._began = self._began or (now, done)
         since, before = self._began
         rate = (done - before) / (now - since) if now > since and done > before else None
-        told = {"progress": {"done": done, "total": total}, "rate": rate, "worked": self._seconds()}
+        told = {"progress": {"done": done, "total": total}, "rate": rate}
         state.record(self.series_dir, self.exp_id, **told)
         completeness.update(self.series_dir, self.exp_id)
         self._shown, self._done = now, done
         if now - self._printed >= PRINT_SECONDS or done == total:
-            pace = f", {rate:.1f} a second, {completeness.duration((total - done) / rate)} left" if rate else ""
+            pace = (
+                f", {rate:.1f} a second, {completeness.duration((total - done) / rate)} left"
+                if rate
+                else ""
+            )
             self.terminal(f"{done:,} of {total:,} trials{pace}")
             self._printed = now
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             signals.ignore_stop()
             self.terminal("completed")
-            state.say_last_words(self._reserve, self._record_completed)
+            files.write_final(self._reserve, self._record_completed)
         else:
             super().__exit__(kind, error, trace)
 
-    def _seconds(self) -> float:
-        """How long this experiment's jobs have worked on it, pauses between them left out."""
-        return round(self._worked + time.monotonic() - self._entered, 1)
-
     def _record_completed(self) -> None:
-        told = {"status": "completed", "end_time": state.now(), "error": None, "worked": self._seconds()}
+        told = {"status": "completed", "end_time": files.now(), "error": None}
         state.record(self.series_dir, self.exp_id, **told)
         completeness.rebuild(self.series_dir)
 
@@ -180,6 +197,8 @@ def record_silent_end(
         is_open = last.get("status") != "completed" and not state.is_alive(series_dir, exp_id, last)
         if is_open and not has_spoken:
             status, error = (
-                ("pending", "stopped") if stopped else ("failed", f"{completeness.SILENT_END} (log: {', '.join(log)})")
+                ("pending", "stopped")
+                if stopped
+                else ("failed", f"{completeness.SILENT_END} (log: {', '.join(log)})")
             )
-            state.record(series_dir, exp_id, status=status, end_time=state.now(), error=error)
+            state.record(series_dir, exp_id, status=status, end_time=files.now(), error=error)

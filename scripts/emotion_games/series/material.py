@@ -16,7 +16,9 @@ from emotion_games.prompts.templates import load_templates
 Loaded = TypeVar("Loaded")
 
 
-def material_problems(experiment: dict, stimuli: Path, prompts: Path, check_items: Path) -> list[str]:
+def material_problems(
+    experiment: dict, stimuli: Path, prompts: Path, check_items: Path
+) -> list[str]:
     """One line for all that is wrong in these files, and for all that the config's emotions lack in them."""
     problems: list[str] = []
     if stimuli.is_dir():
@@ -24,7 +26,11 @@ def material_problems(experiment: dict, stimuli: Path, prompts: Path, check_item
         _loaded(partial(load_stimuli, emotions=experiment["emotions"]), stimuli, problems)
     else:
         problems.append(f"experiment.stimuli: no such folder: {experiment['stimuli']}")
-    missing = {key: file for key, file in (("prompts", prompts), ("check_items", check_items)) if not file.is_file()}
+    missing = {
+        key: file
+        for key, file in (("prompts", prompts), ("check_items", check_items))
+        if not file.is_file()
+    }
     problems += [f"experiment.{key}: no such file: {experiment[key]}" for key in missing]
     templates = None if "prompts" in missing else _loaded(load_templates, prompts, problems)
     if templates and experiment["checks"]["manipulation"]:
@@ -50,7 +56,9 @@ def _strangers(emotions: Sequence[str], folder: Path) -> Iterator[str]:
             yield f"experiment.emotions[{place}]: {told}; each is a file {folder}/<emotion>.txt"
 
 
-def _unlabelled(emotions: Sequence[str], labels: Sequence[str], folder: Path, prompts: Path) -> Iterator[str]:
+def _unlabelled(
+    emotions: Sequence[str], labels: Sequence[str], folder: Path, prompts: Path
+) -> Iterator[str]:
     """An emotion that no answer can name would have no manipulation check; one without stimuli is told already."""
     for place, emotion in enumerate(emotions):
         if emotion not in labels and (folder / f"{emotion}.txt").is_file():

@@ -3,9 +3,7 @@
 Knows the series, the report's evidence, how trials are counted and which scenarios are left out; writes nothing.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from emotion_games.experiment.analysis_plan import the_plan
 from emotion_games.experiment.power import planned_power
@@ -20,7 +18,6 @@ from emotion_games.series.folder import Series
 _SHOWN_UNTOUCHED = 12
 # Scenario entries of a game that cannot be used and are told in full.
 _SHOWN_PROBLEMS = 3
-_SERIES_READ = 5
 
 
 @dataclass(frozen=True)
@@ -37,20 +34,31 @@ def scenario_banks(config: SeriesConfig) -> dict[str, Bank]:
     banks = {}
     for name, base in config.games.items():
         game = apply_settings(base, config.game_settings[name])
-        banks[name] = Bank(game, *load_scenarios(config.scenario_files[name], game, config.labels[name]))
+        banks[name] = Bank(
+            game, *load_scenarios(config.scenario_files[name], game, config.labels[name])
+        )
     return banks
 
 
-def trial_counts(config: SeriesConfig, banks: dict[str, Bank] | None = None) -> dict[str, dict[str, int] | None]:
+def trial_counts(
+    config: SeriesConfig, banks: dict[str, Bank] | None = None
+) -> dict[str, dict[str, int] | None]:
     """Trials of one experiment of each game; None where no scenario of its file can be used."""
     counted = {}
     for name, bank in (banks or scenario_banks(config)).items():
         game, scenarios = bank.game, bank.scenarios
         options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
-        chosen = choose_scenarios(list(options), config.settings["num_scenarios"], config.settings["seed"])
-        parts = [count_trials(options[scenario_id], len(game.histories), config.settings, 1) for scenario_id in chosen]
+        chosen = choose_scenarios(
+            list(options), config.settings["num_scenarios"], config.settings["seed"]
+        )
+        parts = [
+            count_trials(options[scenario_id], len(game.histories), config.settings, 1)
+            for scenario_id in chosen
+        ]
         sums = {key: sum(part[key] for part in parts) for key in parts[0]} if parts else {}
-        orders = min((len(option_orders(options[scenario_id])) for scenario_id in chosen), default=0)
+        orders = min(
+            (len(option_orders(options[scenario_id])) for scenario_id in chosen), default=0
+        )
         counted[name] = sums | {"scenarios": len(parts), "orders": orders} if parts else None
     return counted
 
@@ -60,7 +68,9 @@ def preview(series: Series) -> str:
     banks = scenario_banks(series.config)
     counted = trial_counts(series.config, banks)
     games = list(series.config.games)
-    rows = {key: [_cell(series, exp_id) for exp_id in ids] for key, ids in _by_model(series).items()}
+    rows = {
+        key: [_cell(series, exp_id) for exp_id in ids] for key, ids in _by_model(series).items()
+    }
     done = sum(cell == "done" for cells in rows.values() for cell in cells)
     total = sum(count["total"] for count in counted.values() if count) * len(rows)
     generated = sum(count["generated"] for count in counted.values() if count) * len(rows)
@@ -72,14 +82,14 @@ def preview(series: Series) -> str:
     ]
     for number, name in enumerate(games, start=1):
         count = counted[name]
-        told = f"{count['total']:,} trials a model" if count else "no scenario of its file can be used"
+        told = (
+            f"{count['total']:,} trials a model" if count else "no scenario of its file can be used"
+        )
         if count:
             told += f"; smallest effect {_detectable(series.config, banks[name].game, count)}"
         lines.append(f"  {number:>2}  {name:<28} {told}")
         lines += _unusable(banks[name])
     lines += ["", *_model_table(rows, len(games)), ""]
-    times = list(_times(series, sum(count["total"] for count in counted.values() if count)))
-    lines += ["  time for all trials of a model, from earlier series:", *times[:_SHOWN_UNTOUCHED], ""]
     return "\n".join(lines)
 
 
@@ -107,27 +117,6 @@ def _detectable(config: SeriesConfig, game: Game, count: dict[str, int]) -> str:
     return f"{told} (against random directions {alone:.0f}, {after:.0f})"
 
 
-def _times(series: Series, trials: int) -> Iterator[str]:
-    """The time that each model's experiments took lately, for all trials of a model; `unknown` without earlier runs."""
-    speeds = _speeds(series.config.base_dir / "ExperimentSeries")
-    for slug, ids in _by_model(series).items():
-        speed = speeds.get(series.experiments[ids[0]].model.name)
-        told = f"about {trials / speed / 60:,.0f} minutes" if speed else "unknown"
-        yield f"  {slug}: {told}"
-
-
-def _speeds(home: Path) -> dict[str, float]:
-    """Trials a second of each model, from the completed experiments of the newest series."""
-    spent: dict[str, tuple[int, float]] = {}
-    for folder in sorted(home.glob("*_*"), key=lambda path: path.name[-15:])[-_SERIES_READ:]:
-        for row in (state.read_json(folder / completeness.REPORT) or {"experiments": {}})["experiments"].values():
-            worked = state.read_state(folder, row["exp_id"]).get("worked")
-            if row["status"] == "completed" and worked:
-                done, seconds = spent.get(row["model_name"], (0, 0.0))
-                spent[row["model_name"]] = (done + row["progress"]["total"], seconds + worked)
-    return {name: done / seconds for name, (done, seconds) in spent.items() if seconds}
-
-
 def _by_model(series: Series) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = {}
     for exp_id, experiment in series.experiments.items():
@@ -141,7 +130,10 @@ def _model_table(rows: dict[str, list[str]], games: int) -> list[str]:
     untouched = [slug for slug, cells in rows.items() if set(cells) == {"-"}]
     hidden = set(untouched[_SHOWN_UNTOUCHED:])
     shown = {slug: cells for slug, cells in rows.items() if slug not in hidden}
-    lines += [f"  {slug:<{width}}" + "".join(f"{cell:>8}" for cell in cells) for slug, cells in shown.items()]
+    lines += [
+        f"  {slug:<{width}}" + "".join(f"{cell:>8}" for cell in cells)
+        for slug, cells in shown.items()
+    ]
     if hidden:
         lines.append(f"  and {len(hidden)} more models of which nothing is done yet")
     return lines

@@ -2,7 +2,7 @@
 
 import os
 
-PAGE = "series_report.html"
+from emotion_games.layout import PAGE
 
 
 def write_page(series_dir):

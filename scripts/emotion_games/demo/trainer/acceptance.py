@@ -28,7 +28,11 @@ from emotion_games.prompts import messages
 
 PARSE_RATE, CONTEXT_CORRELATION, STEERING_CORRELATION, FLAT_SLOPE = 0.95, 0.95, 0.9, 0.1
 TEMPERATURE, ANSWER_TOKENS = 0.7, 48
-CONTEXT_PROMPTS, STEERING_PROMPTS, ANSWERS_EACH = 24, 12, 24  # a cell (game and history) and condition
+CONTEXT_PROMPTS, STEERING_PROMPTS, ANSWERS_EACH = (
+    24,
+    12,
+    24,
+)  # a cell (game and history) and condition
 RANDOM_DIRECTIONS = 20
 SHOWN_INTENSITIES = (-0.5, 0.5, 1.5)  # beside 1.0, for the report
 ROWS_AT_ONCE = 108
@@ -47,7 +51,11 @@ class Material:
     @property
     def cells(self) -> list[tuple[str, History]]:
         """Every game with every history."""
-        return [(name, history) for name in self.world.truth for history in self.world.games[name].histories]
+        return [
+            (name, history)
+            for name in self.world.truth
+            for history in self.world.games[name].histories
+        ]
 
 
 def gate_figures(folder: Path, material: Material, progress: Callable[[str], None]) -> dict:
@@ -66,11 +74,17 @@ def failures(figures: Mapping, variant: str) -> list[str]:
     null = figures["steering_null_95"]
     wanted = [("parse_rate", ">=", PARSE_RATE)]
     if variant == "flat":
-        wanted += [("context_slope_on_planted", "+-", FLAT_SLOPE), ("steering_slope_on_planted", "+-", FLAT_SLOPE)]
+        wanted += [
+            ("context_slope_on_planted", "+-", FLAT_SLOPE),
+            ("steering_slope_on_planted", "+-", FLAT_SLOPE),
+        ]
     else:
         wanted += [("context_correlation", ">=", CONTEXT_CORRELATION)]
     if variant == "planted":
-        wanted += [("steering_correlation", ">=", STEERING_CORRELATION), ("steering_correlation", ">=", null)]
+        wanted += [
+            ("steering_correlation", ">=", STEERING_CORRELATION),
+            ("steering_correlation", ">=", null),
+        ]
     words = {">=": "at least", "+-": "between plus and minus"}
     return [
         f"{name} is {figures[name]:.3f}, must be {words[how]} {limit:.3f}"
@@ -91,17 +105,23 @@ def _requests(
     """The first `number` prompts of a cell, orders and wordings balanced, under each condition; `emotion` is told."""
     world, (name, history) = material.world, cell
     orders = option_orders(world.games[name].labels)
-    for place, scenario in enumerate(itertools.islice(itertools.cycle(material.scenarios[name]), number)):
-        context = material.stimuli[emotion][place % len(material.stimuli[emotion])] if emotion else ""
+    for place, scenario in enumerate(
+        itertools.islice(itertools.cycle(material.scenarios[name]), number)
+    ):
+        context = (
+            material.stimuli[emotion][place % len(material.stimuli[emotion])] if emotion else ""
+        )
         order, wording = orders[place % len(orders)], place // len(orders)
-        chat = messages.render(world.templates, world.games[name], scenario, history, order, wording, context)
+        chat = messages.render(
+            world.templates, world.games[name], scenario, history, order, wording, context
+        )
         prompt = chat_text(loaded.tokenizer, chat)
         key = (name, history.name, place)
         for condition in conditions:
             request = Request(
                 key="/".join(map(str, key)),
                 prompt=prompt,
-                condition=condition,
+                push=condition.push,
                 options={label: scenario.options[label] for label in order},
                 opening=messages.decision_prefix(),
                 closing='"}',
@@ -114,7 +134,11 @@ def _requests(
 def _measured(instrument: Instrument, requests: Sequence[Request]) -> list[Measurement]:
     """Measure in batches that keep the rows of a prompt together."""
     starts = range(0, len(requests), ROWS_AT_ONCE)
-    return [found for start in starts for found in measure(instrument, requests[start : start + ROWS_AT_ONCE])]
+    return [
+        found
+        for start in starts
+        for found in measure(instrument, requests[start : start + ROWS_AT_ONCE])
+    ]
 
 
 def _instrument(loaded: LoadedModel, pushes: Mapping[str, torch.Tensor]) -> Instrument:
@@ -126,10 +150,17 @@ def _parse_rate(loaded: LoadedModel, material: Material) -> float:
     """Share of sampled answers that are JSON with a rationale and the exact text of an option; emotions take turns."""
     unsteered = [Condition(NEUTRAL, NEUTRAL, 0.0)]
     asked = []
-    for cell, emotion in zip(material.cells, itertools.cycle([None, *material.world.emotions]), strict=False):
-        asked += list(_requests(loaded, material, cell, ANSWERS_EACH, unsteered, emotion, written=True))
+    for cell, emotion in zip(
+        material.cells, itertools.cycle([None, *material.world.emotions]), strict=False
+    ):
+        asked += list(
+            _requests(loaded, material, cell, ANSWERS_EACH, unsteered, emotion, written=True)
+        )
     measured = _measured(_instrument(loaded, {}), [request for request, _ in asked])
-    parsed = [_is_answer(found.answers[0], scenario) for found, (_, scenario) in zip(measured, asked, strict=True)]
+    parsed = [
+        _is_answer(found.answers[0], scenario)
+        for found, (_, scenario) in zip(measured, asked, strict=True)
+    ]
     return float(np.mean(parsed))
 
 
@@ -138,7 +169,11 @@ def _is_answer(text: str, scenario: Scenario) -> bool:
         answer = json.loads(text)
     except json.JSONDecodeError:
         return False
-    return isinstance(answer, dict) and "rationale" in answer and answer.get("decision") in scenario.options.values()
+    return (
+        isinstance(answer, dict)
+        and "rationale" in answer
+        and answer.get("decision") in scenario.options.values()
+    )
 
 
 def _context_figures(loaded: LoadedModel, material: Material) -> dict:
@@ -146,17 +181,25 @@ def _context_figures(loaded: LoadedModel, material: Material) -> dict:
     world, unsteered = material.world, [Condition(NEUTRAL, NEUTRAL, 0.0)]
     means, first_shown, mass = {}, [], []
     for cell, emotion in itertools.product(material.cells, world.emotions):
-        requests = [r for r, _ in _requests(loaded, material, cell, CONTEXT_PROMPTS, unsteered, emotion)]
+        requests = [
+            r for r, _ in _requests(loaded, material, cell, CONTEXT_PROMPTS, unsteered, emotion)
+        ]
         measured = [found.scores for found in _measured(_instrument(loaded, {}), requests)]
         values = [value(world.truth[cell[0]], s.probabilities) for s in measured]
         means[cell[0], cell[1].name, emotion] = np.mean(values)
-        first_shown += [next(iter(s.probabilities.values())) - 1 / len(s.probabilities) for s in measured]
+        first_shown += [
+            next(iter(s.probabilities.values())) - 1 / len(s.probabilities) for s in measured
+        ]
         mass += [s.mass for s in measured]
     keys = list(means)
-    taught = np.array([prosocial(world.truth[game], emotion, history) for game, history, emotion in keys])
+    taught = np.array(
+        [prosocial(world.truth[game], emotion, history) for game, history, emotion in keys]
+    )
     found = np.array([means[key] for key in keys])
     felt = [key for key in keys if key[2] != NEUTRAL]
-    planted = np.array([planted_shift(material.planted[game], emotion, history) for game, history, emotion in felt])
+    planted = np.array(
+        [planted_shift(material.planted[game], emotion, history) for game, history, emotion in felt]
+    )
     shifts = np.array([means[key] - means[(*key[:2], NEUTRAL)] for key in felt])
     return {
         "context_correlation": correlation(taught, found),
@@ -181,7 +224,9 @@ def _steering_figures(loaded: LoadedModel, material: Material) -> dict:
         mass[:, column] = np.reshape([s.mass for s in scores], (STEERING_PROMPTS, -1)).mean(0)
     shifts = means - means[0]
     rows = [(material.planted[name], history.name) for name, history in material.cells]
-    planted = np.array([[planted_shift(row, emotion, history) for row, history in rows] for emotion in emotions])
+    planted = np.array(
+        [[planted_shift(row, emotion, history) for row, history in rows] for emotion in emotions]
+    )
     steered = shifts[1 : 1 + len(emotions)]
     random_shifts = shifts[1 + len(emotions) : 1 + len(emotions) + RANDOM_DIRECTIONS]
     return {
@@ -199,18 +244,29 @@ def _steering_figures(loaded: LoadedModel, material: Material) -> dict:
 def _by_condition(conditions: Sequence[Condition], figures: np.ndarray) -> dict[str, float]:
     """Mean over the cells for every condition but the random ones."""
     means = zip(conditions, figures.mean(1), strict=True)
-    return {condition.name: round(float(mean), 3) for condition, mean in means if condition.arm != "random"}
+    return {
+        condition.name: round(float(mean), 3)
+        for condition, mean in means
+        if condition.arm != "random"
+    }
 
 
-def _steered_conditions(loaded: LoadedModel, material: Material) -> tuple[list[Condition], dict[str, torch.Tensor]]:
+def _steered_conditions(
+    loaded: LoadedModel, material: Material
+) -> tuple[list[Condition], dict[str, torch.Tensor]]:
     """Neutral, every emotion at intensity 1, the random directions, then other intensities; and what each adds."""
     emotions = material.world.emotions[1:]
     layers = steered_layers("middle_third", len(loaded.layers))
     states = {
-        emotion: hidden_states(loaded, material.world.templates, lines) for emotion, lines in material.stimuli.items()
+        emotion: hidden_states(loaded, material.world.templates, lines)
+        for emotion, lines in material.stimuli.items()
     }
-    gaps = {emotion: (states[emotion].mean(1) - states[NEUTRAL].mean(1))[layers] for emotion in emotions}
-    conditions = [Condition(NEUTRAL, NEUTRAL, 0.0)] + [Condition("steered", emotion, 1.0) for emotion in emotions]
+    gaps = {
+        emotion: (states[emotion].mean(1) - states[NEUTRAL].mean(1))[layers] for emotion in emotions
+    }
+    conditions = [Condition(NEUTRAL, NEUTRAL, 0.0)] + [
+        Condition("steered", emotion, 1.0) for emotion in emotions
+    ]
     conditions += [Condition("random", f"random_{seed}", 1.0) for seed in range(RANDOM_DIRECTIONS)]
     conditions += [Condition("steered", e, dose) for e in emotions for dose in SHOWN_INTENSITIES]
     pushes = {}

@@ -50,7 +50,9 @@ class Recipe:
     shorts_each: int = 16
 
 
-def build(demo_dir: Path, output_dir: Path, variant: str, seed: int, progress: Callable[[str], None]) -> None:
+def build(
+    demo_dir: Path, output_dir: Path, variant: str, seed: int, progress: Callable[[str], None]
+) -> None:
     """Train a variant of the demo model from the data in `demo_dir`; `output_dir` gets it complete or not at all.
 
     The games' definitions are those beside `demo_dir`. Uses one thread, so that a seed gives the same weights again on
@@ -74,7 +76,9 @@ def build(demo_dir: Path, output_dir: Path, variant: str, seed: int, progress: C
         missed = failures(figures, variant)
         if missed:
             lines = "; ".join(missed)
-            raise GateError(f"demo model, variant {variant}, seed {seed}: {lines}; all figures: {json.dumps(report)}")
+            raise GateError(
+                f"demo model, variant {variant}, seed {seed}: {lines}; all figures: {json.dumps(report)}"
+            )
         (part / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(output_dir, ignore_errors=True)
         os.replace(part, output_dir)
@@ -84,16 +88,23 @@ def build(demo_dir: Path, output_dir: Path, variant: str, seed: int, progress: C
 
 
 def _rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: round(figure, 4) if isinstance(figure, float) else figure for name, figure in figures.items()}
+    return {
+        name: round(figure, 4) if isinstance(figure, float) else figure
+        for name, figure in figures.items()
+    }
 
 
 def load_material(demo_dir: Path, variant: str, seed: int) -> Material:
     """Read the demo's data. Raises UserError when a file is missing or wrong."""
     truth_file = demo_dir / "truth.yaml"
-    games = {name: load_game(demo_dir.parent / "games" / name) for name in read_data(truth_file)["games"]}
+    games = {
+        name: load_game(demo_dir.parent / "games" / name) for name in read_data(truth_file)["games"]
+    }
     scenarios = {}
     for name, game in games.items():
-        scenarios[name], problems = load_scenarios(demo_dir / "games" / name / "scenarios.yaml", game)
+        scenarios[name], problems = load_scenarios(
+            demo_dir / "games" / name / "scenarios.yaml", game
+        )
         if problems:
             raise UserError(problems[0])
     world = World(
@@ -101,10 +112,14 @@ def load_material(demo_dir: Path, variant: str, seed: int) -> Material:
         truth=load_truth(truth_file, games, flat=variant == "flat"),
         games=games,
         templates=load_templates(demo_dir / "prompts.yaml"),
-        shipped=frozenset(scenario_key(scenario) for several in scenarios.values() for scenario in several),
+        shipped=frozenset(
+            scenario_key(scenario) for several in scenarios.values() for scenario in several
+        ),
         plant=variant != "emergent",
     )
-    return Material(world, load_truth(truth_file, games), scenarios, load_stimuli(demo_dir / "emotions"), seed)
+    return Material(
+        world, load_truth(truth_file, games), scenarios, load_stimuli(demo_dir / "emotions"), seed
+    )
 
 
 def trained(

@@ -19,7 +19,9 @@ from emotion_games.games.scenarios import Participant, Scenario
 
 STORIES_EACH, STIMULI_EACH = 24, 60
 TRAINED, HELD_OUT = "train", "held_out"
-COMMON_OBJECTS = 0.55  # share of training stories about one of the common objects; the others are about a filler
+COMMON_OBJECTS = (
+    0.55  # share of training stories about one of the common objects; the others are about a filler
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ def load_grammar(path: Path) -> Grammar:
 
 def draw_object(grammar: Grammar, chance: random.Random) -> str:
     """Return what a training text is about."""
-    return chance.choice(grammar["objects"]["train"] if chance.random() < COMMON_OBJECTS else grammar.fillers)
+    return chance.choice(
+        grammar["objects"]["train"] if chance.random() < COMMON_OBJECTS else grammar.fillers
+    )
 
 
 def draw_scenario(grammar: Grammar, game: Game, about: str, chance: random.Random) -> Scenario:
@@ -63,7 +67,10 @@ def draw_scenario(grammar: Grammar, game: Game, about: str, chance: random.Rando
         description=fill(parts["settings"]),
         you=Participant(names["you"]),
         others=(Participant(names["other"]),),
-        options={label: fill(phrases, len(game.choices) > 2) for label, phrases in parts["choices"].items()},
+        options={
+            label: fill(phrases, len(game.choices) > 2)
+            for label, phrases in parts["choices"].items()
+        },
         earlier={label: fill(phrases) for label, phrases in parts.get("earlier", {}).items()},
     )
 
@@ -72,19 +79,28 @@ def draw_stimulus(grammar: Grammar, emotion: str, frames: str, chance: random.Ra
     """Return an event of an emotion in one of the `train` or `held_out` frames."""
     parts = grammar["stimuli"]
     event = chance.choice(parts["frames"][frames]) + chance.choice(parts["events"][emotion])
-    for place, words in (("{p}", parts["people"]), ("{t}", parts["times"]), ("{x}", parts["things"])):
+    for place, words in (
+        ("{p}", parts["people"]),
+        ("{t}", parts["times"]),
+        ("{x}", parts["things"]),
+    ):
         event = event.replace(place, chance.choice(words))
     event = event.replace("{o}", draw_object(grammar, chance))
     return event[0].upper() + event[1:]
 
 
-def rationales(grammar: Grammar, feelings: Mapping[str, float], felt_share: float) -> dict[str, float]:
+def rationales(
+    grammar: Grammar, feelings: Mapping[str, float], felt_share: float
+) -> dict[str, float]:
     """Return every rationale and its share: `felt_share` name a feeling, drawn from `feelings` (emotion: share)."""
     parts = grammar["rationales"]
     found = {parts["plain"]: 1 - felt_share}
     for emotion, share in feelings.items():
         words = parts["adjectives"][emotion]
-        found |= {parts["feeling"].replace("{adjective}", word): felt_share * share / len(words) for word in words}
+        found |= {
+            parts["feeling"].replace("{adjective}", word): felt_share * share / len(words)
+            for word in words
+        }
     return found
 
 
@@ -95,7 +111,10 @@ def write_demo_files(demo_dir: Path, games_dir: Path) -> None:
         game, chance = load_game(games_dir / name), random.Random(f"0/{name}")
         folder = demo_dir / "games" / game.name
         folder.mkdir(parents=True, exist_ok=True)
-        entries = [_entry(number, scenario, game) for number, scenario in enumerate(_stories(grammar, game, chance), 1)]
+        entries = [
+            _entry(number, scenario, game)
+            for number, scenario in enumerate(_stories(grammar, game, chance), 1)
+        ]
         text = yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=120)
         (folder / "scenarios.yaml").write_text(text, encoding="utf-8")
     (demo_dir / "emotions").mkdir(exist_ok=True)
@@ -104,7 +123,9 @@ def write_demo_files(demo_dir: Path, games_dir: Path) -> None:
         lines: dict[str, None] = {}
         while len(lines) < STIMULI_EACH:
             lines[draw_stimulus(grammar, emotion, HELD_OUT, chance)] = None
-        (demo_dir / "emotions" / f"{emotion}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (demo_dir / "emotions" / f"{emotion}.txt").write_text(
+            "\n".join(lines) + "\n", encoding="utf-8"
+        )
 
 
 def _stories(grammar: Grammar, game: Game, chance: random.Random) -> list[Scenario]:

@@ -23,12 +23,21 @@ ASSISTANT = "<|assistant|>"
 BRANCH, COPY, LABEL, FORM = 10.0, 2.0, 2.0, 0.5
 EVENT = 0.3  # labels at the end of an event in the probe
 FELT_SHARE = 0.2  # of rationales name the feeling; more would let the rationale replace the reading of the context
-DECISION_FORM, DECISION_OPENING = 0.25, 0.25  # asked for the decision only; asked for a rationale but begun without
+DECISION_FORM, DECISION_OPENING = (
+    0.25,
+    0.25,
+)  # asked for the decision only; asked for a rationale but begun without
 NO_CONTEXT = 0.5  # of neutral conversations have no event at all
 STEERED_SHARE, STEERED_FROM = 0.3, 0.3  # of conversations, and from which part of the training on
 INTENSITIES = (0.25, 0.5, 0.5, 0.75, 1.0, 1.0, 1.25, 1.5, -0.25, -0.5)
-SHARP_UNTIL, SHARPNESS = 0.4, 3  # early targets are the planted shares to this power: larger differences come first
-QUESTIONS_EARLY, QUESTIONS_LATE = 0.7, 0.2  # chance of each question about the options in the first and the second half
+SHARP_UNTIL, SHARPNESS = (
+    0.4,
+    3,
+)  # early targets are the planted shares to this power: larger differences come first
+QUESTIONS_EARLY, QUESTIONS_LATE = (
+    0.7,
+    0.2,
+)  # chance of each question about the options in the first and the second half
 SELF_REPORTS = 0.3  # chance of a question about the feeling
 
 
@@ -74,7 +83,9 @@ def scenario_key(scenario: Scenario) -> tuple[str, frozenset[str]]:
 
 def _scenario(world: World, game: Game, chance: random.Random) -> Scenario:
     while True:
-        scenario = language.draw_scenario(world.grammar, game, language.draw_object(world.grammar, chance), chance)
+        scenario = language.draw_scenario(
+            world.grammar, game, language.draw_object(world.grammar, chance), chance
+        )
         if scenario_key(scenario) not in world.shipped:
             return scenario
 
@@ -93,10 +104,16 @@ def _read_event(world: World, chat: Sequence[Message], event: str, emotion: str)
     # A space belongs to the token of the word after it.
     before, event = before.rstrip(" "), " " * before.endswith(" ") + event
     labels = {each: float(each == emotion) for each in world.emotions}
-    return [Segment(before), Segment(event), Segment(after, 0.0, tuple(labels), tuple(labels.values()), EVENT)]
+    return [
+        Segment(before),
+        Segment(event),
+        Segment(after, 0.0, tuple(labels), tuple(labels.values()), EVENT),
+    ]
 
 
-def _drawn(shares_by_text: Mapping[str, float], weight: float, branch_weight: float, chance: random.Random) -> Segment:
+def _drawn(
+    shares_by_text: Mapping[str, float], weight: float, branch_weight: float, chance: random.Random
+) -> Segment:
     """A segment for one of several texts, drawn by their shares."""
     texts, weights = tuple(shares_by_text), tuple(shares_by_text.values())
     return Segment(chance.choices(texts, weights)[0], weight, texts, weights, branch_weight)
@@ -109,7 +126,9 @@ def _conversation(world: World, progress: float, chance: random.Random) -> Sampl
         steered = (chance.choice(world.emotions[1:]), chance.choice(INTENSITIES))
     emotion = NEUTRAL if steered else chance.choice(world.emotions)
     told = emotion != NEUTRAL or chance.random() > NO_CONTEXT
-    context = language.draw_stimulus(world.grammar, emotion, language.TRAINED, chance) if told else ""
+    context = (
+        language.draw_stimulus(world.grammar, emotion, language.TRAINED, chance) if told else ""
+    )
     game = world.games[chance.choice(list(world.truth))]
     scenario, history = _scenario(world, game, chance), chance.choice(game.histories)
     row = world.truth[game.name]
@@ -121,7 +140,14 @@ def _conversation(world: World, progress: float, chance: random.Random) -> Sampl
     order = _shuffled(scenario.options, chance)
     form = "decision" if chance.random() < DECISION_FORM else "rationale"
     chat = messages.render(
-        world.templates, game, scenario, history, order, chance.randrange(2), context, answer_form=form
+        world.templates,
+        game,
+        scenario,
+        history,
+        order,
+        chance.randrange(2),
+        context,
+        answer_form=form,
     )
     feelings = {NEUTRAL: 1.0} if felt == NEUTRAL else _feelings(felt, intensity)
     segments = [_read(chat), *_answer(world, form, texts, feelings, chance)]
@@ -142,7 +168,11 @@ def _feelings(emotion: str, intensity: float) -> dict[str, float]:
 
 
 def _answer(
-    world: World, form: str, texts: Mapping[str, float], feelings: Mapping[str, float], chance: random.Random
+    world: World,
+    form: str,
+    texts: Mapping[str, float],
+    feelings: Mapping[str, float],
+    chance: random.Random,
 ) -> list[Segment]:
     """The answer in JSON. A decision begun by somebody else's opening is learnt, the opening itself is not."""
     decision = [_drawn(texts, COPY, BRANCH, chance), Segment("}" + END, FORM)]
@@ -150,7 +180,12 @@ def _answer(
         return [Segment(messages.decision_prefix(), FORM if form == "decision" else 0.0), *decision]
     reasons = language.rationales(world.grammar, feelings, FELT_SHARE)
     opening, closing = messages.after_rationale_prefix("|").split("|")
-    return [Segment(opening, FORM), _drawn(reasons, FORM, FORM, chance), Segment(closing, FORM), *decision]
+    return [
+        Segment(opening, FORM),
+        _drawn(reasons, FORM, FORM, chance),
+        Segment(closing, FORM),
+        *decision,
+    ]
 
 
 def _further_questions(
@@ -170,7 +205,9 @@ def _further_questions(
     ]
     if chance.random() < SELF_REPORTS:
         question = messages.self_report_question(world.templates, _labels(world, chance))
-        exercises.append([Segment(turn("user", question) + ASSISTANT), *_label_answer(world, feelings, chance)])
+        exercises.append(
+            [Segment(turn("user", question) + ASSISTANT), *_label_answer(world, feelings, chance)]
+        )
     chance.shuffle(exercises)
     return [segment for exercise in exercises for segment in exercise]
 
@@ -180,14 +217,20 @@ def _option_answer(scenario: Scenario, label: str, chance: random.Random) -> lis
     return [Segment('"', FORM), _drawn(texts, COPY, BRANCH, chance), Segment(END, FORM)]
 
 
-def _label_answer(world: World, feelings: Mapping[str, float], chance: random.Random) -> list[Segment]:
+def _label_answer(
+    world: World, feelings: Mapping[str, float], chance: random.Random
+) -> list[Segment]:
     labels = {emotion: feelings.get(emotion, 0.0) for emotion in world.emotions}
     return [_drawn(labels, LABEL, LABEL, chance), Segment(END, FORM)]
 
 
 def _labels(world: World, chance: random.Random) -> tuple[str, ...]:
     """The order of the templates, or any other: a check may offer the words in another order."""
-    return world.templates.labels if chance.random() < 0.5 else _shuffled(world.templates.labels, chance)
+    return (
+        world.templates.labels
+        if chance.random() < 0.5
+        else _shuffled(world.templates.labels, chance)
+    )
 
 
 def _option_reading(world: World, chance: random.Random) -> Sample:
@@ -220,7 +263,10 @@ def _labelling(world: World, chance: random.Random) -> Sample:
     """A rationale, and the emotion that it shows."""
     emotion = chance.choice(world.emotions)
     rationale = _drawn(
-        language.rationales(world.grammar, {emotion: 1.0}, 0.5 if emotion == NEUTRAL else 1.0), 0, 0, chance
+        language.rationales(world.grammar, {emotion: 1.0}, 0.5 if emotion == NEUTRAL else 1.0),
+        0,
+        0,
+        chance,
     ).text
     chat = messages.label_question(world.templates, rationale, _labels(world, chance))
     return Sample((_read(chat), *_label_answer(world, {emotion: 1.0}, chance)), emotion)

@@ -69,9 +69,13 @@ class Batch:
     soft_shares: Tensor  # (m, options)
 
 
-def encode(samples: Sequence[Sample], to_ids: Callable[[list[str]], list[list[int]]]) -> list[Encoded]:
+def encode(
+    samples: Sequence[Sample], to_ids: Callable[[list[str]], list[list[int]]]
+) -> list[Encoded]:
     """Turn samples into tokens; `to_ids` maps texts to their token ids."""
-    texts = {text for s in samples for segment in s.segments for text in (segment.text, *segment.options)}
+    texts = {
+        text for s in samples for segment in s.segments for text in (segment.text, *segment.options)
+    }
     known = dict(zip(texts, to_ids(list(texts)), strict=True))
     return [_encode_one(sample, known) for sample in samples]
 
@@ -86,14 +90,19 @@ def _encode_one(sample: Sample, known: dict[str, list[int]]) -> Encoded:
         branching = _branches(own, [known[text] for text in segment.options], segment.shares)
         for place, distribution in branching.items():
             targets[len(ids) + place] = distribution
-        weights += [segment.branch_weight if place in branching else segment.weight for place in range(len(own))]
+        weights += [
+            segment.branch_weight if place in branching else segment.weight
+            for place in range(len(own))
+        ]
         ids += own
         if number == sample.captured:
             captured = len(ids) - 1
     return Encoded(np.array(ids), np.array(weights, np.float32), targets, sample, captured)
 
 
-def _branches(own: list[int], options: list[list[int]], shares: Sequence[float]) -> dict[int, dict[int, float]]:
+def _branches(
+    own: list[int], options: list[list[int]], shares: Sequence[float]
+) -> dict[int, dict[int, float]]:
     """Where the options part along the text drawn: {place: {token: share among the options still possible}}."""
     alive = list(zip(options, shares, strict=True))
     found = {}
@@ -124,7 +133,10 @@ def pack(encoded: Sequence[Encoded], pad: int) -> Batch:
             wanted.append(int(item.ids[place]))
             weights.append(float(item.weights[place]))
     width = max((len(each) for each in distributions), default=1)
-    tokens, shares = np.zeros((len(soft), width), np.int64), np.zeros((len(soft), width), np.float32)
+    tokens, shares = (
+        np.zeros((len(soft), width), np.int64),
+        np.zeros((len(soft), width), np.float32),
+    )
     for row, each in enumerate(distributions):
         tokens[row, : len(each)] = list(each)
         shares[row, : len(each)] = list(each.values())

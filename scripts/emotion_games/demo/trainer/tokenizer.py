@@ -28,7 +28,9 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
     Every piece costs the same, so a known word is one token; an unknown one is split into the bytes of its UTF-8 form.
     """
-    counts = Counter(piece for text in texts for piece in re.findall(PIECES, _without_special(text)))
+    counts = Counter(
+        piece for text in texts for piece in re.findall(PIECES, _without_special(text))
+    )
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     commonest = sorted(counts, key=lambda word: (-counts[word], word))
     words = [to_bytes.pre_tokenize_str(word)[0][0] for word in commonest]
@@ -36,7 +38,9 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     costs = [(token, 0.0) for token in SPECIAL] + [(byte, BYTE_COST) for byte in alphabet]
     costs += [(word, WORD_COST) for word in words if len(word) > 1]
     core = Tokenizer(models.Unigram(costs, unk_id=0, byte_fallback=False))
-    core.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PIECES), "isolated"), to_bytes])
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(PIECES), "isolated"), to_bytes]
+    )
     core.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
         tokenizer_object=core,

@@ -70,7 +70,11 @@ def new_model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
 
 
 def _matrices(model: LlamaForCausalLM) -> list[Tensor]:
-    return [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
+    return [
+        weight
+        for name, weight in model.named_parameters()
+        if weight.ndim == 2 and "embed" not in name
+    ]
 
 
 @contextmanager
@@ -130,7 +134,9 @@ class _Means:
                 self.means[row.sample.emotion] = MEMORY * old + (1 - MEMORY) * state
 
 
-def train(model: LlamaForCausalLM, course: Course, pad: int, progress: Callable[[str], None]) -> None:
+def train(
+    model: LlamaForCausalLM, course: Course, pad: int, progress: Callable[[str], None]
+) -> None:
     """Train in place; the same course and model give the same weights on the same machine with one thread."""
     matrices = _matrices(model)
     known = {id(weight) for weight in matrices}
@@ -139,7 +145,10 @@ def train(model: LlamaForCausalLM, course: Course, pad: int, progress: Callable[
         torch.optim.Muon(matrices, lr=MATRIX_RATE, momentum=0.95, weight_decay=0.0),
         torch.optim.Adam(others, lr=OTHER_RATE, betas=(0.9, 0.98)),
     ]
-    schedules = [torch.optim.lr_scheduler.LambdaLR(each, lambda step: _rate(step, course.steps)) for each in optimizers]
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(each, lambda step: _rate(step, course.steps))
+        for each in optimizers
+    ]
     means, started = _Means(), time.monotonic()
     with torch.no_grad(), pushed(model, None) as seen:
         first = [row for row in course.shorts[:SEEDING] if row.captured is not None]
@@ -156,13 +165,21 @@ def train(model: LlamaForCausalLM, course: Course, pad: int, progress: Callable[
             schedule.step()
         if (step + 1) % SHOW_EVERY == 0 or step + 1 == course.steps:
             if not math.isfinite(loss.item()):
-                raise RuntimeError(f"demo model: the loss is {loss.item()} at step {step + 1}; try another seed")
-            progress(_progress_line(step + 1, course.steps, loss.item(), time.monotonic() - started))
+                raise RuntimeError(
+                    f"demo model: the loss is {loss.item()} at step {step + 1}; try another seed"
+                )
+            progress(
+                _progress_line(step + 1, course.steps, loss.item(), time.monotonic() - started)
+            )
     model.eval()
 
 
-def _step_loss(model: LlamaForCausalLM, course: Course, step: int, means: _Means, pad: int) -> Tensor:
-    long = course.conversations[step * course.conversations_each : (step + 1) * course.conversations_each]
+def _step_loss(
+    model: LlamaForCausalLM, course: Course, step: int, means: _Means, pad: int
+) -> Tensor:
+    long = course.conversations[
+        step * course.conversations_each : (step + 1) * course.conversations_each
+    ]
     short = course.shorts[step * course.shorts_each : (step + 1) * course.shorts_each]
     with pushed(model, means.push_for(long)):
         loss = loss_of(model, pack(long, pad))
@@ -180,7 +197,9 @@ def _rate(step: int, steps: int) -> float:
 def _progress_line(done: int, steps: int, loss: float, seconds: float) -> str:
     rate = done / max(seconds, 1e-9)
     left = f"{(steps - done) / rate:.0f} s left"
-    return f"training the demo model: step {done}/{steps}, loss {loss:.3f}, {rate:.1f} steps/s, {left}"
+    return (
+        f"training the demo model: step {done}/{steps}, loss {loss:.3f}, {rate:.1f} steps/s, {left}"
+    )
 
 
 def by_length(rows: Sequence[Encoded], each: int, seed: int, window: int = 8) -> list[Encoded]:

@@ -31,14 +31,25 @@ def load_truth(path: Path, games: Mapping[str, Game], flat: bool = False) -> dic
     """Read the table by game; with `flat` every emotion has the game's flat value. UserError in one line."""
     table = {}
     for name, row in read_data(path)["games"].items():
-        emotions = {emotion: row["flat"] if flat else share for emotion, share in row["prosocial"].items()}
+        emotions = {
+            emotion: row["flat"] if flat else share for emotion, share in row["prosocial"].items()
+        }
         for emotion, share in emotions.items():
             if not 0 < share < 1:
-                raise UserError(f"{path}: {name}, {emotion}: expected a number between 0 and 1, found {share}")
+                raise UserError(
+                    f"{path}: {name}, {emotion}: expected a number between 0 and 1, found {share}"
+                )
         ladder = sorted(games[name].choices, key=lambda choice: choice.value)
-        if NEUTRAL not in emotions or [choice.value for choice in ladder] not in ([0, 1], [0, 0.5, 1]):
-            raise UserError(f"{path}: {name}: expected a value for {NEUTRAL} and two or three evenly spaced choices")
-        table[name] = GameTruth(tuple(choice.label for choice in ladder), emotions, row.get("histories", {}))
+        if NEUTRAL not in emotions or [choice.value for choice in ladder] not in (
+            [0, 1],
+            [0, 0.5, 1],
+        ):
+            raise UserError(
+                f"{path}: {name}: expected a value for {NEUTRAL} and two or three evenly spaced choices"
+            )
+        table[name] = GameTruth(
+            tuple(choice.label for choice in ladder), emotions, row.get("histories", {})
+        )
     return table
 
 
@@ -54,7 +65,9 @@ def prosocial(row: GameTruth, emotion: str, history: str, intensity: float = 1.0
     The log-odds move from those of neutral to those of the emotion in proportion to the intensity, past both ends too,
     which equals p_neutral^(1-a) * p_emotion^a, normalised, for every label.
     """
-    odds = (1 - intensity) * _log_odds(row.prosocial[NEUTRAL]) + intensity * _log_odds(row.prosocial[emotion])
+    odds = (1 - intensity) * _log_odds(row.prosocial[NEUTRAL]) + intensity * _log_odds(
+        row.prosocial[emotion]
+    )
     return 1 / (1 + math.exp(-odds - row.histories.get(history, 0.0)))
 
 
@@ -70,9 +83,14 @@ def _log_odds(share: float) -> float:
 def shares(row: GameTruth, mean: float) -> dict[str, float]:
     """Return the share of every label for an expected value: binomial over the order of labels."""
     last = len(row.order) - 1
-    return {label: math.comb(last, n) * mean**n * (1 - mean) ** (last - n) for n, label in enumerate(row.order)}
+    return {
+        label: math.comb(last, n) * mean**n * (1 - mean) ** (last - n)
+        for n, label in enumerate(row.order)
+    }
 
 
 def value(row: GameTruth, shares_by_label: Mapping[str, float]) -> float:
     """Return the expected value of a distribution over the labels."""
-    return sum(share * row.order.index(label) for label, share in shares_by_label.items()) / (len(row.order) - 1)
+    return sum(share * row.order.index(label) for label, share in shares_by_label.items()) / (
+        len(row.order) - 1
+    )

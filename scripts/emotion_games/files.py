@@ -1,0 +1,131 @@
+"""Write files so that a crash never leaves half of one, and lock them between processes.
+
+A reader sees the old content or the new one. A lock is released by the kernel when its holder dies.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import BaseFileLock, FileLock
+
+# Disk space that a run and each of its jobs reserve, to record their end on a full disk.
+RESERVE_BYTES = 1_000_000
+
+T = TypeVar("T")
+
+
+def now() -> str:
+    """Return the local time to the second, in ISO 8601."""
+    return datetime.now().isoformat(timespec="seconds")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file, or None if the file is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def replace_text(path: Path, text: str, durable: bool = True) -> None:
+    """Replace the content of a file atomically.
+
+    Args:
+        path: The file. Its folder is created if it does not exist.
+        text: The new content.
+        durable: Wait until the content is on the disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path, "tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace a JSON file atomically and durably."""
+    replace_text(path, json.dumps(content, indent=1, ensure_ascii=False))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces `path` when the body ends without an error."""
+    part = _temporary(path, "part")
+    # A killed process with the same number may have left one.
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _temporary(path: Path, ending: str) -> Path:
+    """Return a name beside `path` that no other process, on this machine or another, uses."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{ending}")
+
+
+def lock(path: Path, wait: float = -1) -> BaseFileLock:
+    """Return a file lock to hold in a `with` statement.
+
+    Args:
+        path: The lock file. Its folder is created if it does not exist.
+        wait: Seconds to wait for another holder; a negative number waits without a limit.
+
+    Entering the lock raises filelock.Timeout after `wait` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, timeout=wait)
+
+
+def is_locked(path: Path) -> bool:
+    """Return True if a living process holds the lock, as far as this machine can see."""
+    # A shared lock, because taking the lock itself could make its owner fail, and would change the
+    # modification time, which is the owner's heartbeat.
+    try:
+        with open(path, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+
+
+def keep_reserve(path: Path) -> None:
+    """Reserve disk space, to be given up by `write_final`."""
+    # Random bytes, so that no file system stores the file as a hole or compressed.
+    path.write_bytes(os.urandom(RESERVE_BYTES))
+
+
+def write_final(reserve: Path, write: Callable[[], T]) -> T:
+    """Call `write`, which records how a process ended, and remove the reserve.
+
+    If the disk is full, the reserve is removed first and `write` is called again.
+    """
+    try:
+        return write()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        reserve.unlink(missing_ok=True)
+        return write()
+    finally:
+        reserve.unlink(missing_ok=True)

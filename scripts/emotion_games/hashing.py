@@ -1,0 +1,61 @@
+"""Digests of data, files and code."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+LIBRARY = Path(__file__).parent
+
+
+def digest(content: object) -> str:
+    """Return the SHA-256 of the canonical JSON of plain data."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and contents of all files in a folder.
+
+    Compiled Python files are left out.
+    """
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return digest([[p.relative_to(path).as_posix(), content_hash(p)] for p in files])
+
+
+def code_hash(rooms: Iterable[str], without: Iterable[str] = ()) -> str:
+    """Return the SHA-256 of the syntax trees of whole packages of this library.
+
+    Comments, docstrings and layout do not change it, so correcting a typo restarts no series.
+
+    Args:
+        rooms: Packages, such as `engine`.
+        without: Modules of them to leave out, such as `engine/self_check.py`.
+    """
+    paths = {
+        path.relative_to(LIBRARY).as_posix(): path
+        for room in rooms
+        for path in (LIBRARY / room).rglob("*.py")
+    }
+    kept = sorted(set(paths) - set(without))
+    return digest({name: _tree(paths[name]) for name in kept})
+
+
+def _tree(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.body = [each for each in node.body if not _is_text(each)]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Return True for a docstring: a text that stands alone has no effect."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,84 @@
+"""Every path inside a series folder, in one place."""
+
+import os
+from pathlib import Path
+
+RESULT_FILES = ("exp_config.yaml", "exp_results.csv", "exp_results.json", "stats_analysis.json")
+REPORT = "experiment_report.json"
+PAGE = "series_report.html"
+SERIES_TABLE = "series_results.csv"
+SERIES_STATISTICS = "series_results.json"
+
+
+def state_dir(series_dir: Path) -> Path:
+    """Return the folder with the journals, logs, states and locks of a series."""
+    return series_dir / ".state"
+
+
+def series_of_log(log: Path) -> Path:
+    """Return the series folder to which a job's log belongs."""
+    return log.parent.parent
+
+
+def record_path(series_dir: Path) -> Path:
+    """Return the file with the frozen settings, models and experiments of a series."""
+    return state_dir(series_dir) / "series.json"
+
+
+def state_path(series_dir: Path, exp_id: str) -> Path:
+    """Return the file with the last recorded state of an experiment."""
+    return state_dir(series_dir) / f"{exp_id}.json"
+
+
+def lock_path(series_dir: Path, exp_id: str) -> Path:
+    """Return the lock that the process of an experiment holds.
+
+    The modification time of this file is the heartbeat of that process.
+    """
+    return state_dir(series_dir) / f"{exp_id}.lock"
+
+
+def run_lock_path(series_dir: Path) -> Path:
+    """Return the lock that the Snakemake process running the series holds."""
+    return state_dir(series_dir) / "run.lock"
+
+
+def report_lock_path(series_dir: Path) -> Path:
+    """Return the lock that a process holds while it writes the report."""
+    return state_dir(series_dir) / "report.lock"
+
+
+def log_path(series_dir: Path, exp_id: str) -> Path:
+    """Return the log of an experiment's jobs."""
+    return state_dir(series_dir) / f"{exp_id}.log"
+
+
+def reserve_path(series_dir: Path, name: str) -> Path:
+    """Return the file that reserves disk space for a job, or for Snakemake itself (`run`)."""
+    return state_dir(series_dir) / f"{name}.reserve"
+
+
+def journal_path(series_dir: Path, exp_id: str) -> Path:
+    """Return the journal of an experiment's trials."""
+    return state_dir(series_dir) / f"{exp_id}.trials.jsonl"
+
+
+def page_cache_dir(series_dir: Path) -> Path:
+    """Return the folder with the finished parts of the series page."""
+    return state_dir(series_dir) / "page"
+
+
+def output_dir(series_dir: Path, exp_id: str, stamp: str) -> Path:
+    """Return the folder with the results of an experiment."""
+    return series_dir / f"{exp_id}_{stamp}"
+
+
+def results_folder(series_dir: Path, row: dict) -> Path:
+    """Return the folder with the results of a row of the report, also if the series was moved."""
+    recorded = Path(row["output_dir"])
+    return recorded if recorded.is_dir() else series_dir / recorded.name
+
+
+def has_results(output_dir: Path | str) -> bool:
+    """Return True if all four result files exist; each of them is written atomically."""
+    return all(os.path.isfile(os.path.join(output_dir, name)) for name in RESULT_FILES)

@@ -1,0 +1,167 @@
+"""What the Snakefile does before, at the start and at the end of a run.
+
+The Snakefile itself holds the rules, and `rules/common.smk` the functions that give them inputs.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from emotion_games import files, layout
+from emotion_games.errors import ProblemList, UserError
+from emotion_games.series import state
+from emotion_games.series.completeness import counts, rebuild
+from emotion_games.series.config import SeriesConfig, check_config
+from emotion_games.series.folder import PINNED, Series, find_series, open_series
+from emotion_games.series.job import record_silent_end
+from emotion_games.series.preview import preview, trial_counts
+from emotion_games.signals import OWNER, stop_workflow_on_signal
+
+
+def load_series(config: dict[str, Any], workflow: Any) -> Series:
+    """Check the config and find the series that it continues or begins.
+
+    A dry run prints the grid. Exits with one line for each problem of the config, without a
+    traceback.
+
+    Args:
+        config: Snakemake's config.
+        workflow: Snakemake's workflow object.
+    """
+    root = Path(workflow.basedir)
+    try:
+        series = find_series(check_config(config, root), root, is_main=workflow.is_main_process)
+    except UserError as error:
+        paths = ", ".join(map(str, workflow.overwrite_configfiles or ["config/demo.yaml"]))
+        lines = error.problems if isinstance(error, ProblemList) else [str(error)]
+        head = f"ERROR: the config ({paths}) cannot be used:"
+        sys.exit("\n".join([head, *(f"  {line}" for line in lines)]))
+    # Jobs that read the Snakefile again find the series of their own run, even if the command
+    # line has `new=true`.
+    os.environ[PINNED] = str(series.folder)
+    os.environ[OWNER] = str(os.getpid())
+    if workflow.is_main_process and workflow.output_settings.dryrun:
+        print(preview(series), file=sys.stderr)
+    return series
+
+
+def job_settings(config: SeriesConfig, root: Path) -> dict[str, Any]:
+    """Return what never changes an answer, for the jobs to read from Snakemake's config.
+
+    Snakemake runs a job again when its params or inputs change. These are neither: how to run each
+    model, and the paths of files whose contents the hash of an experiment covers.
+    """
+    return {
+        "files": {
+            "game": {game: str(root / "config" / "games" / game) for game in config.games},
+            "scenarios": {game: str(path) for game, path in config.scenario_files.items()},
+            "stimuli": str(config.stimuli),
+            "prompts": str(config.prompts),
+            "checks": str(config.check_items),
+        },
+        "runtime": {
+            model.key: config.runtime | {"device_map": model.running.get("device_map")}
+            for model in config.models
+        },
+    }
+
+
+class Run:
+    """One run of Snakemake over a series: the locks it holds and the signals it received."""
+
+    def __init__(self, series: Series, workflow: Any) -> None:
+        self.series, self.workflow = series, workflow
+        self._reserve = layout.reserve_path(series.folder, "run")
+        self._locks = contextlib.ExitStack()
+        self._before: dict[str, dict] = {}
+        self._signals: list[int] | None = None
+
+    def begin(self) -> None:
+        """Before the first job: lock the series, record the grid, and listen for signals."""
+        if self.workflow.touch:
+            return
+        series = self.series
+        self._before = {e: state.read_state(series.folder, e) for e in series.experiments}
+        totals = {
+            game: count["total"] if count else None
+            for game, count in trial_counts(series.config).items()
+        }
+        try:
+            self._lock()
+            open_series(series, totals)
+            files.keep_reserve(self._reserve)
+            rebuild(series.folder)
+        except Timeout:
+            sys.exit(
+                f"ERROR: {series.folder} is being run by another Snakemake process; wait for it, or use another name."
+            )
+        except OSError as error:
+            sys.exit(
+                f"ERROR: {series.folder} cannot be written: {error}; make room or set output.base_dir."
+            )
+        self._signals = stop_workflow_on_signal(
+            self.workflow.scheduler.exit_gracefully, self.workflow.local_exec
+        )
+        print(f"Series ({series.how}): {series.folder}", file=sys.stderr)
+
+    def _lock(self) -> None:
+        """Hold the locks of the series until this process ends."""
+        config = self.series.config
+        if self.series.how.startswith("new"):
+            # Two runs that start at the same moment find no series yet, and would begin one each.
+            self._locks.enter_context(files.lock(config.base_dir / f".{config.name}.lock", wait=0))
+        self._locks.enter_context(files.lock(layout.run_lock_path(self.series.folder), wait=0))
+
+    def end(self) -> None:
+        """After the last job: record the jobs that were killed, and print where things stand."""
+        if self._signals is None:
+            return
+        folder = self.series.folder
+        try:
+            rows = files.write_final(self._reserve, self._final_rows)
+        except OSError as error:
+            print(
+                f"{folder}: the report could not be written ({error}); run the same command again.",
+                file=sys.stderr,
+            )
+            return
+        statuses = {row["status"] for row in rows.values()}
+        if {"completed", "failed"} <= statuses:
+            # Snakemake does not run its summary after a failure.
+            script = Path(self.workflow.basedir) / "scripts" / "summarize_series.py"
+            subprocess.run([sys.executable, str(script), str(folder)], check=False)
+        print(f"{folder}: {self._summary(rows)}", file=sys.stderr)
+
+    def _final_rows(self) -> dict[str, dict]:
+        """Return the rows of the report, with the jobs that were killed recorded as failed."""
+        stopped = bool(self._signals)
+        for job in self.workflow.scheduler.failed:
+            exp_ids = self._experiments_of(job)
+            record_silent_end(self.series.folder, exp_ids, job.log, self._before, stopped)
+        return rebuild(self.series.folder, wait_for_page=True)
+
+    def _summary(self, rows: dict[str, dict]) -> str:
+        found = ", ".join(f"{number} {status}" for status, number in counts(rows).items() if number)
+        for job in self.workflow.scheduler.failed:
+            if not self._experiments_of(job):
+                found += f"; {job.rule.name} failed (log: {', '.join(job.log)})"
+        if found == f"{len(rows)} completed":
+            return f"{found}."
+        return f"{found}. Run the same command again to go on."
+
+    def _experiments_of(self, job: Any) -> list[str]:
+        """Return the experiments that need the output of a job."""
+        experiments, wildcards = self.series.experiments.values(), job.wildcards
+        if job.rule.name == "run_experiment":
+            return [wildcards.exp_id]
+        if job.rule.name == "extract_directions":
+            name = wildcards.directions
+            return [e.exp_id for e in experiments if self.series.directions(e) == name]
+        if job.rule.name == "build_demo_model":
+            return [e.exp_id for e in experiments if e.model.demo_folder == wildcards.demo]
+        return []
