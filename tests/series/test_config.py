@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from emotion_games import schemas
 from emotion_games.errors import ProblemList
 from emotion_games.series import config as config_module
-from emotion_games.series.config import check_config, read_schema, shape_problems, with_defaults
+from emotion_games.series.config import check_config, read_schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_schema(ROOT)
@@ -108,7 +109,7 @@ def test_the_example_expands_the_ultimatum_game_into_its_roles():
 
 
 def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
-    filled = with_defaults(
+    filled = schemas.with_defaults(
         changed(arms={"random": {"scored": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA
     )
     assert filled["experiment"]["arms"] == {
@@ -217,7 +218,7 @@ def test_a_problem_says_where_what_and_what_is_allowed(config, line):
 
 
 def test_all_problems_come_at_once():
-    shape = list(shape_problems(changed(repeat="x", seed=-1, colour="red"), SCHEMA))
+    shape = schemas.problems(changed(repeat="x", seed=-1, colour="red"), SCHEMA)
     assert len(shape) == 3
     assert (
         len(

@@ -4,16 +4,14 @@ Knows the schema, games and stimulus files; knows nothing of series folders, mod
 one line: where, what was found, what is allowed. No model is loaded and nothing is written.
 """
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
+from emotion_games import schemas
 from emotion_games.data_files import read_data
-from emotion_games.errors import ProblemList, UserError, did_you_mean, unknown
+from emotion_games.errors import ProblemList, UserError, unknown
 from emotion_games.games.catalog import (
     Game,
     apply_settings,
@@ -33,22 +31,6 @@ IDENTITY = (
     "emotions", "intensity", "headline_intensity", "repeat", "num_scenarios", "seed", "layers", "direction_method",
     "answer_form", "generation", "scoring", "arms", "checks", "show_payoffs", "statistics",
 )  # fmt: skip
-
-_TYPES = {
-    "integer": "a whole number",
-    "number": "a number",
-    "string": "text",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "keys and values",
-    "null": "null",
-}
-_BOUNDS = {
-    "minimum": "at least",
-    "maximum": "at most",
-    "exclusiveMinimum": "more than",
-    "exclusiveMaximum": "less than",
-}
 
 
 @dataclass(frozen=True)
@@ -80,10 +62,10 @@ def read_schema(root: Path) -> dict:
 def check_config(config: dict, root: Path) -> SeriesConfig:
     """Complete a config with its defaults, check it and the files that it names; ProblemList with all that is wrong."""
     schema = read_schema(root)
-    problems = list(shape_problems(config, schema))
+    problems = schemas.problems(config, schema)
     if problems:
         raise ProblemList(problems)
-    experiment = with_defaults(config, schema)["experiment"]
+    experiment = schemas.with_defaults(config, schema)["experiment"]
     if experiment["layers"] != "middle_third":
         experiment["layers"] = sorted(experiment["layers"])
     problems += _disagreements(experiment)
@@ -120,64 +102,6 @@ def find_file(path: str, root: Path) -> Path:
     """A relative path is looked for in the working directory first, then in the workflow's own folder."""
     here = Path(path).expanduser()
     return here if here.is_absolute() or here.exists() else root / here
-
-
-def with_defaults(value: Any, schema: dict) -> Any:
-    """A copy of `value` completed with the schema's defaults at every level; numbers of one meaning look alike."""
-    if isinstance(value, list):
-        return [with_defaults(item, schema.get("items", {})) for item in value]
-    kinds = schema.get("type", [])
-    if kinds == "number":
-        return float(value)
-    # To JSON 2.0 is a whole number, too.
-    if "integer" in kinds and isinstance(value, float):
-        return int(value)
-    if not isinstance(value, dict) or "properties" not in schema:
-        return copy.deepcopy(value)
-    known = schema["properties"]
-    filled = {key: with_defaults(item, known.get(key, {})) for key, item in value.items()}
-    missing = {
-        key: sub["default"] for key, sub in known.items() if key not in filled and "default" in sub
-    }
-    return filled | {key: with_defaults(default, known[key]) for key, default in missing.items()}
-
-
-def shape_problems(config: dict, schema: dict) -> Iterator[str]:
-    """One line for each thing in which a config differs from the schema."""
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
-    for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
-        where = "".join(
-            f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path
-        ).lstrip(".")
-        yield from _worded(error, where)
-
-
-def _worded(error: jsonschema.ValidationError, where: str) -> Iterator[str]:
-    found, rule, kind = error.instance, error.validator_value, error.validator
-    prefix = f"{where}." if where else ""
-    about = error.schema.get("description", "")
-    if kind == "additionalProperties":
-        known = list(error.schema["properties"])
-        for key in sorted((key for key in found if key not in known), key=str):
-            yield f"{prefix}{key}: {unknown('key', key, known)}"
-    elif kind == "required":
-        # jsonschema reports each missing key on its own, and names it only in its message.
-        yield f"{prefix}{error.message.split(chr(39))[1]}: missing; every config needs it"
-    elif kind == "type":
-        kinds = [rule] if isinstance(rule, str) else rule
-        yield f"{where or 'config'}: expected {' or '.join(_TYPES[k] for k in kinds)} ({about}), found {found!r}"
-    elif kind == "enum":
-        allowed = list(map(str, rule))
-        yield f"{where}: {found!r} is not allowed{did_you_mean(found, allowed)}; allowed: {', '.join(allowed)}"
-    elif kind == "uniqueItems":
-        twice = sorted({str(item) for item in found if found.count(item) > 1})
-        yield f"{where}: listed twice: {', '.join(twice)}; list each once"
-    elif kind in _BOUNDS:
-        yield f"{where}: {found!r} is out of range; allowed: {_BOUNDS[kind]} {rule} ({about})"
-    elif kind in ("minItems", "minLength"):
-        yield f"{where}: is empty; expected {about}"
-    else:
-        yield f"{where}: {found!r} is not allowed; expected {about}"
 
 
 def _disagreements(experiment: dict) -> Iterator[str]:

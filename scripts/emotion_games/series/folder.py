@@ -14,7 +14,8 @@ from typing import Any
 from emotion_games import files, layout
 from emotion_games.errors import UserError
 from emotion_games.hashing import content_hash
-from emotion_games.series.config import SeriesConfig, read_schema, with_defaults
+from emotion_games.schemas import with_defaults
+from emotion_games.series.config import SeriesConfig, read_schema
 from emotion_games.series.grid import (
     Experiment,
     assign_slugs,
