@@ -17,7 +17,8 @@ from emotion_games.games.catalog import load_game
 from emotion_games.games.scenarios import load_scenarios
 from emotion_games.prompts.messages import load_templates
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
-from emotion_games.series.config import SeriesConfig, check_config, read_schema
+from emotion_games.schemas import read_schema
+from emotion_games.series.config import SeriesConfig, check_config
 from emotion_games.series.folder import find_series, open_series
 from emotion_games.series.preview import preview
 
@@ -305,7 +306,7 @@ def keys_of(schema: dict, prefix: str = "") -> dict[str, str]:
 
 def test_every_key_of_a_config_is_described_with_its_default():
     rows = table("key | default")
-    expected = keys_of(read_schema(ROOT)["properties"]["experiment"])
+    expected = keys_of(read_schema("config")["properties"]["experiment"])
     assert {key: cells[0] for key, cells in rows.items()} == expected
     assert all(cells[1] for cells in rows.values())
 
@@ -318,7 +319,7 @@ def test_every_key_of_a_game_file_is_described():
 
 def test_every_config_file_is_described():
     files = {path.name for path in (ROOT / "config").glob("*.yaml")} - {
-        "schema.yaml",
+        "schemas/config.yaml",
         "prompts.yaml",
         "checks.yaml",
     }

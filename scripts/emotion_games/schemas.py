@@ -7,11 +7,13 @@ part of its messages.
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 
-from emotion_games.data_files import repeated_keys
+from emotion_games.data_files import read_data, repeated_keys
 from emotion_games.errors import did_you_mean, shown, unknown
 
 _TYPES = {
@@ -29,6 +31,12 @@ _BOUNDS = {
     "exclusiveMinimum": "more than",
     "exclusiveMaximum": "less than",
 }
+
+
+@cache
+def read_schema(name: str) -> dict[str, Any]:
+    """Return a schema of `config/schemas` by its name; do not change it."""
+    return read_data(Path(__file__).parents[2] / "config" / "schemas" / f"{name}.yaml")
 
 
 def problems(data: Any, schema: Mapping[str, Any], file: object = "") -> list[str]:

@@ -10,10 +10,10 @@ import yaml
 from emotion_games import schemas
 from emotion_games.errors import ProblemList
 from emotion_games.series import config as config_module
-from emotion_games.series.config import check_config, read_schema
+from emotion_games.series.config import check_config
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = read_schema(ROOT)
+SCHEMA = schemas.read_schema("config")
 # What makes the grid, and what affects running but no answer; the other keys are classed in config.py.
 GRID_KEYS = ("name", "games", "models")
 RUNNING_ONLY = ("output", "runtime", "verdict")

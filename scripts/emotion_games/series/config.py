@@ -54,14 +54,9 @@ class SeriesConfig:
     series: str | None
 
 
-def read_schema(root: Path) -> dict:
-    """The JSON schema of config files."""
-    return read_data(root / "config" / "schema.yaml")
-
-
 def check_config(config: dict, root: Path) -> SeriesConfig:
     """Complete a config with its defaults, check it and the files that it names; ProblemList with all that is wrong."""
-    schema = read_schema(root)
+    schema = schemas.read_schema("config")
     problems = schemas.problems(config, schema)
     if problems:
         raise ProblemList(problems)

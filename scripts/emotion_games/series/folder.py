@@ -14,8 +14,8 @@ from typing import Any
 from emotion_games import files, layout
 from emotion_games.errors import UserError
 from emotion_games.hashing import content_hash
-from emotion_games.schemas import with_defaults
-from emotion_games.series.config import SeriesConfig, read_schema
+from emotion_games.schemas import read_schema, with_defaults
+from emotion_games.series.config import SeriesConfig
 from emotion_games.series.grid import (
     Experiment,
     assign_slugs,
@@ -77,7 +77,7 @@ def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
         "checks": content_hash(config.check_items),
     }
     games = {name: _game_hashes(config, name, root) for name in config.games}
-    schema = read_schema(root)
+    schema = read_schema("config")
     if not is_main and os.environ.get(PINNED):
         return _series(Path(os.environ[PINNED]), "pinned", config, hashes, games)
     if config.series is not None:
