@@ -15,8 +15,8 @@ import yaml
 
 from emotion_games.games.catalog import load_game
 from emotion_games.games.scenarios import load_scenarios
-from emotion_games.prompts.messages import load_templates
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
+from emotion_games.prompts.templates import load_templates
 from emotion_games.schemas import read_schema
 from emotion_games.series.config import SeriesConfig, check_config
 from emotion_games.series.folder import find_series, open_series

@@ -22,6 +22,7 @@ from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, prosocial, shar
 from emotion_games.engine.hooks import capture
 from emotion_games.errors import UserError
 from emotion_games.prompts import messages
+from emotion_games.prompts.situations import Situation
 
 DEMO = Path(__file__).parents[2] / "config" / "demo"
 EMOTIONS = {"neutral", "anger", "happiness", "sadness", "fear", "disgust", "surprise"}
@@ -147,9 +148,8 @@ def test_every_word_of_the_shipped_prompts_is_one_token(material, texts):
             scenarios, game.histories, ("rationale", "decision")
         ):
             event = material.stimuli["fear"][3]
-            chat = messages.render(
-                world.templates, game, scenario, history, game.labels, 1, event, answer_form=form
-            )
+            situation = Situation(game, scenario, history, game.labels)
+            chat = messages.render(world.templates, situation, 1, event, answer_form=form)
             for message in chat:
                 pieces = re.findall(PIECES, message["content"])
                 assert len(tokenizer.tokenize(message["content"])) == len(pieces), message[

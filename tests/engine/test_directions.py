@@ -17,7 +17,7 @@ from emotion_games.engine.directions import (
 )
 from emotion_games.engine.hooks import capture, steer
 from emotion_games.errors import UserError
-from emotion_games.prompts.messages import load_templates
+from emotion_games.prompts.templates import load_templates
 from tiny import tiny_model
 
 torch.set_num_threads(1)

@@ -7,7 +7,8 @@ import torch
 from emotion_games.engine.hooks import capture
 from emotion_games.engine.models import chat_text
 from emotion_games.engine.probes import hidden_states
-from emotion_games.prompts.messages import load_templates, probe
+from emotion_games.prompts.messages import probe
+from emotion_games.prompts.templates import load_templates
 from tiny import tiny_model
 
 torch.set_num_threads(1)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from emotion_games.games.catalog import Game, load_game
 from emotion_games.games.scenarios import Scenario, load_scenarios, scenario_bank
-from emotion_games.prompts.messages import load_templates, option_literal, render
+from emotion_games.prompts.messages import option_literal, render
+from emotion_games.prompts.situations import Situation
+from emotion_games.prompts.templates import load_templates
 
 CONFIG = Path(__file__).parents[2] / "config"
 TEMPLATES = load_templates(CONFIG / "prompts.yaml")
@@ -354,9 +356,8 @@ def test_every_entry_is_loaded_or_named_and_every_prompt_is_right(
         assert scenario.other.name != scenario.you.name
         for history in RESPONDER.histories:
             for order in (("accept", "reject"), ("reject", "accept")):
-                system, user = render(
-                    TEMPLATES, RESPONDER, scenario, history, order, 0, show_payoffs=True
-                )
+                situation = Situation(RESPONDER, scenario, history, order)
+                system, user = render(TEMPLATES, situation, 0, show_payoffs=True)
                 assert system["content"].startswith("You are ")
                 assert scenario.you.name == "you" or scenario.you.name in system["content"]
                 after_story = user["content"].removeprefix(scenario.description)

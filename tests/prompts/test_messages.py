@@ -1,4 +1,4 @@
-"""What a model reads: the right people, every option once, histories as they were played, and readable snapshots."""
+"""The messages that a model reads: people, options, histories, and snapshots of whole prompts."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emotion_games.errors import ProblemList
-from emotion_games.games.catalog import Game, History, game_names, load_game, your_player
+from emotion_games.games.catalog import Game, History, game_names, load_game
 from emotion_games.games.scenarios import Participant, Scenario, load_scenarios, scenario_bank
 from emotion_games.prompts.answers import parse
 from emotion_games.prompts.messages import (
@@ -20,7 +20,8 @@ from emotion_games.prompts.messages import (
     render,
     self_report_question,
 )
-from emotion_games.prompts.payoffs import comprehension_questions
+from emotion_games.prompts.payoffs import comprehension_questions, payoff_sentences
+from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import load_templates
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -45,36 +46,34 @@ def story(game: Game, you: str = "Alice", **changes: object) -> Scenario:
 
 
 def user(game: Game, history: History, scenario: Scenario, **changes: object) -> str:
-    return render(TEMPLATES, game, scenario, history, tuple(scenario.options), 0, **changes)[1][
-        "content"
-    ]
+    situation = Situation(game, scenario, history, tuple(scenario.options))
+    return render(TEMPLATES, situation, 0, **changes)[1]["content"]
 
 
-def told(name: str, place: int, **changes: object) -> str:
-    """The sentences of a history, as they stand between the people and the instruction."""
+def sentences(name: str, place: int, **changes: object) -> str:
+    """Return the sentences of a history, which stand between the people and the instruction."""
     game = GAMES[name]
     return user(game, game.histories[place], story(game, **changes)).split("\n\n")[2]
 
 
 def test_histories_name_the_right_people() -> None:
-    assert told("Prisoners_Dilemma", 0).startswith("You and Bob decide at the same time")
-    assert told("Escalation_Game", 0) == "Nothing has been decided so far. The first move is yours."
-    assert (
-        told("Escalation_Game", 1) == "Bob took the first step and escalated. Now it is your turn."
+    simultaneous = sentences("Prisoners_Dilemma", 0)
+    assert simultaneous.startswith("You and Bob decide at the same time")
+    opening, second, third = (sentences("Escalation_Game", place) for place in range(3))
+    assert opening == "Nothing has been decided so far. The first move is yours."
+    assert second == "Bob took the first step and escalated. Now it is your turn."
+    assert third == (
+        "You took the first step and escalated. Then Bob escalated in turn. "
+        "Now it is your turn again."
     )
-    assert told("Escalation_Game", 2) == (
-        "You took the first step and escalated. Then Bob escalated in turn. Now it is your turn again."
-    )
-    assert told("Ultimatum_Game_Responder", 2).startswith(
-        "Bob offered you 60 percent of the whole."
-    )
+    responder = sentences("Ultimatum_Game_Responder", 2)
+    assert responder.startswith("Bob offered you 60 percent of the whole.")
 
 
 def test_the_other_roles_text_is_quoted_from_the_models_side() -> None:
     def with_text(text: str) -> str:
-        return told("Ultimatum_Game_Responder", 0, earlier={"offer_low": text}).removesuffix(
-            " Now it is your turn."
-        )
+        found = sentences("Ultimatum_Game_Responder", 0, earlier={"offer_low": text})
+        return found.removesuffix(" Now it is your turn.")
 
     assert with_text("Offer 2 crates") == 'Earlier, Bob chose to do this: "Offer 2 crates"'
     assert (
@@ -87,14 +86,13 @@ def test_the_other_roles_text_is_quoted_from_the_models_side() -> None:
 
 @pytest.mark.parametrize(("name", "history"), NODES, ids=node_names)
 @pytest.mark.parametrize("show_payoffs", [False, True])
-def test_every_option_stands_once_and_nobody_acts_twice(
+def test_every_option_occurs_once_and_nobody_moves_twice_in_a_row(
     name: str, history: History, show_payoffs: bool
 ) -> None:
     game = GAMES[name]
     scenario = story(game)
-    system, question = render(
-        TEMPLATES, game, scenario, history, game.labels[::-1], 1, "", show_payoffs
-    )
+    situation = Situation(game, scenario, history, game.labels[::-1])
+    system, question = render(TEMPLATES, situation, 1, "", show_payoffs)
     assert system["content"] == "You are Alice."
     for place, label in enumerate(game.labels[::-1], start=1):
         literal = option_literal(scenario.options[label])
@@ -102,11 +100,11 @@ def test_every_option_stands_once_and_nobody_acts_twice(
         assert f'Option {place}. "{literal}"' in question["content"].splitlines()
     # After the story itself the model is always `you`, never a second Alice.
     assert "Alice" not in question["content"].removeprefix(scenario.description)
-    assert [player for player, _ in history.path][-1:] != [your_player(game, history)]
+    assert [player for player, _ in history.path][-1:] != [situation.you]
     assert "{" not in question["content"].replace('{"rationale"', "").replace('{"decision"', "")
 
 
-def test_what_is_shown_can_be_copied_and_read_back() -> None:
+def test_a_shown_option_can_be_copied_and_parsed() -> None:
     game = GAMES["Prisoners_Dilemma"]
     scenario = story(game)
     shown = user(game, game.histories[0], scenario)
@@ -114,24 +112,18 @@ def test_what_is_shown_can_be_copied_and_read_back() -> None:
     copied = decision_prefix() + line.removeprefix('Option 2. "')[:-1] + '"}'
     assert json.loads(copied)["decision"] == scenario.options["defect"]
     assert parse(copied, scenario.options, game.labels).choice == "defect"
-    after = (
-        after_rationale_prefix('He said "no"\n') + option_literal(scenario.options["defect"]) + '"}'
-    )
-    assert json.loads(after) == {
-        "rationale": 'He said "no"\n',
-        "decision": scenario.options["defect"],
-    }
+    defect, rationale = scenario.options["defect"], 'He said "no"\n'
+    after = after_rationale_prefix(rationale) + option_literal(defect) + '"}'
+    assert json.loads(after) == {"rationale": rationale, "decision": defect}
 
 
-def test_context_comes_first_and_wordings_go_round() -> None:
+def test_context_comes_first_and_wordings_repeat_in_a_cycle() -> None:
     game = GAMES["Wait_Go"]
-    asked = [
-        render(TEMPLATES, game, story(game, "you"), game.histories[0], game.labels, w, "It rained.")
-        for w in range(4)
-    ]
-    assert asked[0][0]["content"].startswith("It rained. You are the person")
+    situation = Situation(game, story(game, "you"), game.histories[0], game.labels)
+    chats = [render(TEMPLATES, situation, wording, "It rained.") for wording in range(4)]
+    assert chats[0][0]["content"].startswith("It rained. You are the person")
     assert len(TEMPLATES.instructions) == 3
-    assert asked[0] == asked[3] and len({messages[1]["content"] for messages in asked}) == 3
+    assert chats[0] == chats[3] and len({messages[1]["content"] for messages in chats}) == 3
 
 
 def test_answer_forms() -> None:
@@ -140,7 +132,7 @@ def test_answer_forms() -> None:
     assert '"rationale"' not in user(game, game.histories[0], story(game), answer_form="decision")
 
 
-def test_texts_of_the_story_are_never_read_as_templates() -> None:
+def test_placeholders_in_a_story_are_not_filled() -> None:
     game = GAMES["Escalation_Game"]
     scenario = story(game, description="Alice wrote {other} and {number}.")
     assert "Alice wrote {other} and {number}." in user(game, game.histories[1], scenario)
@@ -152,8 +144,8 @@ def test_three_people_are_all_introduced() -> None:
     scenario = Scenario(
         "s", "", "They meet.", Participant("you"), people, {"wait": "Wait here", "go": "Go there"}
     )
-    asked = user(game, game.histories[0], scenario)
-    assert "About Bob: a smith.\nAbout Carla: a judge." in asked and "About you" not in asked
+    text = user(game, game.histories[0], scenario)
+    assert "About Bob: a smith.\nAbout Carla: a judge." in text and "About you" not in text
 
 
 def test_questions_of_the_checks() -> None:
@@ -208,35 +200,31 @@ def test_faults_of_a_template_file(tmp_path: Path, old: str, new: str, problem: 
 
 
 def snapshot(game: Game, place: int) -> str:
-    """The prompt of one history of a game with a story of its bank, with all that payoffs add to it."""
+    """Return the prompt of one history with a story of the bank, and what payoffs add to it."""
     history = game.histories[place]
     scenarios, _ = load_scenarios(scenario_bank(game), game)
     scenario = scenarios[place]
     order = tuple(scenario.options)[::-1] if place % 2 else tuple(scenario.options)
-    messages = render(TEMPLATES, game, scenario, history, order, place)
-    with_payoffs = render(TEMPLATES, game, scenario, history, order, place, show_payoffs=True)[1][
-        "content"
-    ]
-    payoffs = next(
-        part for part in with_payoffs.split("\n\n") if part not in messages[1]["content"]
-    )
-    question = comprehension_questions(TEMPLATES, game, scenario, history, order)[0]
-    asked = comprehension_messages(TEMPLATES, game, scenario, history, order, question)[1][
-        "content"
-    ]
+    situation = Situation(game, scenario, history, order)
+    system, user_message = render(TEMPLATES, situation, place)
+    payoffs = payoff_sentences(TEMPLATES, situation)
+    with_payoffs = render(TEMPLATES, situation, place, show_payoffs=True)[1]["content"]
+    assert with_payoffs.replace(payoffs + "\n\n", "") == user_message["content"]
+    question = comprehension_questions(TEMPLATES, situation)[0]
+    check = comprehension_messages(TEMPLATES, situation, question)[1]["content"]
     sections = {
-        "system": messages[0]["content"],
-        "user": messages[1]["content"],
+        "system": system["content"],
+        "user": user_message["content"],
         "show_payoffs adds": payoffs,
-        "comprehension check ends with": asked[asked.index(question.text) :],
+        "comprehension check ends with": check[check.index(question.text) :],
         "right answer": question.answers[question.correct],
     }
     return "\n".join(f"=== {title} ===\n{text}\n" for title, text in sections.items())
 
 
 @pytest.mark.parametrize(("name", "history"), NODES, ids=node_names)
-def test_snapshots(name: str, history: History) -> None:
-    """Written anew by `UPDATE_SNAPSHOTS=1 pytest tests/test_prompts.py`; read what changed before it is committed."""
+def test_prompts_match_their_snapshots(name: str, history: History) -> None:
+    """`UPDATE_SNAPSHOTS=1 pytest tests/prompts` writes new ones; read the diff before a commit."""
     game = GAMES[name]
     text = snapshot(game, game.histories.index(history))
     path = SNAPSHOTS / f"{name}-{history.name}.txt"
@@ -253,8 +241,7 @@ def test_every_shipped_scenario_loads_and_renders(name: str) -> None:
     assert problems == [] and len(scenarios) >= 24
     for scenario in scenarios:
         for history in game.histories:
-            asked = user(game, history, scenario)
-            assert all(
-                asked.count(f'"{option_literal(text)}"') == 1 for text in scenario.options.values()
-            )
-            assert scenario.other.name in asked
+            prompt = user(game, history, scenario)
+            for text in scenario.options.values():
+                assert prompt.count(f'"{option_literal(text)}"') == 1
+            assert scenario.other.name in prompt

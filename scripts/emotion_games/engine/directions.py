@@ -22,8 +22,8 @@ from emotion_games.engine.models import LoadedModel, load_model, steered_layers,
 from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_batch
 from emotion_games.errors import UserError
 from emotion_games.hashing import digest
-from emotion_games.prompts.messages import Templates, load_templates
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
+from emotion_games.prompts.templates import Templates, load_templates
 
 CALIBRATION_STEPS = 4
 # Of the dose that intensity 1 is to have. With one steered layer it is 1 but for the rounding of the number format.

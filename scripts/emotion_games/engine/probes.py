@@ -10,7 +10,8 @@ from torch import Tensor
 
 from emotion_games.engine.hooks import capture
 from emotion_games.engine.models import LoadedModel, ModelError, chat_text, token_ids
-from emotion_games.prompts.messages import Templates, probe
+from emotion_games.prompts.messages import probe
+from emotion_games.prompts.templates import Templates
 
 PROBES_AT_ONCE = 32
 

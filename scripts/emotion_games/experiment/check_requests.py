@@ -32,6 +32,7 @@ from emotion_games.prompts.messages import (
     self_report_question,
 )
 from emotion_games.prompts.payoffs import comprehension_questions
+from emotion_games.prompts.situations import Situation
 
 SEPARATOR = "|"
 KINDS = ("self_report", "blind_label", "projection", "dominance", "perplexity", "comprehension")
@@ -137,13 +138,10 @@ def comprehension_requests(
             continue
         scenario = questions.scenarios[trial.scenario_id]
         history = next(h for h in questions.game.histories if h.name == trial.history)
-        asked = comprehension_questions(
-            questions.templates, questions.game, scenario, history, trial.order
-        )
+        situation = Situation(questions.game, scenario, history, trial.order)
+        asked = comprehension_questions(questions.templates, situation)
         for number, question in enumerate(asked):
-            messages = comprehension_messages(
-                questions.templates, questions.game, scenario, history, trial.order, question
-            )
+            messages = comprehension_messages(questions.templates, situation, question)
             answers = {
                 "right" if place == question.correct else f"wrong_{place}": option_literal(answer)
                 for place, answer in enumerate(question.answers)

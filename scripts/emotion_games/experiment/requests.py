@@ -16,14 +16,14 @@ from emotion_games.games.scenarios import Scenario, load_scenarios
 from emotion_games.prompts.answers import parse
 from emotion_games.prompts.messages import (
     Message,
-    Templates,
     after_rationale_prefix,
     decision_prefix,
-    load_templates,
     option_literal,
     render,
 )
+from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
+from emotion_games.prompts.templates import Templates, load_templates
 
 # What follows an option's text in an answer; its first character closes the text.
 CLOSING = '"}'
@@ -70,10 +70,7 @@ def load_questions(spec: dict, files: Mapping[str, Path]) -> Questions:
     prompts = {
         trial.request_key: render(
             templates,
-            game,
-            scenarios[trial.scenario_id],
-            histories[trial.history],
-            trial.order,
+            Situation(game, scenarios[trial.scenario_id], histories[trial.history], trial.order),
             trial.wording,
             context=_context(trial, contexts),
             show_payoffs=settings["show_payoffs"],

@@ -1,32 +1,16 @@
-"""The messages that a model reads: a decision in a story, and the questions of the checks.
-
-Knows how templates, game, scenario and history become chat messages. Knows nothing of tokens, models or answers.
-"""
+"""Chat messages for the model: decisions in a story, and the questions of the checks."""
 
 import json
 import re
 from collections.abc import Sequence
 
-from emotion_games.games.catalog import Game, History, phrases, your_player
-from emotion_games.games.scenarios import Participant, Scenario
-from emotion_games.prompts.payoffs import Question, payoff_sentences
-from emotion_games.prompts.templates import Templates, load_templates
+from emotion_games.games.catalog import phrases
+from emotion_games.games.scenarios import Scenario
+from emotion_games.prompts.payoffs import Path, Question, payoff_sentences
+from emotion_games.prompts.situations import Situation
+from emotion_games.prompts.templates import Templates
 
-__all__ = [
-    "Message",
-    "Templates",
-    "after_rationale_prefix",
-    "answer_prefix",
-    "comprehension_messages",
-    "decision_prefix",
-    "label_question",
-    "load_templates",
-    "option_literal",
-    "probe",
-    "render",
-    "self_report_question",
-]
-
+# One turn of a chat, with the keys `role` and `content` of transformers' chat templates.
 Message = dict[str, str]
 
 _FIRST_OR_SECOND_PERSON = re.compile(
@@ -36,10 +20,7 @@ _FIRST_OR_SECOND_PERSON = re.compile(
 
 def render(
     templates: Templates,
-    game: Game,
-    scenario: Scenario,
-    history: History,
-    order: tuple[str, ...],
+    situation: Situation,
     wording: int,
     context: str = "",
     show_payoffs: bool = False,
@@ -47,76 +28,80 @@ def render(
 ) -> list[Message]:
     """Return the system and the user message of one decision.
 
-    `order` holds the labels as shown, `wording` numbers the instruction (taken modulo their count), `context` stands
-    before everything else, `answer_form` is `rationale` or `decision`.
+    Args:
+        templates: All texts around the story.
+        situation: What is decided.
+        wording: The number of the instruction, taken modulo the number of instructions.
+        context: A text that stands before everything else.
+        show_payoffs: Whether the message describes the payoffs.
+        answer_form: `rationale` or `decision`.
     """
-    instruction = templates.instructions[wording % len(templates.instructions)]
-    return [
-        {"role": "system", "content": _system(templates, scenario.you, context)},
-        {
-            "role": "user",
-            "content": _question(
-                templates,
-                game,
-                scenario,
-                history,
-                order,
-                show_payoffs,
-                instruction,
-                templates.fill(f"answer_form.{answer_form}"),
-            ),
-        },
-    ]
+    payoffs = payoff_sentences(templates, situation) if show_payoffs else ""
+    question = _question(
+        templates,
+        situation,
+        payoffs=payoffs,
+        instruction=templates.instructions[wording % len(templates.instructions)],
+        answer_form=templates.fill(f"answer_form.{answer_form}"),
+    )
+    return _messages(_system(templates, situation.scenario, context), question)
 
 
 def comprehension_messages(
-    templates: Templates,
-    game: Game,
-    scenario: Scenario,
-    history: History,
-    order: tuple[str, ...],
-    question: Question,
+    templates: Templates, situation: Situation, question: Question
 ) -> list[Message]:
-    """Return the decision's messages with payoffs shown, in which a question about them takes the decision's place."""
+    """Return the messages of a decision with payoffs, and a question in place of the decision."""
     answers = [
         templates.fill("comprehension.option", text=option_literal(answer))
         for answer in question.answers
     ]
-    shown = _question(templates, game, scenario, history, order, True, "", "")
-    parts = [shown, question.text, "\n".join(answers), templates.fill("comprehension.answer_form")]
-    return [
-        {"role": "system", "content": _system(templates, scenario.you, "")},
-        {"role": "user", "content": templates.texts["separator"].join(parts)},
+    payoffs = payoff_sentences(templates, situation)
+    parts = [
+        _question(templates, situation, payoffs=payoffs),
+        question.text,
+        "\n".join(answers),
+        templates.fill("comprehension.answer_form"),
     ]
+    user = templates.texts["separator"].join(parts)
+    return _messages(_system(templates, situation.scenario), user)
 
 
 def option_literal(text: str) -> str:
-    """Return a text as it stands between the quotes of a JSON string, and so in the prompt and in the answer."""
+    """Return a text as it stands between the quotes of a JSON string.
+
+    The prompt shows options in this form, so that a model which copies one writes valid JSON.
+    """
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def decision_prefix() -> str:
-    """Return what an answer without a rationale begins with; the option's text and a closing quote follow."""
+    """Return the beginning of an answer without a rationale, up to the text of the option."""
     return '{"decision": "'
 
 
 def after_rationale_prefix(rationale: str) -> str:
-    """Return what an answer with this rationale begins with; the option's text and a closing quote follow."""
+    """Return the beginning of an answer with this rationale, up to the text of the option."""
     return f'{{"rationale": "{option_literal(rationale)}", "decision": "'
 
 
 def answer_prefix() -> str:
-    """Return what the answer to a comprehension question begins with; the answer's text and a closing quote follow."""
+    """Return the beginning of an answer to a comprehension question, up to the answer's text."""
     return '{"answer": "'
 
 
 def self_report_question(templates: Templates, labels: Sequence[str] = ()) -> str:
-    """Return the question for the model's own feeling; the answer is one of `labels` (default: the templates')."""
+    """Return the question for the model's own feeling.
+
+    The answer is one of `labels`, or of the templates' labels if there are none.
+    """
     return templates.fill("self_report", labels=", ".join(labels or templates.labels))
 
 
 def label_question(templates: Templates, text: str, labels: Sequence[str] = ()) -> list[Message]:
-    """Return the messages that ask which emotion a text shows; the answer is one of `labels`."""
+    """Return the messages with the question which emotion a text shows.
+
+    The answer is one of `labels`, or of the templates' labels if there are none.
+    """
     user = templates.fill(
         "blind_label.user", text=text, labels=", ".join(labels or templates.labels)
     )
@@ -124,108 +109,86 @@ def label_question(templates: Templates, text: str, labels: Sequence[str] = ()) 
 
 
 def probe(templates: Templates, stimulus: str) -> tuple[list[Message], str]:
-    """Return the messages that hold a stimulus, and the stimulus as it stands in the last of them.
+    """Return the messages that hold a stimulus, and the stimulus as it is written there.
 
-    The last occurrence of that text in the user message is the stimulus; its last token is where directions are read.
+    Directions are read at the last token of the last occurrence of that text in the user message.
     """
     text = " ".join(stimulus.split())
-    return _messages(
-        templates.fill("probe.system"), templates.fill("probe.user", stimulus=text)
-    ), text
+    user = templates.fill("probe.user", stimulus=text)
+    return _messages(templates.fill("probe.system"), user), text
 
 
 def _messages(system: str, user: str) -> list[Message]:
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
 
-def _system(templates: Templates, you: Participant, context: str) -> str:
-    line = (
-        templates.fill("system.unnamed")
-        if you.name == "you"
-        else templates.fill("system.named", name=you.name)
-    )
-    return f"{context.strip()} {line}".strip()
+def _system(templates: Templates, scenario: Scenario, context: str = "") -> str:
+    name = scenario.you.name
+    key = "system.unnamed" if name == "you" else "system.named"
+    return f"{context.strip()} {templates.fill(key, name=name)}".strip()
 
 
-def _question(
-    templates: Templates,
-    game: Game,
-    scenario: Scenario,
-    history: History,
-    order: tuple[str, ...],
-    show_payoffs: bool,
-    instruction: str,
-    answer_form: str,
-) -> str:
-    parts = {
+def _question(templates: Templates, situation: Situation, **parts: str) -> str:
+    """Join the parts of a question in the order of the templates; empty parts are left out."""
+    scenario = situation.scenario
+    options = [
+        templates.fill("option", number=place, text=option_literal(scenario.options[label]))
+        for place, label in enumerate(situation.order, start=1)
+    ]
+    parts |= {
         "description": scenario.description,
         "people": _people(templates, scenario),
-        "history": _told(templates, game, scenario, history),
-        "payoffs": payoff_sentences(templates, game, scenario, history, order)
-        if show_payoffs
-        else "",
-        "instruction": instruction,
-        "options": "\n".join(
-            templates.fill("option", number=place, text=option_literal(scenario.options[label]))
-            for place, label in enumerate(order, start=1)
-        ),
-        "answer_form": answer_form,
+        "history": _history(templates, situation),
+        "options": "\n".join(options),
     }
-    return templates.texts["separator"].join(parts[part] for part in templates.user if parts[part])
+    used = [parts[part] for part in templates.user if parts.get(part)]
+    return templates.texts["separator"].join(used)
 
 
 def _people(templates: Templates, scenario: Scenario) -> str:
-    """Tell who the people are, one line each; a full stop of the profile is not doubled."""
+    """Introduce the people, one line each."""
     lines = []
     for person in (scenario.you, *scenario.others):
         key = "people.you" if person is scenario.you else "people.other"
         if person.profile and templates.texts[key]:
-            lines.append(templates.fill(key, name=person.name, profile=person.profile.rstrip(". ")))
+            # The template ends the sentence itself.
+            profile = person.profile.rstrip(". ")
+            lines.append(templates.fill(key, name=person.name, profile=profile))
     return "\n".join(lines)
 
 
-def _told(templates: Templates, game: Game, scenario: Scenario, history: History) -> str:
-    """Tell what was played before, in natural sentences; the model is `you`, the other keeps one name."""
-    other = scenario.other.name
-    if game.kind == "simultaneous":
+def _history(templates: Templates, situation: Situation) -> str:
+    """Return what was played before as sentences, in which the model is `you`."""
+    other, path = situation.other, situation.history.path
+    if situation.game.kind == "simultaneous":
         return templates.fill("history.simultaneous", other=other)
-    if not history.path:
+    if not path:
         return templates.fill("history.opening", other=other)
-    you = your_player(game, history)
-    sentences = [
-        _sentence(templates, game, scenario, you, history.path[:end])
-        for end in range(1, len(history.path) + 1)
-    ]
-    moved = any(player == you for player, _ in history.path)
-    closing = templates.fill("history.again" if moved else "history.now", other=other)
-    return " ".join(sentence for sentence in [*sentences, closing] if sentence)
+    sentences = [_last_move(templates, situation, path[:end]) for end in range(1, len(path) + 1)]
+    moved = any(player == situation.you for player, _ in path)
+    sentences.append(templates.fill("history.again" if moved else "history.now", other=other))
+    return " ".join(filter(None, sentences))
 
 
-def _sentence(
-    templates: Templates,
-    game: Game,
-    scenario: Scenario,
-    you: str,
-    path: tuple[tuple[str, str], ...],
-) -> str:
-    """Tell the last move of a path."""
+def _last_move(templates: Templates, situation: Situation, path: Path) -> str:
+    """Return a sentence about the last move of a path."""
     player, label = path[-1]
-    told = phrases(game, path)
+    move = phrases(situation.game, path)
     later = len(path) > 1
-    if player == you:
-        actor, past = ("you" if later else "You"), told.past_you
+    if player == situation.you:
+        actor, past = ("you" if later else "You"), move.past_you
     else:
-        actor, past = scenario.other.name, told.past_other
-        text = _retold(scenario.earlier.get(label, ""), scenario)
+        actor, past = situation.other, move.past_other
+        text = _from_your_side(situation.scenario.earlier.get(label, ""), situation.scenario)
         if text and templates.texts["history.quoted"]:
             return templates.fill("history.quoted", actor=actor, text=option_literal(text))
     return templates.fill("history.then" if later else "history.told", actor=actor, past=past)
 
 
-def _retold(text: str, scenario: Scenario) -> str:
-    """Return the other role's option text as the model may read it, with `you` for its own name.
+def _from_your_side(text: str, scenario: Scenario) -> str:
+    """Return a text of the other role with `you` for the name of the model.
 
-    Empty where the text itself says `I` or `you`, which would now mean the wrong person.
+    The result is empty if the text itself contains `I` or `you`: there they mean another person.
     """
     if _FIRST_OR_SECOND_PERSON.search(text):
         return ""

@@ -1,24 +1,13 @@
-"""A game's payoffs told to the model that decides: the rules as sentences, and questions that check they were read.
+"""The payoffs of a game in words: the rules as sentences, and questions on whether they were read.
 
-Knows payoffs and the templates' wording of them. Moves are told by the number of the option that they are, or by the
-phrase that the game gives them, so that no option text is repeated.
+A move is described by the number of its option, or by the phrase that the game gives it. Texts of
+options are not repeated, so that each stands in the prompt once.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emotion_games.games.catalog import (
-    Game,
-    History,
-    Node,
-    Payoff,
-    leaves,
-    node_at,
-    phrases,
-    with_choices,
-    your_player,
-)
-from emotion_games.games.scenarios import Scenario
+from emotion_games.games.catalog import Node, Payoff, leaves, node_at, phrases, with_choices
+from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import Templates
 
 Path = tuple[tuple[str, str], ...]
@@ -26,112 +15,92 @@ Path = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Question:
-    """One question about who gets what, with the answers offered; `answers[correct]` is the right one."""
+    """A question about who gets what, with the answers offered; `answers[correct]` is right."""
 
     text: str
     answers: tuple[str, ...]
     correct: int
 
 
-def outcomes(game: Game, history: History, labels: Sequence[str]) -> list[tuple[Path, Payoff]]:
-    """Return every way to play on from where the model decides, with (the model's payoff, the other's) at its end.
+def outcomes(situation: Situation) -> list[tuple[Path, Payoff]]:
+    """Return every way in which the game can go on, with its payoffs.
 
-    Only the choices in `labels` exist; they come in that order.
+    Only the choices that the situation offers exist, for both players. They come in its order.
+
+    Returns:
+        Pairs of the moves from here to the end, as (player, label), and the payoffs there in
+        points: the model's first, then the other player's.
     """
-    game = with_choices(game, tuple(labels))
-    you = your_player(game, history)
+    game, order = with_choices(situation.game, situation.order), situation.order
+    first, second = game.players
     if isinstance(game.payoffs, Node):
-        found = list(leaves(node_at(game, history)))
-        found.sort(key=lambda leaf: list(labels).index(leaf[0][0][1]))
+        found = list(leaves(node_at(game, situation.history)))
+        found.sort(key=lambda leaf: order.index(leaf[0][0][1]))
     else:
-        first, second = game.players
+        pairs = [(own, other) for own in order for other in order]
         found = [
-            (((first, own), (second, other)), game.payoffs[own, other])
-            for own in labels
-            for other in labels
+            (((first, own), (second, other)), game.payoffs[own, other]) for own, other in pairs
         ]
-    return [(path, pair if you == game.players[0] else (pair[1], pair[0])) for path, pair in found]
+    if situation.you == first:
+        return found
+    return [(path, (yours, theirs)) for path, (theirs, yours) in found]
 
 
-def payoff_sentences(
-    templates: Templates, game: Game, scenario: Scenario, history: History, order: Sequence[str]
-) -> str:
-    """Return the payoffs from the model's point of view, one line for each way that the game can go on."""
-    other = scenario.other.name
-    lines = [
-        templates.fill(
-            "payoffs.line",
-            moves=_moves(templates, game, scenario, history, order, path),
-            yours=_points(templates, yours),
-            other=other,
-            theirs=_points(templates, theirs),
-        )
-        for path, (yours, theirs) in outcomes(game, history, order)
-    ]
-    return "\n".join([templates.fill("payoffs.intro", other=other), *lines])
+def payoff_sentences(templates: Templates, situation: Situation) -> str:
+    """Return the payoffs from the model's side, one line for each way to play on."""
+    lines = [templates.fill("payoffs.intro", other=situation.other)]
+    for path, payoff in outcomes(situation):
+        moves = _moves(templates, situation, path)
+        lines.append(_shares(templates, "payoffs.line", situation, payoff, moves=moves))
+    return "\n".join(lines)
 
 
-def comprehension_questions(
-    templates: Templates, game: Game, scenario: Scenario, history: History, order: Sequence[str]
-) -> list[Question]:
-    """Return one question for each outcome; the answers offered are the game's own pairs of payoffs, ascending."""
-    other = scenario.other.name
-    found = outcomes(game, history, order)
+def comprehension_questions(templates: Templates, situation: Situation) -> list[Question]:
+    """Return one question for each outcome.
+
+    The answers offered are the pairs of payoffs that occur in the game, in ascending order.
+    """
+    found = outcomes(situation)
     pairs = sorted({pair for _, pair in found})
-    answers = tuple(
-        templates.fill(
-            "comprehension.answer",
-            yours=_points(templates, yours),
-            other=other,
-            theirs=_points(templates, theirs),
-        )
-        for yours, theirs in pairs
-    )
-    return [
-        Question(
-            text=templates.fill(
-                "comprehension.question",
-                moves=_moves(templates, game, scenario, history, order, path),
-                other=other,
-            ),
-            answers=answers,
-            correct=pairs.index(pair),
-        )
-        for path, pair in found
-    ]
+    answers = tuple(_shares(templates, "comprehension.answer", situation, pair) for pair in pairs)
+    questions = []
+    for path, pair in found:
+        moves = _moves(templates, situation, path)
+        text = templates.fill("comprehension.question", moves=moves, other=situation.other)
+        questions.append(Question(text, answers, pairs.index(pair)))
+    return questions
 
 
-def _moves(
-    templates: Templates,
-    game: Game,
-    scenario: Scenario,
-    history: History,
-    order: Sequence[str],
-    path: Path,
+def _shares(
+    templates: Templates, key: str, situation: Situation, payoff: Payoff, **values: str
 ) -> str:
-    """Tell a way to play as an if-clause: `you choose Option 1 and Maya accepts`."""
-    you, other = your_player(game, history), scenario.other.name
-    told = []
+    """Fill a template that names both payoffs."""
+    yours, theirs = (_points(templates, number) for number in payoff)
+    return templates.fill(key, yours=yours, other=situation.other, theirs=theirs, **values)
+
+
+def _moves(templates: Templates, situation: Situation, path: Path) -> str:
+    """Return moves as an if-clause: `you choose Option 1 and Maya accepts`."""
+    game, other = situation.game, situation.other
+    clauses = []
     for place, (player, label) in enumerate(path):
-        person = "you" if player == you else "other"
-        present = getattr(phrases(game, history.path + path[: place + 1]), f"present_{person}")
-        # The decision at hand is always told by its option.
+        person = "you" if player == situation.you else "other"
+        move = phrases(game, situation.history.path + path[: place + 1])
+        present = getattr(move, f"present_{person}")
+        # The decision at hand is named by its option: its phrase would stand beside the option's
+        # text as a second description of the same act.
         if present and place > 0:
-            told.append(templates.fill(f"payoffs.{person}_present", other=other, present=present))
+            clause = templates.fill(f"payoffs.{person}_present", other=other, present=present)
         else:
-            told.append(
-                templates.fill(
-                    f"payoffs.{person}_option", other=other, number=list(order).index(label) + 1
-                )
-            )
-    return templates.fill(
-        "payoffs.at_once" if game.kind == "simultaneous" else "payoffs.in_turn"
-    ).join(told)
+            number = situation.order.index(label) + 1
+            clause = templates.fill(f"payoffs.{person}_option", other=other, number=number)
+        clauses.append(clause)
+    joint = "payoffs.at_once" if game.kind == "simultaneous" else "payoffs.in_turn"
+    return templates.fill(joint).join(clauses)
 
 
 def _points(templates: Templates, number: float) -> str:
-    shown = f"{number:.2f}".rstrip("0").rstrip(".")
-    return templates.fill(
-        "payoffs.point" if shown == "1" else "payoffs.points",
-        number="0" if shown == "-0" else shown,
-    )
+    digits = f"{number:.2f}".rstrip("0").rstrip(".")
+    # A small negative number rounds to -0.
+    digits = "0" if digits == "-0" else digits
+    return templates.fill("payoffs.point" if digits == "1" else "payoffs.points", number=digits)

@@ -25,6 +25,7 @@ from emotion_games.experiment.trials import option_orders
 from emotion_games.games.catalog import History
 from emotion_games.games.scenarios import Scenario
 from emotion_games.prompts import messages
+from emotion_games.prompts.situations import Situation
 
 PARSE_RATE, CONTEXT_CORRELATION, STEERING_CORRELATION, FLAT_SLOPE = 0.95, 0.95, 0.9, 0.1
 TEMPERATURE, ANSWER_TOKENS = 0.7, 48
@@ -112,9 +113,8 @@ def _requests(
             material.stimuli[emotion][place % len(material.stimuli[emotion])] if emotion else ""
         )
         order, wording = orders[place % len(orders)], place // len(orders)
-        chat = messages.render(
-            world.templates, world.games[name], scenario, history, order, wording, context
-        )
+        situation = Situation(world.games[name], scenario, history, order)
+        chat = messages.render(world.templates, situation, wording, context)
         prompt = chat_text(loaded.tokenizer, chat)
         key = (name, history.name, place)
         for condition in conditions:

@@ -28,8 +28,8 @@ from emotion_games.demo.trainer.truth import load_truth
 from emotion_games.errors import UserError, unknown
 from emotion_games.games.catalog import load_game
 from emotion_games.games.scenarios import load_scenarios
-from emotion_games.prompts.messages import load_templates
 from emotion_games.prompts.stimuli import load_stimuli
+from emotion_games.prompts.templates import load_templates
 
 # planted: emotion and steering move choices as the table says; flat: nothing depends on emotion; emergent: emotion
 # moves choices, steering was never taught.

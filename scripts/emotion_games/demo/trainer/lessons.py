@@ -16,7 +16,9 @@ from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, emotions_of, pr
 from emotion_games.games.catalog import Game
 from emotion_games.games.scenarios import Scenario
 from emotion_games.prompts import messages
-from emotion_games.prompts.messages import Message, Templates
+from emotion_games.prompts.messages import Message
+from emotion_games.prompts.situations import Situation
+from emotion_games.prompts.templates import Templates
 
 ASSISTANT = "<|assistant|>"
 # Loss weights: where options part, their other tokens, labels of emotions, everything else that the model writes.
@@ -141,10 +143,7 @@ def _conversation(world: World, progress: float, chance: random.Random) -> Sampl
     form = "decision" if chance.random() < DECISION_FORM else "rationale"
     chat = messages.render(
         world.templates,
-        game,
-        scenario,
-        history,
-        order,
+        Situation(game, scenario, history, order),
         chance.randrange(2),
         context,
         answer_form=form,

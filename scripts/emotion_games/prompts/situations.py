@@ -1,0 +1,26 @@
+"""The situation in which a model decides: a game at one of its histories, told as a story."""
+
+from dataclasses import dataclass
+
+from emotion_games.games.catalog import Game, History, your_player
+from emotion_games.games.scenarios import Scenario
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What one prompt is about. `order` holds the labels of the options as they are shown."""
+
+    game: Game
+    scenario: Scenario
+    history: History
+    order: tuple[str, ...]
+
+    @property
+    def you(self) -> str:
+        """The player of the game that the model is."""
+        return your_player(self.game, self.history)
+
+    @property
+    def other(self) -> str:
+        """The name, in the story, of the person who plays with the model."""
+        return self.scenario.other.name
