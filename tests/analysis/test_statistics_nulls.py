@@ -20,7 +20,7 @@ from emotion_games.analysis.inference import (
     rate_interval,
     sign_flip_p,
 )
-from emotion_games.experiment.analysis_plan import RANDOM, the_plan
+from emotion_games.experiment.analysis_plan import EMOTION_MINUS_RANDOM, the_plan
 from emotion_games.experiment.power import (
     smallest_detectable_difference,
     smallest_detectable_from_random,
@@ -182,7 +182,11 @@ def test_an_emotion_with_a_long_push_is_no_more_often_taken_for_more_than_a_dire
         for ratio, found in ((0.24, errors), (0.12, blind)):
             trials.loc[trials["arm"] == "steered", "push_ratio"] = ratio
             records = contrast_records(cells_of(trials, game), plan, "cooperation", set())
-            (record,) = [r for r in records if r["contrast"] == RANDOM and r["measure"] == "scored"]
+            (record,) = [
+                r
+                for r in records
+                if r["contrast"] == EMOTION_MINUS_RANDOM and r["measure"] == "scored"
+            ]
             found.append(record["p"] <= 0.05)
     print(
         f"\na push of twice the length: {np.mean(errors):.3f}; as if it were of the same length {np.mean(blind):.3f}"

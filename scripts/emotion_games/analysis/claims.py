@@ -13,11 +13,11 @@ import numpy as np
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import equivalence, holm
 from emotion_games.experiment.analysis_plan import (
+    EMOTION_MINUS_NEUTRAL,
+    EMOTION_MINUS_OTHERS,
+    EMOTION_MINUS_RANDOM,
     MINIMUM_SCENARIOS,
-    NEUTRAL,
-    OTHERS,
-    PROMPTED,
-    RANDOM,
+    PROMPTED_MINUS_NEUTRAL,
 )
 
 _BRIEF = (
@@ -47,25 +47,36 @@ def emotion_analysis(
     rows = []
     for emotion in plan["emotions"]:
         for history in plan["histories"]:
-            neutral = find(NEUTRAL, emotion, history, measures[NEUTRAL])
+            neutral = find(EMOTION_MINUS_NEUTRAL, emotion, history, measures[EMOTION_MINUS_NEUTRAL])
             if neutral is None:
                 continue
-            random = find(RANDOM, emotion, history, measures[RANDOM])
+            random = find(EMOTION_MINUS_RANDOM, emotion, history, measures[EMOTION_MINUS_RANDOM])
             own_damage = state.get(("steered", emotion, neutral["intensity"]))
             row = {
                 "emotion": emotion,
                 "history": history,
                 "intensity": neutral["intensity"],
-                "measure": measures[NEUTRAL],
+                "measure": measures[EMOTION_MINUS_NEUTRAL],
             }
             row["versus_neutral"], row["versus_random"] = _brief(neutral), _brief(random)
-            row["versus_other_emotions"] = _brief(find(OTHERS, emotion, history, measures[NEUTRAL]))
-            row["prompted"] = _brief(find(PROMPTED, emotion, history, measures[NEUTRAL], dose=None))
+            row["versus_other_emotions"] = _brief(
+                find(EMOTION_MINUS_OTHERS, emotion, history, measures[EMOTION_MINUS_NEUTRAL])
+            )
+            row["prompted"] = _brief(
+                find(
+                    PROMPTED_MINUS_NEUTRAL,
+                    emotion,
+                    history,
+                    measures[EMOTION_MINUS_NEUTRAL],
+                    dose=None,
+                )
+            )
             row["p_claim"] = _larger_p(neutral, random)
             row["damaged"] = bool(own_damage and own_damage["damaged"])
             row["damage_reasons"] = own_damage["reasons"] if own_damage else []
             row["branch_disagrees"] = _signs_differ(
-                find(NEUTRAL, emotion, history, "scored"), find(NEUTRAL, emotion, history, "branch")
+                find(EMOTION_MINUS_NEUTRAL, emotion, history, "scored"),
+                find(EMOTION_MINUS_NEUTRAL, emotion, history, "branch"),
             )
             row["claim_reasons"] = _against(neutral, random, own_damage, interim)
             rows.append(row)
@@ -154,7 +165,7 @@ def intensity_analysis(
         "method",
     )
     for record in sorted(contrasts, key=lambda record: record["intensity"]):
-        if record["contrast"] == NEUTRAL and record["measure"] in plan["measures"]:
+        if record["contrast"] == EMOTION_MINUS_NEUTRAL and record["measure"] in plan["measures"]:
             headline = bool(np.isclose(record["intensity"], plan["headline_intensity"]))
             entry = {key: record[key] for key in keys} | {"headline": headline}
             out.setdefault(f"{record['intensity']:g}", []).append(entry)

@@ -14,15 +14,15 @@ from statsmodels.stats.contingency_tables import Table2x2
 from emotion_games.analysis.cells import GENERATED_MEASURES, MEASURES, Cells
 from emotion_games.analysis.inference import against_random, holm, paired_t, sign_flip_p
 from emotion_games.experiment.analysis_plan import (
+    CONTRASTS,
+    EMOTION_MINUS_NEUTRAL,
+    EMOTION_MINUS_OTHERS,
+    EMOTION_MINUS_RANDOM,
     MINIMUM_SCENARIOS,
-    NEUTRAL,
-    OTHERS,
-    PROMPTED,
-    RANDOM,
-    SHUFFLED,
+    RANDOM_MINUS_NEUTRAL,
 )
+from emotion_games.experiment.conditions import Arm
 
-RANDOM_ITSELF = "random_minus_neutral"
 FEW = f"fewer than {MINIMUM_SCENARIOS} scenarios: descriptive only"
 _PAIRED = "mean over scenarios of paired differences, equal weight to option orders; t interval; sign-flip mid-p"
 _DIRECTION = (
@@ -106,12 +106,11 @@ def compare(differences: np.ndarray, confidence: float) -> list[dict[str, Any]]:
 def pairs(cells: Cells) -> list[Pair]:
     """The comparisons of one condition with its own reference."""
     out = []
-    for reference_arm, compared in {
-        "neutral": {"steered": NEUTRAL, "shuffled": SHUFFLED, "random": RANDOM_ITSELF},
-        "prompted_neutral": {"prompted": PROMPTED},
-    }.items():
-        for b in cells.find(reference_arm):
-            out += [Pair(name, a, b) for arm, name in compared.items() for a in cells.find(arm)]
+    for reference in (Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL):
+        compared = [c for c in CONTRASTS if c.is_paired and c.reference == reference]
+        for b in cells.find(reference):
+            for contrast in compared:
+                out += [Pair(contrast.name, a, b) for a in cells.find(contrast.arm)]
     return out
 
 
@@ -142,12 +141,12 @@ def _paired_records(
             else [
                 pair.a
                 for pair in columns
-                if pair.contrast == NEUTRAL and _same_dose(cells, pair.a, a)
+                if pair.contrast == EMOTION_MINUS_NEUTRAL and _same_dose(cells, pair.a, a)
             ]
         )
         record["n_trials"] = cells.trials(measure, history, *{a, *np.atleast_1d(others).tolist()})
         record["method"] = _PAIRED
-        if measure in GENERATED_MEASURES and b >= 0 and name != RANDOM_ITSELF:
+        if measure in GENERATED_MEASURES and b >= 0 and name != RANDOM_MINUS_NEUTRAL:
             record["worst_case"] = worst_case(cells, history, a, b, plan["confidence"])
             record |= _effect_sizes(cells, history, a, b)
         records.append(record)
@@ -156,11 +155,13 @@ def _paired_records(
 
 def _against_others(cells: Cells, columns: dict[Pair, np.ndarray]) -> dict[Pair, np.ndarray]:
     out = {}
-    steered = {pair: column for pair, column in columns.items() if pair.contrast == NEUTRAL}
+    steered = {
+        pair: column for pair, column in columns.items() if pair.contrast == EMOTION_MINUS_NEUTRAL
+    }
     for pair, column in steered.items():
         others = [c for p, c in steered.items() if p.a != pair.a and _same_dose(cells, p.a, pair.a)]
         if others:
-            out[Pair(OTHERS, pair.a, -1)] = column - np.mean(others, axis=0)
+            out[Pair(EMOTION_MINUS_OTHERS, pair.a, -1)] = column - np.mean(others, axis=0)
     return out
 
 
@@ -191,7 +192,7 @@ def _direction_records(
         flat = (
             "the random directions do not differ from one another: no t" if np.isnan(low) else None
         )
-        record = _identity(cells, RANDOM, a, history, measure) | result
+        record = _identity(cells, EMOTION_MINUS_RANDOM, a, history, measure) | result
         record |= {
             "interval": [low, high],
             "n_scenarios": n,
@@ -281,7 +282,7 @@ def _same_dose(cells: Cells, a: int, b: int) -> bool:
 
 
 def _is_headline(cells: Cells, pair: Pair, plan: dict[str, Any]) -> bool:
-    return pair.contrast == NEUTRAL and bool(
+    return pair.contrast == EMOTION_MINUS_NEUTRAL and bool(
         np.isclose(cells.conditions["intensity"][pair.a], plan["headline_intensity"])
     )
 

@@ -63,7 +63,12 @@ from emotion_games.analysis.rates import (
 )
 from emotion_games.analysis.rationality import rationality_rows
 from emotion_games.analysis.sentences import describe, sentence
-from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, NEUTRAL, plan_hash, the_plan
+from emotion_games.experiment.analysis_plan import (
+    EMOTION_MINUS_NEUTRAL,
+    MINIMUM_SCENARIOS,
+    plan_hash,
+    the_plan,
+)
 from emotion_games.experiment.power import detectable_with_sd, planned_power
 from emotion_games.games.catalog import Game
 
@@ -143,7 +148,7 @@ def _effective(plan: dict[str, Any], found: Cells) -> dict[str, Any]:
         return plan
     instead = plan["claim"]["if_nothing_was_generated"]
     requires = [
-        part | {"measure": instead} if part["contrast"] == NEUTRAL else part
+        part | {"measure": instead} if part["contrast"] == EMOTION_MINUS_NEUTRAL else part
         for part in plan["claim"]["requires"]
     ]
     return plan | {"claim": plan["claim"] | {"requires": requires}, "measures": [instead]}
@@ -195,7 +200,7 @@ def _power(
         family = [
             record
             for record in contrasts
-            if record["contrast"] == NEUTRAL
+            if record["contrast"] == EMOTION_MINUS_NEUTRAL
             and record["role"] == "planned"
             and record["history"] == history
         ]

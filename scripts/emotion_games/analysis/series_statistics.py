@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control
 
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import heterogeneity_records
-from emotion_games.experiment.analysis_plan import NEUTRAL
+from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.files import read_json, replace_text, write_json
 from emotion_games.layout import results_folder
 
@@ -109,7 +109,7 @@ def control_false_discovery(rows: list[dict[str, Any]]) -> None:
 def _row(record: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Any]:
     place = {key: record[key] for key in ("emotion", "history", "intensity", "measure")}
     steered = place | {"arm": "steered"}
-    full = _first(analysis["contrasts"], contrast=NEUTRAL, **steered)
+    full = _first(analysis["contrasts"], contrast=EMOTION_MINUS_NEUTRAL, **steered)
     worst = full.get("worst_case") or {}
     random, prompted = record["versus_random"] or {}, record["prompted"] or {}
     human_neutral = _first(analysis["human_reference"], arm="neutral", history=record["history"])

@@ -1,36 +1,89 @@
 """The planned analysis of one experiment, fixed and hashed before its first trial.
 
-Knows what will be claimed from which contrasts; reads only the settings and the game, never an answer.
+It depends on the settings and the game only, never on an answer.
 """
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from emotion_games.experiment.conditions import Arm, random_directions
+from emotion_games.experiment.spec import Plan, Settings
 from emotion_games.experiment.trials import count_trials
 from emotion_games.games.catalog import Game
 
-NEUTRAL = "emotion_minus_neutral"
-RANDOM = "emotion_minus_random"
-OTHERS = "emotion_minus_other_emotions"
-PROMPTED = "prompted_minus_prompted_neutral"
-SHUFFLED = "shuffled_minus_neutral"
 MINIMUM_SCENARIOS = 12
 
+# Measures of a decision.
+CHOSEN = "chosen"
+SCORED = "scored"
+SCORED_AFTER = "scored_after"
+BRANCH = "branch"
+
+EMOTION_MINUS_NEUTRAL = "emotion_minus_neutral"
+EMOTION_MINUS_RANDOM = "emotion_minus_random"
+EMOTION_MINUS_OTHERS = "emotion_minus_other_emotions"
+PROMPTED_MINUS_NEUTRAL = "prompted_minus_prompted_neutral"
+SHUFFLED_MINUS_NEUTRAL = "shuffled_minus_neutral"
+RANDOM_MINUS_NEUTRAL = "random_minus_neutral"
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A comparison of two arms.
+
+    Attributes:
+        name: Its name in every file.
+        arm: The arm of interest.
+        reference: The arm that is subtracted. If it is `arm` itself, that is the mean of the other
+            emotions of the arm.
+        is_planned: Whether it belongs to the plan of an experiment with the given settings; any
+            other contrast is exploratory.
+    """
+
+    name: str
+    arm: Arm
+    reference: Arm
+    is_planned: Callable[[Settings], bool]
+
+    @property
+    def is_paired(self) -> bool:
+        """Return True if a condition is compared with one condition without an emotion."""
+        return self.reference == self.arm.reference
+
+
+# In the order in which a plan lists them.
+CONTRASTS = (
+    Contrast(EMOTION_MINUS_NEUTRAL, Arm.STEERED, Arm.NEUTRAL, lambda _: True),
+    Contrast(EMOTION_MINUS_RANDOM, Arm.STEERED, Arm.RANDOM, lambda s: random_directions(s) > 1),
+    Contrast(EMOTION_MINUS_OTHERS, Arm.STEERED, Arm.STEERED, lambda s: len(s["emotions"]) > 1),
+    Contrast(
+        PROMPTED_MINUS_NEUTRAL,
+        Arm.PROMPTED,
+        Arm.PROMPTED_NEUTRAL,
+        lambda s: s["arms"]["prompted"],
+    ),
+    Contrast(SHUFFLED_MINUS_NEUTRAL, Arm.SHUFFLED, Arm.NEUTRAL, lambda s: s["arms"]["shuffled"]),
+    Contrast(RANDOM_MINUS_NEUTRAL, Arm.RANDOM, Arm.NEUTRAL, lambda _: False),
+)
+
 CLAIM_RULE = (
-    "An emotion effect is claimed for a history where, at the headline intensity, emotion - neutral and emotion - "
-    "random directions point the same way, the larger of their two p-values is at most 1 - confidence after Holm's "
-    "correction over emotions and histories, the damage check passes, and every planned trial is done."
+    "An emotion effect is claimed for a history where, at the headline intensity, emotion - "
+    "neutral and emotion - random directions point the same way, the larger of their two p-values "
+    "is at most 1 - confidence after Holm's correction over emotions and histories, the damage "
+    "check passes, and every planned trial is done."
 )
 
 
-def the_plan(settings: dict[str, Any], game: Game) -> dict[str, Any]:
-    """What will be tested in an experiment; everything else that its results show is exploratory."""
-    arms, scoring, statistics = settings["arms"], settings["scoring"], settings["statistics"]
-    k = max(arms["random"]["scored"] if scoring["direct"] else 0, arms["random"]["generated"])
-    contrasts = [NEUTRAL] + [RANDOM] * (k > 1) + [OTHERS] * (len(settings["emotions"]) > 1)
-    contrasts += [PROMPTED] * bool(arms["prompted"]) + [SHUFFLED] * bool(arms["shuffled"])
-    on_directions = "scored" if scoring["direct"] else "chosen"
+def the_plan(settings: Settings, game: Game) -> Plan:
+    """Return what will be tested in an experiment; all its other results are exploratory."""
+    is_scored, statistics = settings["scoring"]["direct"], settings["statistics"]
+    labels = [choice.label for choice in game.choices]
+    scenarios, trials = settings["num_scenarios"], None
+    # If scenarios offer only some of the choices, the number of option orders is not known here.
+    if scenarios is not None and not game.subset:
+        trials = count_trials(labels, len(game.histories), settings, scenarios)["total"]
     return {
         "game": game.name,
         "outcome": game.outcome,
@@ -41,41 +94,30 @@ def the_plan(settings: dict[str, Any], game: Game) -> dict[str, Any]:
         "headline_intensity": settings["headline_intensity"],
         "layers": settings["layers"],
         "direction_method": settings["direction_method"],
-        "arms": arms,
-        "contrasts": contrasts,
-        "measures": ["chosen"] + ["scored"] * bool(scoring["direct"]),
+        "arms": settings["arms"],
+        "contrasts": [contrast.name for contrast in CONTRASTS if contrast.is_planned(settings)],
+        "measures": [CHOSEN, SCORED] if is_scored else [CHOSEN],
         "claim": {
             "requires": [
-                {"contrast": NEUTRAL, "measure": "chosen"},
-                {"contrast": RANDOM, "measure": on_directions},
+                {"contrast": EMOTION_MINUS_NEUTRAL, "measure": CHOSEN},
+                {"contrast": EMOTION_MINUS_RANDOM, "measure": SCORED if is_scored else CHOSEN},
             ],
-            "if_nothing_was_generated": "scored",
+            "if_nothing_was_generated": SCORED,
             "rule": CLAIM_RULE,
         },
         "confidence": statistics["confidence"],
         "equivalence_margin": statistics["equivalence_margin"],
         "minimum_scenarios": MINIMUM_SCENARIOS,
-        "planned": _planned(settings, game, k),
+        "planned": {
+            "scenarios": scenarios,
+            "repeat": settings["repeat"],
+            "random_directions": random_directions(settings),
+            "trials": trials,
+        },
     }
 
 
-def plan_hash(plan: dict[str, Any]) -> str:
-    """SHA-256 of the plan in canonical JSON; equal plans have equal hashes whatever the order of their keys."""
-    return hashlib.sha256(
-        json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()
-    ).hexdigest()
-
-
-def _planned(settings: dict[str, Any], game: Game, directions: int) -> dict[str, Any]:
-    scenarios = settings["num_scenarios"]
-    labels = [choice.label for choice in game.choices]
-    # Where scenarios offer only some of the choices, the number of option orders is known only from the scenarios.
-    countable = scenarios is not None and not getattr(game, "subset", False)
-    return {
-        "scenarios": scenarios,
-        "repeat": settings["repeat"],
-        "random_directions": directions,
-        "trials": count_trials(labels, len(game.histories), settings, scenarios)["total"]
-        if countable
-        else None,
-    }
+def plan_hash(plan: Plan) -> str:
+    """Return the SHA-256 of the plan's canonical JSON, which ignores the order of keys."""
+    text = json.dumps(plan, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,16 +1,54 @@
-"""The conditions of an experiment: what is done to the model while it decides.
+"""The conditions of an experiment: what is done to the model while it decides."""
 
-Knows arms, emotions and intensities; knows nothing of scenarios, prompts or tensors.
-"""
-
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+
+from emotion_games.experiment.spec import Settings
+from emotion_games.prompts.stimuli import NEUTRAL as NO_EMOTION
+
+_RANDOM_DIRECTION = "random_"
+
+
+class Arm(StrEnum):
+    """The kinds of treatment. Tables and files hold their values as plain text."""
+
+    NEUTRAL = "neutral"
+    STEERED = "steered"
+    RANDOM = "random"
+    SHUFFLED = "shuffled"
+    PROMPTED = "prompted"
+    PROMPTED_NEUTRAL = "prompted_neutral"
+
+    @property
+    def is_pushed(self) -> bool:
+        """Return True if a vector is added to the hidden states."""
+        return self in (Arm.STEERED, Arm.RANDOM, Arm.SHUFFLED)
+
+    @property
+    def has_event(self) -> bool:
+        """Return True if an event is described before the story."""
+        return self in (Arm.PROMPTED, Arm.PROMPTED_NEUTRAL)
+
+    @property
+    def reference(self) -> "Arm":
+        """The arm without an emotion that this arm is compared with, or the arm itself."""
+        return Arm.PROMPTED_NEUTRAL if self.has_event else Arm.NEUTRAL
 
 
 @dataclass(frozen=True)
 class Condition:
-    """An arm with its emotion (`random_<seed>` in the random arm) and its intensity in natural gaps."""
+    """One treatment.
 
-    arm: str
+    Attributes:
+        arm: Its kind.
+        emotion: The emotion; `random_<number>` in the random arm, `neutral` if there is none.
+        intensity: The dose in natural gaps; 1 for a described event.
+        generated: The model writes answers.
+        scored: The probabilities of the options are measured before any answer.
+    """
+
+    arm: Arm
     emotion: str
     intensity: float
     generated: bool = True
@@ -18,12 +56,12 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """Stable and unique within an experiment; part of every trial_id."""
-        if self.arm in ("neutral", "prompted_neutral"):
-            return self.arm
-        if self.arm == "prompted":
-            return f"prompted-{self.emotion}"
-        label = self.emotion.removeprefix("random_") if self.arm == "random" else self.emotion
+        """A stable name, unique within an experiment, and a part of every trial_id."""
+        if self.arm in (Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL):
+            return str(self.arm)
+        if self.arm == Arm.PROMPTED:
+            return f"{self.arm}-{self.emotion}"
+        label = self.random_seed if self.arm == Arm.RANDOM else self.emotion
         return f"{self.arm}-{label}-{self.intensity:g}"
 
     @property
@@ -34,36 +72,40 @@ class Condition:
     @property
     def random_seed(self) -> int:
         """The number of a random direction."""
-        return int(self.emotion.removeprefix("random_"))
+        return int(self.emotion.removeprefix(_RANDOM_DIRECTION))
 
     @property
     def is_pushed(self) -> bool:
-        """True when a vector is added to the hidden states."""
-        return self.arm in ("steered", "random", "shuffled")
+        """Return True if a vector is added to the hidden states."""
+        # Tables and files hold arms as plain text.
+        return Arm(self.arm).is_pushed
 
 
-def plan_conditions(settings: dict) -> list[Condition]:
-    """All conditions of an experiment in a fixed order, neutral first."""
-    emotions, headline = settings["emotions"], settings["headline_intensity"]
+def random_directions(settings: Settings) -> int:
+    """Return the number of random directions; one that is neither scored nor generated is not made."""
+    arm = settings["arms"]["random"]
+    return max(arm["generated"], arm["scored"] if settings["scoring"]["direct"] else 0)
+
+
+def plan_conditions(settings: Settings) -> list[Condition]:
+    """Return all conditions of an experiment in a fixed order, neutral first."""
+    return list(_conditions(settings))
+
+
+def _conditions(settings: Settings) -> Iterator[Condition]:
+    emotions, dose = settings["emotions"], settings["headline_intensity"]
     arms, scored = settings["arms"], settings["scoring"]["direct"]
-    plan = [Condition("neutral", "neutral", 0.0, scored=scored)]
-    plan += [
-        Condition("steered", e, i, scored=scored) for e in emotions for i in settings["intensity"]
-    ]
-    random_arm = arms["random"]
-    plan += [
-        Condition(
-            "random",
-            f"random_{seed}",
-            headline,
-            generated=seed < random_arm["generated"],
-            scored=scored,
-        )
-        for seed in range(max(random_arm["generated"], random_arm["scored"] if scored else 0))
-    ]
+    yield Condition(Arm.NEUTRAL, NO_EMOTION, 0.0, scored=scored)
+    for emotion in emotions:
+        for intensity in settings["intensity"]:
+            yield Condition(Arm.STEERED, emotion, intensity, scored=scored)
+    for number in range(random_directions(settings)):
+        written = number < arms["random"]["generated"]
+        yield Condition(Arm.RANDOM, f"{_RANDOM_DIRECTION}{number}", dose, written, scored)
     if arms["shuffled"]:
-        plan += [Condition("shuffled", e, headline, scored=scored) for e in emotions]
+        for emotion in emotions:
+            yield Condition(Arm.SHUFFLED, emotion, dose, scored=scored)
     if arms["prompted"]:
-        plan += [Condition("prompted_neutral", "neutral", 0.0, scored=scored)]
-        plan += [Condition("prompted", e, 1.0, scored=scored) for e in emotions]
-    return plan
+        yield Condition(Arm.PROMPTED_NEUTRAL, NO_EMOTION, 0.0, scored=scored)
+        for emotion in emotions:
+            yield Condition(Arm.PROMPTED, emotion, 1.0, scored=scored)

@@ -1,0 +1,108 @@
+"""The records of an experiment: its settings, its specification, and the content of its files."""
+
+from typing import Any, NotRequired, TypedDict
+
+
+class Settings(TypedDict):
+    """The settings of a series that can change an answer; config/README.md describes each.
+
+    `choice_labels` and `game_settings` are the entries of the experiment's own game.
+    """
+
+    emotions: list[str]
+    intensity: list[float]
+    headline_intensity: float
+    repeat: int
+    num_scenarios: int | None
+    seed: int
+    layers: str | list[int]
+    direction_method: str
+    answer_form: str
+    generation: dict[str, Any]
+    scoring: dict[str, bool]
+    arms: dict[str, Any]
+    checks: dict[str, bool]
+    show_payoffs: bool
+    statistics: dict[str, float]
+    choice_labels: dict[str, str]
+    game_settings: dict[str, Any]
+
+
+class Spec(TypedDict):
+    """Everything that determines the results of an experiment.
+
+    `model` is the entry of the config without what only affects running, `hashes` those of the
+    files that the experiment reads.
+    """
+
+    exp_id: str
+    game: str
+    model: dict[str, Any]
+    model_name: str
+    settings: Settings
+    hashes: dict[str, str]
+
+
+class Plan(TypedDict):
+    """The analysis plan. Its JSON is hashed, so keys and values must stay as they are."""
+
+    game: str
+    outcome: str
+    choices: dict[str, float]
+    histories: list[str]
+    emotions: list[str]
+    intensities: list[float]
+    headline_intensity: float
+    layers: str | list[int]
+    direction_method: str
+    arms: dict[str, Any]
+    contrasts: list[str]
+    measures: list[str]
+    claim: dict[str, Any]
+    confidence: float
+    equivalence_margin: float
+    minimum_scenarios: int
+    planned: dict[str, Any]
+
+
+class FrozenPlan(TypedDict):
+    """A plan as it was recorded before the first trial, with its hash and the time."""
+
+    plan: Plan
+    hash: str
+    frozen: str
+
+
+class Record(TypedDict):
+    """A record of the journal. Which keys it has besides `key` depends on its kind.
+
+    Trials and most checks have `scores`, `answers` and `after`, with one entry per answer; a
+    projection has a `value`; the first record has the fields of FrozenPlan, and the last one has
+    `seconds` and `machine`.
+    """
+
+    key: str
+    scores: NotRequired[dict[str, Any] | None]
+    answers: NotRequired[list[str]]
+    after: NotRequired[list[dict[str, Any] | None]]
+    value: NotRequired[float]
+    plan: NotRequired[Plan]
+    hash: NotRequired[str]
+    frozen: NotRequired[str]
+    seconds: NotRequired[dict[str, float]]
+    machine: NotRequired[dict[str, Any]]
+
+
+class Configuration(Spec):
+    """The content of exp_config.yaml: everything that is needed to repeat the experiment."""
+
+    model_path: str
+    files: dict[str, str]
+    plan: FrozenPlan
+    fingerprint: str
+    code: dict[str, str | None]
+    directions: dict[str, Any]
+    scenarios: dict[str, Any]
+    machine: dict[str, Any]
+    runtime: dict[str, Any]
+    seconds: dict[str, float]
