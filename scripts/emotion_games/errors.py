@@ -1,6 +1,6 @@
-"""Errors that a user can mend, each told in one line, and the small helps to word them.
+"""Errors that a user can fix, and functions that word them.
 
-Knows nothing of games, files or models: whoever raises one says where, what was found, what is allowed and what to do.
+Every message is one line with the place, what was found, what is allowed and what to do.
 """
 
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from difflib import get_close_matches
 
 
 class UserError(ValueError):
-    """One line that a user can mend: where, what was found, what is allowed, what to do."""
+    """An error that a user can fix; its message is one line."""
 
 
 class ProblemList(UserError):
-    """Several such lines at once; `problems` holds them in the order found."""
+    """Several problems at once, one line each; `problems` holds the lines in the order found."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = list(problems)
@@ -20,19 +20,20 @@ class ProblemList(UserError):
 
 
 def did_you_mean(word: object, allowed: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the allowed word nearest to `word`, or an empty string."""
+    """Return ` (did you mean 'x'?)` for the most similar allowed word, or an empty string."""
     by_lower = {name.lower(): name for name in allowed}
     near = get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
     return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""
 
 
 def unknown(what: str, word: object, allowed: Iterable[str]) -> str:
-    """Word the commonest problem: `unknown <what> 'x' (did you mean 'y'?); allowed: y, z`."""
+    """Return `unknown <what> 'x' (did you mean 'y'?); allowed: y, z`."""
     allowed = list(allowed)
-    return f"unknown {what} {word!r}{did_you_mean(word, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+    hint = did_you_mean(word, allowed)
+    return f"unknown {what} {word!r}{hint}; allowed: {', '.join(allowed) or 'none'}"
 
 
 def shown(value: object) -> str:
-    """Return a value as a problem quotes it: at most 60 characters, `nothing` where there is none."""
-    text = repr(value)
-    return "nothing" if value is None else text if len(text) <= 60 else text[:57] + "..."
+    """Return a value as a message quotes it, cut to 60 characters; None is `nothing`."""
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,17 +1,18 @@
 """Check data against a JSON Schema, with one line for each problem.
 
-A line says where, what was found, what is allowed and what to do: `experiment.repeat: 0 is out of
-range; allowed: at least 1 (answers for each prompt and condition)`. The description of a schema is
-part of its messages.
+A line has the place, what was found, what is allowed and what to do: `experiment.repeat: 0 is out
+of range; allowed: at least 1 (answers for each prompt and condition)`. The description of a schema
+is part of its messages.
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no type hints
 
 from emotion_games.data_files import read_data, repeated_keys
 from emotion_games.errors import did_you_mean, shown, unknown
@@ -39,23 +40,32 @@ def read_schema(name: str) -> dict[str, Any]:
     return read_data(Path(__file__).parents[2] / "config" / "schemas" / f"{name}.yaml")
 
 
-def problems(data: Any, schema: Mapping[str, Any], file: object = "") -> list[str]:
+def problems(
+    data: Any,
+    schema: Mapping[str, Any],
+    file: object = "",
+    formats: Mapping[str, Callable[[Any], object]] = MappingProxyType({}),
+) -> list[str]:
     """Return one line for each way in which data differ from a schema.
 
     Args:
-        data: Plain data, as `data_files.read_data` returns them. Keys that their file gave twice
-            are problems too.
+        data: Plain data, as `data_files.read_data` returns them. A key that its file gave twice
+            and a key that is not text are problems too.
         schema: A JSON Schema (draft 2020-12) with descriptions.
         file: Where the data come from; every line begins with it.
+        formats: By name, functions that check the values to which the schema gives that `format`.
+            Such a function raises ValueError with the rest of the line; its result is ignored.
     """
-    validator = jsonschema.Draft202012Validator(schema)
-    errors = sorted(
-        validator.iter_errors(data), key=lambda e: [str(part) for part in e.absolute_path]
-    )
-    lines = list(_key_problems(data, ()))
-    for error in errors:
+    lines: list[str] = []
+    data = _with_text_keys(data, (), lines)
+    checker = jsonschema.FormatChecker(formats=())
+    for name, check in formats.items():
+        checker.checks(name, raises=ValueError)(partial(_passes, check))
+    validator = jsonschema.Draft202012Validator(schema, format_checker=checker)
+    for error in sorted(validator.iter_errors(data), key=_position):
         lines += _worded(error)
-    return [f"{file}: {line}" if file else line for line in lines]
+    # jsonschema reports each missing key by itself, and each of these errors is worded as all.
+    return [f"{file}: {line}" if file else line for line in dict.fromkeys(lines)]
 
 
 def place(path: Iterable[str | int]) -> str:
@@ -86,54 +96,80 @@ def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
     return filled
 
 
-def _key_problems(data: Any, path: tuple[str | int, ...]) -> Iterator[str]:
-    """Yield a line for each key that a file gave twice or that is not text."""
-    if isinstance(data, Mapping):
-        for key in repeated_keys(data):
-            yield f"{place((*path, key))}: stands there twice; remove one"
-        for key, item in data.items():
-            if not isinstance(key, str):
-                yield f"{place(path)}: {key!r} is not read as text; put it in quotes".lstrip(": ")
-            yield from _key_problems(item, (*path, str(key)))
-    elif isinstance(data, Sequence) and not isinstance(data, str):
-        for index, item in enumerate(data):
-            yield from _key_problems(item, (*path, index))
+def _with_text_keys(data: Any, path: tuple[str | int, ...], lines: list[str]) -> Any:
+    """Return data without keys that are not text, and add a line for each key that is wrong.
+
+    jsonschema expects keys that are text, as in JSON; in YAML they can be numbers, dates or null.
+    """
+    if isinstance(data, list):
+        return [_with_text_keys(item, (*path, i), lines) for i, item in enumerate(data)]
+    if not isinstance(data, Mapping):
+        return data
+    lines += [f"{place((*path, key))}: given twice; remove one" for key in repeated_keys(data)]
+    kept = {}
+    for key, item in data.items():
+        if isinstance(key, str):
+            kept[key] = _with_text_keys(item, (*path, key), lines)
+        else:
+            lines.append(f"{_start(path)}the key {key!r} is not text; put it in quotes")
+    return kept
+
+
+def _passes(check: Callable[[Any], object], value: Any) -> bool:
+    check(value)
+    return True
+
+
+def _position(error: jsonschema.ValidationError) -> list[tuple[int, str]]:
+    """Return a sorting key that keeps the items of a list in their order."""
+    return [(p, "") if isinstance(p, int) else (0, p) for p in error.absolute_path]
+
+
+def _start(path: Iterable[str | int]) -> str:
+    name = place(path)
+    return f"{name}: " if name else ""
 
 
 def _worded(error: jsonschema.ValidationError) -> Iterator[str]:
-    where = place(error.absolute_path)
-    found, rule, kind = error.instance, error.validator_value, error.validator
-    prefix = f"{where}." if where else ""
-    about = error.schema.get("description", "")
+    """Yield the lines for one error of jsonschema."""
+    path, found = tuple(error.absolute_path), error.instance
+    schema, kind, rule = error.schema, error.validator, error.validator_value
+    start, known = _start(path), schema.get("properties", {})
+    about = schema.get("description", "")
+    expected = f"; expected {about}" if about else ""
+    details = f" ({about})" if about else ""
     if kind == "additionalProperties":
-        known = list(error.schema["properties"])
-        for key in sorted((key for key in found if key not in known), key=str):
-            yield f"{prefix}{key}: {unknown('key', key, known)}"
+        for key in sorted(set(found) - set(known)):
+            yield f"{place((*path, key))}: {unknown('key', key, known)}"
     elif kind == "required":
-        # jsonschema reports each missing key on its own, and names it only in its message.
-        key = error.message.split(chr(39))[1]
-        wanted = error.schema["properties"].get(key, {}).get("description", "")
-        yield f"{prefix}{key}: missing" + (f"; expected {wanted}" if wanted else "")
+        for key in [key for key in rule if key not in found]:
+            meaning = known.get(key, {}).get("description")
+            yield f"{place((*path, key))}: missing" + (f"; expected {meaning}" if meaning else "")
+    elif kind == "dependentRequired":
+        for key, others in rule.items():
+            for other in others:
+                if key in found and other not in found:
+                    yield f"{place((*path, other))}: missing; `{key}` needs it"
     elif kind == "type":
         kinds = [rule] if isinstance(rule, str) else rule
-        expected = " or ".join(_TYPES[k] for k in kinds) + (f" ({about})" if about else "")
-        yield f"{where + ': ' if where else ''}expected {expected}, found {shown(found)}"
+        is_unquoted = kinds == ["string"] and isinstance(found, (int, float))
+        hint = "; put it in quotes" if is_unquoted else ""
+        types = " or ".join(_TYPES[k] for k in kinds)
+        yield f"{start}expected {types}{details}, found {shown(found)}{hint}"
     elif kind == "enum":
         allowed = list(map(str, rule))
-        yield (
-            f"{where}: {found!r} is not allowed{did_you_mean(found, allowed)}; "
-            f"allowed: {', '.join(allowed)}"
-        )
+        hint = did_you_mean(found, allowed)
+        yield f"{start}{shown(found)} is not allowed{hint}; allowed: {', '.join(allowed)}"
     elif kind == "uniqueItems":
         twice = sorted({str(item) for item in found if found.count(item) > 1})
-        yield f"{where}: listed twice: {', '.join(twice)}; list each once"
+        yield f"{start}listed twice: {', '.join(twice)}; list each once"
     elif kind in _BOUNDS:
-        yield f"{where}: {found!r} is out of range; allowed: {_BOUNDS[kind]} {rule} ({about})"
+        yield f"{start}{found!r} is out of range; allowed: {_BOUNDS[kind]} {rule}{details}"
     elif kind in ("minItems", "minLength", "minProperties"):
-        yield (
-            f"{where}: {found!r} is too short; expected {about}"
-            if found
-            else f"{where}: is empty; expected {about}"
-        )
+        yield f"{start}{f'{shown(found)} is too short' if found else 'is empty'}{expected}"
+    elif kind in ("maxItems", "maxLength", "maxProperties"):
+        yield f"{start}{shown(found)} is too long{expected}"
+    elif kind == "format":
+        yield f"{start}{error.cause}"
     else:
-        yield f"{where}: {shown(found)} is not allowed; expected {about}"
+        yield f"{start}{shown(found)} is not allowed{expected}"
