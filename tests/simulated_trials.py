@@ -11,7 +11,7 @@ import pandas as pd
 
 from emotion_games.analysis.cells import cells, measures, tidy
 from emotion_games.analysis.damage import text_measures
-from emotion_games.games.catalog import Choice, Game, History
+from emotion_games.games.records import Choice, Game, History
 
 SETTINGS = {
     "emotions": ["anger", "happiness", "sadness"],

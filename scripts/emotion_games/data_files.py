@@ -1,28 +1,27 @@
-"""Read YAML and JSON files of data so that a broken file is one line and a repeated key is never dropped in silence.
+"""Read data from YAML and JSON files.
 
-Knows the two notations only; what the data mean is the business of whoever reads them.
+A file that cannot be read is one line of error, and a repeated key is not dropped silently.
 """
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from emotion_games.errors import UserError, shown, unknown
+from emotion_games.errors import UserError
 
 _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class RepeatedKeys(dict[str, Any]):
-    """A mapping whose file gave a key more than once; `repeated` names those keys."""
+    """A mapping whose file has a key more than once; `repeated` holds these keys."""
 
     repeated: tuple[str, ...] = ()
 
 
 class _Loader(_Base):  # type: ignore[misc, valid-type]
-    """Safe YAML loader that keeps track of repeated keys and reads dates as the text they are."""
+    """A safe YAML loader that records repeated keys and reads dates as text."""
 
 
 def _mapping(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -48,7 +47,7 @@ def _construct_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
         raise yaml.constructor.ConstructorError(
             None, None, f"a key must be text, not {unhashable!r}", node.start_mark
         )
-    # A merge (`<<:`) repeats keys on purpose: the later one wins.
+    # With a merge (`<<:`) keys are repeated on purpose, and the later one overrides the other.
     return dict(pairs) if merges else _mapping(pairs)
 
 
@@ -57,59 +56,39 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node
 
 
 def read_data(path: Path) -> Any:
-    """Return the content of a .json, .yaml or .yml file; UserError in one line if it cannot be read."""
+    """Return the content of a .json, .yaml or .yml file.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    try:
         if path.suffix.lower() == ".json":
             return json.loads(text, object_pairs_hook=_mapping)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (the loader derives from the safe one)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
-        ) from error
-    except RecursionError as error:
-        raise UserError(f"{path}: nested too deeply to be read") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise UserError(f"{path}: {place}not valid YAML: {reason}") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not valid data: {error}") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line why a file could not be read."""
+    match error:
+        case UnicodeDecodeError():
+            return f"not UTF-8 text (byte {error.start}); save the file as UTF-8"
+        case OSError():
+            return f"cannot be read: {error.strerror or error}"
+        case json.JSONDecodeError():
+            return f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
+        case RecursionError():
+            return "nested too deeply to be read"
+        case yaml.YAMLError():
+            mark = getattr(error, "problem_mark", None)
+            place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+            reason = str(getattr(error, "problem", None) or error)
+            return f"{place}not valid YAML: {' '.join(reason.split())}"
+    return f"not valid data: {error}"
 
 
 def repeated_keys(data: Any) -> tuple[str, ...]:
-    """Return the keys that a mapping's file gave more than once."""
+    """Return the keys that the file of a mapping has more than once."""
     return data.repeated if isinstance(data, RepeatedKeys) else ()
-
-
-def text_keys(value: Any, place: str, problems: list[str]) -> dict[str, Any]:
-    """Return a mapping with text keys; problems for anything else and for keys given twice."""
-    if not isinstance(value, Mapping):
-        problems.append(f"{place}: expected `name: value` lines, found {shown(value)}")
-        return {}
-    problems += [f"{place}: {key!r} stands there twice" for key in repeated_keys(value)]
-    problems += [
-        f"{place}: {key!r} is not read as text; put it in quotes"
-        for key in value
-        if not isinstance(key, str)
-    ]
-    return {key: item for key, item in value.items() if isinstance(key, str)}
-
-
-def known_keys(
-    value: Any, allowed: Sequence[str], place: str, problems: list[str]
-) -> dict[str, Any]:
-    """Return such a mapping; problems for keys that are not allowed, too."""
-    mapping = text_keys(value, place, problems)
-    problems += [
-        f"{place}: {unknown('key', key, allowed)}" for key in mapping if key not in allowed
-    ]
-    return mapping

@@ -13,7 +13,7 @@ from emotion_games.analysis.rates import (
     validity_records,
 )
 from emotion_games.experiment.analysis_plan import the_plan
-from emotion_games.games.catalog import Choice, Reference
+from emotion_games.games.records import Choice, Reference
 from simulated_trials import SETTINGS, a_game, cells_of, simulate
 
 GAME = a_game()

@@ -9,7 +9,7 @@ import pytest
 import summarize_series
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import COLUMNS, control_false_discovery, summarize
-from emotion_games.games.catalog import Reference
+from emotion_games.games.records import Reference
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 PAYOFFS = {(a, b): (1.0, 1.0) for a in ("cooperate", "defect") for b in ("cooperate", "defect")}

@@ -1,4 +1,4 @@
-"""Games are read as they stand in the literature, and every fault of a game file is one line with its place."""
+"""Tests of loading games: the shipped ones match the literature, and faults are reported."""
 
 import time
 from pathlib import Path
@@ -7,20 +7,9 @@ import pytest
 import yaml
 
 from emotion_games.errors import ProblemList, UserError
-from emotion_games.games.catalog import (
-    Game,
-    Node,
-    apply_settings,
-    expand_game,
-    families,
-    game_names,
-    leaves,
-    load_game,
-    node_at,
-    with_choices,
-    your_player,
-)
+from emotion_games.games.catalog import apply_settings, expand_game, families, game_names, load_game
 from emotion_games.games.formulas import evaluate, fill_percentages
+from emotion_games.games.records import Game, Node, leaves, node_at, with_choices, your_player
 
 GAMES = Path(__file__).parents[2] / "config" / "games"
 FOURTEEN = [
@@ -177,18 +166,19 @@ def test_settings_narrow_and_recompute() -> None:
     assert apply_settings(responder, {}) == responder
 
 
-def test_settings_problems_are_all_told() -> None:
+def test_all_problems_of_game_settings_are_reported() -> None:
     with pytest.raises(ProblemList) as caught:
         apply_settings(
             game("Ultimatum_Game_Responder"),
             {"history": [], "endowment": "ten", "histories": ["ofer_low"]},
         )
     assert caught.value.problems == [
-        "game_settings.Ultimatum_Game_Responder: unknown key 'history' (did you mean 'histories'?); "
+        "game_settings.Ultimatum_Game_Responder.history: unknown key 'history' "
+        "(did you mean 'histories'?); "
         "allowed: histories, endowment, offer_low, offer_medium, offer_high",
-        "game_settings.Ultimatum_Game_Responder.histories: unknown history 'ofer_low' (did you mean 'offer_low'?); "
-        "allowed: offer_low, offer_medium, offer_high",
         "game_settings.Ultimatum_Game_Responder.endowment: expected a number, found 'ten'",
+        "game_settings.Ultimatum_Game_Responder.histories[0]: 'ofer_low' is not allowed "
+        "(did you mean 'offer_low'?); allowed: offer_low, offer_medium, offer_high",
     ]
 
 
@@ -231,28 +221,33 @@ moves:
             MATRIX,
             "leave: [0, 2]}",
             "leaf: [0, 2]}",
-            "payoffs, stay: unknown key 'leaf' (did you mean 'leave'?)",
+            "payoffs.stay.leaf: unknown key 'leaf' (did you mean 'leave'?)",
         ),
-        (MATRIX, ", leave: [0, 2]}", "}", "payoffs, stay: the payoffs against leave are missing"),
+        (
+            MATRIX,
+            ", leave: [0, 2]}",
+            "}",
+            "payoffs.stay.leave: missing; expected two payoffs such as [3, 0]",
+        ),
         (
             MATRIX,
             "[0, 2]",
             "[0, 2, 1]",
-            "payoffs, stay, leave: expected two payoffs such as [3, 0]",
+            "payoffs.stay.leave: [0, 2, 1] is too long; expected two payoffs such as [3, 0]",
         ),
-        (MATRIX, "[0, 2]", "[0, two]", "payoffs, stay, leave: unknown setting 'two'"),
+        (MATRIX, "[0, 2]", "[0, two]", "payoffs.stay.leave[1]: unknown setting 'two'"),
         (
             MATRIX,
             "value: 1",
             "value: 3",
-            "choices, stay, value: expected a number from 0 to 1, found 3",
+            "choices.stay.value: expected a number from 0 to 1, found 3",
         ),
-        (MATRIX, "  leave: {meaning", "  stay: {meaning", "choices: 'stay' stands there twice"),
+        (MATRIX, "  leave: {meaning", "  stay: {meaning", "choices.stay: given twice; remove one"),
         (
             MATRIX,
             "kind: simultaneous",
             "kind: simultanous",
-            "kind: unknown kind 'simultanous' (did you mean",
+            "kind: 'simultanous' is not allowed (did you mean 'simultaneous'?)",
         ),
         (
             MATRIX,
@@ -260,74 +255,84 @@ moves:
             "outcom: cooperation",
             "unknown key 'outcom' (did you mean 'outcome'?)",
         ),
-        (MATRIX, "[first, second]", "[first, first]", "players: expected two different names"),
+        (
+            MATRIX,
+            "[first, second]",
+            "[first, first]",
+            "players: listed twice: first; list each once",
+        ),
         (
             MATRIX,
             "  leave: {stay: [2, 0], leave: [0, 0]}",
             "",
-            "payoffs: the row of leave is missing",
+            "payoffs.leave: missing; expected the payoffs of this choice",
         ),
-        (MATRIX, "meaning: stay", "meanings: stay", "choices, stay: meaning is missing"),
+        (MATRIX, "meaning: stay", "meanings: stay", "choices.stay.meaning: missing"),
         (
             MATRIX,
             "  leave: {meaning",
             "  no: {meaning",
-            "choices: False is not read as text; put it in quotes",
+            "choices: the key False is not text; put it in quotes",
         ),
         (
             TREE,
             "{second: {stay",
             "{third: {stay",
-            "payoffs, first stay: unknown player 'third'; allowed: first, second",
+            "payoffs.first.stay: 'third' is not allowed; allowed: first, second",
         ),
         (
             TREE,
             "leave: [0, 0]",
             "leave: [0]",
-            "payoffs, first leave: expected two payoffs such as [3, 0]",
+            "payoffs.first.leave: [0] is too short; expected two payoffs such as [3, 0]",
         ),
-        (TREE, "    leave: [0, 0]\n", "    leave:\n", "payoffs, first leave: expected two payoffs"),
+        (
+            TREE,
+            "    leave: [0, 0]\n",
+            "    leave:\n",
+            "payoffs.first.leave: expected a list (two payoffs",
+        ),
         (
             TREE,
             "{first: stay}]",
             "{first: leave}]",
-            "histories, later: the game has ended, nobody decides",
+            "histories.later: the game has ended, nobody decides",
         ),
         (
             TREE,
             "{first: stay}]",
             "{second: stay}]",
-            "histories, later: first moves here, not second",
+            "histories.later: first moves here, not second",
         ),
         (
             TREE,
             "{first: stay}]",
             "{first: wait}]",
-            "histories, later: unknown move 'wait'; allowed: stay, leave",
+            "histories.later: unknown move 'wait'; allowed: stay, leave",
         ),
         (
             TREE,
             "past: stayed",
             "past: ''",
-            "histories, later: needs moves, first, stay, past to tell it",
+            "histories.later: needs the phrase moves.first.stay.past",
         ),
         (
             TREE,
             "    stay: {past",
             "    stai: {past",
-            "histories, later: needs moves, first, stay, past to tell it",
+            "histories.later: needs the phrase moves.first.stay.past",
         ),
         (
             TREE,
             "leave: [0, 2]}}",
             "go: [0, 2]}}",
-            "histories, later: the moves there are stay, go, but choices are",
+            "histories.later: the moves there are stay, go, but choices are",
         ),
         (
             TREE,
             "{second: {stay",
             "{first: {stay",
-            "histories, later: first moved last and would answer their own move",
+            "histories.later: first moved last and would answer their own move",
         ),
     ],
 )
@@ -349,7 +354,7 @@ def test_faults_are_one_line_with_their_place(
     assert [line for line in caught.value.problems if problem in line], caught.value.problems
 
 
-def test_all_faults_come_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     definition = yaml.safe_load(MATRIX)
     definition["payoffs"] = {"stay": {"stay": [1], "leave": 4}}
     (tmp_path / "game.yaml").write_text(yaml.safe_dump(definition))
@@ -358,8 +363,39 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_faults_of_all_kinds_are_reported_at_once(tmp_path: Path) -> None:
+    definition = yaml.safe_load(TREE)
+    definition |= {
+        "title": 7,
+        "aliases": {"go": "leaf"},
+        "references": [{"of": "stay", "value": "two", "text": "half"}],
+        "histories": {"later": [{"first": "wait"}]},
+    }
+    (tmp_path / "game.yaml").write_text(yaml.safe_dump(definition, sort_keys=False))
+    with pytest.raises(ProblemList) as caught:
+        load_game(tmp_path)
+    assert [line.partition("game.yaml: ")[2] for line in caught.value.problems] == [
+        "aliases.go: 'leaf' is not allowed (did you mean 'leave'?); allowed: stay, leave",
+        "references[0].source: missing; expected where it was published",
+        "references[0].value: unknown setting 'two'; settings of this game: none",
+        "title: expected text (the name that figures and pages show), found 7; put it in quotes",
+        "histories.later: unknown move 'wait'; allowed: stay, leave",
+    ]
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", "- 1", "title: [", "a: b: c", "? {a: 1}\n: 2", "&x [*x]", "\x00"]
+    "text",
+    [
+        "",
+        "[]",
+        "- 1",
+        "title: [",
+        "a: b: c",
+        "? {a: 1}\n: 2",
+        "&x [*x]",
+        "\x00",
+        "[" * 300 + "]" * 300,
+    ],
 )
 def test_no_game_file_gives_a_traceback(tmp_path: Path, text: str) -> None:
     (tmp_path / "game.yaml").write_text(text)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from emotion_games.games.catalog import Game, History, Node, load_game, with_choices
+from emotion_games.games.catalog import load_game
 from emotion_games.games.equilibria import (
     backward_induction,
     nash_equilibria,
     solve_node,
 )
+from emotion_games.games.records import Game, History, Node, with_choices
 
 GAMES = Path(__file__).parents[2] / "config" / "games"
 

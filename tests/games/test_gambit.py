@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from emotion_games.games.catalog import Game, Node, Payoff, game_names, load_game
+from emotion_games.games.catalog import game_names, load_game
 from emotion_games.games.equilibria import backward_induction, nash_equilibria
+from emotion_games.games.records import Game, Node, Payoff
 
 pygambit = pytest.importorskip("pygambit", reason="pygambit is not installed: pip install pygambit")
 GAMES = Path(__file__).parents[2] / "config" / "games"

@@ -1,4 +1,4 @@
-"""Users' files load as they are where they can; otherwise each entry is named in one line, and none is lost."""
+"""Tests of loading scenarios: every entry is loaded or reported in one line."""
 
 import json
 import time
@@ -10,7 +10,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emotion_games.games.catalog import Game, load_game
+from emotion_games.games.catalog import load_game
+from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario, load_scenarios, scenario_bank
 from emotion_games.prompts.messages import option_literal, render
 from emotion_games.prompts.situations import Situation
@@ -26,7 +27,7 @@ RESPONDER = load_game(CONFIG / "games" / "Ultimatum_Game_Responder")
 
 
 def entry(**changes: Any) -> dict[str, Any]:
-    """A sound entry of a user's file of Prisoners_Dilemma, with changes; None removes a field."""
+    """Return a valid entry for Prisoners_Dilemma with changes; None removes a field."""
     sound = {
         "scenario": "Office",
         "description": "Alice and Bob share an office.",
@@ -67,7 +68,7 @@ def one(
 def problem(tmp_path: Path, game: Game = DILEMMA, **changes: Any) -> str:
     scenarios, (line,) = load(tmp_path, [entry(**changes)], game)
     assert scenarios == []
-    start = f"{tmp_path / 'stories.json'}, entry 1: "
+    start = f"{tmp_path / 'stories.json'}[0]: "
     assert line.startswith(start)
     return line.removeprefix(start)
 
@@ -102,11 +103,11 @@ def test_ids_are_stable_and_single_parts_of_a_name(tmp_path: Path) -> None:
     assert one(tmp_path, id=7).scenario_id == "7"
 
 
-def test_role_choices_misspelt_roles_and_three_people(tmp_path: Path) -> None:
+def test_choices_by_role_and_three_people(tmp_path: Path) -> None:
     people = [
-        {"name": "Carla", "role": "witness"},
+        {"name": "Carla"},
         {"name": "Alice", "role": "Trustor"},
-        {"role": "trutsee", "profile": "a baker", "name": "Bob"},
+        {"role": " TRUSTEE", "profile": "a baker", "name": "Bob"},
     ]
     own = {
         "return_high": "Give back half",
@@ -140,7 +141,7 @@ def test_role_choices_misspelt_roles_and_three_people(tmp_path: Path) -> None:
         ([{"name": "Alice"}, {"name": "Bob"}], "Alice"),
         ([{"name": "Alice", "role": "proposer"}, {"name": "Bob"}], "Bob"),
         ([{"name": "Alice", "role": "proposer"}, {"name": "Bob", "role": "responder"}], "Bob"),
-        ([{"name": "Alice", "role": "buyer"}, {"name": "Bob", "role": ""}], "Alice"),
+        ([{"name": "Alice", "role": None}, {"name": "Bob", "role": ""}], "Alice"),
         ([{"name": "Alice", "role": "responder"}, {"name": "You", "role": "proposer"}], "you"),
         (["Alice", "Bob"], "Alice"),
     ],
@@ -148,6 +149,33 @@ def test_role_choices_misspelt_roles_and_three_people(tmp_path: Path) -> None:
 def test_who_the_model_is(tmp_path: Path, people: list[Any], you: str) -> None:
     choices = {"accept": "Take it", "reject": "Refuse it"}
     assert one(tmp_path, RESPONDER, participants=people, behavior_choices=choices).you.name == you
+
+
+def test_an_unknown_role_is_refused_with_a_suggestion(tmp_path: Path) -> None:
+    choices = {"accept": "Take it", "reject": "Refuse it"}
+    people = [{"name": "Alice", "role": "buyer"}, {"name": "Bob", "role": "reponder"}]
+    assert problem(tmp_path, RESPONDER, participants=people, behavior_choices=choices) == (
+        "participants[0].role: unknown role 'buyer'; allowed: proposer, responder; "
+        "participants[1].role: unknown role 'reponder' (did you mean 'responder'?); "
+        "allowed: proposer, responder"
+    )
+
+
+def test_roles_are_ignored_where_players_are_alike(tmp_path: Path) -> None:
+    people = [{"name": "Alice", "role": "buyer"}, {"name": "Bob", "role": "second"}]
+    assert one(tmp_path, participants=people).you.name == "Alice"
+
+
+def test_all_problems_of_an_entry_are_reported_at_once(tmp_path: Path) -> None:
+    changes = {"id": True, "participants": [{"name": 3}, "you", "You"]}
+    assert problem(tmp_path, **changes, behavior_choices={"share": "x", "defect": 5}) == (
+        "behavior_choices.defect: expected text (the text of an option), found 5; put it in quotes; "
+        "id: expected text or a number or null (a short unique text), found True; "
+        "participants[0].name: expected text (the name of a person), found 3; put it in quotes; "
+        "behavior_choices: unknown choice 'share'; allowed: cooperate, defect, or map it in the "
+        "config: choice_labels: {Prisoners_Dilemma: {share: ...}}; "
+        "participants: two people have the same name: you, you"
+    )
 
 
 def test_labels_of_another_vocabulary(tmp_path: Path) -> None:
@@ -161,10 +189,10 @@ def test_labels_of_another_vocabulary(tmp_path: Path) -> None:
         tmp_path, DILEMMA, {"share": "cooperate", "grab": "defect"}, behavior_choices=texts
     )
     assert mapped.options["defect"] == "Leave the mess"
-    assert problem(tmp_path, behavior_choices={**texts, "grab": None}).startswith(
+    assert (
         "behavior_choices: unknown choice 'share'; allowed: cooperate, defect, "
         "or map it in the config: choice_labels: {Prisoners_Dilemma: {share: ...}}; "
-    )
+    ) in problem(tmp_path, behavior_choices={**texts, "grab": None})
 
 
 def test_some_games_may_offer_a_subset(tmp_path: Path) -> None:
@@ -188,56 +216,59 @@ def test_quotes_and_apostrophes_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
-        ({"description": None}, "description: is missing"),
+        ({"description": None}, "description: missing; expected the story"),
         (
             {"description": None, "descripton": "x"},
-            "description: is missing (found 'descripton': rename it)",
+            "description: missing (found 'descripton': rename it)",
         ),
-        ({"description": 3}, "description: expected text, found 3"),
+        ({"description": 3}, "description: expected text (the story), found 3"),
         (
             {"participants": None},
-            "participants: expected a list of two people with a name, found nothing",
+            "participants: missing; expected two people or more, each with a name",
         ),
-        ({"participants": []}, "participants: expected a list of two people with a name, found []"),
+        ({"participants": []}, "participants: is empty; expected two people or more"),
         (
             {"participants": [{"name": "Alice"}]},
-            "participants: expected two people, found Alice alone",
+            "participants: [{'name': 'Alice'}] is too short; expected two people or more",
         ),
         (
             {"participants": [{"profile": "x"}, {"name": "B"}]},
-            "participants, person 1: expected a name",
+            "participants[0].name: missing; expected the name of a person",
         ),
         (
             {"participants": [{"name": "Al"}, {"name": "al"}]},
             "participants: two people have the same name: Al, al",
         ),
-        ({"behavior_choices": None}, "behavior_choices: is missing"),
+        (
+            {"behavior_choices": None},
+            "behavior_choices: missing; expected {label: text} with cooperate, defect",
+        ),
         (
             {"behavior_choices": None, "behaviour_choices": {}},
-            "behavior_choices: is missing (found 'behaviour_choices'",
+            "behavior_choices: missing (found 'behaviour_choices': rename it)",
         ),
         (
             {"behavior_choices": {}},
-            "behavior_choices: expected {label: text} with cooperate, defect, found {}",
+            "behavior_choices: cooperate, defect missing; found nothing",
         ),
         (
             {"behavior_choices": {"cooperate": "a", "defect": ""}},
-            "behavior_choices, defect: expected text, found ''",
+            "behavior_choices.defect: '' is not allowed; expected the text of an option",
         ),
         (
             {"behavior_choices": {"cooperate": "A", "defect": "a"}},
             "behavior_choices: two choices have the same text",
         ),
-        ({"id": []}, "id: expected a short text, found []"),
+        ({"id": []}, "id: expected text or a number or null (a short unique text), found []"),
     ],
 )
-def test_one_line_says_what_is_wrong(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
-    assert problem(tmp_path, **changes).startswith(told)
+def test_a_problem_is_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    assert problem(tmp_path, **changes).startswith(message)
 
 
-def test_duplicates_are_named(tmp_path: Path) -> None:
+def test_duplicates_are_reported(tmp_path: Path) -> None:
     data = [
         entry(),
         entry(description="Alice  and Bob share an OFFICE."),
@@ -248,8 +279,8 @@ def test_duplicates_are_named(tmp_path: Path) -> None:
     assert len(scenarios) == 2
     path = tmp_path / "stories.json"
     assert problems == [
-        f"{path}, entry 2: description: the same as in {path}, entry 1; remove one or change it",
-        f"{path}, entry 4: id: the same as in {path}, entry 3; remove one or change it",
+        f"{path}[1]: description: the same as in {path}[0]; remove one or change it",
+        f"{path}[3]: id: the same as in {path}[2]; remove one or change it",
     ]
 
 
@@ -257,7 +288,7 @@ def test_a_key_given_twice_is_not_dropped(tmp_path: Path) -> None:
     path = tmp_path / "stories.json"
     path.write_text(json.dumps([entry()]).replace('"defect"', '"cooperate"'))
     _, (line,) = load_scenarios(path, DILEMMA)
-    assert "behavior_choices: 'cooperate' stands there twice" in line
+    assert "behavior_choices.cooperate: given twice; remove one" in line
 
 
 @pytest.mark.parametrize(
@@ -345,7 +376,7 @@ story = st.fixed_dictionaries(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.lists(story | junk, min_size=1, max_size=6), mapped=st.booleans())
-def test_every_entry_is_loaded_or_named_and_every_prompt_is_right(
+def test_every_entry_is_loaded_or_reported_and_every_prompt_is_right(
     tmp_path: Path, data: list[Any], mapped: bool
 ) -> None:
     scenarios, problems = load(tmp_path, data, RESPONDER, {"take": "accept"} if mapped else None)

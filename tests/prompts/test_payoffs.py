@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from emotion_games.games.catalog import Game, History, apply_settings, game_names, load_game
-from emotion_games.games.scenarios import Participant, Scenario
+from emotion_games.games.catalog import apply_settings, game_names, load_game
+from emotion_games.games.participants import Participant
+from emotion_games.games.records import Game, History
+from emotion_games.games.scenarios import Scenario
 from emotion_games.prompts.payoffs import comprehension_questions, outcomes, payoff_sentences
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import load_templates

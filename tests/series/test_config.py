@@ -202,7 +202,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         ),
         (
             changed(game_settings={"Prisoners_Dilemma": {"endowmnt": 1}}),
-            "experiment.game_settings.Prisoners_Dilemma: unknown key 'endowmnt'",
+            "experiment.game_settings.Prisoners_Dilemma.endowmnt: unknown key 'endowmnt'",
         ),
         (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
         (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),

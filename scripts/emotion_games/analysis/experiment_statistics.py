@@ -70,7 +70,7 @@ from emotion_games.experiment.analysis_plan import (
     the_plan,
 )
 from emotion_games.experiment.power import detectable_with_sd, planned_power
-from emotion_games.games.catalog import Game
+from emotion_games.games.records import Game
 
 CHECK_COLUMNS = ["check", "arm", "emotion", "intensity", "item", "probabilities", "value"]
 _FIRST_UNIT = "share choosing the option shown first, less equal shares"

@@ -11,7 +11,7 @@ import pandas as pd
 from emotion_games.analysis.cells import GENERATED_MEASURES, Cells
 from emotion_games.analysis.contrasts import compare
 from emotion_games.analysis.inference import rate_interval
-from emotion_games.games.catalog import Game
+from emotion_games.games.records import Game
 
 RATE_MEASURES = ("chosen", "scored", "scored_after")
 _WILSON = (

@@ -9,8 +9,8 @@ import json
 import numpy as np
 import pandas as pd
 
-from emotion_games.games.catalog import Game
 from emotion_games.games.equilibria import solve_node
+from emotion_games.games.records import Game
 
 
 def rationality_rows(game: Game, trials: pd.DataFrame) -> list[dict]:

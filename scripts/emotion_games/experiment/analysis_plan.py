@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from emotion_games.experiment.conditions import Arm, random_directions
 from emotion_games.experiment.spec import Plan, Settings
 from emotion_games.experiment.trials import count_trials
-from emotion_games.games.catalog import Game
+from emotion_games.games.records import Game
 
 MINIMUM_SCENARIOS = 12
 

@@ -1,97 +1,65 @@
-"""The games of a folder of games: load one, list them, resolve a family's name, apply a config's settings.
-
-Knows no game by name: every game is a folder with a `game.yaml`. The records that it hands out stand in `game_records`.
-"""
+"""The games of a folder of games: load one, list them, find a family, apply a config's settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from emotion_games import schemas
 from emotion_games.data_files import read_data
 from emotion_games.errors import ProblemList, UserError, unknown
 from emotion_games.games.definitions import build_game, histories_of
-from emotion_games.games.records import (
-    Choice,
-    Game,
-    History,
-    Matrix,
-    Node,
-    Payoff,
-    Phrases,
-    Reference,
-    leaves,
-    node_at,
-    phrases,
-    with_choices,
-    your_player,
-)
-
-__all__ = [
-    "Choice",
-    "Game",
-    "History",
-    "Matrix",
-    "Node",
-    "Payoff",
-    "Phrases",
-    "Reference",
-    "apply_settings",
-    "expand_game",
-    "families",
-    "game_names",
-    "leaves",
-    "load_game",
-    "node_at",
-    "phrases",
-    "with_choices",
-    "your_player",
-]
+from emotion_games.games.records import Game
 
 
 def load_game(folder: Path) -> Game:
-    """Return the game of a folder that holds a `game.yaml`; ProblemList with everything that is wrong with it."""
+    """Return the game of a folder with a `game.yaml`.
+
+    Raises:
+        ProblemList: Everything that is wrong with the file, one line each.
+        UserError: The file cannot be read.
+    """
     path = Path(folder) / "game.yaml"
-    definition = read_data(path)
-    if not isinstance(definition, Mapping):
-        raise ProblemList(
-            [
-                f"{path}: expected keys such as title, kind and choices, found {str(definition)[:60]!r}"
-            ]
-        )
-    return build_game(Path(folder), definition, str(path))
+    return build_game(Path(folder), read_data(path), str(path))
 
 
 def apply_settings(game: Game, entry: Mapping[str, Any]) -> Game:
-    """Return the game narrowed and changed by its entry of `game_settings`: `histories` and the game's own numbers."""
-    place = f"game_settings.{game.name}"
-    allowed = ["histories", *game.settings]
-    problems = [f"{place}: {unknown('key', key, allowed)}" for key in entry if key not in allowed]
-    known = [history.name for history in game.histories]
-    wanted = entry.get("histories", known)
-    if not isinstance(wanted, list) or not wanted:
-        problems.append(
-            f"{place}.histories: expected a list of some of {', '.join(known)}, found {wanted!r}"
-        )
-    else:
-        problems += [
-            f"{place}.histories: {unknown('history', name, known)}"
-            for name in wanted
-            if name not in known
-        ]
-    for name in game.settings:
-        if name in entry and (
-            isinstance(entry[name], bool) or not isinstance(entry[name], (int, float))
-        ):
-            problems.append(f"{place}.{name}: expected a number, found {entry[name]!r}")
+    """Return the game as its entry of `game_settings` in a config changes it.
+
+    Args:
+        game: A game that was read from a folder.
+        entry: `histories`, the names of those to keep, and numbers of the game's `settings`.
+
+    Raises:
+        ProblemList: Everything that is wrong with the entry, or with the game that it makes.
+    """
+    if not entry:
+        return game
+    names = [history.name for history in game.histories]
+    kept = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"enum": names},
+        "description": f"some of {', '.join(names)}",
+    }
+    allowed = {"histories": kept, **dict.fromkeys(game.settings, {"type": "number"})}
+    schema = {"type": "object", "properties": allowed, "additionalProperties": False}
+    # The nested data give each problem the name of its place in a config.
+    problems = schemas.problems(
+        {"game_settings": {game.name: entry}},
+        {"properties": {"game_settings": {"properties": {game.name: schema}}}},
+    )
     if problems:
         raise ProblemList(problems)
-    settings = {name: entry.get(name, value) for name, value in game.settings.items()}
-    histories = {
-        name: path for name, path in histories_of(game.definition).items() if name in wanted
+    histories = histories_of(game.definition)
+    definition = {
+        **game.definition,
+        "settings": {name: entry.get(name, value) for name, value in game.settings.items()},
+        "histories": {
+            name: histories[name] for name in names if name in entry.get("histories", names)
+        },
     }
-    definition = {**game.definition, "settings": settings, "histories": histories}
     assert game.folder is not None, f"{game.name} was not read from a folder"
-    return build_game(game.folder, definition, place)
+    return build_game(game.folder, definition, f"game_settings.{game.name}")
 
 
 def game_names(root: Path) -> list[str]:
@@ -100,7 +68,7 @@ def game_names(root: Path) -> list[str]:
 
 
 def families(root: Path) -> dict[str, list[str]]:
-    """Return the family names and the role games of each, in the order in which the roles play."""
+    """Return the role games of each family, in the order in which the roles play."""
     found: dict[str, list[tuple[int, str]]] = {}
     for name in game_names(root):
         game = load_game(Path(root) / name)
@@ -110,7 +78,11 @@ def families(root: Path) -> dict[str, list[str]]:
 
 
 def expand_game(name: str, root: Path) -> list[str]:
-    """Return the role games of a family name, or the name itself; UserError for a name that is neither."""
+    """Return the role games of a family, or the name itself if it is that of a game.
+
+    Raises:
+        UserError: The name is neither.
+    """
     names = game_names(root)
     if name in names:
         return [name]

@@ -1,16 +1,17 @@
-"""Turn the definition of a game into its record: every problem in one go, one line each, with its file and place.
+"""Turn the content of a `game.yaml` into the record of a game.
 
-Knows the notation of `game.yaml` (its keys are described in `config/README.md`); what a game means is `game_records`.
+`config/schemas/game.yaml` describes the keys; this module fills the names of the game itself into
+that schema, and evaluates its arithmetic.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from emotion_games.data_files import known_keys, repeated_keys, text_keys
-from emotion_games.errors import ProblemList, shown, unknown
-from emotion_games.games.formulas import evaluate, fill_percentages
-from emotion_games.games.playable import played_problems
+from emotion_games import schemas
+from emotion_games.errors import ProblemList
+from emotion_games.games.formulas import evaluate, evaluate_share, fill_percentages
+from emotion_games.games.playable import play_problems
 from emotion_games.games.records import (
     Choice,
     Game,
@@ -22,281 +23,157 @@ from emotion_games.games.records import (
     Reference,
 )
 
-_REQUIRED = ["title", "kind", "outcome", "players", "choices", "payoffs"]
-_OPTIONAL = ["role", "family", "moves", "histories", "settings", "aliases", "subset", "references"]
-_KINDS = ("simultaneous", "sequential")
+# Stand-ins for the keys on which no move depends.
+_WITHOUT_TEXTS = {"title": "-", "outcome": "-", "aliases": {}, "references": []}
 
 
-def build_game(folder: Path, definition: Mapping[str, Any], place: str) -> Game:
-    """Return the game of a definition; ProblemList with everything that is wrong, each line beginning with `place`."""
-    problems = [
-        f"{place}: {unknown('key', key, _REQUIRED + _OPTIONAL)}"
-        for key in definition
-        if key not in _REQUIRED + _OPTIONAL
-    ]
-    problems += [f"{place}: key {key!r} stands there twice" for key in repeated_keys(definition)]
-    problems += [
-        f"{place}: {key} is missing"
-        for key in _REQUIRED
-        if definition.get(key) in (None, "", [], {})
-    ]
+def build_game(folder: Path, definition: Any, place: str) -> Game:
+    """Return the game of a definition.
+
+    Args:
+        folder: The folder of the game; its name is the name of the game.
+        definition: Plain data, as a `game.yaml` gives them.
+        place: Where the definition comes from; every problem begins with it.
+
+    Raises:
+        ProblemList: Everything that is wrong with the definition, one line each.
+    """
+    problems = _form_problems(definition)
+    playing = definition
+    if problems and isinstance(definition, Mapping):
+        # A fault in a text must not hide faults in the moves.
+        playing = {**definition, **_WITHOUT_TEXTS}
+    if not problems or (playing is not definition and not _form_problems(playing)):
+        problems += play_problems(_game(folder, playing))
     if problems:
-        raise ProblemList(problems)
-    if definition["kind"] not in _KINDS:
-        problems.append(f"{place}, kind: {unknown('kind', definition['kind'], _KINDS)}")
-    players = _players(definition, place, problems)
-    settings = _settings(definition, place, problems)
-    choices = _choices(definition["choices"], settings, f"{place}, choices", problems)
-    if problems:
-        raise ProblemList(problems)
-    labels = [choice.label for choice in choices]
+        raise ProblemList([f"{place}: {' '.join(line.split())}" for line in problems])
+    return _game(folder, definition)
+
+
+def histories_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the histories of a definition by name; `start` alone if it gives none."""
+    return definition.get("histories") or {"start": []}
+
+
+def _form_problems(definition: Any) -> list[str]:
+    """Return what is wrong with keys, types, names and numbers."""
+    given = definition if isinstance(definition, Mapping) else {}
+    settings, problems = _settings(given)
+    formats: dict[str, Callable[[Any], object]] = {
+        "number": lambda formula: evaluate(formula, settings),
+        "share": lambda formula: evaluate_share(formula, settings),
+        "phrase": lambda text: isinstance(text, str) and fill_percentages(text, settings),
+    }
+    if problems or not isinstance(given.get("settings", {}), Mapping):
+        formats = {}  # Without its settings no formula can be judged.
+    return problems + schemas.problems(definition, _schema_for(given), formats=formats)
+
+
+def _schema_for(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of game files with the players and choices of this definition."""
+    schema = schemas.read_schema("game")
+    parts = dict(schema["$defs"])
+    players, choices = definition.get("players"), definition.get("choices")
+    if isinstance(players, list) and [type(player) for player in players] == [str, str]:
+        parts["player"] = {"enum": players}
+    if isinstance(choices, Mapping) and choices:
+        labels = [label for label in choices if isinstance(label, str)]
+        parts["label"] = {"enum": labels}
+        parts["measure"] = {"enum": ["amount", *labels]}
+        for table in ("row", "simultaneous"):
+            cells = dict.fromkeys(labels, parts[table]["additionalProperties"])
+            names = {"required": labels, "properties": cells, "additionalProperties": False}
+            parts[table] = parts[table] | names
+    return schema | {"$defs": parts}
+
+
+def _settings(definition: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
+    """Return the numbers of a game, each computed from those before it, and what is wrong."""
+    settings: dict[str, float] = {}
+    problems = []
+    given = definition.get("settings")
+    for name, formula in given.items() if isinstance(given, Mapping) else ():
+        if not isinstance(name, str):
+            continue  # The schema's check reports it.
+        try:
+            settings[name] = evaluate(formula, settings)
+        except ValueError as error:
+            problems.append(f"settings.{name}: {error}")
+    return settings, problems
+
+
+def _game(folder: Path, definition: Mapping[str, Any]) -> Game:
+    """Return the game of a definition without problems of form."""
+    settings, _ = _settings(definition)
+    first, second = definition["players"]
     payoffs: Matrix | Node
     if definition["kind"] == "simultaneous":
-        payoffs = _matrix(definition["payoffs"], labels, settings, f"{place}, payoffs", problems)
+        payoffs = {
+            (own, other): _payoff(definition["payoffs"][own][other], settings)
+            for own in definition["choices"]
+            for other in definition["choices"]
+        }
     else:
-        tree = _tree(definition["payoffs"], players, settings, f"{place}, payoffs", problems)
-        payoffs = tree if isinstance(tree, Node) else Node(players[0], {})
-    moves = _moves(definition.get("moves", {}), players, settings, f"{place}, moves", problems)
-    paths = text_keys(histories_of(definition), f"{place}, histories", problems)
-    histories = tuple(
-        _history(name, path, f"{place}, histories, {name}", problems)
-        for name, path in paths.items()
-    )
-    game = Game(
+        payoffs = _node(definition["payoffs"], settings)
+    return Game(
         name=folder.name,
-        title=str(definition["title"]),
+        title=definition["title"],
         kind=definition["kind"],
-        outcome=str(definition["outcome"]),
-        choices=choices,
-        histories=histories,
-        players=players,
+        outcome=definition["outcome"],
+        choices=tuple(
+            _choice(label, entry, settings) for label, entry in definition["choices"].items()
+        ),
+        histories=tuple(
+            History(name, tuple(pair for step in path for pair in step.items()))
+            for name, path in histories_of(definition).items()
+        ),
+        players=(first, second),
         payoffs=payoffs,
         family=definition.get("family"),
         role=definition.get("role"),
-        references=_references(
-            definition.get("references", []), labels, settings, f"{place}, references", problems
+        references=tuple(
+            Reference(**(entry | {"value": evaluate(entry["value"], settings)}))
+            for entry in definition.get("references", [])
         ),
-        moves=moves,
-        aliases=_aliases(definition.get("aliases", {}), labels, f"{place}, aliases", problems),
-        subset=bool(definition.get("subset", False)),
+        moves={
+            (player, label): _phrases(entry, settings)
+            for player, entries in definition.get("moves", {}).items()
+            for label, entry in entries.items()
+        },
+        aliases=definition.get("aliases", {}),
+        subset=definition.get("subset", False),
         settings=settings,
         folder=folder,
         definition=definition,
     )
-    if not problems:
-        problems = played_problems(game, place)
-    if problems:
-        raise ProblemList(problems)
-    return game
 
 
-def _players(definition: Mapping[str, Any], place: str, problems: list[str]) -> tuple[str, str]:
-    players = definition["players"]
-    two_names = isinstance(players, list) and [type(player) for player in players] == [str, str]
-    if not two_names or players[0] == players[1]:
-        problems.append(f"{place}, players: expected two different names, found {shown(players)}")
-        return ("first", "second")
-    role = definition.get("role")
-    if role is not None and role not in players:
-        problems.append(f"{place}, role: {unknown('player', role, players)}")
-    family = definition.get("family")
-    if family is not None and not isinstance(family, str):
-        problems.append(f"{place}, family: expected a name, found {shown(family)}")
-    if (role is None) != (family is None):
-        problems.append(f"{place}: family and role belong together: give both or neither")
-    return (players[0], players[1])
+def _choice(label: str, entry: Mapping[str, Any], settings: Mapping[str, float]) -> Choice:
+    amount = evaluate(entry["amount"], settings) if "amount" in entry else None
+    return Choice(label, entry["meaning"], evaluate(entry["value"], settings), amount)
 
 
-def _settings(definition: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, float]:
-    settings: dict[str, float] = {}
-    for name, formula in text_keys(
-        definition.get("settings", {}), f"{place}, settings", problems
-    ).items():
-        try:
-            settings[name] = evaluate(formula, settings)
-        except ValueError as error:
-            problems.append(f"{place}, settings, {name}: {error}")
-    return settings
+def _payoff(pair: list[Any], settings: Mapping[str, float]) -> Payoff:
+    first, second = pair
+    return evaluate(first, settings), evaluate(second, settings)
 
 
-def _number(formula: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> float:
-    try:
-        return evaluate(formula, settings)
-    except ValueError as error:
-        problems.append(f"{place}: {error}")
-        return 0.0
+def _node(value: Mapping[str, Any], settings: Mapping[str, float]) -> Node:
+    ((player, moves),) = value.items()
+    after: dict[str, Node | Payoff] = {}
+    for label, following in moves.items():
+        is_end = isinstance(following, list)
+        after[label] = _payoff(following, settings) if is_end else _node(following, settings)
+    return Node(player, after)
 
 
-def _share(formula: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> float:
-    number = _number(formula, settings, place, problems)
-    if not 0 <= number <= 1:
-        problems.append(
-            f"{place}: expected a number from 0 to 1, found {number:g} (a share of the whole)"
-        )
-    return number
-
-
-def _choices(
-    value: Any, settings: Mapping[str, float], place: str, problems: list[str]
-) -> tuple[Choice, ...]:
-    choices = []
-    for label, entry in text_keys(value, place, problems).items():
-        where = f"{place}, {label}"
-        entry = known_keys(entry, ["meaning", "value", "amount"], where, problems)
-        problems += [
-            f"{where}: {key} is missing"
-            for key in ("meaning", "value")
-            if entry.get(key) in (None, "")
-        ]
-        number = _share(entry.get("value", 0), settings, f"{where}, value", problems)
-        amount = entry.get("amount")
-        amount = None if amount is None else _share(amount, settings, f"{where}, amount", problems)
-        choices.append(Choice(label, str(entry.get("meaning", "")), number, amount))
-    if len(choices) < 2:
-        problems.append(f"{place}: expected two choices at least, found {len(choices)}")
-    return tuple(choices)
-
-
-def _payoff(leaf: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> Payoff:
-    if not isinstance(leaf, list) or len(leaf) != 2:
-        found = f"{len(leaf)} of them" if isinstance(leaf, list) else shown(leaf)
-        problems.append(
-            f"{place}: expected two payoffs such as [3, 0], one a player, found {found}"
-        )
-        return (0.0, 0.0)
-    first, second = (_number(number, settings, place, problems) for number in leaf)
-    return (first, second)
-
-
-def _matrix(
-    value: Any, labels: list[str], settings: Mapping[str, float], place: str, problems: list[str]
-) -> Matrix:
-    matrix: dict[tuple[str, str], Payoff] = {}
-    rows = known_keys(value, labels, place, problems)
-    for row in labels:
-        if row not in rows:
-            problems.append(f"{place}: the row of {row} is missing")
-            continue
-        cells = known_keys(rows[row], labels, f"{place}, {row}", problems)
-        for column in labels:
-            if column not in cells:
-                problems.append(f"{place}, {row}: the payoffs against {column} are missing")
-            else:
-                matrix[row, column] = _payoff(
-                    cells[column], settings, f"{place}, {row}, {column}", problems
-                )
-    return matrix
-
-
-def _tree(
-    value: Any,
-    players: tuple[str, str],
-    settings: Mapping[str, float],
-    place: str,
-    problems: list[str],
-) -> Node | Payoff:
-    if not isinstance(value, Mapping):
-        return _payoff(value, settings, place, problems)
-    entry = text_keys(value, place, problems)
-    if len(entry) != 1:
-        problems.append(
-            f"{place}: expected one player who moves ({' or '.join(players)}), found {shown(sorted(entry))}"
-        )
-        return (0.0, 0.0)
-    ((player, moves),) = entry.items()
-    if player not in players:
-        problems.append(f"{place}: {unknown('player', player, players)}")
-    branches = text_keys(moves, f"{place}, {player}", problems)
-    if not branches:
-        problems.append(f"{place}, {player}: a move is missing: nothing can be chosen here")
-    return Node(
-        player,
-        {
-            label: _tree(after, players, settings, f"{place}, {player} {label}", problems)
-            for label, after in branches.items()
-        },
-    )
-
-
-def _moves(
-    value: Any,
-    players: tuple[str, str],
-    settings: Mapping[str, float],
-    place: str,
-    problems: list[str],
-) -> dict[tuple[str, str], Phrases]:
-    moves = {}
-    for player, told in known_keys(value, list(players), place, problems).items():
-        for label, entry in text_keys(told, f"{place}, {player}", problems).items():
-            where = f"{place}, {player}, {label}"
-            entry = known_keys(entry, ["past", "present"], where, problems)
-            forms = {}
-            for tense in ("past", "present"):
-                phrase = entry.get(tense, "")
-                # One text serves both persons where English does not tell them apart ("cooperated").
-                pair = {"you": phrase, "other": phrase} if isinstance(phrase, str) else phrase
-                pair = known_keys(pair, ["you", "other"], f"{where}, {tense}", problems)
-                for person in ("you", "other"):
-                    forms[f"{tense}_{person}"] = _phrase(
-                        pair.get(person, ""), settings, f"{where}, {tense}", problems
-                    )
-            moves[player, label] = Phrases(**forms)
-    return moves
-
-
-def _phrase(text: Any, settings: Mapping[str, float], place: str, problems: list[str]) -> str:
-    try:
-        return fill_percentages(str(text).strip(), settings)
-    except ValueError as error:
-        problems.append(f"{place}: {error}")
-        return ""
-
-
-def histories_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the histories of a definition as they stand there, by name; `start` alone where it gives none."""
-    return definition.get("histories") or {"start": []}
-
-
-def _history(name: str, path: Any, place: str, problems: list[str]) -> History:
-    steps = []
-    for step in path if isinstance(path, list) else [path]:
-        if isinstance(step, Mapping) and len(step) == 1:
-            steps += [(str(player), str(label)) for player, label in step.items()]
-        else:
-            problems.append(
-                f"{place}: expected moves such as [first: escalate], found {shown(step)}"
-            )
-    return History(str(name), tuple(steps))
-
-
-def _aliases(value: Any, labels: list[str], place: str, problems: list[str]) -> dict[str, str]:
-    aliases = text_keys(value, place, problems)
-    problems += [
-        f"{place}, {name}: {unknown('choice', label, labels)}"
-        for name, label in aliases.items()
-        if label not in labels
-    ]
-    return aliases
-
-
-def _references(
-    value: Any, labels: list[str], settings: Mapping[str, float], place: str, problems: list[str]
-) -> tuple[Reference, ...]:
-    references = []
-    for index, item in enumerate(value if isinstance(value, list) else [value]):
-        where = f"{place}, entry {index + 1}"
-        entry = known_keys(item, ["of", "value", "text", "source"], where, problems)
-        problems += [
-            f"{where}: {key} is missing"
-            for key in ("of", "value", "text", "source")
-            if key not in entry
-        ]
-        if "of" in entry and entry["of"] not in ["amount", *labels]:
-            problems.append(f"{where}, of: {unknown('measure', entry['of'], ['amount', *labels])}")
-        number = _share(entry.get("value", 0), settings, f"{where}, value", problems)
-        references.append(
-            Reference(
-                str(entry.get("of")), number, str(entry.get("text")), str(entry.get("source"))
-            )
-        )
-    return tuple(references)
+def _phrases(entry: Mapping[str, Any], settings: Mapping[str, float]) -> Phrases:
+    forms = {}
+    for tense in ("past", "present"):
+        phrase = entry.get(tense, "")
+        # One text serves both persons if English has one form for them ("cooperated").
+        pair = {"you": phrase, "other": phrase} if isinstance(phrase, str) else phrase
+        for person in ("you", "other"):
+            text = pair.get(person, "").strip()
+            forms[f"{tense}_{person}"] = fill_percentages(text, settings)
+    return Phrases(**forms)

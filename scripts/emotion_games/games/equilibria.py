@@ -1,30 +1,38 @@
-"""Solutions of a game, computed from its payoffs: Nash equilibria, backward induction, and regret."""
+"""Solve a game from its payoffs: Nash equilibria, backward induction and regret."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import nashpy
+import nashpy  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 
-from emotion_games.games.catalog import (
+from emotion_games.games.records import (
     Game,
     History,
     Node,
     Payoff,
+    Play,
+    matrix_of,
     node_at,
     with_choices,
     your_player,
 )
 
+# The probability of each label.
 Mixed = dict[str, float]
+
+# Probabilities and payoffs closer than this count as equal.
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class NodeSolution:
     """What a rational player would do at the model's node.
 
-    `best` are the equilibrium choices; `regret` is what each choice loses against the best one, in points.
-    `basis` says what the others are taken to do.
+    Attributes:
+        best: The equilibrium choices.
+        regret: What each choice loses against the best one, in points.
+        basis: What the other is assumed to do.
     """
 
     best: tuple[str, ...]
@@ -33,51 +41,58 @@ class NodeSolution:
 
 
 def nash_equilibria(game: Game) -> list[tuple[Mixed, Mixed]]:
-    """Return all extreme Nash equilibria of a simultaneous game, as two probabilities by label (vertex enumeration)."""
+    """Return all extreme Nash equilibria of a simultaneous game, by vertex enumeration.
+
+    An equilibrium is a pair of mixed strategies, the row player's first. Those in which the row
+    player is likelier to take the first labels come first.
+    """
+    matrix, labels = matrix_of(game), game.labels
     payoffs = [
-        np.array(
-            [[game.payoffs[own, other][player] for other in game.labels] for own in game.labels],
-            dtype=float,
-        )
+        np.array([[matrix[own, other][player] for other in labels] for own in labels], dtype=float)
         for player in (0, 1)
     ]
+    # Rounding merges equilibria that vertex enumeration finds more than once.
     found = {
-        tuple(tuple(np.round(mixed, 9)) for mixed in pair)
-        for pair in nashpy.Game(*payoffs).vertex_enumeration()
+        (tuple(np.round(first, 9).tolist()), tuple(np.round(second, 9).tolist()))
+        for first, second in nashpy.Game(*payoffs).vertex_enumeration()
     }
-    pairs = [
-        tuple(dict(zip(game.labels, map(float, mixed), strict=True)) for mixed in pair)
-        for pair in found
+    ordered = sorted(found, key=lambda pair: [tuple(-p for p in mixed) for mixed in pair])
+    return [
+        (dict(zip(labels, first, strict=True)), dict(zip(labels, second, strict=True)))
+        for first, second in ordered
     ]
-    return sorted(pairs, key=lambda pair: [tuple(-p for p in mixed.values()) for mixed in pair])
 
 
-def backward_induction(
-    node: Node | Payoff, players: tuple[str, str]
-) -> list[tuple[tuple[tuple[str, str], ...], Payoff]]:
-    """Return every pure subgame-perfect way to play on from a node, as ((player, label), ...) and payoffs.
+def backward_induction(node: Node | Payoff, players: tuple[str, str]) -> list[tuple[Play, Payoff]]:
+    """Return every pure subgame-perfect way to play on from a node, with its payoffs.
 
-    There are several only where a player is indifferent somewhere.
+    There are several only if a player is indifferent at some node.
     """
     if not isinstance(node, Node):
         return [((), node)]
     mover = players.index(node.player)
     ways = {label: backward_induction(after, players) for label, after in node.moves.items()}
-    sure = {label: min(payoffs[mover] for _, payoffs in found) for label, found in ways.items()}
-    return [
-        (((node.player, label), *path), payoffs)
-        for label, found in ways.items()
-        for path, payoffs in found
-        if all(payoffs[mover] >= sure[other] for other in ways if other != label)
-    ]
+    worst = {label: min(payoffs[mover] for _, payoffs in found) for label, found in ways.items()}
+    solutions = []
+    for label, found in ways.items():
+        # A move is rational if no other move is better even at its worst.
+        rival = max((worst[other] for other in ways if other != label), default=-np.inf)
+        for path, payoffs in found:
+            if payoffs[mover] >= rival:
+                solutions.append((((node.player, label), *path), payoffs))
+    return solutions
 
 
 def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = None) -> NodeSolution:
-    """Return the equilibrium choices where the model decides, and the regret of every choice there.
+    """Return the equilibrium choices at the model's node, and the regret of every choice there.
 
-    Sequential: against subgame-perfect play from the node on (the worst for the model where the other is indifferent).
-    Simultaneous: a choice is an equilibrium choice if some equilibrium plays it; its regret is the least over the
-    equilibria, against the other's part in each. `labels` narrows the game to the choices that a story offers.
+    In a sequential game, play from the node on is subgame-perfect; if the other is indifferent,
+    the way that is worst for the model counts. In a simultaneous game, a choice is an equilibrium
+    choice if some equilibrium plays it, and its regret is its least regret over the equilibria,
+    each against the other's strategy there.
+
+    Args:
+        labels: The choices that a story offers; all of the game by default.
     """
     game = with_choices(game, labels or game.labels)
     if isinstance(game.payoffs, Node):
@@ -87,14 +102,14 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
             label: min(payoffs[mover] for _, payoffs in backward_induction(after, game.players))
             for label, after in node.moves.items()
         }
-        regret = {label: max(worth.values()) - value for label, value in worth.items()}
-        best = tuple(label for label, loss in regret.items() if loss < 1e-9)
+        regret = _regret(worth)
+        best = tuple(label for label, loss in regret.items() if loss < _TOLERANCE)
         return NodeSolution(best, regret, "subgame-perfect play afterwards")
     equilibria = nash_equilibria(game)
     losses = [_regret_against(game, second) for _, second in equilibria]
     regret = {label: min(loss[label] for loss in losses) for label in game.labels}
     best = tuple(
-        label for label in game.labels if any(first[label] > 1e-9 for first, _ in equilibria)
+        label for label in game.labels if any(first[label] > _TOLERANCE for first, _ in equilibria)
     )
     return NodeSolution(
         best, regret, "the other's part in the equilibrium in which the choice loses least"
@@ -102,8 +117,14 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
 
 
 def _regret_against(game: Game, other: Mixed) -> dict[str, float]:
+    matrix = matrix_of(game)
     worth = {
-        own: sum(share * game.payoffs[own, theirs][0] for theirs, share in other.items())
+        own: sum(share * matrix[own, theirs][0] for theirs, share in other.items())
         for own in game.labels
     }
-    return {own: max(worth.values()) - value for own, value in worth.items()}
+    return _regret(worth)
+
+
+def _regret(worth: Mapping[str, float]) -> dict[str, float]:
+    best = max(worth.values())
+    return {label: best - value for label, value in worth.items()}

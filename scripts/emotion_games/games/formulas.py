@@ -1,6 +1,6 @@
-"""Numbers that a game file writes as arithmetic over its own settings, such as `endowment - offer_low`.
+"""Numbers that a game file writes as arithmetic over its settings: `endowment - offer_low`.
 
-Knows +, -, *, /, brackets, numbers and names; it runs no code.
+A formula has +, -, *, /, brackets, numbers and names of settings. No code is run.
 """
 
 import ast
@@ -19,12 +19,19 @@ _OPERATIONS: dict[type, Callable[[float, float], float]] = {
 }
 
 
-def evaluate(formula: object, names: Mapping[str, float]) -> float:
-    """Return the number that `formula` (a number or a text) stands for; ValueError with the reason otherwise."""
+def evaluate(formula: object, settings: Mapping[str, float]) -> float:
+    """Return the number that a formula, or a plain number, stands for.
+
+    Raises:
+        ValueError: The reason in one line, if it is no finite number.
+    """
     if isinstance(formula, bool) or not isinstance(formula, (int, float, str)):
         raise ValueError(f"expected a number, found {shown(formula)}")
     try:
-        number = float(_calculated(formula, names) if isinstance(formula, str) else formula)
+        if isinstance(formula, str):
+            number = float(_value(ast.parse(formula.strip(), mode="eval").body, settings))
+        else:
+            number = float(formula)
     except (SyntaxError, RecursionError, MemoryError):
         raise ValueError(f"expected a number or arithmetic, found {shown(formula)}") from None
     except ZeroDivisionError:
@@ -36,33 +43,43 @@ def evaluate(formula: object, names: Mapping[str, float]) -> float:
     return number
 
 
-def _calculated(formula: str, names: Mapping[str, float]) -> float:
-    return _value(ast.parse(formula.strip(), mode="eval").body, names)
+def evaluate_share(formula: object, settings: Mapping[str, float]) -> float:
+    """Return the number of a formula that must lie between 0 and 1; ValueError if it does not."""
+    number = evaluate(formula, settings)
+    if not 0 <= number <= 1:
+        raise ValueError(f"expected a number from 0 to 1, found {number:g} (a share of the whole)")
+    return number
 
 
-def _value(node: ast.AST, names: Mapping[str, float]) -> float:
+def _value(node: ast.AST, settings: Mapping[str, float]) -> float:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return number
-        case ast.Name(id=name) if name in names:
-            return names[name]
+        case ast.Name(id=name) if name in settings:
+            return settings[name]
         case ast.Name(id=name):
             raise ValueError(
-                f"unknown setting {name!r}; settings of this game: {', '.join(names) or 'none'}"
+                f"unknown setting {name!r}; settings of this game: {', '.join(settings) or 'none'}"
             )
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand, names)
+            return -_value(operand, settings)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
-            return _OPERATIONS[type(op)](_value(left, names), _value(right, names))
-    raise ValueError("only numbers, settings, + - * / and brackets are understood")
+            return _OPERATIONS[type(op)](_value(left, settings), _value(right, settings))
+    raise ValueError("only numbers, settings, + - * / and brackets are allowed")
 
 
-def fill_percentages(text: str, names: Mapping[str, float]) -> str:
-    """Replace each `{formula %}` of a phrase by the share that it is, as in `20 percent`; ValueError at others."""
+def fill_percentages(text: str, settings: Mapping[str, float]) -> str:
+    """Replace each `{formula %}` of a phrase by its share, as in `20 percent`.
+
+    Raises:
+        ValueError: A formula is wrong, or the phrase has other braces, which a model would read.
+    """
     filled = re.sub(
-        r"\{([^{}]+)%\}", lambda found: f"{evaluate(found[1], names) * 100:.0f} percent", text
+        r"\{([^{}]+)%\}", lambda found: f"{evaluate(found[1], settings) * 100:.0f} percent", text
     )
     if "{" in filled or "}" in filled:
-        told = "a model would read the braces; write a share as in {offer / endowment %}, and nothing else in braces"
-        raise ValueError(f"{told}; found {shown(text)}")
+        raise ValueError(
+            "a model would read the braces; write a share as in {offer / endowment %}, "
+            f"and nothing else in braces; found {shown(text)}"
+        )
     return filled

@@ -1,90 +1,72 @@
-"""The people of a story, and which of them the model is.
+"""The people of a story, and which of them the model is."""
 
-Knows names, profiles and roles, roles missing or misspelt among them; knows nothing of the rest of a scenario.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
-from emotion_games.errors import shown
-from emotion_games.games.catalog import Game
+from emotion_games.errors import unknown
+from emotion_games.games.records import Game
 
 
 @dataclass(frozen=True)
 class Participant:
-    """A person of a story; `name` is `you` where the story itself speaks to the model."""
+    """A person of a story; `name` is `you` if the story itself speaks to the model."""
 
     name: str
     profile: str = ""
     role: str | None = None
 
 
-def read_participants(raw: Any, problems: list[str]) -> list[Participant]:
-    """Return the people of a scenario's `participants` field, and add what is wrong with them to `problems`."""
-    if not isinstance(raw, list) or not raw:
-        problems.append(
-            f"participants: expected a list of two people with a name, found {shown(raw)}"
-        )
-        return []
-    people = []
-    for index, item in enumerate(raw, start=1):
-        person = {"name": item} if isinstance(item, str) else item
-        if (
-            not isinstance(person, Mapping)
-            or not isinstance(person.get("name"), str)
-            or not person["name"].strip()
-        ):
-            problems.append(f"participants, person {index}: expected a name, found {shown(item)}")
-            continue
-        profile, role = person.get("profile") or "", person.get("role")
-        if not isinstance(profile, str):
-            problems.append(
-                f"participants, person {index}: profile: expected text, found {shown(profile)}"
-            )
-            continue
-        name = " ".join(person["name"].split())
-        name = "you" if name.casefold() == "you" else name
-        people.append(
-            Participant(name, profile.strip(), role.strip() if isinstance(role, str) else None)
-        )
-    names = [person.name.casefold() for person in people]
-    if len(set(names)) < len(names):
-        problems.append(
-            f"participants: two people have the same name: {', '.join(person.name for person in people)}"
-        )
-    elif len(people) == 1 and len(raw) == 1:
-        problems.append(f"participants: expected two people, found {people[0].name} alone")
-    return people
-
-
-def _role(person: Participant, game: Game) -> str | None:
-    """Return the player whom a person's role names, read with a typing error or two; None where it names nobody."""
-    if person.role is None:
-        return None
-    by_name = {player.casefold(): player for player in game.players}
-    near = get_close_matches(person.role.casefold(), by_name, n=1, cutoff=0.75)
-    return by_name[near[0]] if near else None
-
-
-def model_place(people: list[Participant], game: Game) -> int:
-    """Return who the model is: the one named you, else the one with its role, else the first who may have it."""
+def participant_problems(raw: Any, game: Game) -> list[str]:
+    """Return equal names and unknown roles among the `participants` of a scenario."""
+    people = [
+        item if isinstance(item, Mapping) else {"name": item}
+        for item in (raw if isinstance(raw, list) else ())
+    ]
+    names = [_name(person["name"]) for person in people if isinstance(person.get("name"), str)]
+    problems = []
+    if len({name.casefold() for name in names}) < len(names):
+        problems.append(f"participants: two people have the same name: {', '.join(names)}")
     for index, person in enumerate(people):
-        if person.name == "you":
-            return index
-    if game.role:
-        roles = [_role(person, game) for person in people]
-        if game.role in roles:
-            return roles.index(game.role)
-        if None in roles:
-            return roles.index(None)
-    return 0
+        role = person.get("role")
+        # Roles have no use in a game whose players are alike.
+        if game.role and isinstance(role, str) and role.strip() and not _player(role, game):
+            problems.append(f"participants[{index}].role: {unknown('role', role, game.players)}")
+    return problems
 
 
-def others_in_order(people: list[Participant], you: int, game: Game) -> tuple[Participant, ...]:
-    """Return the others, the one with the other role first."""
-    rest = people[:you] + people[you + 1 :]
+def read_participants(raw: Sequence[Any], game: Game) -> list[Participant]:
+    """Return the people of a `participants` field without problems; the model comes first.
+
+    The model is the person named `you`, else the one with its role, else the first without a role,
+    else the first. Of the others, the one with the other role comes first.
+    """
+    people, players = [], []
+    for item in raw:
+        person = {"name": item} if isinstance(item, str) else item
+        role = person.get("role")
+        role = role.strip() if isinstance(role, str) else None
+        profile = (person.get("profile") or "").strip()
+        people.append(Participant(_name(person["name"]), profile, role))
+        players.append(_player(role or "", game))
+    names = [person.name for person in people]
+    if "you" in names:
+        you = names.index("you")
+    else:
+        wanted = [game.role, None] if game.role else []
+        you = next((players.index(player) for player in wanted if player in players), 0)
+    others = [index for index in range(len(people)) if index != you]
     if game.role:
-        rest.sort(key=lambda person: _role(person, game) in (None, game.role))
-    return tuple(rest)
+        others.sort(key=lambda index: players[index] in (None, game.role))
+    return [people[index] for index in (you, *others)]
+
+
+def _name(text: str) -> str:
+    name = " ".join(text.split())
+    return "you" if name.casefold() == "you" else name
+
+
+def _player(role: str, game: Game) -> str | None:
+    """Return the player that a role names, whatever its case."""
+    by_name = {player.casefold(): player for player in game.players}
+    return by_name.get(role.strip().casefold())

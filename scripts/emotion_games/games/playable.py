@@ -1,87 +1,92 @@
-"""Whether a game can be played, told and measured: histories lead to the model's move, told moves exist, values differ.
+"""Whether a game can be played, described and measured.
 
-Knows the records of games; the notation of their files is checked by `game_files`.
+Its histories must lead to a decision of the model, every move that a prompt describes must have a
+phrase, and the values of the choices must differ.
 """
 
 from emotion_games.errors import unknown
-from emotion_games.games.records import Game, History, Node, Payoff, leaves, phrases
+from emotion_games.games.records import Game, History, Node, Payoff, Play, leaves, phrases, tree_of
 
 
-def played_problems(game: Game, place: str) -> list[str]:
-    """Return a line for each history that cannot be played or told, told moves that the game lacks, equal values."""
-    problems = _choice_problems(game, place) + _move_problems(game, place)
-    return problems + [
-        line for history in game.histories for line in _history_problems(game, history, place)
-    ]
-
-
-def _choice_problems(game: Game, place: str) -> list[str]:
-    """Where all choices count the same, nothing can have an effect."""
+def play_problems(game: Game) -> list[str]:
+    """Return one line for each history, phrase or value that cannot be used."""
+    problems = []
     values = {choice.value for choice in game.choices}
-    if len(values) > 1:
-        return []
-    return [
-        f"{place}, choices: all have the value {values.pop():g}; give two different ones, such as 1 and 0"
-    ]
+    if len(values) == 1:
+        # No effect on the outcome could be seen.
+        problems.append(
+            f"choices: all have the value {values.pop():g}; give two different ones, "
+            "such as 1 and 0"
+        )
+    problems += _move_problems(game)
+    for history in game.histories:
+        problems += [
+            f"histories.{history.name}: {line}" for line in _history_problems(game, history)
+        ]
+    return problems
 
 
-def _history_problems(game: Game, history: History, place: str) -> list[str]:
-    """Follow a history through the tree; the model must have its choices there and not have moved last."""
-    place = f"{place}, histories, {history.name}"
+def _history_problems(game: Game, history: History) -> list[str]:
+    """Follow a history through the tree to the node at which the model decides."""
     if game.kind == "simultaneous":
-        return [f"{place}: in a simultaneous game nothing is played before"] if history.path else []
-    node: Node | Payoff = game.payoffs  # type: ignore[assignment]
+        return ["in a simultaneous game nothing is played before"] if history.path else []
+    node: Node | Payoff = tree_of(game)
     for player, label in history.path:
         if not isinstance(node, Node):
-            return [f"{place}: the game has ended before {player} {label}"]
+            return [f"the game has ended before {player} {label}"]
         if player != node.player:
-            return [f"{place}: {node.player} moves here, not {player}"]
+            return [f"{node.player} moves here, not {player}"]
         if label not in node.moves:
-            return [f"{place}: {unknown('move', label, node.moves)}"]
+            return [unknown("move", label, node.moves)]
         node = node.moves[label]
     if not isinstance(node, Node):
-        return [f"{place}: the game has ended, nobody decides"]
+        return ["the game has ended, nobody decides"]
     problems = []
     if set(node.moves) != set(game.labels):
         problems.append(
-            f"{place}: the moves there are {', '.join(node.moves)}, but choices are {', '.join(game.labels)}"
+            f"the moves there are {', '.join(node.moves)}, but choices are {', '.join(game.labels)}"
         )
     if game.role and node.player != game.role:
-        problems.append(f"{place}: {node.player} decides there, but role is {game.role}")
+        problems.append(f"{node.player} decides there, but role is {game.role}")
     if history.path and history.path[-1][0] == node.player:
-        problems.append(f"{place}: {node.player} moved last and would answer their own move")
-    for end, (player, _) in enumerate(history.path, start=1):
-        person = "you" if player == node.player else "other"
-        if not getattr(phrases(game, history.path[:end]), f"past_{person}"):
-            problems.append(
-                f"{place}: needs moves, {', '.join(history.path[end - 1])}, past to tell it"
-            )
-    # A later move is told by its option's number only where it is one of the model's options.
+        problems.append(f"{node.player} moved last and would answer their own move")
+    return problems + _phrase_problems(game, history, node)
+
+
+def _phrase_problems(game: Game, history: History, node: Node) -> list[str]:
+    """Return the phrases that a prompt at this node needs and the game lacks."""
+    needed: list[tuple[Play, str]] = [
+        (history.path[:end], "past") for end in range(1, len(history.path) + 1)
+    ]
     for path, _ in leaves(node, history.path):
         for end in range(len(history.path) + 2, len(path) + 1):
-            (player, label), person = (
-                path[end - 1],
-                "you" if path[end - 1][0] == node.player else "other",
-            )
-            if label not in game.labels and not getattr(
-                phrases(game, path[:end]), f"present_{person}"
-            ):
-                problems.append(
-                    f"{place}: needs moves, {player}, {label}, present to tell what may follow"
-                )
+            # A later move that is one of the model's options is described by its number.
+            if path[end - 1][1] not in game.labels:
+                needed.append((path[:end], "present"))
+    problems = []
+    for path, tense in dict.fromkeys(needed):
+        player, label = path[-1]
+        person = "you" if player == node.player else "other"
+        if not getattr(phrases(game, path), f"{tense}_{person}"):
+            use = "what was played" if tense == "past" else "what may follow"
+            problems.append(f"needs the phrase moves.{player}.{label}.{tense} to describe {use}")
     return list(dict.fromkeys(problems))
 
 
-def _move_problems(game: Game, place: str) -> list[str]:
-    """Return the told moves that the game does not have."""
+def _move_problems(game: Game) -> list[str]:
+    """Return the phrases of moves that the game does not have."""
     if isinstance(game.payoffs, Node):
-        paths = {path[:end] for path, _ in leaves(game.payoffs) for end in range(1, len(path) + 1)}
-        known = {(path[-1][0], path[-1][1]) for path in paths}
-        known |= {(path[-1][0], " ".join(label for _, label in path)) for path in paths}
+        known = set()
+        for path, _ in leaves(game.payoffs):
+            for end in range(1, len(path) + 1):
+                player, label = path[end - 1]
+                so_far = " ".join(step for _, step in path[:end])
+                known |= {(player, label), (player, so_far)}
     else:
         known = {(player, label) for player in game.players for label in game.labels}
-    return [
-        f"{place}, moves, {player}: {unknown('move', label, sorted(name for mover, name in known if mover == player))}"
-        for player, label in game.moves
-        if (player, label) not in known
-    ]
+    problems = []
+    for player, label in game.moves:
+        if (player, label) not in known:
+            labels = sorted(name for mover, name in known if mover == player)
+            problems.append(f"moves.{player}: {unknown('move', label, labels)}")
+    return problems

@@ -1,51 +1,56 @@
-"""What a game is: players, choices, payoffs, and the nodes at which a model decides.
-
-Knows the records and how to walk them, and no game by name. `games` reads them from their folders; stories are
-`scenarios`, solutions are `equilibria`.
-"""
+"""The records of a game: players, choices, payoffs, and the nodes at which a model decides."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+# (player, label) in order of play.
+Play = tuple[tuple[str, str], ...]
+# The points of both players, in the order of `Game.players`.
 Payoff = tuple[float, float]
+# The payoffs of each pair (choice of the first player, choice of the second).
+Matrix = Mapping[tuple[str, str], Payoff]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One thing that the model may do; `value` in [0, 1] is what the game's outcome measures."""
+    """One thing that the model may do.
+
+    Attributes:
+        value: What the game's outcome counts, from 0 to 1.
+        amount: The share of what is at stake that the choice gives away, from 0 to 1. It can be
+            compared with the means of human players.
+    """
 
     label: str
     meaning: str
     value: float
-    amount: float | None = (
-        None  # share of what is at stake that the choice gives away, comparable with human means
-    )
+    amount: float | None = None
 
 
 @dataclass(frozen=True)
 class Node:
-    """A decision in a sequential game: who moves, and what each label leads to (a further node, or the payoffs)."""
+    """A decision in a sequential game: who moves, and the node or the payoffs after each move."""
 
     player: str
     moves: Mapping[str, "Node | Payoff"]
 
 
-Matrix = Mapping[tuple[str, str], Payoff]
-
-
 @dataclass(frozen=True)
 class History:
-    """What was played before the model decides, as (player, label) in order of play."""
+    """What was played before the model decides."""
 
     name: str
-    path: tuple[tuple[str, str], ...] = ()
+    path: Play = ()
 
 
 @dataclass(frozen=True)
 class Phrases:
-    """How one move of one player is told: `past` after the event, `present` in an if-clause (both as verb phrases)."""
+    """Verb phrases for one move of one player: `past` after it, `present` in an if-clause.
+
+    `you` is for the model's own move, `other` for a move of the other player.
+    """
 
     past_you: str = ""
     past_other: str = ""
@@ -55,7 +60,10 @@ class Phrases:
 
 @dataclass(frozen=True)
 class Reference:
-    """A human mean with its source; `of` is `amount` (mean of the choices' amounts) or a choice's label (its share)."""
+    """A mean of human players with its source.
+
+    `of` is `amount` (the mean of the choices' amounts) or the label of a choice (its share).
+    """
 
     of: str
     value: float
@@ -65,12 +73,23 @@ class Reference:
 
 @dataclass(frozen=True)
 class Game:
-    """A game from the point of view of the model's role; payoffs are in the order of `players`."""
+    """A game from the point of view of the model's role.
+
+    Attributes:
+        kind: `simultaneous` (`payoffs` is a matrix, the model is its row player) or `sequential`
+            (`payoffs` is a tree).
+        outcome: What the choices' values measure, such as `cooperation`.
+        moves: Phrases by player and label. A label may also be all labels up to the move, divided
+            by spaces.
+        aliases: Other names that scenario files may give a choice.
+        subset: Whether a scenario may offer only some of the choices, two at least.
+        definition: The content of the file.
+    """
 
     name: str
     title: str
-    kind: str  # 'simultaneous' (payoffs: matrix, the model is the row player) or 'sequential' (payoffs: tree)
-    outcome: str  # what the choices' values measure, e.g. 'cooperation'
+    kind: str
+    outcome: str
     choices: tuple[Choice, ...]
     histories: tuple[History, ...]
     players: tuple[str, str]
@@ -78,31 +97,37 @@ class Game:
     family: str | None = None
     role: str | None = None
     references: tuple[Reference, ...] = ()
-    moves: Mapping[tuple[str, str], Phrases] = field(
-        default_factory=dict
-    )  # by player and label, or labels so far
-    aliases: Mapping[str, str] = field(
-        default_factory=dict
-    )  # other names that scenario files may give a choice
-    subset: bool = False  # whether a scenario may offer only some of the choices (two at least)
+    moves: Mapping[tuple[str, str], Phrases] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    subset: bool = False
     settings: Mapping[str, float] = field(default_factory=dict)
     folder: Path | None = None
-    definition: Mapping[str, Any] = field(
-        default_factory=dict, repr=False, compare=False
-    )  # as it stands in the file
+    definition: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The choices' labels, in the order of the file."""
+        """The labels of the choices, in the order of the file."""
         return tuple(choice.label for choice in self.choices)
+
+
+def matrix_of(game: Game) -> Matrix:
+    """Return the payoffs of a simultaneous game."""
+    assert not isinstance(game.payoffs, Node), f"{game.name} is sequential"
+    return game.payoffs
+
+
+def tree_of(game: Game) -> Node:
+    """Return the first node of a sequential game."""
+    assert isinstance(game.payoffs, Node), f"{game.name} is simultaneous"
+    return game.payoffs
 
 
 def node_at(game: Game, history: History) -> Node:
     """Return the node of a sequential game at which the model decides."""
-    node: Node | Payoff = game.payoffs  # type: ignore[assignment]
+    node: Node | Payoff = tree_of(game)
     for _, label in history.path:
         assert isinstance(node, Node), (
-            f"{game.name}: history {history.name} goes on after the game has ended"
+            f"{game.name}: history {history.name} continues after the end of the game"
         )
         node = node.moves[label]
     assert isinstance(node, Node), f"{game.name}: nobody decides after history {history.name}"
@@ -110,21 +135,22 @@ def node_at(game: Game, history: History) -> Node:
 
 
 def your_player(game: Game, history: History) -> str:
-    """Return which player the model is at this history: the row player, or whoever moves at the node."""
+    """Return the player that the model is: the row player, or the one who moves at the node."""
     return game.players[0] if game.kind == "simultaneous" else node_at(game, history).player
 
 
-def phrases(game: Game, path: tuple[tuple[str, str], ...]) -> Phrases:
-    """Return how the last move of a path from the game's start is told; the phrase of that very path comes first."""
+def phrases(game: Game, path: Play) -> Phrases:
+    """Return the phrases of the last move of a path from the start of the game.
+
+    Phrases of this very path take precedence over those of the move anywhere in the game.
+    """
     player, label = path[-1]
     so_far = " ".join(step for _, step in path)
     return game.moves.get((player, so_far)) or game.moves.get((player, label)) or Phrases()
 
 
-def leaves(
-    node: Node | Payoff, path: tuple[tuple[str, str], ...] = ()
-) -> Iterator[tuple[tuple[tuple[str, str], ...], Payoff]]:
-    """Yield every way to play on from a node, as ((player, label), ...) and the payoffs at its end."""
+def leaves(node: Node | Payoff, path: Play = ()) -> Iterator[tuple[Play, Payoff]]:
+    """Yield every way to play on from a node, with the payoffs at its end."""
     if not isinstance(node, Node):
         yield path, node
         return
@@ -133,24 +159,25 @@ def leaves(
 
 
 def with_choices(game: Game, labels: tuple[str, ...]) -> Game:
-    """Return the game in which only these choices exist (of both players where both have the same ones)."""
-    if set(labels) >= set(game.labels):
+    """Return the game with only these choices, for both players if both have the same ones."""
+    dropped = set(game.labels) - set(labels)
+    if not dropped:
         return game
-    return replace(
-        game,
-        choices=tuple(choice for choice in game.choices if choice.label in labels),
-        payoffs=_narrowed(game.payoffs, set(game.labels) - set(labels)),
-    )
+    payoffs: Any
+    if isinstance(game.payoffs, Node):
+        payoffs = _pruned(game.payoffs, dropped)
+    else:
+        payoffs = {cell: pair for cell, pair in game.payoffs.items() if dropped.isdisjoint(cell)}
+    choices = tuple(choice for choice in game.choices if choice.label in labels)
+    return replace(game, choices=choices, payoffs=payoffs)
 
 
-def _narrowed(payoffs: Matrix | Node | Payoff, dropped: set[str]) -> Any:
-    if isinstance(payoffs, Node):
-        kept = {
-            label: _narrowed(after, dropped)
-            for label, after in payoffs.moves.items()
-            if label not in dropped
-        }
-        return Node(payoffs.player, kept)
-    if isinstance(payoffs, Mapping):
-        return {cell: pair for cell, pair in payoffs.items() if dropped.isdisjoint(cell)}
-    return payoffs
+def _pruned(node: Node | Payoff, dropped: set[str]) -> Node | Payoff:
+    if not isinstance(node, Node):
+        return node
+    kept = {
+        label: _pruned(after, dropped)
+        for label, after in node.moves.items()
+        if label not in dropped
+    }
+    return Node(node.player, kept)

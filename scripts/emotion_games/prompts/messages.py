@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from emotion_games.games.catalog import phrases
+from emotion_games.games.records import phrases
 from emotion_games.games.scenarios import Scenario
 from emotion_games.prompts.payoffs import Path, Question, payoff_sentences
 from emotion_games.prompts.situations import Situation

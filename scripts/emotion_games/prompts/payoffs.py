@@ -6,7 +6,7 @@ options are not repeated, so that each stands in the prompt once.
 
 from dataclasses import dataclass
 
-from emotion_games.games.catalog import Node, Payoff, leaves, node_at, phrases, with_choices
+from emotion_games.games.records import Node, Payoff, leaves, node_at, phrases, with_choices
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import Templates
 

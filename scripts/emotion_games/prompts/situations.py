@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from emotion_games.games.catalog import Game, History, your_player
+from emotion_games.games.records import Game, History, your_player
 from emotion_games.games.scenarios import Scenario
 
 

@@ -12,14 +12,8 @@ from typing import Any
 from emotion_games import schemas
 from emotion_games.data_files import read_data
 from emotion_games.errors import ProblemList, UserError, unknown
-from emotion_games.games.catalog import (
-    Game,
-    apply_settings,
-    expand_game,
-    families,
-    game_names,
-    load_game,
-)
+from emotion_games.games.catalog import apply_settings, expand_game, families, game_names, load_game
+from emotion_games.games.records import Game
 from emotion_games.games.scenarios import scenario_bank
 from emotion_games.series.grid import Model, plan_models
 from emotion_games.series.material import material_problems
