@@ -7,6 +7,7 @@ is part of its messages.
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -57,13 +58,18 @@ def problems(
             Such a function raises ValueError with the rest of the line; its result is ignored.
     """
     lines: list[str] = []
-    data = _with_text_keys(data, (), lines)
     checker = jsonschema.FormatChecker(formats=())
     for name, check in formats.items():
         checker.checks(name, raises=ValueError)(partial(_passes, check))
     validator = jsonschema.Draft202012Validator(schema, format_checker=checker)
-    for error in sorted(validator.iter_errors(data), key=_position):
-        lines += _worded(error)
+    try:
+        data = _with_text_keys(data, (), lines)
+        for error in sorted(validator.iter_errors(data), key=_position):
+            lines += _worded(error)
+    except RecursionError:
+        lines = ["nested too deeply to be checked"]
+    # A key can contain line breaks.
+    lines = [" ".join(line.split()) for line in lines]
     # jsonschema reports each missing key by itself, and each of these errors is worded as all.
     return [f"{file}: {line}" if file else line for line in dict.fromkeys(lines)]
 
@@ -132,44 +138,51 @@ def _start(path: Iterable[str | int]) -> str:
 
 def _worded(error: jsonschema.ValidationError) -> Iterator[str]:
     """Yield the lines for one error of jsonschema."""
-    path, found = tuple(error.absolute_path), error.instance
-    schema, kind, rule = error.schema, error.validator, error.validator_value
-    start, known = _start(path), schema.get("properties", {})
-    about = schema.get("description", "")
-    expected = f"; expected {about}" if about else ""
-    details = f" ({about})" if about else ""
-    if kind == "additionalProperties":
-        for key in sorted(set(found) - set(known)):
+    path, found, rule = tuple(error.absolute_path), error.instance, error.validator_value
+    known = error.schema.get("properties", {})
+    if error.validator == "additionalProperties":
+        for key in sorted(found.keys() - known.keys()):
             yield f"{place((*path, key))}: {unknown('key', key, known)}"
-    elif kind == "required":
+    elif error.validator == "required":
         for key in [key for key in rule if key not in found]:
+            near = get_close_matches(key, found.keys() - known.keys(), n=1)
+            hint = f" (found {near[0]!r}: rename it)" if near else ""
             meaning = known.get(key, {}).get("description")
-            yield f"{place((*path, key))}: missing" + (f"; expected {meaning}" if meaning else "")
-    elif kind == "dependentRequired":
+            expected = f"; expected {meaning}" if meaning else ""
+            yield f"{place((*path, key))}: missing{hint}{expected}"
+    elif error.validator == "dependentRequired":
         for key, others in rule.items():
             for other in others:
                 if key in found and other not in found:
                     yield f"{place((*path, other))}: missing; `{key}` needs it"
-    elif kind == "type":
+    else:
+        yield _start(path) + _worded_value(error)
+
+
+def _worded_value(error: jsonschema.ValidationError) -> str:
+    """Return what is wrong with a value, without its place."""
+    found, kind, rule = error.instance, error.validator, error.validator_value
+    about = error.schema.get("description", "")
+    expected, details = (f"; expected {about}", f" ({about})") if about else ("", "")
+    if kind == "format":
+        return str(error.cause)
+    if kind == "type":
         kinds = [rule] if isinstance(rule, str) else rule
-        is_unquoted = kinds == ["string"] and isinstance(found, (int, float))
-        hint = "; put it in quotes" if is_unquoted else ""
         types = " or ".join(_TYPES[k] for k in kinds)
-        yield f"{start}expected {types}{details}, found {shown(found)}{hint}"
-    elif kind == "enum":
+        can_be_quoted = kinds == ["string"] and isinstance(found, (int, float))
+        hint = "; put it in quotes" if can_be_quoted else ""
+        return f"expected {types}{details}, found {shown(found)}{hint}"
+    if kind == "enum":
         allowed = list(map(str, rule))
         hint = did_you_mean(found, allowed)
-        yield f"{start}{shown(found)} is not allowed{hint}; allowed: {', '.join(allowed)}"
-    elif kind == "uniqueItems":
+        return f"{shown(found)} is not allowed{hint}; allowed: {', '.join(allowed)}"
+    if kind == "uniqueItems":
         twice = sorted({str(item) for item in found if found.count(item) > 1})
-        yield f"{start}listed twice: {', '.join(twice)}; list each once"
-    elif kind in _BOUNDS:
-        yield f"{start}{found!r} is out of range; allowed: {_BOUNDS[kind]} {rule}{details}"
-    elif kind in ("minItems", "minLength", "minProperties"):
-        yield f"{start}{f'{shown(found)} is too short' if found else 'is empty'}{expected}"
-    elif kind in ("maxItems", "maxLength", "maxProperties"):
-        yield f"{start}{shown(found)} is too long{expected}"
-    elif kind == "format":
-        yield f"{start}{error.cause}"
-    else:
-        yield f"{start}{shown(found)} is not allowed{expected}"
+        return f"listed twice: {', '.join(twice)}; list each once"
+    if kind in _BOUNDS:
+        return f"{found!r} is out of range; allowed: {_BOUNDS[kind]} {rule}{details}"
+    if kind in ("minItems", "minLength", "minProperties"):
+        return (f"{shown(found)} is too short" if found else "is empty") + expected
+    if kind in ("maxItems", "maxLength", "maxProperties"):
+        return f"{shown(found)} is too long{expected}"
+    return f"{shown(found)} is not allowed{expected}"

@@ -1,4 +1,4 @@
-"""The material of the damage checks is read whole, or every fault of its file is one line with its place."""
+"""Check items are read completely, or every fault of their file is one line with its place."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def load(tmp_path: Path, data: object) -> CheckItems:
     return load_check_items(path)
 
 
-def test_shipped_files_are_read_whole() -> None:
+def test_shipped_files_are_read_completely() -> None:
     for path in (CONFIG / "checks.yaml", CONFIG / "demo" / "checks.yaml"):
         data, items = yaml.safe_load(path.read_text()), load_check_items(path)
         assert [item.item_id for item in items.dominance] == [
@@ -40,69 +40,66 @@ def test_an_item_keeps_its_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "problem"),
+    ("change", "problem"),
     [
-        (None, ": expected `name: value` lines, found nothing"),
-        ([ITEM], ": expected `name: value` lines, found [{"),
-        ({"dominance": [ITEM]}, ": neutral_texts is missing"),
+        ({"neutral_texts": None}, "neutral_texts: expected a list (one neutral text or more)"),
         (
-            {"dominanse": [], "neutral_texts": [TEXT]},
-            ": unknown key 'dominanse' (did you mean 'dominance'?)",
+            {"dominance": None},
+            "dominance: expected a list (questions with a dominant answer, or []",
         ),
         (
-            {"dominance": None, "neutral_texts": [TEXT]},
-            ", dominance: expected a list of items, or [] for none",
+            {"dominance": ITEM},
+            "dominance: expected a list (questions with a dominant answer, or []",
+        ),
+        ({"dominance": ["coins"]}, "dominance[0]: expected keys and values (id, question, better"),
+        (
+            {"dominance": [{"id": "coins", "question": "Which?", "better": "Two"}]},
+            "dominance[0].worse: missing; expected the other answer",
         ),
         (
-            {"dominance": ITEM, "neutral_texts": [TEXT]},
-            ", dominance: expected a list of items, or [] for none",
+            {"dominance": [ITEM | {"beter": "x"}]},
+            "dominance[0].beter: unknown key 'beter' (did you mean 'better'?); allowed: id, quest",
+        ),
+        ({"dominance": [ITEM | {"worse": 5}]}, "dominance[0].worse: expected text (the other answ"),
+        ({"dominance": [ITEM | {"id": " "}]}, "dominance[0].id: ' ' is not allowed; expected a na"),
+        (
+            {"dominance": [ITEM | {"better": "One euro "}]},
+            "dominance[0]: better and worse are the same text",
         ),
         (
-            {"dominance": ["coins"], "neutral_texts": [TEXT]},
-            ", dominance, entry 1: expected `name: value` lines",
+            {"dominance": [ITEM, ITEM]},
+            "dominance[1].id: 'coins' is the id of dominance[0], too; give each item its own",
         ),
+        ({"neutral_texts": []}, "neutral_texts: is empty; expected one neutral text or more"),
+        ({"neutral_texts": [7]}, "neutral_texts[0]: expected text (a paragraph), found 7; put it "),
         (
-            {
-                "dominance": [{"id": "coins", "question": "Which?", "better": "Two"}],
-                "neutral_texts": [TEXT],
-            },
-            ", dominance, entry 1: worse is missing",
+            {"neutral_texts": ["Only four words here"]},
+            "neutral_texts[0]: 'Only four words here' is too short: the model reads the first 4",
         ),
-        (
-            {"dominance": [ITEM | {"beter": "x"}], "neutral_texts": [TEXT]},
-            ", dominance, entry 1: unknown key 'beter' (did you mean 'better'?)",
-        ),
-        (
-            {"dominance": [ITEM | {"better": 50}], "neutral_texts": [TEXT]},
-            ", dominance, entry 1, better: expected text (a number in quotes), found 50",
-        ),
-        (
-            {"dominance": [ITEM | {"better": "One euro"}], "neutral_texts": [TEXT]},
-            ", dominance, entry 1: better and worse are the same text",
-        ),
-        (
-            {"dominance": [ITEM, ITEM], "neutral_texts": [TEXT]},
-            ", dominance, entry 2, id: 'coins' is the same as in entry 1; give each item its own",
-        ),
-        (
-            {"dominance": [], "neutral_texts": []},
-            ", neutral_texts: expected a list of texts, one at least, found []",
-        ),
-        (
-            {"dominance": [], "neutral_texts": [7]},
-            ", neutral_texts, entry 1: expected text, found 7",
-        ),
-        (
-            {"dominance": [], "neutral_texts": ["Only four words here"]},
-            ", neutral_texts, entry 1: the first 4 words",
-        ),
+        ({"more": 1}, "more: unknown key 'more'; allowed: dominance, neutral_texts"),
     ],
 )
-def test_faults_are_one_line_with_their_place(tmp_path: Path, data: object, problem: str) -> None:
+def test_a_fault_is_one_line_with_its_place(tmp_path: Path, change: dict, problem: str) -> None:
+    with pytest.raises(ProblemList) as caught:
+        load(tmp_path, {"dominance": [ITEM], "neutral_texts": [TEXT]} | change)
+    (line,) = caught.value.problems
+    assert line.startswith(f"{tmp_path / 'checks.yaml'}: {problem}") and "\n" not in line
+
+
+@pytest.mark.parametrize(("data", "found"), [(None, "nothing"), ([ITEM], "[{'better': ")])
+def test_a_file_without_keys_is_refused(tmp_path: Path, data: object, found: str) -> None:
     with pytest.raises(ProblemList) as caught:
         load(tmp_path, data)
     (line,) = caught.value.problems
-    assert line.startswith(f"{tmp_path / 'checks.yaml'}{problem}") and "\n" not in line
+    assert f"yaml: expected keys and values (dominance and neutral_texts), found {found}" in line
+
+
+def test_a_misspelt_key_and_the_missing_one_are_both_named(tmp_path: Path) -> None:
+    with pytest.raises(ProblemList) as caught:
+        load(tmp_path, {"dominanse": [], "neutral_texts": [TEXT]})
+    missing, misspelt = caught.value.problems
+    assert "dominance: missing (found 'dominanse': rename it); expected questions" in missing
+    assert "dominanse: unknown key 'dominanse' (did you mean 'dominance'?)" in misspelt
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from emotion_games.errors import ProblemList
-from emotion_games.games.catalog import Game, History, game_names, load_game
-from emotion_games.games.scenarios import Participant, Scenario, load_scenarios, scenario_bank
+from emotion_games.games.catalog import game_names, load_game
+from emotion_games.games.participants import Participant
+from emotion_games.games.records import Game, History
+from emotion_games.games.scenarios import Scenario, load_scenarios, scenario_bank
 from emotion_games.prompts.answers import parse
 from emotion_games.prompts.messages import (
     after_rationale_prefix,
@@ -169,9 +171,13 @@ def test_shipped_labels_are_the_emotion_files() -> None:
         (
             "  unnamed:",
             "  unamed:",
-            "unknown template 'system.unamed' (did you mean 'system.unnamed'?)",
+            "system.unamed: unknown key 'unamed' (did you mean 'unnamed'?)",
         ),
-        ("self_report:", "self_reprot:", "unknown key 'self_reprot' (did you mean 'self_report'?)"),
+        (
+            "self_report:",
+            "self_reprot:",
+            "self_reprot: unknown key 'self_reprot' (did you mean 'self_report'?)",
+        ),
         (
             "{stimulus}",
             "{stimuli}",
@@ -181,10 +187,20 @@ def test_shipped_labels_are_the_emotion_files() -> None:
         (
             "user: [description, people,",
             "user: [descriptions, people,",
-            "user: unknown part 'descriptions'",
+            "user[0]: 'descriptions' is not allowed (did you mean 'description'?); allowed: ",
         ),
-        ('separator: "\\n\\n"', "separator: 3", "separator: expected text, found 3"),
-        ("  now: Now it is your turn.\n", "", "history.now is missing"),
+        (
+            "user: [description, people, history, payoffs, instruction, options,",
+            "user: [description,",
+            "user: ['description', 'answer_form'] is not allowed; expected a list with the part op",
+        ),
+        ("labels: [", "labels: [7, ", "labels[0]: expected text (a text), found 7"),
+        (
+            'separator: "\\n\\n"',
+            "separator: 3",
+            "separator: expected text (the text between two parts), found 3",
+        ),
+        ("  now: Now it is your turn.\n", "", "history.now: missing; expected a sentence before"),
     ],
 )
 def test_faults_of_a_template_file(tmp_path: Path, old: str, new: str, problem: str) -> None:
@@ -194,9 +210,19 @@ def test_faults_of_a_template_file(tmp_path: Path, old: str, new: str, problem: 
     path.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ProblemList) as caught:
         load_templates(path)
-    assert [
-        line for line in caught.value.problems if line.startswith(str(path)) and problem in line
-    ]
+    lines = caught.value.problems
+    assert any(line.startswith(f"{path}: {problem}") for line in lines), lines
+
+
+def test_all_faults_of_a_template_file_come_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.yaml"
+    path.write_text("system: {named: You., unnamed: 1}\noption: '{text} {n}'\n", encoding="utf-8")
+    with pytest.raises(ProblemList) as caught:
+        load_templates(path)
+    lines = caught.value.problems
+    missing = [line for line in lines if ": missing" in line]
+    assert len(lines) == len(missing) + 3 and len(missing) == 12
+    assert f"{path}: system.named: the placeholder {{name}} is missing" in lines
 
 
 def snapshot(game: Game, place: int) -> str:

@@ -1,0 +1,106 @@
+"""A JSON Schema finds every problem at once, one line each with its place."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emotion_games.data_files import read_data
+from emotion_games.schemas import place, problems, with_defaults
+
+SCHEMA = yaml.safe_load("""
+type: object
+description: a and b
+required: [a]
+additionalProperties: false
+dependentRequired: {b: [c]}
+properties:
+  a: {type: integer, minimum: 1, maximum: 5, description: how many}
+  b:
+    type: array
+    minItems: 1
+    maxItems: 11
+    uniqueItems: true
+    items: {type: number}
+    description: some numbers
+  c: {type: string, pattern: "^x", description: a word with x}
+  d: {enum: [left, right], description: a side}
+  e: {format: even, description: an even number}
+  f: {type: [string, "null"], minLength: 2, description: a text or null}
+""")
+
+
+def even(value: object) -> None:
+    if value != 2:
+        raise ValueError(f"expected an even number, found {value}")
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ([], "expected keys and values (a and b), found []"),
+        ({}, "a: missing; expected how many"),
+        ({"d": "left", "aa": 1}, "a: missing (found 'aa': rename it); expected how many"),
+        (
+            {"a": 1, "D": "left"},
+            "D: unknown key 'D' (did you mean 'd'?); allowed: a, b, c, d, e, f",
+        ),
+        ({"a": "1"}, "a: expected a whole number (how many), found '1'"),
+        ({"a": None}, "a: expected a whole number (how many), found nothing"),
+        ({"a": 0}, "a: 0 is out of range; allowed: at least 1 (how many)"),
+        ({"a": 1, "b": [0]}, "c: missing; `b` needs it"),
+        ({"a": 1, "b": [], "c": "x"}, "b: is empty; expected some numbers"),
+        ({"a": 1, "b": [1, 1], "c": "x"}, "b: listed twice: 1; list each once"),
+        ({"a": 1, "c": "y"}, "c: 'y' is not allowed; expected a word with x"),
+        ({"a": 1, "c": 5}, "c: expected text (a word with x), found 5; put it in quotes"),
+        (
+            {"a": 1, "d": "lft"},
+            "d: 'lft' is not allowed (did you mean 'left'?); allowed: left, righ",
+        ),
+        ({"a": 1, "e": 3}, "e: expected an even number, found 3"),
+        ({"a": 1, "f": "x"}, "f: 'x' is too short; expected a text or null"),
+        ({"a": 1, "f": 1}, "f: expected text or null (a text or null), found 1"),
+        ({"a": 1, 2: 0}, "the key 2 is not text; put it in quotes"),
+        ({"a": 1, "d\n": 0}, "d : unknown key 'd\\n'"),
+    ],
+)
+def test_a_line_has_place_value_and_what_is_allowed(data: object, line: str) -> None:
+    found = problems(data, SCHEMA, "x.yaml", {"even": even})
+    assert any(each.startswith(f"x.yaml: {line}") for each in found), found
+
+
+def test_right_data_have_no_problems() -> None:
+    data = {"a": 1, "b": [0.5, 1], "c": "x", "d": "left", "e": 2, "f": None}
+    assert problems(data, SCHEMA, formats={"even": even}) == []
+
+
+def test_all_problems_come_at_once_and_list_items_keep_their_order() -> None:
+    data = {"b": [*range(10), "x", "y"], "c": 1, "z": 0}
+    found = problems(data, SCHEMA)
+    assert [line.split(":")[0] for line in found] == ["a", "z", "b", "b[10]", "b[11]", "c"]
+
+
+def test_a_key_given_twice_is_named_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text("a: 1\nlist: [{b: 1, b: 2}]\n")
+    assert problems(read_data(path), {}, path) == [f"{path}: list[0].b: given twice; remove one"]
+
+
+def test_data_that_are_nested_too_deeply_are_one_line() -> None:
+    data: list = []
+    for _ in range(5000):
+        data = [data]
+    assert problems(data, {}) == ["nested too deeply to be checked"]
+
+
+def test_a_place_is_written_as_in_a_config() -> None:
+    assert place(("experiment", "models", 0, "id")) == "experiment.models[0].id"
+
+
+def test_defaults_fill_every_level_and_numbers_get_the_type_of_their_schema() -> None:
+    number = {"type": "number", "default": 1}
+    schema = {
+        "properties": {"n": {"properties": {"x": number, "y": {"type": "integer"}}, "default": {}}}
+    }
+    assert repr(with_defaults({}, schema)) == "{'n': {'x': 1.0}}"
+    assert repr(with_defaults({"n": {"x": 2, "y": 3.0}}, schema)) == "{'n': {'x': 2.0, 'y': 3}}"
