@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.experiment.conditions import Condition
-from emotion_games.games.catalog import Game
+from emotion_games.games.records import Game
 
 GENERATED_MEASURES = ("chosen",)
 SCORED_MEASURES = ("scored", "scored_after", "branch")
