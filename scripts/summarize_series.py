@@ -19,7 +19,7 @@ def summarize_series(series_dir: Path) -> None:
 
     summarize(series_dir)
     with new_folder(series_dir / "plots") as folder:
-        plot_series(series_dir / layout.SERIES_TABLE, folder)
+        plot_series(series_dir / layout.SERIES_STATISTICS, folder)
     write_page(series_dir)
 
 

@@ -1,4 +1,3 @@
-import csv
 import json
 from xml.etree import ElementTree
 
@@ -10,6 +9,7 @@ from emotion_games.reporting.check_figures import manipulation_effect
 from emotion_games.reporting.experiment_figures import choice_rates, choice_shares, dose_response
 from emotion_games.reporting.figure_files import plot_experiment, plot_series
 from emotion_games.reporting.heat_map import contrast_heat_map
+from emotion_games.reporting.page_data import FIGURES
 from emotion_games.reporting.style import look
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
@@ -18,7 +18,7 @@ SMALL = SETTINGS | {"emotions": list(EMOTIONS), "intensity": [0.5, 1.0]}
 
 
 def statistics(**changes):
-    """Statistics of a small simulated experiment; anger lowers cooperation, happiness breaks the model."""
+    """Analyse a small experiment: anger lowers cooperation, happiness damages the model."""
     game = a_game(
         **{key: changes.pop(key) for key in ("labels", "values", "histories") if key in changes}
     )
@@ -50,11 +50,11 @@ def series_row(game, model, emotion="anger", **changes):
         "history": "none",
         "model": model,
         "emotion": emotion,
-        "n_scenarios": "24",
-        "estimate": "-0.31",
-        "damaged": "False",
-        "interim": "False",
-        "series_claim": "True",
+        "n_scenarios": 24,
+        "estimate": -0.31,
+        "damaged": False,
+        "interim": False,
+        "series_claim": True,
     }
     return row | changes
 
@@ -70,9 +70,10 @@ def test_every_figure_is_written_as_png_and_svg_and_the_same_numbers_give_the_sa
     (tmp_path / "exp_config.yaml").write_text(yaml.safe_dump({"directions": directions}))
     files = plot_experiment(tmp_path / "stats_analysis.json", tmp_path / "once")
     names = {"choice_rates", "dose_response", "manipulation_effect", "direction_separation"}
-    assert {file.name for file in files} == {
-        f"{name}{end}" for name in names for end in (".png", ".svg")
-    }
+    assert sorted(file.name for file in files) == sorted(
+        [f"{name}.png" for name in names] + [f"{name}.svg" for name in names]
+    )
+    assert names | {"choice_shares"} == set(FIGURES)
     again = plot_experiment(tmp_path / "stats_analysis.json", tmp_path / "again")
     for one, other in zip(files, again, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -162,8 +163,8 @@ def hatched(figure):
 def test_the_heat_map_marks_what_is_not_supported_and_shows_what_is_missing():
     rows = [
         series_row("Stag_Hunt", "a"),
-        series_row("Stag_Hunt", "b", estimate="0.02", series_claim="False"),
-        series_row("Wait_Go", "a", damaged="True", series_claim="False"),
+        series_row("Stag_Hunt", "b", estimate=0.02, series_claim=False),
+        series_row("Wait_Go", "a", damaged=True, series_claim=False),
     ]
     figure = contrast_heat_map(rows, [])
     assert hatched(figure) == 2
@@ -181,9 +182,7 @@ def test_an_interim_heat_map_marks_nothing_and_keeps_a_line_for_games_without_an
     assert shown.count("–") == 3
     assert (
         hatched(
-            contrast_heat_map(
-                [series_row("Stag_Hunt", "a", interim="True", series_claim="False")], []
-            )
+            contrast_heat_map([series_row("Stag_Hunt", "a", interim=True, series_claim=False)], [])
         )
         == 0
     )
@@ -203,11 +202,9 @@ def test_labels_of_one_to_fourteen_games_do_not_overlap_and_stay_in_the_figure(
         for m in range(models)
         for emotion in ("anger", "fear")
     ]
-    with open(tmp_path / "series_results.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    assert len(plot_series(tmp_path / "series_results.csv", tmp_path / "plots")) == 2
+    results = tmp_path / "series_results.json"
+    results.write_text(json.dumps({"rows": rows, "missing": []}))
+    assert len(plot_series(results, tmp_path / "plots")) == 2
     figure = contrast_heat_map(rows, [])
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]

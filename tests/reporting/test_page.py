@@ -36,7 +36,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A result folder of one finished experiment, in whose answers a model tries to run a script."""
+    """A result folder of one finished experiment; every answer contains a script."""
     folder = tmp_path_factory.mktemp("finished")
     game = a_game(histories=("low", "high"))
     made = {
@@ -60,7 +60,7 @@ def finished(tmp_path_factory):
 def row(
     series, exp_id, game, model, status="completed", error=None, done=10, total=10, folder=None
 ):
-    """A row of the completeness report; a finished experiment's folder is a link to `folder`."""
+    """Return a row of the completeness report; with `folder` its results are a link to it."""
     place = series / f"{exp_id}_20250210_163355"
     if folder:
         place.symlink_to(folder)
@@ -126,11 +126,15 @@ def complete(tmp_path, finished):
     return tmp_path
 
 
-def test_a_series_without_anything_has_a_page(tmp_path):
+def test_a_series_without_experiments_has_a_page(tmp_path):
     html = written(tmp_path)
-    assert "Nothing has begun" in html and "Interim" in html and html.rstrip().endswith("</html>")
+    assert (
+        "No experiment has started" in html
+        and "Interim" in html
+        and html.rstrip().endswith("</html>")
+    )
     report(tmp_path)
-    assert "No experiment is on record yet" in written(tmp_path)
+    assert "No experiment is recorded yet" in written(tmp_path)
 
 
 def test_a_partial_grid_shows_status_progress_and_error(partial):
@@ -144,7 +148,7 @@ def test_a_partial_grid_shows_status_progress_and_error(partial):
     assert block(html)["cells"]["Wait_Go_a"]["error"] == "CUDA out of memory & <b>more</b>"
 
 
-def test_cells_that_are_not_planned_are_told_from_pending_ones(tmp_path):
+def test_cells_that_are_not_planned_differ_from_pending_ones(tmp_path):
     report(
         tmp_path,
         row(tmp_path, "x", "Stag_Hunt", "a", "pending"),
@@ -153,7 +157,7 @@ def test_cells_that_are_not_planned_are_told_from_pending_ones(tmp_path):
     assert written(tmp_path).count("not planned") == 2
 
 
-def test_an_interim_page_holds_no_verdict_at_all(partial):
+def test_an_interim_page_contains_no_verdict(partial):
     html = written(partial)
     data = block(html)
     assert "Interim." in html and data["final"] is False
@@ -188,7 +192,7 @@ def test_an_experiment_with_fewer_trials_than_planned_keeps_the_page_interim(com
     assert block(written(complete))["final"] is False
 
 
-def test_a_heat_map_of_a_smaller_finished_series_leaves_when_the_series_grows(complete):
+def test_the_heat_map_of_a_complete_series_is_removed_when_the_series_grows(complete):
     (complete / "plots").mkdir()
     (complete / "plots" / "contrast_heat_map.svg").write_text(
         "<svg xmlns='http://www.w3.org/2000/svg'/>"
@@ -199,7 +203,7 @@ def test_a_heat_map_of_a_smaller_finished_series_leaves_when_the_series_grows(co
     assert block(written(complete))["figures"] == []
 
 
-def test_a_script_in_an_answer_or_an_error_stays_text(tmp_path, finished):
+def test_a_script_in_an_answer_or_an_error_is_shown_as_text(tmp_path, finished):
     rows = [
         row(tmp_path, "x", "Stag_Hunt", "a", folder=finished),
         row(tmp_path, "y", EVIL, EVIL, "failed", EVIL),
@@ -261,13 +265,33 @@ def test_trials_are_read_once(complete, monkeypatch):
     assert block(written(complete)) == first
 
 
-def test_damaged_statistics_cost_one_cell_and_not_the_page(partial, tmp_path_factory):
+def test_damaged_statistics_affect_one_cell_only(partial, tmp_path_factory):
     damaged = tmp_path_factory.mktemp("damaged")
     (damaged / "stats_analysis.json").write_text('{"meta": {}')
     rows = json.loads((partial / "experiment_report.json").read_text())["experiments"]
     report(partial, *rows.values(), row(partial, "z", "Tri_Game", "a", folder=damaged))
     cells = block(written(partial))["cells"]
     assert "cannot be read" in cells["z"]["error"] and cells["Stag_Hunt_a"]["contrasts"]
+
+
+def test_tables_are_complete_and_figures_and_transcripts_share_the_rest_equally(
+    complete, monkeypatch
+):
+    full = block(written(complete))
+    monkeypatch.setattr(page, "MOST_BYTES", 50_000)
+    html = written(complete)
+    data = block(html)
+    assert data["effects"] == full["effects"]
+    shown = []
+    for exp_id, cell in data["cells"].items():
+        assert cell["contrasts"] == full["cells"][exp_id]["contrasts"]
+        assert cell["text"] == full["cells"][exp_id]["text"]
+        assert cell["transcripts"][0] == full["cells"][exp_id]["transcripts"][0]
+        shown.append(len(cell["transcripts"]) + len(cell["figures"]))
+    assert shown[0] == shown[1] < page_data.MOST_TRANSCRIPTS + 4
+    omitted = int(re.search(r"(\d+) figures and decisions did not fit", html).group(1))
+    assert omitted + sum(shown) == 2 * (page_data.MOST_TRANSCRIPTS + 4)
+    assert page._size(data) <= 50_000
 
 
 def test_half_a_surrogate_pair_does_not_stop_the_page(tmp_path):
@@ -305,9 +329,9 @@ def test_a_hundred_experiments_stay_under_five_megabytes(tmp_path, finished):
     assert len(html.encode()) < 5_000_000
     cells = block(html)["cells"].values()
     assert len(cells) == 100 and all(cell["transcripts"] and cell["contrasts"] for cell in cells)
-    told = int(re.search(r"(\d+) figures and decisions did not fit", html).group(1))
+    omitted = int(re.search(r"(\d+) figures and decisions did not fit", html).group(1))
     shown = sum(len(cell["transcripts"]) + len(cell["figures"]) for cell in cells)
-    assert told + shown == 100 * (page_data.MOST_TRANSCRIPTS + 4)
+    assert omitted + shown == 100 * (page_data.MOST_TRANSCRIPTS + 4)
     started = time.perf_counter()
     page.write_page(tmp_path)
     assert time.perf_counter() - started < 5
@@ -330,7 +354,7 @@ def test_a_reader_never_sees_half_a_page(partial):
     assert len(seen) > 5 and all(seen)
 
 
-def test_a_full_disk_keeps_the_old_page_and_fails_no_job(partial, monkeypatch, capsys):
+def test_on_a_full_disk_the_old_page_stays_and_no_job_fails(partial, monkeypatch, capsys):
     before = written(partial)
 
     def full(source, target):
@@ -390,7 +414,7 @@ def test_the_template_has_one_block_of_data_and_two_hundred_lines_of_script_at_m
     )
 
 
-# What follows needs a browser.
+# The tests below need a browser.
 
 
 @pytest.fixture(scope="module")
@@ -414,7 +438,7 @@ def browser(tmp_path_factory):
 
 
 def opened(browser, series, fragment=""):
-    """The page from the file system, as if in a new tab; the logs of what came before are emptied."""
+    """Open the page from the file system, as in a new tab, with empty logs."""
     browser.get("about:blank")
     browser.get_log("browser")
     browser.get_log("performance")
@@ -429,7 +453,7 @@ def ids(browser, name):
 def until(condition, seconds=10):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "the page did not get there"
+        assert time.monotonic() < end, f"not reached within {seconds} s"
         time.sleep(0.05)
 
 
@@ -445,7 +469,10 @@ def requested(browser):
 def test_browser_opens_the_page_from_the_file_system_without_network_or_error(browser, complete):
     page.write_page(complete)
     opened(browser, complete, "#cell=Stag_Hunt_a")
-    images = "return [...document.querySelectorAll('#figures img')].filter(i => i.naturalWidth > 50).length"
+    images = (
+        "return [...document.querySelectorAll('#figures img')]"
+        ".filter(i => i.naturalWidth > 50).length"
+    )
     until(lambda: browser.execute_script(images) == 4)
     urls = requested(browser)
     assert urls and all(url.startswith(("file://", "blob:", "data:")) for url in urls), urls
@@ -473,7 +500,10 @@ def test_browser_filters_and_sorts_and_keeps_both_in_the_address(browser, comple
     assert "2 of 8 rows" in ids(browser, "found").text and "find=anger" in browser.current_url
     ids(browser, "find").clear()
     ids(browser, "find").send_keys(" ")
-    header = "return [...document.querySelectorAll('#effects th')].find(h => h.innerText.startsWith('emotion − neutral'))"
+    header = (
+        "return [...document.querySelectorAll('#effects th')]"
+        ".find(h => h.innerText.startsWith('emotion − neutral'))"
+    )
     column = (
         "return [...document.querySelectorAll('#effects tbody tr')]"
         ".map(r => parseFloat(r.cells[6].innerText.replace('−', '-')))"

@@ -15,7 +15,7 @@ from emotion_games.demo.measured import Measured, planted_table, read_measured
 from emotion_games.demo.verdict import Line, verdict
 from emotion_games.demo.verdict_figures import doses_figure, shifts_figure
 from emotion_games.files import new_folder, now, replace_text, write_json
-from emotion_games.reporting.style import draw
+from emotion_games.reporting.figure_files import draw
 
 PAGE, DATA, FIGURES = "verdict.html", "verdict.json", "verdict_figures"
 MISSING = "There is no figure: no answer could be read, or something that config/validation.yaml asks for is missing."
@@ -124,8 +124,8 @@ def write_verdict(series_dir: Path, config_dir: Path) -> None:
     models = read_measured(series_dir, planted_table(config_dir))
     lines = verdict(models)
     with new_folder(series_dir / FIGURES) as folder:
-        draw(lambda: shifts_figure(models), folder / "shifts")
-        draw(lambda: doses_figure(models), folder / "doses")
+        draw(folder / "shifts", shifts_figure, models)
+        draw(folder / "doses", doses_figure, models)
     content = {
         "series": series_dir.name,
         "written": now(),

@@ -1,17 +1,20 @@
-"""The figures of what lies beneath an experiment's effects: the manipulation check and the directions.
+"""The figures of an experiment's checks: the manipulation check and the separation by directions.
 
-Knows which statistics tell whether the emotion is there; computes no estimate. A figure for which there are no
-numbers is None.
+Every function computes no estimate and returns None if there are no numbers for its figure.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
+from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
+from emotion_games.experiment.conditions import Arm
 from emotion_games.reporting.experiment_figures import (
     Record,
     Stats,
@@ -21,36 +24,33 @@ from emotion_games.reporting.experiment_figures import (
     measure_words,
     title_of,
 )
-from emotion_games.reporting.style import finish, frame, look, reach, span, words
+from emotion_games.reporting.style import error_bar, finish, frame, look, span, words
 
-CHECKS = {"self_report": "asked what it feels", "blind_label": "label given to its words"}
+CHECKS = {"self_report": "as the model reports it", "blind_label": "label given to its words"}
+CHANCE = 50
 
 
 def manipulation_effect(stats: Stats) -> Figure | None:
-    """How far the emotion is there, against how far the choices move; one column a history, one row a check."""
+    """Draw the change of the choices over the change in the manipulation checks.
+
+    Histories are columns, checks are rows.
+    """
     measure = measure_of(stats)
-    effects = [
-        c
-        for c in stats["contrasts"]
-        if c["contrast"] == "emotion_minus_neutral"
-        and c["arm"] == "steered"
-        and c["measure"] == measure
-        if c["estimate"] is not None
-    ]
-    felt = [m for m in stats["manipulation"] if m["arm"] == "steered" and m["estimate"] is not None]
-    histories, checks = (
-        histories_of(stats, effects),
-        [name for name in CHECKS if any(m["check"] == name for m in felt)],
-    )
+    effects = []
+    for record in stats["contrasts"]:
+        is_shown = record["contrast"] == EMOTION_MINUS_NEUTRAL and record["measure"] == measure
+        if is_shown and record["arm"] == Arm.STEERED and record["estimate"] is not None:
+            effects.append(record)
+    felt = []
+    for record in stats["manipulation"]:
+        if record["arm"] == Arm.STEERED and record["estimate"] is not None:
+            felt.append(record)
+    histories = histories_of(stats, effects)
+    checks = [name for name in CHECKS if any(m["check"] == name for m in felt)]
     if not effects or not checks:
         return None
-    figure, axes = frame(
-        len(checks),
-        len(histories),
-        3.2 + 2.6 * len(histories),
-        0.3 + 2.7 * len(checks),
-        sharey=True,
-    )
+    width, height = 3.2 + 2.6 * len(histories), 0.3 + 2.7 * len(checks)
+    figure, axes = frame(len(checks), len(histories), width, height, sharey=True)
     for place, axis in enumerate(axes):
         check, history = checks[place // len(histories)], histories[place % len(histories)]
         mine = [m for m in felt if m["check"] == check]
@@ -59,16 +59,18 @@ def manipulation_effect(stats: Stats) -> Figure | None:
         axis.set_title(words(history) if len(histories) > 1 and place < len(histories) else "")
         if place % len(histories) == 0:
             axis.set_ylabel(f"{stats['meta']['outcome']},\npoints from neutral")
-    names = [e for e in stats["plan"]["emotions"] if any(m["emotion"] == e for m in felt)]
-    handles = [
-        Line2D([], [], label=words(e), **look(stats["plan"]["emotions"].index(e))) for e in names
-    ]
-    text = (
+    handles = []
+    for number, emotion in enumerate(stats["plan"]["emotions"]):
+        if any(m["emotion"] == emotion for m in felt):
+            handles.append(Line2D([], [], label=words(emotion), **look(number)))
+    caption = (
         "Each line joins one emotion's intensities, the largest marker is the highest; "
         f"bars are {confidence(stats)} intervals. {measure_words(stats)}. "
-        f"n = {span([c['n_scenarios'] for c in effects])} scenarios, {span([m['n_items'] for m in felt])} check items."
+        f"n = {span([c['n_scenarios'] for c in effects])} scenarios, "
+        f"{span([m['n_items'] for m in felt])} check items."
     )
-    return finish(figure, f"Emotion check and effect: {title_of(stats)}", text, handles, columns=6)
+    title = f"Emotion check and effect: {title_of(stats)}"
+    return finish(figure, title, caption, handles, columns=6)
 
 
 def _manipulation_panel(
@@ -78,26 +80,27 @@ def _manipulation_panel(
     axis.axvline(0, color="0.3", linewidth=0.8)
     for number, emotion in enumerate(stats["plan"]["emotions"]):
         by_dose = {c["intensity"]: c for c in effects if c["emotion"] == emotion}
-        found = sorted(
-            (m["intensity"], m)
-            for m in felt
-            if m["emotion"] == emotion and m["intensity"] in by_dose
-        )
+        shown = [m for m in felt if m["emotion"] == emotion and m["intensity"] in by_dose]
+        shown.sort(key=lambda record: record["intensity"])
+        moved = [by_dose[record["intensity"]] for record in shown]
+        xs = [100 * record["estimate"] for record in shown]
+        ys = [100 * record["estimate"] for record in moved]
         drawn = look(number)
-        xs, ys = (
-            [100 * m["estimate"] for _, m in found],
-            [100 * by_dose[dose]["estimate"] for dose, _ in found],
-        )
         axis.plot(xs, ys, color=drawn["color"], linestyle=drawn["linestyle"], linewidth=1)
-        for size, (dose, m) in enumerate(found):
-            bars = {"xerr": reach(m), "yerr": reach(by_dose[dose]), "elinewidth": 0.6}
-            axis.errorbar(
-                xs[size], ys[size], **bars, **drawn | {"linestyle": ""}, ms=4 + 1.5 * size
-            )
+        points: dict[str, Any] = drawn | {"linestyle": "", "elinewidth": 0.6}
+        for size, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            points |= {"xerr": error_bar(shown[size]), "yerr": error_bar(moved[size])}
+            axis.errorbar(x, y, **points, ms=4 + 1.5 * size)
 
 
 def direction_separation(stats: Stats, directions: Mapping[str, Any]) -> Figure | None:
-    """How well each direction tells held-out emotional from neutral texts, layer by layer."""
+    """Draw how well each direction separates held-out emotional and neutral texts, layer by layer.
+
+    Args:
+        stats: The content of stats_analysis.json.
+        directions: `separation` with a list of numbers from 0 to 1 per emotion, one per layer, and
+            `layers`, the steered ones; from exp_config.yaml.
+    """
     separation = directions.get("separation") or {}
     if not separation:
         return None
@@ -105,31 +108,22 @@ def direction_separation(stats: Stats, directions: Mapping[str, Any]) -> Figure 
     layers = directions.get("layers") or []
     if layers:
         axis.axvspan(min(layers) - 0.5, max(layers) + 0.5, color="0.93", zorder=0)
-    depth = 1
+    depth, lowest = 1, 45.0
+    handles: list[Artist] = []
     for number, (emotion, values) in enumerate(separation.items()):
-        depth = max(depth, len(values))
-        axis.plot(
-            range(len(values)),
-            [100 * v for v in values],
-            label=words(emotion),
-            ms=4,
-            **look(number),
-        )
-    axis.axhline(50, color="0.3", linewidth=0.8, linestyle="--")
-    lowest = min([45, *(100 * v for values in separation.values() for v in values)])
+        percent = [100 * value for value in values]
+        depth, lowest = max(depth, len(values)), min([lowest, *percent])
+        handles += axis.plot(percent, label=words(emotion), ms=4, **look(number))
+    axis.axhline(CHANCE, color="0.3", linewidth=0.8, linestyle="--")
     axis.set(xlim=(-0.6, depth - 0.4), ylim=(lowest - 3, 103))
     axis.set(xlabel="layer (0 is the first)", ylabel="emotional text lies further along, %")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    handles = axis.get_legend_handles_labels()[0]
+    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if layers:
         handles.append(Patch(facecolor="0.93", label="steered layers"))
-    text = (
-        "For each layer, the share of pairs of one held-out emotional and one held-out neutral text in which the "
-        f"emotional one lies further along the direction; 50 % is chance. {len(separation)} emotions, {depth} layers."
+    caption = (
+        "For each layer, the share of pairs of one held-out emotional and one held-out neutral "
+        "text in which the emotional one lies further along the direction; "
+        f"{CHANCE} % is chance. {len(separation)} emotions, {depth} layers."
     )
-    return finish(
-        figure,
-        f"Where the emotions can be told apart: {words(stats['meta']['model'])}",
-        text,
-        handles,
-    )
+    title = f"Where emotional and neutral texts differ: {words(stats['meta']['model'])}"
+    return finish(figure, title, caption, handles)

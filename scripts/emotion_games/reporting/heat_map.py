@@ -1,14 +1,15 @@
-"""The games x models heat map of emotion - neutral, one panel an emotion.
+"""The games x models heat map of emotion minus neutral, one panel per emotion.
 
-Knows the rows of series_results.csv and what is missing from them; computes nothing. Before every planned experiment is
-there, no cell is marked as supported or not.
+It computes no estimate. Until every planned experiment is complete, no cell is marked as supported
+or not supported.
 """
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -17,141 +18,142 @@ from matplotlib.patches import Patch, Rectangle
 
 from emotion_games.reporting.style import BLUE, VERMILLION, finish, frame, span, words
 
-# Both ends are equally dark in grey: the sign is written in the cell.
+# Both ends are equally dark in grey, because the sign is also written in the cell.
 COLOURS = LinearSegmentedColormap.from_list("fall_and_rise", [BLUE, "#F7F7F7", VERMILLION])
+NO_RESULT: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.6", "linestyle": ":"}
+HATCH = "////"
 Row = Mapping[str, Any]
+# A line of the map: a game and a history.
+Line = tuple[str, str]
 
 
 def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | None:
-    """Estimates in percentage points at the headline intensity; `missing` are experiments without statistics."""
+    """Draw the effects at the headline intensity, in percentage points.
+
+    Args:
+        rows: The rows of series_results.json.
+        missing: The experiments without statistics, from the same file.
+
+    Returns:
+        The figure, or None if there are no rows.
+    """
     if not rows:
         return None
     emotions = _unique(row["emotion"] for row in rows)
     models = _unique([*(row["model"] for row in rows), *(row["model_name"] for row in missing)])
-    cells = _unique((row["game"], row["history"]) for row in rows)
-    games = _unique([*(game for game, _ in cells), *(row["game_name"] for row in missing)])
-    # A game of which nothing is finished has no known histories: one line stands for it.
-    lines = [
-        cell for game in games for cell in ([c for c in cells if c[0] == game] or [(game, "")])
-    ]
-    interim = bool(missing) or any(row["interim"] == "True" for row in rows)
-    absent = {(row["game_name"], row["model_name"]) for row in missing}
-    top = max([10.0, *(abs(100 * float(row["estimate"])) for row in rows if row["estimate"])])
-    scale = Normalize(-top, top)
+    lines = _lines(rows, missing)
+    labels = _labels(lines)
+    interim = bool(missing) or any(row["interim"] for row in rows)
+    top = max([10.0, *(abs(100 * row["estimate"]) for row in rows if row["estimate"] is not None)])
     columns = min(3, len(emotions))
     panels = math.ceil(len(emotions) / columns)
-    names = max(len(_label(line, cells)) for line in lines)
-    width = max(6.5, 1.2 + 0.07 * names + columns * max(1.5, 0.58 * len(models)))
+    width = 1.2 + 0.07 * max(map(len, labels)) + columns * max(1.5, 0.58 * len(models))
     height = 1.3 + panels * (0.45 + 0.27 * len(lines))
-    figure, axes = frame(panels, columns, width, height, sharex=True, sharey=True)
+    figure, axes = frame(panels, columns, max(6.5, width), height, sharex=True, sharey=True)
     for axis in axes[len(emotions) :]:
         axis.remove()
     for place, emotion in enumerate(emotions):
-        found = {(r["game"], r["history"], r["model"]): r for r in rows if r["emotion"] == emotion}
-        _panel(axes[place], found, lines, models, scale, interim)
-        axes[place].set_title(words(emotion))
-        axes[place].set_yticks(range(len(lines)), [_label(line, cells) for line in lines])
-        turn = {"rotation": 90} if max(map(len, models)) > 6 else {}
-        axes[place].set_xticks(
-            range(len(models)), [textwrap.fill(m, 22, max_lines=2) for m in models], **turn
-        )
-        axes[place].tick_params(length=0, labelbottom=place + columns >= len(emotions), labelsize=8)
-    bar = {"shrink": 0.6, "aspect": 30, "label": "points from neutral"}
-    figure.colorbar(ScalarMappable(scale, COLOURS), ax=axes[: len(emotions)], **bar)
-    title = "How each emotion moves the outcome" + (
-        " (INTERIM: no significance marks)" if interim else ""
-    )
-    return finish(figure, title, _caption(rows, absent, interim), _handles(interim), columns=3)
+        axis = axes[place]
+        cells = {(r["game"], r["history"], r["model"]): r for r in rows if r["emotion"] == emotion}
+        axis.grid(False)
+        axis.spines[:].set_visible(False)
+        axis.set(xlim=(-0.5, len(models) - 0.5), ylim=(len(lines) - 0.5, -0.5))
+        for y, line in enumerate(lines):
+            for x, model in enumerate(models):
+                _draw_cell(axis, (x, y), cells.get((*line, model)), top, interim)
+        axis.set_title(words(emotion))
+        axis.set_yticks(range(len(lines)), labels)
+        names = [textwrap.fill(model, 22, max_lines=2) for model in models]
+        axis.set_xticks(range(len(models)), names, rotation=90 if max(map(len, models)) > 6 else 0)
+        axis.tick_params(length=0, labelbottom=place + columns >= len(emotions), labelsize=8)
+    colours, shown = ScalarMappable(Normalize(-top, top), COLOURS), axes[: len(emotions)]
+    figure.colorbar(colours, ax=shown, shrink=0.6, aspect=30, label="points from neutral")
+    marks = " (INTERIM: no significance marks)" if interim else ""
+    caption = _caption(rows, missing, interim)
+    title = f"How each emotion moves the outcome{marks}"
+    return finish(figure, title, caption, _handles(interim), columns=3)
 
 
-def _panel(
-    axis: Axes,
-    found: Mapping[tuple, Row],
-    lines: Sequence[tuple],
-    models: Sequence[str],
-    scale: Normalize,
-    interim: bool,
+def _lines(rows: Sequence[Row], missing: Sequence[Row]) -> list[Line]:
+    """Return the game and history of each line; a game without results has one line."""
+    histories: dict[str, list[str]] = {}
+    for row in rows:
+        histories.setdefault(row["game"], []).append(row["history"])
+    for row in missing:
+        histories.setdefault(row["game_name"], [""])
+    lines = []
+    for game, names in histories.items():
+        lines += [(game, history) for history in _unique(names)]
+    return lines
+
+
+def _labels(lines: Sequence[Line]) -> list[str]:
+    """Return a label per line, without the history for games that have only one."""
+    games = [game for game, _ in lines]
+    labels = []
+    for game, history in lines:
+        labels.append(words(game) + (f": {words(history)}" if games.count(game) > 1 else ""))
+    return labels
+
+
+def _draw_cell(
+    axis: Axes, place: tuple[int, int], row: Row | None, top: float, interim: bool
 ) -> None:
-    axis.grid(False)
-    axis.spines[:].set_visible(False)
-    axis.set(xlim=(-0.5, len(models) - 0.5), ylim=(len(lines) - 0.5, -0.5))
-    for y, (game, history) in enumerate(lines):
-        for x, model in enumerate(models):
-            row = found.get((game, history, model))
-            if row is None or row["estimate"] in ("", None):
-                axis.add_patch(_cell(x, y, facecolor="white", edgecolor="0.6", linestyle=":"))
-                axis.text(x, y, "–", ha="center", va="center", color="0.5", fontsize=8)
-                continue
-            value, damaged = 100 * float(row["estimate"]), row["damaged"] == "True"
-            supported = not interim and row["series_claim"] == "True"
-            axis.add_patch(
-                _cell(
-                    x, y, facecolor="0.85" if damaged else COLOURS(scale(value)), edgecolor="white"
-                )
-            )
-            if not interim and not supported:
-                axis.add_patch(
-                    _cell(x, y, facecolor="none", edgecolor="0.55", hatch="////", linewidth=0)
-                )
-            _write(
-                axis,
-                x,
-                y,
-                _points(value) + ("†" if damaged else ""),
-                supported,
-                abs(value) > 0.6 * scale.vmax,
-            )
-
-
-def _write(axis: Axes, x: float, y: float, text: str, supported: bool, on_dark: bool) -> None:
-    middle = {"ha": "center", "va": "center", "fontsize": 8}
-    if supported:
-        axis.text(x, y, text, fontweight="bold", color="white" if on_dark else "black", **middle)
+    """Draw one effect. Full colour stands for `top` points."""
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
+    if row is None or row["estimate"] is None:
+        axis.add_patch(_rectangle(place, **NO_RESULT))
+        axis.text(*place, "–", color="0.5", **middle)
         return
-    # On hatching a number needs ground of its own.
-    ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
-    axis.text(x, y, text, color="black", bbox=ground, **middle)
+    points = 100 * row["estimate"]
+    colour = "0.85" if row["damaged"] else COLOURS((points / top + 1) / 2)
+    axis.add_patch(_rectangle(place, facecolor=colour, edgecolor="white"))
+    number = "0" if round(points) == 0 else f"{points:+.0f}".replace("-", "−")
+    number += "†" if row["damaged"] else ""
+    if row["series_claim"] and not interim:
+        ink = "white" if abs(points) > 0.6 * top else "black"
+        axis.text(*place, number, fontweight="bold", color=ink, **middle)
+        return
+    if not interim:
+        hatched = {"facecolor": "none", "edgecolor": "0.55", "hatch": HATCH, "linewidth": 0}
+        axis.add_patch(_rectangle(place, **hatched))
+    # A number on hatching needs a background to be readable.
+    background = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+    axis.text(*place, number, color="black", bbox=background, **middle)
 
 
-def _points(value: float) -> str:
-    return "0" if round(value) == 0 else f"{value:+.0f}".replace("-", "−")
+def _rectangle(place: tuple[int, int], **style: Any) -> Rectangle:
+    x, y = place
+    return Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, **style)
 
 
-def _cell(x: int, y: int, **look: Any) -> Rectangle:
-    return Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, **look)
-
-
-def _handles(interim: bool) -> list[Patch]:
-    handles = [Patch(facecolor="white", edgecolor="0.6", linestyle=":", label="–  no result")]
+def _handles(interim: bool) -> list[Artist]:
+    no_result = Patch(**NO_RESULT, label="–  no result")
     if interim:
-        return handles
-    return [
-        Patch(facecolor="0.95", edgecolor="0.55", hatch="////", label="effect not supported"),
-        *handles,
-    ]
+        return [no_result]
+    label = "effect not supported"
+    return [Patch(facecolor="0.95", edgecolor="0.55", hatch=HATCH, label=label), no_result]
 
 
-def _caption(rows: Sequence[Row], absent: set, interim: bool) -> str:
-    n = span([int(row["n_scenarios"]) for row in rows if row["n_scenarios"]])
+def _caption(rows: Sequence[Row], missing: Sequence[Row], interim: bool) -> str:
+    n = span([row["n_scenarios"] for row in rows if row["n_scenarios"]])
+    without = f", without: {len(missing)}" if missing else ""
     text = (
-        "Emotion less neutral at the headline intensity, percentage points of each game's outcome. "
-        f"n = {n} scenarios a cell, experiments with results: {len({r['exp_id'] for r in rows})}"
+        "Emotion minus neutral at the headline intensity, in percentage points of each game's "
+        f"outcome. n = {n} scenarios per cell, "
+        f"experiments with results: {len({row['exp_id'] for row in rows})}{without}."
     )
-    text += f", without: {len(absent)}." if absent else "."
-    if any(row["damaged"] == "True" for row in rows):
+    if any(row["damaged"] for row in rows):
         text += " † The dose damages the model: no effect is reported."
     if interim:
         return (
-            text + " Not every planned experiment is complete, so no cell says what is supported."
+            f"{text} Not every planned experiment is complete, so no cell is marked as supported."
         )
-    text += " Bold without hatching: the planned claim holds, and its false-discovery rate over the series is within"
-    return text + " the level."
+    return (
+        f"{text} Bold without hatching: the planned claim holds, and its false-discovery rate over "
+        "the series is within the level."
+    )
 
 
-def _label(line: tuple[str, str], cells: Sequence[tuple[str, str]]) -> str:
-    game, history = line
-    return words(game) + (f": {words(history)}" if sum(g == game for g, _ in cells) > 1 else "")
-
-
-def _unique(values: Any) -> list:
+def _unique(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
