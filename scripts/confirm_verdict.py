@@ -1,19 +1,20 @@
-"""Let the workflow end well only where the instrument check has passed."""
+"""Fail the workflow if the instrument check has failed."""
 
-import json
 import sys
 from pathlib import Path
 
+from emotion_games.files import read_json
+
 
 def confirm_verdict(verdict: Path) -> None:
-    """Print the verdict; SystemExit where a check failed."""
+    """Print the verdict; raise SystemExit if a check failed."""
     from emotion_games.demo.verdict_page import summary  # loads matplotlib
 
-    content = json.loads(verdict.read_text(encoding="utf-8"))
-    told = "\n".join([*summary(content), f"See {verdict.with_suffix('.html')}."])
+    content = read_json(verdict)
+    text = "\n".join([*summary(content), f"See {verdict.with_suffix('.html')}."])
     if not content["passed"]:
-        sys.exit(told)
-    print(told, file=sys.stderr)
+        sys.exit(text)
+    print(text, file=sys.stderr)
 
 
 if "snakemake" in globals():

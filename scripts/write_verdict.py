@@ -1,30 +1,27 @@
-"""Judge a finished series of demo models: `python scripts/write_verdict.py <series folder>`, exit 1 if it fails."""
+"""Check a finished series of demo models: `python scripts/write_verdict.py <series folder>`.
 
-import json
+The exit status is 1 if a check failed.
+"""
+
 import os
 import sys
 from pathlib import Path
 
+from emotion_games import layout
 from emotion_games.errors import UserError
+from emotion_games.files import read_json
 
 
-def write_verdict(series_dir: Path, config_dir: Path) -> None:
-    """Write the verdict's page, table and figures into the series folder."""
-    from emotion_games.demo.verdict_page import write_verdict as write  # loads matplotlib
-
-    write(series_dir, config_dir)
-
-
-def main(series_dir: Path) -> int:
-    """Write the verdict, print what failed, and return the exit status."""
-    from emotion_games.demo.verdict_page import summary  # loads matplotlib
+def main(series_dir: Path, demo_dir: Path) -> int:
+    """Write the verdict, print the failed checks, and return the exit status."""
+    from emotion_games.demo.verdict_page import summary, write_verdict  # loads matplotlib
 
     try:
-        write_verdict(series_dir, Path(__file__).resolve().parents[1] / "config")
+        write_verdict(series_dir, demo_dir)
     except UserError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
-    content = json.loads((series_dir / "verdict.json").read_text(encoding="utf-8"))
+    content = read_json(series_dir / layout.VERDICT)
     print("\n".join(summary(content)))
     return 0 if content["passed"] else 1
 
@@ -32,8 +29,10 @@ def main(series_dir: Path) -> int:
 if "snakemake" in globals():
     with open(snakemake.log[0], "w") as log:
         os.dup2(log.fileno(), sys.stderr.fileno())
-    write_verdict(Path(snakemake.output.page).parent, Path(snakemake.input.truth).parents[1])
+    from emotion_games.demo.verdict_page import write_verdict
+
+    write_verdict(Path(snakemake.output.page).parent, Path(snakemake.input.truth).parent)
 elif __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python scripts/write_verdict.py <series folder>")
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), Path(__file__).resolve().parents[1] / "config" / "demo"))

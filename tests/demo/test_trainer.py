@@ -1,9 +1,8 @@
-"""The demo model: its data and what they plant, the texts it learns from, its training, and its gate."""
+"""The demo model: its planted effects, its training texts, its training and its gates."""
 
 import itertools
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from emotion_games.demo.trainer import acceptance
 from emotion_games.demo.trainer import build as demo_build
-from emotion_games.demo.trainer.build import GateError, Recipe, build, load_material, trained
+from emotion_games.demo.trainer.build import GateError, Recipe, build, trained
 from emotion_games.demo.trainer.grammar import HELD_OUT, TRAINED, write_demo_files
+from emotion_games.demo.trainer.inputs import load_inputs
 from emotion_games.demo.trainer.lessons import ASSISTANT, conversations, shorts
 from emotion_games.demo.trainer.samples import Sample, Segment, encode, pack
 from emotion_games.demo.trainer.tokenizer import BEGIN, PIECES, SPECIAL, make_tokenizer, turn
@@ -31,14 +31,14 @@ LIMIT_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
-def material():
-    return load_material(DEMO, "planted", 0)
+def inputs():
+    return load_inputs(DEMO, "planted")
 
 
 @pytest.fixture(scope="module")
-def texts(material):
-    """Conversations, short exercises and the tokenizer of a small training."""
-    long, short = conversations(material.world, 3000, 0), shorts(material.world, 100, 16, 0)
+def texts(inputs):
+    """Return conversations, short exercises and the tokenizer of a small training."""
+    long, short = conversations(inputs, 3000, 0), shorts(inputs, 100, 16, 0)
     return long, short, make_tokenizer(sample.text for sample in [*long, *short])
 
 
@@ -49,23 +49,22 @@ def silent(_line: str) -> None:
 # The planted truth
 
 
-def test_anger_lowers_and_happiness_raises_the_outcome_of_every_game(material):
-    for name, row in material.planted.items():
+def test_anger_lowers_and_happiness_raises_the_outcome_of_every_game(inputs):
+    for name, row in inputs.planted.items():
         assert set(row.prosocial) == EMOTIONS
         assert row.prosocial["anger"] < row.prosocial[NEUTRAL] < row.prosocial["happiness"], name
 
 
-def test_emotions_act_differently_on_different_games(material):
+def test_emotions_act_differently_on_different_games(inputs):
     fear = {
-        name: row.prosocial["fear"] - row.prosocial[NEUTRAL]
-        for name, row in material.planted.items()
+        name: row.prosocial["fear"] - row.prosocial[NEUTRAL] for name, row in inputs.planted.items()
     }
     assert fear["Stag_Hunt"] < -0.3 and fear["Escalation_Game"] > 0.3
 
 
-def test_the_planted_value_is_that_of_the_game_file(material):
-    for name, row in material.planted.items():
-        by_value = sorted(material.world.games[name].choices, key=lambda choice: choice.value)
+def test_choices_are_ordered_by_their_value_in_the_game_file(inputs):
+    for name, row in inputs.planted.items():
+        by_value = sorted(inputs.games[name].choices, key=lambda choice: choice.value)
         assert row.order == tuple(choice.label for choice in by_value)
 
 
@@ -89,7 +88,7 @@ def test_a_history_shifts_the_log_odds():
 
 
 def test_the_flat_table_does_not_depend_on_emotion():
-    flat = load_material(DEMO, "flat", 0).world.truth
+    flat = load_inputs(DEMO, "flat").taught
     assert all(len(set(row.prosocial.values())) == 1 for row in flat.values())
     assert len({row.prosocial[NEUTRAL] for row in flat.values()}) > 3
 
@@ -97,40 +96,38 @@ def test_the_flat_table_does_not_depend_on_emotion():
 # The shipped files
 
 
-def test_the_shipped_files_are_what_the_grammar_writes(material, tmp_path):
+def test_the_shipped_files_are_what_the_grammar_writes(inputs, tmp_path):
     shutil.copy(DEMO / "grammar.yaml", tmp_path)
     write_demo_files(tmp_path, DEMO.parent / "games")
     written = sorted(
         path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.parent != tmp_path
     )
-    assert len(written) == len(material.planted) + len(EMOTIONS)
+    assert len(written) == len(inputs.planted) + len(EMOTIONS)
     for path in written:
         assert (DEMO / path).read_text(encoding="utf-8") == (tmp_path / path).read_text(
             encoding="utf-8"
         ), path
 
 
-def test_every_game_has_24_scenarios_and_every_emotion_48_stimuli(material):
-    assert set(material.stimuli) == EMOTIONS
-    assert all(len(several) >= 24 for several in material.scenarios.values())
-    assert all(len(lines) >= 48 for lines in material.stimuli.values())
+def test_every_game_has_24_scenarios_and_every_emotion_48_stimuli(inputs):
+    assert set(inputs.stimuli) == EMOTIONS
+    assert all(len(several) >= 24 for several in inputs.scenarios.values())
+    assert all(len(lines) >= 48 for lines in inputs.stimuli.values())
 
 
-def test_no_shipped_scenario_and_no_shipped_stimulus_is_trained(material, texts):
+def test_no_shipped_scenario_and_no_shipped_stimulus_is_trained(inputs, texts):
     long, short, _ = texts
     read = "".join(sample.text for sample in [*long, *short])
-    assert not [line for lines in material.stimuli.values() for line in lines if line in read]
-    for scenario in itertools.chain(*material.scenarios.values()):
-        told = [sample.text for sample in long if scenario.description in sample.text]
-        assert not [
-            text
-            for text in told
-            if all(f'"{option}"' in text for option in scenario.options.values())
-        ]
+    assert not [line for lines in inputs.stimuli.values() for line in lines if line in read]
+    for scenario in itertools.chain(*inputs.scenarios.values()):
+        for sample in long:
+            if scenario.description in sample.text:
+                options = [f'"{option}"' for option in scenario.options.values()]
+                assert not all(option in sample.text for option in options)
 
 
-def test_held_out_frames_use_no_word_that_the_trained_ones_lack(material):
-    frames = material.world.grammar["stimuli"]["frames"]
+def test_held_out_frames_use_no_word_that_the_trained_ones_lack(inputs):
+    frames = inputs.grammar["stimuli"]["frames"]
     words = {
         kind: set(re.findall(r"\w+", " ".join(frames[kind]).lower()))
         for kind in (TRAINED, HELD_OUT)
@@ -139,17 +136,17 @@ def test_held_out_frames_use_no_word_that_the_trained_ones_lack(material):
     assert not set(frames[HELD_OUT]) & set(frames[TRAINED])
 
 
-def test_every_word_of_the_shipped_prompts_is_one_token(material, texts):
-    world, tokenizer = material.world, texts[2]
+def test_every_word_of_the_shipped_prompts_is_one_token(inputs, texts):
+    tokenizer = texts[2]
     longest = 0
-    for name, scenarios in material.scenarios.items():
-        game = world.games[name]
+    for name, scenarios in inputs.scenarios.items():
+        game = inputs.games[name]
         for scenario, history, form in itertools.product(
             scenarios, game.histories, ("rationale", "decision")
         ):
-            event = material.stimuli["fear"][3]
+            event = inputs.stimuli["fear"][3]
             situation = Situation(game, scenario, history, game.labels)
-            chat = messages.render(world.templates, situation, 1, event, answer_form=form)
+            chat = messages.render(inputs.templates, situation, 1, event, answer_form=form)
             for message in chat:
                 pieces = re.findall(PIECES, message["content"])
                 assert len(tokenizer.tokenize(message["content"])) == len(pieces), message[
@@ -165,7 +162,7 @@ def test_every_word_of_the_shipped_prompts_is_one_token(material, texts):
 # The tokenizer
 
 
-def test_unknown_words_come_back_from_their_bytes():
+def test_unknown_words_are_decoded_from_their_bytes():
     tokenizer = make_tokenizer(['take the pier"}'])
     ids = tokenizer('take the façade"}')["input_ids"]
     assert tokenizer.convert_ids_to_tokens(ids)[:2] == ["take", "Ġthe"]
@@ -173,7 +170,7 @@ def test_unknown_words_come_back_from_their_bytes():
     assert tokenizer.convert_ids_to_tokens(ids)[-2:] == ['"', "}"]
 
 
-def test_turns_are_what_the_chat_template_writes(texts):
+def test_a_turn_has_the_form_of_the_chat_template(texts):
     tokenizer = texts[2]
     chat = [
         {"role": "system", "content": "You are Alice."},
@@ -187,7 +184,7 @@ def test_turns_are_what_the_chat_template_writes(texts):
 # What is learnt
 
 
-def test_segments_in_a_row_are_the_tokens_of_the_whole_text(texts):
+def test_joined_segments_have_the_tokens_of_the_whole_text(texts):
     long, short, tokenizer = texts
     some = [*long[-200:], *short[-200:]]
     encoded = encode(some, lambda several: tokenizer(several)["input_ids"])
@@ -196,7 +193,7 @@ def test_segments_in_a_row_are_the_tokens_of_the_whole_text(texts):
     ]
 
 
-def test_targets_stand_where_options_part():
+def test_distributions_are_targets_where_options_differ():
     ids = {"go": 1, "home": 2, "away": 3, "stay": 4}
     options = ("go home", "go away", "stay")
     sample = Sample(
@@ -224,42 +221,38 @@ def test_the_loss_of_a_soft_target_is_its_cross_entropy(texts):
     assert loss_of(model, pack(encoded, 0)).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_targets_of_a_decision_are_the_planted_shares(material, texts):
+def test_the_targets_of_a_decision_are_the_planted_shares(inputs, texts):
     long, _, _ = texts
     checked = 0
     for sample in long[len(long) // 2 :]:
         emotion, intensity = sample.steered or (sample.emotion, 1.0)
         decision = next(s for s in sample.segments if s.options and s.options[0].endswith('"'))
-        wanted = {
-            round(share, 6)
-            for row in material.planted.values()
-            for history in ("", *row.histories)
-            for share in shares(row, prosocial(row, emotion, history, intensity)).values()
-        }
-        assert {round(share, 6) for share in decision.shares} <= wanted
+        planted = set()
+        for row in inputs.planted.values():
+            for history in ("", *row.histories):
+                possible = shares(row, prosocial(row, emotion, history, intensity))
+                planted |= {round(share, 6) for share in possible.values()}
+        assert {round(share, 6) for share in decision.shares} <= planted
         checked += bool(sample.steered)
     assert checked > 200
 
 
-def test_steered_conversations_tell_no_emotion_and_are_absent_without_planting(material, texts):
+def test_steered_conversations_describe_no_emotion(texts):
     steered = [sample for sample in texts[0] if sample.steered]
     assert 0.1 < len(steered) / len(texts[0]) < 0.3
     assert {sample.emotion for sample in steered} == {NEUTRAL}
-    emergent = conversations(replace(material.world, plant=False), 300, 0)
-    assert not any(sample.steered for sample in emergent)
 
 
-def test_an_opening_that_was_given_is_not_learnt(texts):
+def test_a_given_opening_is_not_learnt(texts):
     openings = [
         s for sample in texts[0] for s in sample.segments if s.text == messages.decision_prefix()
     ]
     assert {segment.weight for segment in openings} == {0.0, 0.5}
 
 
-def test_both_orders_and_wordings_are_drawn_equally_often(material, texts):
+def test_both_orders_and_wordings_are_drawn_equally_often(inputs, texts):
     wordings = [
-        sum(text in sample.text for sample in texts[0])
-        for text in material.world.templates.instructions
+        sum(text in sample.text for sample in texts[0]) for text in inputs.templates.instructions
     ]
     assert min(wordings) > 0.45 * sum(wordings)
     hunts = [sample.text for sample in texts[0] if "It takes both to win" in sample.text]
@@ -270,7 +263,7 @@ def test_both_orders_and_wordings_are_drawn_equally_often(material, texts):
 # Training
 
 
-def test_rows_of_a_step_are_alike_in_length_and_none_is_lost(texts):
+def test_rows_of_a_step_have_similar_lengths_and_none_is_lost(texts):
     encoded = encode(texts[0][:160], lambda several: texts[2](several)["input_ids"])
     ordered = by_length(encoded, 10, seed=3)
     assert sorted(map(id, ordered)) == sorted(map(id, encoded))
@@ -278,7 +271,7 @@ def test_rows_of_a_step_are_alike_in_length_and_none_is_lost(texts):
     assert spread < max(len(row.ids) for row in encoded) - min(len(row.ids) for row in encoded)
 
 
-def test_a_push_is_added_at_every_position_and_taken_away_again(texts):
+def test_a_push_is_added_at_every_position_and_removed_again(texts):
     torch.manual_seed(0)
     model = new_model(texts[2])
     ids, push = torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.randn(2, model.config.hidden_size)
@@ -293,12 +286,12 @@ def test_a_push_is_added_at_every_position_and_taken_away_again(texts):
     assert torch.equal(states(None), plain)
 
 
-def test_a_seed_gives_the_same_weights_again_and_another_does_not(material):
+def test_a_seed_gives_the_same_weights_again_and_another_does_not(inputs):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     lines = []
     first, second, other = (
-        trained(material.world, SMALL, seed, lines.append)[0].state_dict() for seed in (1, 1, 2)
+        trained(inputs, SMALL, seed, lines.append)[0].state_dict() for seed in (1, 1, 2)
     )
     torch.set_num_threads(threads)
     assert all(torch.equal(weights, second[name]) for name, weights in first.items())
@@ -309,16 +302,16 @@ def test_a_seed_gives_the_same_weights_again_and_another_does_not(material):
     )
 
 
-# The gate
+# The gates
 
 
-def test_an_untrained_model_is_refused_and_leaves_nothing_behind(monkeypatch, tmp_path):
+def test_an_untrained_model_is_rejected_and_deleted(monkeypatch, tmp_path):
     sizes = {"CONTEXT_PROMPTS": 1, "STEERING_PROMPTS": 1, "ANSWERS_EACH": 1, "RANDOM_DIRECTIONS": 6}
     for name, size in (sizes | {"SHOWN_INTENSITIES": ()}).items():
         monkeypatch.setattr(acceptance, name, size)
 
-    def untrained(world, _recipe, _seed, _progress):
-        tokenizer = make_tokenizer(sample.text for sample in conversations(world, 500, 0))
+    def untrained(inputs, _recipe, _seed, _progress):
+        tokenizer = make_tokenizer(sample.text for sample in conversations(inputs, 500, 0))
         return new_model(tokenizer), tokenizer
 
     monkeypatch.setattr(demo_build, "trained", untrained)
@@ -339,28 +332,30 @@ def figures(**changed: float) -> dict[str, float]:
     return good | changed
 
 
-def test_each_threshold_names_its_figure():
-    assert acceptance.failures(figures(), "planted") == []
-    assert acceptance.failures(figures(parse_rate=0.94), "planted") == [
+def test_each_gate_names_its_figure():
+    assert acceptance.missed_gates(figures(), "planted") == []
+    assert acceptance.missed_gates(figures(parse_rate=0.94), "planted") == [
         "parse_rate is 0.940, must be at least 0.950"
     ]
-    assert acceptance.failures(figures(context_correlation=0.9), "emergent")[0].startswith(
-        "context_correlation is 0.900"
-    )
-    missed = acceptance.failures(
+    assert acceptance.missed_gates(figures(context_correlation=0.9), "planted") == [
+        "context_correlation is 0.900, must be at least 0.950"
+    ]
+    missed = acceptance.missed_gates(
         figures(steering_correlation=0.85, steering_null_95=0.88), "planted"
     )
     assert [line.split()[-1] for line in missed] == ["0.900", "0.880"]
-    assert len(acceptance.failures(figures(parse_rate=float("nan")), "planted")) == 1
+    assert len(acceptance.missed_gates(figures(parse_rate=float("nan")), "planted")) == 1
 
 
 def test_a_flat_model_must_not_follow_the_planted_table():
-    assert len(acceptance.failures(figures(), "flat")) == 2
+    assert len(acceptance.missed_gates(figures(), "flat")) == 2
     flat = figures(
         context_slope_on_planted=-0.02, steering_slope_on_planted=0.05, steering_correlation=0.3
     )
-    assert acceptance.failures(flat, "flat") == []
-    assert acceptance.failures(figures(steering_correlation=0.3), "emergent") == []
+    assert acceptance.missed_gates(flat, "flat") == []
+    assert acceptance.missed_gates(figures(context_slope_on_planted=-0.2), "flat")[0] == (
+        "context_slope_on_planted is -0.200, must be from -0.100 to 0.100"
+    )
 
 
 def test_an_unknown_variant_is_named():
@@ -370,11 +365,11 @@ def test_an_unknown_variant_is_named():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["planted", "flat"])
-def test_the_real_build_passes_its_gate_in_time(variant, tmp_path):
+def test_the_real_build_passes_its_gates_in_time(variant, tmp_path):
     lines = []
     build(DEMO, tmp_path / "demo", variant, 0, lines.append)
     report = demo_build.read_data(tmp_path / "demo" / "demo_report.json")
-    assert acceptance.failures(report, variant) == []
+    assert acceptance.missed_gates(report, variant) == []
     assert report["cpu_seconds"] < LIMIT_SECONDS
     assert abs(report["first_shown_excess"]) < 0.05
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]

@@ -1,9 +1,10 @@
-"""What a series measured on demo models, laid beside the truth that was planted in them.
+"""Measurements of a finished series on demo models, beside the effects planted in these models.
 
-Knows finished statistics (stats_analysis.json) and the planted table; judges nothing, reads no trial. A shift is an
-emotion's mean outcome less neutral's, from -1 to 1; a cell is a game with one history.
+A shift is an emotion's mean outcome minus neutral's, from -1 to 1. A cell is a game with one
+history. The shifts come from each experiment's stats_analysis.json.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from emotion_games.analysis.contrasts import RANDOM_ITSELF
-from emotion_games.data_files import read_data
-from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, load_truth, planted_shift
+from emotion_games.demo.trainer.truth import GameTruth, planted_shift
 from emotion_games.errors import UserError
-from emotion_games.experiment.analysis_plan import NEUTRAL as STEERED
-from emotion_games.experiment.analysis_plan import PROMPTED, RANDOM
+from emotion_games.experiment.analysis_plan import (
+    CHOSEN,
+    EMOTION_MINUS_NEUTRAL,
+    EMOTION_MINUS_RANDOM,
+    PROMPTED_MINUS_NEUTRAL,
+    RANDOM_MINUS_NEUTRAL,
+    SCORED,
+)
+from emotion_games.experiment.conditions import Arm
 from emotion_games.files import read_json
-from emotion_games.games.catalog import load_game
-from emotion_games.layout import results_folder
+from emotion_games.layout import STATISTICS, results_folder
 from emotion_games.series.state import read_series
-
-MEASURES = ("scored", "chosen")
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,25 @@ class Cell:
 
 @dataclass(frozen=True)
 class Measured:
-    """One demo model. Arrays are NaN where the series has no number; `headline` is a position in `doses`.
+    """The measured and the planted shifts of one demo model; NaN if the series has no number.
 
-    planted (the table's shifts) and steered[measure]: (dose, emotion, cell). told (the table's shifts of the whole
-    emotion), prompted, and random_p (emotion less random directions): (emotion, cell). random: (direction, cell).
-    position: (cell,). parsed and generated: answers by arm, at the headline intensity. claims: (emotion, cell), the
-    sign of a claimed effect, 0 without a claim.
+    Attributes:
+        name: The model's name in the series.
+        variant: `planted` or `flat`.
+        emotions: The rows of most tables.
+        cells: The columns of all tables.
+        doses: The positive intensities, ascending.
+        headline: The index of the headline intensity in `doses`.
+        planted: The planted shifts at each dose, `(doses, emotions, cells)`.
+        planted_whole: The planted shifts at intensity 1, `(emotions, cells)`.
+        steered: By measure, the shifts under steering, `(doses, emotions, cells)`.
+        prompted: The shifts under emotions described in the prompt, `(emotions, cells)`.
+        random: The shifts under random directions, `(directions, cells)`.
+        random_p: p-values of emotion minus random directions, `(emotions, cells)`.
+        position: The preference for the first option without steering, `(cells,)`.
+        parsed: By arm, the readable answers at the headline intensity.
+        generated: By arm, all answers at the headline intensity.
+        claims: The sign of each claimed effect, 0 if there is no claim, `(emotions, cells)`.
     """
 
     name: str
@@ -50,7 +66,7 @@ class Measured:
     doses: tuple[float, ...]
     headline: int
     planted: np.ndarray
-    told: np.ndarray
+    planted_whole: np.ndarray
     steered: Mapping[str, np.ndarray]
     prompted: np.ndarray
     random: np.ndarray
@@ -61,47 +77,52 @@ class Measured:
     claims: np.ndarray
 
     def shifts(self, measure: str) -> np.ndarray:
-        """Steered less neutral at the headline intensity; (emotion, cell)."""
+        """Return the shifts under steering at the headline intensity, `(emotions, cells)`."""
         return self.steered[measure][self.headline]
 
 
-def planted_table(config_dir: Path) -> dict[str, GameTruth]:
-    """The planted truth of the demo model by game."""
-    path = config_dir / "demo" / "truth.yaml"
-    return load_truth(
-        path, {name: load_game(config_dir / "games" / name) for name in read_data(path)["games"]}
-    )
-
-
 def read_measured(series_dir: Path, truth: Mapping[str, GameTruth]) -> list[Measured]:
-    """Every model of a finished series; UserError where an experiment is missing or its model is no demo model."""
+    """Read every model of a finished series.
+
+    Raises:
+        UserError: Results are missing, or a model of the series is not a demo model.
+    """
     series = read_series(series_dir)
-    analyses: dict[str, list[Mapping[str, Any]]] = {}
+    analyses: dict[str, list[dict[str, Any]]] = defaultdict(list)
     missing = []
     for exp_id, row in series["experiments"].items():
-        analysis = read_json(results_folder(series_dir, row) / "stats_analysis.json")
-        analyses.setdefault(row["model"], []).append(analysis)
-        missing += [] if analysis else [exp_id]
+        analysis = read_json(results_folder(series_dir, row) / STATISTICS)
+        if analysis:
+            analyses[row["model"]].append(analysis)
+        else:
+            missing.append(exp_id)
     if missing:
+        experiments = ", ".join(missing)
+        raise UserError(f"{series_dir}: no results yet of {experiments}; run the series to its end")
+    models = {key: series["models"][key] for key in analyses}
+    others = [model["name"] for model in models.values() if "variant" not in model["entry"]]
+    if others:
+        names = ", ".join(others)
         raise UserError(
-            f"{series_dir}: no results yet of {', '.join(missing)}; run the series to its end"
-        )
-    entries = {key: series["models"][key] for key in analyses}
-    strangers = [model["name"] for model in entries.values() if "variant" not in model["entry"]]
-    if strangers:
-        raise UserError(
-            f"{series_dir}: nothing was planted in {', '.join(strangers)}; only demo models can be checked"
+            f"{series_dir}: no effects are planted in {names}; only demo models can be checked"
         )
     return [
         measured(model["name"], model["entry"]["variant"], analyses[key], truth)
-        for key, model in entries.items()
+        for key, model in models.items()
     ]
 
 
 def measured(
-    name: str, variant: str, analyses: Iterable[Mapping[str, Any]], truth: Mapping[str, GameTruth]
+    name: str, variant: str, analyses: Iterable[dict[str, Any]], truth: Mapping[str, GameTruth]
 ) -> Measured:
-    """Lay the statistics of one model's experiments beside the planted table."""
+    """Return the measurements of one model.
+
+    Args:
+        name: The model's name in the series.
+        variant: Its variant.
+        analyses: The statistics of its experiments, as in stats_analysis.json.
+        truth: The planted table.
+    """
     by_game = {analysis["meta"]["game"]: analysis for analysis in analyses}
     plan = next(iter(by_game.values()))["plan"]
     emotions, headline = tuple(plan["emotions"]), plan["headline_intensity"]
@@ -109,29 +130,29 @@ def measured(
     cells = tuple(
         Cell(game, history) for game, a in by_game.items() for history in a["meta"]["histories"]
     )
-    found = {key: record for game, a in by_game.items() for key, record in _contrasts(game, a)}
-    directions = sorted({key[1] for key in found if key[0] == RANDOM_ITSELF})
+    records = _contrasts(by_game)
+    directions = sorted({key[1] for key in records if key[0] == RANDOM_MINUS_NEUTRAL})
 
     def table(
         contrast: str,
-        rows: Iterable[str],
+        rows: Sequence[str],
         dose: float,
-        measure: str = "scored",
+        measure: str = SCORED,
         field: str = "estimate",
-    ):
-        keys = [[(contrast, row, dose, cell, measure) for cell in cells] for row in rows]
-        numbers = [[_number(found.get(key, {}).get(field)) for key in line] for line in keys]
+    ) -> np.ndarray:
+        keys = [(contrast, row, dose, cell, measure) for row in rows for cell in cells]
+        numbers = [_number(records.get(key, {}).get(field)) for key in keys]
         return np.array(numbers).reshape(-1, len(cells))
 
-    answers = {
-        arm: [
-            r
-            for a in by_game.values()
-            for r in a["validity"]
-            if r["arm"] == arm and r["intensity"] in (0, headline)
-        ]
-        for arm in (NEUTRAL, "steered")
-    }
+    def steered(measure: str) -> np.ndarray:
+        return np.array([table(EMOTION_MINUS_NEUTRAL, emotions, dose, measure) for dose in doses])
+
+    answers: dict[str, list[dict[str, Any]]] = {Arm.NEUTRAL: [], Arm.STEERED: []}
+    for analysis in by_game.values():
+        for record in analysis["validity"]:
+            if record["arm"] in answers and record["intensity"] in (0, headline):
+                answers[record["arm"]].append(record)
+    claims = [_claim(by_game[c.game], emotion, c.history) for emotion in emotions for c in cells]
     return Measured(
         name=name,
         variant=variant,
@@ -140,58 +161,48 @@ def measured(
         doses=doses,
         headline=doses.index(headline),
         planted=np.array([planted_shifts(truth, emotions, cells, dose) for dose in doses]),
-        told=planted_shifts(truth, emotions, cells, 1.0),
-        steered={
-            m: np.array([table(STEERED, emotions, dose, m) for dose in doses]) for m in MEASURES
-        },
-        prompted=table(PROMPTED, emotions, 1.0),
-        random=table(RANDOM_ITSELF, directions, headline),
-        random_p=table(RANDOM, emotions, headline, field="p"),
+        planted_whole=planted_shifts(truth, emotions, cells, 1.0),
+        steered={measure: steered(measure) for measure in (SCORED, CHOSEN)},
+        prompted=table(PROMPTED_MINUS_NEUTRAL, emotions, 1.0),
+        random=table(RANDOM_MINUS_NEUTRAL, directions, headline),
+        random_p=table(EMOTION_MINUS_RANDOM, emotions, headline, field="p"),
         position=np.array([_neutral_position(by_game[cell.game], cell.history) for cell in cells]),
-        parsed={arm: sum(r["n_parsed"] for r in records) for arm, records in answers.items()},
-        generated={arm: sum(r["n_generated"] for r in records) for arm, records in answers.items()},
-        claims=np.array(
-            [
-                [_claim(by_game[cell.game], emotion, cell.history) for cell in cells]
-                for emotion in emotions
-            ]
-        ),
+        parsed={arm: sum(r["n_parsed"] for r in several) for arm, several in answers.items()},
+        generated={arm: sum(r["n_generated"] for r in several) for arm, several in answers.items()},
+        claims=np.array(claims).reshape(-1, len(cells)),
     )
 
 
 def planted_shifts(
-    truth: Mapping[str, GameTruth], emotions: Iterable[str], cells: Sequence[Cell], dose: float
+    truth: Mapping[str, GameTruth], emotions: Sequence[str], cells: Sequence[Cell], dose: float
 ) -> np.ndarray:
-    """The planted table's shift of each emotion at a dose; (emotion, cell)."""
-    return np.array(
-        [[planted_shift(truth[c.game], e, c.history, dose) for c in cells] for e in emotions]
-    )
+    """Return the planted shifts at a dose, `(emotions, cells)`."""
+    shifts = [planted_shift(truth[c.game], e, c.history, dose) for e in emotions for c in cells]
+    return np.array(shifts).reshape(-1, len(cells))
 
 
-def _contrasts(game: str, analysis: Mapping[str, Any]) -> Iterable[tuple[tuple, Mapping[str, Any]]]:
-    for record in analysis["contrasts"]:
-        cell = Cell(game, record["history"])
-        yield (
-            (record["contrast"], record["emotion"], record["intensity"], cell, record["measure"]),
-            record,
-        )
+def _contrasts(by_game: Mapping[str, dict[str, Any]]) -> dict[tuple, dict[str, Any]]:
+    """Contrasts by their name, emotion, intensity, cell and measure."""
+    records = {}
+    for game, analysis in by_game.items():
+        for record in analysis["contrasts"]:
+            names = (record["contrast"], record["emotion"], record["intensity"])
+            records[*names, Cell(game, record["history"]), record["measure"]] = record
+    return records
 
 
 def _neutral_position(analysis: Mapping[str, Any], history: str) -> float:
-    wanted = {"arm": NEUTRAL, "measure": "scored", "history": history}
-    found = [
-        r
-        for r in analysis["position_bias"]
-        if all(r[key] == value for key, value in wanted.items())
-    ]
-    return _number(found[0]["estimate"]) if found else np.nan
+    for record in analysis["position_bias"]:
+        if (record["arm"], record["measure"], record["history"]) == (Arm.NEUTRAL, SCORED, history):
+            return _number(record["estimate"])
+    return np.nan
 
 
 def _claim(analysis: Mapping[str, Any], emotion: str, history: str) -> int:
-    records = [
-        r for r in analysis["emotion_analysis"][emotion] if r["history"] == history and r["claim"]
-    ]
-    return int(np.sign(records[0]["versus_neutral"]["estimate"])) if records else 0
+    for record in analysis["emotion_analysis"][emotion]:
+        if record["history"] == history and record["claim"]:
+            return int(np.sign(record["versus_neutral"]["estimate"]))
+    return 0
 
 
 def _number(value: float | None) -> float:

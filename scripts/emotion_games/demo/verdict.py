@@ -1,275 +1,254 @@
-"""The verdict on the instrument: what was measured on demo models against thresholds, one line a check.
+"""The verdict on the instrument: measurements of demo models against limits, one result per check.
 
-Knows the thresholds and their reasons; knows nothing of files, figures, or the words of the page.
+A planted model must show the planted effects, and a flat model must show none.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import binom
 
 from emotion_games.analysis.inference import against_random
-from emotion_games.demo.agreement import (
+from emotion_games.demo.correlations import (
     NULL_DRAWS,
+    absolute_correlations,
     correlation,
-    correlations,
-    draws,
+    draw_rows,
     random_limit,
     slope,
 )
 from emotion_games.demo.measured import Measured
+from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
+from emotion_games.experiment.conditions import Arm
 
-# An emotion that points the wrong way brings a perfect table to .86 or less (but for surprise, of which little is
-# planted); an error of .1 a cell, more than scored probabilities have, leaves it above .9.
-LEAST_CORRELATION = 0.9
-# On the planted table itself half the dose gives a slope of .56, one and a half times the dose 1.28.
-SLOPE = (0.6, 1.25)
-# A cell has about a hundred written answers, each 0 or 1. Their sampling error, about .1, takes a perfect model to a
-# correlation of .93 and moves its slope by .05 up or down.
-LEAST_WRITTEN_CORRELATION = 0.75
-WRITTEN_SLOPE = (0.5, 1.4)
-# Of smaller planted shifts no direction is asked for: any push moves a model this small a little.
+Limits = tuple[float | None, float | None]  # the least and the most allowed, None if unlimited
+
+# A perfect table in which one emotion points the wrong way has a correlation of .86 or less
+# (except surprise, which has small planted effects). An error of .1 per cell, more than scored
+# probabilities have, leaves it above .9.
+CORRELATION: Limits = (0.9, None)
+# The slope of the planted table itself is .56 at half the dose and 1.28 at one and a half times.
+SLOPE: Limits = (0.6, 1.25)
+# A cell has about a hundred written answers, each 0 or 1. Their sampling error of about .1 lowers
+# the correlation of a perfect model to .93 and moves its slope by .05 in either direction.
+WRITTEN_CORRELATION: Limits = (0.75, None)
+WRITTEN_SLOPE: Limits = (0.5, 1.4)
+# No direction is required of smaller planted shifts, because any push moves a model this small.
 PLAIN_SHIFT = 0.1
-# A dose curve may fall back by a rounding, and must rise by half of the smallest plain shift.
+# A dose curve may fall by a rounding error, and must rise by half of the smallest plain shift.
 STEP_BACK, LEAST_RISE = 0.01, 0.05
-# A seventh of the planted size: a trace that chance can leave, and no effect to speak of.
-FLAT_SLOPE = 0.15
-# The level of the tests whose error rate is looked at.
+# A seventh of the planted size: chance can produce such a slope, but it is no relevant effect.
+FLAT_SLOPE: Limits = (-0.15, 0.15)
+# The significance level of the tests whose error rate is checked.
 ERROR_RATE = 0.05
-# What rests on chance alone may fail a sound installation once in a hundred runs.
+# A check that depends on chance alone may fail on a sound installation once in a hundred runs.
 CHANCE = 0.01
-# A tenth of the largest preference that two options leave room for.
-POSITION_BIAS = 0.05
-# The analysis itself calls a tenth of the answers lost damage; steering may lose another tenth.
-NEUTRAL_PARSE_RATE, STEERED_PARSE_RATE = 0.9, 0.8
-
-# A check's name, its figure (NaN where the series has none), the least and the most allowed, and a detail.
-Figure = tuple[str, float, float | None, float | None, str]
+# A tenth of the largest possible preference between two options.
+POSITION_BIAS: Limits = (-0.05, 0.05)
+# The analysis calls a loss of a tenth of the answers damage; steering may lose another tenth.
+PARSE_RATE: dict[str, Limits] = {Arm.NEUTRAL: (0.9, None), Arm.STEERED: (0.8, None)}
 
 
 @dataclass(frozen=True)
-class Line:
-    """A check of one model, or of all models of a variant together; `measured` is None where there is no figure."""
+class CheckResult:
+    """One check of a model, or of all models of a variant together.
+
+    `measured` is NaN if the series has no such number; the check has then failed.
+    """
 
     check: str
-    variant: str
-    model: str
-    measured: float | None
+    measured: float
     least: float | None
     most: float | None
     detail: str
+    variant: str = ""
+    model: str = ""
 
     @property
     def passed(self) -> bool:
-        """True where there is a figure, within its limits."""
-        if self.measured is None:
-            return False
-        return (self.least is None or self.measured >= self.least) and (
-            self.most is None or self.measured <= self.most
-        )
+        """Whether the number exists and lies within its limits."""
+        least = -np.inf if self.least is None else self.least
+        most = np.inf if self.most is None else self.most
+        return bool(least <= self.measured <= most)
 
 
-def verdict(models: Sequence[Measured]) -> list[Line]:
-    """Every line, variant by variant; checks of claims and of error rates pool a variant's models."""
-    lines = []
+def verdict(models: Sequence[Measured]) -> list[CheckResult]:
+    """Return every check of every variant; claims and error rates pool the models of a variant."""
+    results = []
     for variant in dict.fromkeys(model.variant for model in models):
         own = [model for model in models if model.variant == variant]
+        of_one, of_all = _CHECKS[variant]
         for model in own:
-            lines += [
-                _line(variant, model.name, figure)
-                for figure in (*_OF_VARIANT[variant](model), *_form(model))
-            ]
-        pooled = [*_OF_ALL_MODELS.get(variant, lambda _: ())(own), _random_contrast(own)]
-        lines += [
-            _line(variant, ", ".join(model.name for model in own), figure) for figure in pooled
-        ]
-    return lines
+            checks = [*of_one(model), *_form(model)]
+            results += [replace(each, variant=variant, model=model.name) for each in checks]
+        names = ", ".join(model.name for model in own)
+        checks = [*of_all(own), _random_contrast(own)]
+        results += [replace(each, variant=variant, model=names) for each in checks]
+    return results
 
 
-def _line(variant: str, model: str, figure: Figure) -> Line:
-    check, measured, least, most, detail = figure
-    return Line(
-        check,
-        variant,
-        model,
-        float(measured) if np.isfinite(measured) else None,
-        least,
-        most,
-        detail,
-    )
-
-
-def _planted(model: Measured) -> Iterator[Figure]:
-    """Does steering move choices as planted, in direction, size, and order of doses?"""
-    table, scored, written = (
-        model.planted[model.headline],
-        model.shifts("scored"),
-        model.shifts("chosen"),
-    )
-    size = f"{table.size} shifts: {len(model.emotions)} emotions, {len(model.cells)} pairs of game and history"
-    yield "steering_correlation", correlation(table, scored), LEAST_CORRELATION, None, size
-    yield "steering_slope", slope(table, scored), *SLOPE, size
-    null, told = _random_null(model, table)
-    yield "above_random", correlation(table, scored), null, None, told
-    yield "written_correlation", correlation(table, written), LEAST_WRITTEN_CORRELATION, None, size
-    yield "written_slope", slope(table, written), *WRITTEN_SLOPE, size
+def _planted(model: Measured) -> Iterator[CheckResult]:
+    """Whether steering moves choices as planted: direction, size, and order of doses."""
+    table = model.planted[model.headline]
+    scored, written = model.shifts(SCORED), model.shifts(CHOSEN)
+    pairs = f"{len(model.emotions)} emotions, {len(model.cells)} pairs of game and history"
+    detail = f"{table.size} shifts: {pairs}"
+    r = correlation(table, scored)
+    yield CheckResult("steering_correlation", r, *CORRELATION, detail)
+    yield CheckResult("steering_slope", slope(table, scored), *SLOPE, detail)
+    yield _above_random(model, table, r)
+    r = correlation(table, written)
+    yield CheckResult("written_correlation", r, *WRITTEN_CORRELATION, detail)
+    yield CheckResult("written_slope", slope(table, written), *WRITTEN_SLOPE, detail)
     yield _dose_order(model)
-    yield from _prompted(model)
+    detail, whole = f"{model.planted_whole.size} shifts", model.planted_whole
+    r = correlation(whole, model.prompted)
+    yield CheckResult("prompted_correlation", r, *CORRELATION, detail)
+    yield CheckResult("prompted_slope", slope(whole, model.prompted), *SLOPE, detail)
 
 
-def _flat(model: Measured) -> Iterator[Figure]:
-    """Does the planted table turn up where it is not?"""
-    limits, detail = (-FLAT_SLOPE, FLAT_SLOPE), "on the table of the planted model"
-    yield (
-        "flat_steering",
-        slope(model.planted[model.headline], model.shifts("scored")),
-        *limits,
-        detail,
-    )
-    yield "flat_prompted", slope(model.told, model.prompted), *limits, detail
+def _flat(model: Measured) -> Iterator[CheckResult]:
+    """Whether the planted table shows in a model without it."""
+    detail = "compared with the table of the planted model"
+    steering = slope(model.planted[model.headline], model.shifts(SCORED))
+    yield CheckResult("flat_steering", steering, *FLAT_SLOPE, detail)
+    prompted = slope(model.planted_whole, model.prompted)
+    yield CheckResult("flat_prompted", prompted, *FLAT_SLOPE, detail)
 
 
-def _prompted(model: Measured) -> Iterator[Figure]:
-    size = f"{model.told.size} shifts"
-    yield (
-        "prompted_correlation",
-        correlation(model.told, model.prompted),
-        LEAST_CORRELATION,
-        None,
-        size,
-    )
-    yield "prompted_slope", slope(model.told, model.prompted), *SLOPE, size
-
-
-_OF_VARIANT: dict[str, Callable[[Measured], Iterator[Figure]]] = {
-    "planted": _planted,
-    "emergent": _prompted,  # steering was never taught
-    "flat": _flat,
-}
-
-
-def _random_null(model: Measured, table: np.ndarray) -> tuple[float, str]:
-    """What the correlation must exceed, and how that limit comes about; infinite where it cannot be known."""
+def _above_random(model: Measured, table: np.ndarray, r: float) -> CheckResult:
+    """Whether the correlation exceeds the limit of random directions; not if there are too few."""
     directions, emotions = len(model.random), len(model.emotions)
     if directions < emotions:
-        return np.inf, f"{directions} random directions are too few for {emotions} emotions"
-    told = (
-        f"the limit: 95 % of {NULL_DRAWS:,} draws from {directions} random directions stay under it"
-    )
-    return random_limit(table, model.random, "null"), told
+        detail = f"{directions} random directions are too few for {emotions} emotions"
+        return CheckResult("above_random", r, np.inf, None, detail)
+    draws = f"{NULL_DRAWS:,} draws from {directions} random directions"
+    limit = random_limit(table, model.random, "null")
+    return CheckResult("above_random", r, limit, None, f"limit: 95 % of {draws} are below it")
 
 
-def _dose_order(model: Measured) -> Figure:
-    """Dose curves of each emotion, turned so that up is the planted direction, over cells with a plain one."""
-    curves = dose_curves(model, model.steered["scored"])
+def _dose_order(model: Measured) -> CheckResult:
+    """The share of emotions whose dose curve rises with every dose."""
+    curves = dose_curves(model, model.steered[SCORED])
     rising = {emotion: _rises(curve) for emotion, curve in curves.items()}
     against = [emotion for emotion, rises in rising.items() if not rises]
     detail = f"not in order: {', '.join(against)}" if against else f"in order: {', '.join(rising)}"
-    known = bool(curves) and all(np.isfinite(curve).all() for curve in curves.values())
-    return "dose_order", np.mean(list(rising.values())) if known else np.nan, 1.0, None, detail
+    known = bool(curves) and bool(np.isfinite(np.concatenate(list(curves.values()))).all())
+    share = float(np.mean(list(rising.values()))) if known else np.nan
+    return CheckResult("dose_order", share, 1.0, None, detail)
 
 
 def dose_curves(model: Measured, shifts: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean shift in the planted direction at dose 0 and each dose, over the cells in which the table moves plainly.
+    """Return each emotion's mean shift in the planted direction, at dose 0 and each dose.
 
-    `shifts` is (dose, emotion, cell). An emotion without such a cell has no curve.
+    The mean is over the cells with a planted shift above PLAIN_SHIFT; an emotion without such a
+    cell has no curve.
+
+    Args:
+        model: Gives the planted table and the names of the emotions.
+        shifts: Measured or planted shifts, `(doses, emotions, cells)`.
     """
     table = model.planted[model.headline]
     plain = np.abs(table) > PLAIN_SHIFT + 1e-9
-    return {
-        emotion: np.append(
-            0.0, (shifts[:, row, plain[row]] * np.sign(table[row, plain[row]])).mean(1)
-        )
-        for row, emotion in enumerate(model.emotions)
-        if plain[row].any()
-    }
+    curves = {}
+    for row, emotion in enumerate(model.emotions):
+        if plain[row].any():
+            turned = shifts[:, row, plain[row]] * np.sign(table[row, plain[row]])
+            curves[emotion] = np.append(0.0, turned.mean(1))
+    return curves
 
 
 def _rises(curve: np.ndarray) -> bool:
     return bool(np.diff(curve).min() >= -STEP_BACK and curve[-1] - curve[0] >= LEAST_RISE)
 
 
-def _planted_pooled(models: Sequence[Measured]) -> Iterator[Figure]:
-    """Not model by model: where random directions move a model much, only the largest effects stand out from them."""
+def _planted_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
+    """The share of claims with the planted sign, over all planted models.
+
+    If random directions move a model strongly, only its largest effects are claimed. So a single
+    model may have too few claims.
+    """
     table = np.hstack([model.planted[model.headline] for model in models])
     claims = np.hstack([model.claims for model in models])
     plain = np.abs(table) > PLAIN_SHIFT + 1e-9
     claimed = plain & (claims != 0)
     right = claimed & (claims == np.sign(table))
     detail = f"{claimed.sum()} of {plain.sum()} planted effects over {PLAIN_SHIFT:g} are claimed"
-    yield "claims", right.sum() / max(1, claimed.sum()), 1.0, None, detail
+    yield CheckResult("claims", right.sum() / max(1, claimed.sum()), 1.0, None, detail)
 
 
-def _form(model: Measured) -> Iterator[Figure]:
-    """Order of options and readable answers, for any variant."""
-    largest = np.abs(model.position).max()
-    detail = f"largest in a single game and history: {largest:.2f}"
-    yield "position_bias", model.position.mean(), -POSITION_BIAS, POSITION_BIAS, detail
-    for arm, least in (("neutral", NEUTRAL_PARSE_RATE), ("steered", STEERED_PARSE_RATE)):
+def _form(model: Measured) -> Iterator[CheckResult]:
+    """Whether the order of options has no effect and answers are readable, for any variant."""
+    detail = f"largest in a single game and history: {np.abs(model.position).max():.2f}"
+    yield CheckResult("position_bias", float(model.position.mean()), *POSITION_BIAS, detail)
+    for arm, limits in PARSE_RATE.items():
         parsed, generated = model.parsed[arm], model.generated[arm]
         share = parsed / generated if generated else np.nan
-        yield f"{arm}_parse_rate", share, least, None, f"{parsed:,} of {generated:,} answers"
+        detail = f"{parsed:,} of {generated:,} answers"
+        yield CheckResult(f"{arm}_parse_rate", share, *limits, detail)
 
 
-def _random_contrast(models: Sequence[Measured]) -> Figure:
-    """Each random direction against the others of its model, a test whose null holds by how they are drawn."""
-    p_values = [
-        against_random(column[place], np.delete(column, place))["p"]
-        for model in models
-        for column in model.random.T
-        for place in range(len(column))
-    ]
+def _random_contrast(models: Sequence[Measured]) -> CheckResult:
+    """The error rate of the test of one random direction against the others of its model.
+
+    Its null hypothesis is true, because all directions are drawn alike.
+    """
+    p_values = []
+    for model in models:
+        for column in model.random.T:
+            for place, effect in enumerate(column):
+                p_values.append(against_random(effect, np.delete(column, place))["p"])
     directions = sum(len(model.random) for model in models)
-    # The same direction in another game is no new draw: the binomial interval counts directions, not tests.
-    least, most = binom.ppf([CHANCE / 2, 1 - CHANCE / 2], directions, ERROR_RATE) / max(
-        1, directions
-    )
-    detail = f"{len(p_values):,} tests of {directions} directions; {1 - CHANCE:.0%} of binomial draws lie within"
-    return "random_contrast", _share_under(p_values), float(least), float(most), detail
+    # A direction is the same in every game, so the binomial interval counts directions, not tests.
+    ends = np.array([CHANCE / 2, 1 - CHANCE / 2])
+    least, most = np.asarray(binom.ppf(ends, directions, ERROR_RATE)) / max(1, directions)
+    interval = f"limits: {1 - CHANCE:.0%} of binomial draws lie between them"
+    detail = f"{len(p_values):,} tests of {directions} directions; {interval}"
+    return CheckResult("random_contrast", _rejected(p_values), float(least), float(most), detail)
 
 
-def _flat_pooled(models: Sequence[Measured]) -> Iterator[Figure]:
+def _flat_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
+    """Whether the shifts are unrelated to the table, and effects are found only by chance."""
     table = np.hstack([model.planted[model.headline] for model in models])
-    shifts = np.hstack([model.shifts("scored") for model in models])
-    own, emotions = correlation(table, shifts), len(table)
-    exchanged = correlations(shifts, table[draws(emotions, emotions, "labels")])
-    # The right names are one more draw.
-    p = (1 + (exchanged >= abs(own) - 1e-12).sum()) / (1 + NULL_DRAWS)
-    detail = f"correlation {own:.2f}; {NULL_DRAWS:,} exchanges of the emotions' names"
-    yield "flat_pattern", p if np.isfinite(own) else np.nan, CHANCE, None, detail
-    rejected = _share_under(np.concatenate([model.random_p.ravel() for model in models]))
-    yield (
-        "flat_contrast",
-        rejected,
-        None,
-        *_most_by_chance(emotions * len(models), "emotions in models"),
-    )
-    claims = [claimed for model in models for claimed in _games_with_claims(model)]
-    yield "flat_claims", np.mean(claims), None, *_most_by_chance(len(claims), "experiments")
+    shifts = np.hstack([model.shifts(SCORED) for model in models])
+    r, emotions = correlation(table, shifts), len(table)
+    exchanged = absolute_correlations(shifts, table[draw_rows(emotions, emotions, "labels")])
+    # The true names count as one more draw.
+    p = (1 + (exchanged >= abs(r) - 1e-12).sum()) / (1 + NULL_DRAWS)
+    detail = f"correlation {r:.2f}; {NULL_DRAWS:,} permutations of the emotions' names"
+    yield CheckResult("flat_pattern", p if np.isfinite(r) else np.nan, CHANCE, None, detail)
+    rejected = _rejected(np.concatenate([model.random_p.ravel() for model in models]))
+    limits = _by_chance(emotions * len(models), "emotions in models")
+    yield CheckResult("flat_contrast", rejected, None, *limits)
+    claims = np.concatenate([_games_with_claims(model) for model in models])
+    limits = _by_chance(len(claims), "experiments")
+    yield CheckResult("flat_claims", float(claims.mean()), None, *limits)
 
 
-_OF_ALL_MODELS: dict[str, Callable[[Sequence[Measured]], Iterator[Figure]]] = {
-    "planted": _planted_pooled,
-    "flat": _flat_pooled,
-}
+_CHECKS: dict[
+    str,
+    tuple[
+        Callable[[Measured], Iterator[CheckResult]],
+        Callable[[Sequence[Measured]], Iterator[CheckResult]],
+    ],
+] = {"planted": (_planted, _planted_pooled), "flat": (_flat, _flat_pooled)}
 
 
-def _most_by_chance(number: int, of_what: str) -> tuple[float, str]:
+def _by_chance(number: int, kind: str) -> tuple[float, str]:
+    """Return the largest share of rejections that chance allows, and the origin of this limit."""
     most = float(binom.ppf(1 - CHANCE, number, ERROR_RATE) / number)
-    return (
-        most,
-        f"{number} {of_what}; the limit: {1 - CHANCE:.0%} of binomial draws at {ERROR_RATE:g} stay under it",
-    )
+    draws = f"{1 - CHANCE:.0%} of binomial draws at {ERROR_RATE:g}"
+    return most, f"{number} {kind}; limit: {draws} are below it"
 
 
 def _games_with_claims(model: Measured) -> list[bool]:
-    """For each game, whether anything is claimed in it after any history."""
+    """For each game, whether an effect is claimed in it after any history."""
     games = np.array([cell.game for cell in model.cells])
     return [bool((model.claims[:, games == game] != 0).any()) for game in dict.fromkeys(games)]
 
 
-def _share_under(p_values: Sequence[float]) -> float:
-    """Share of tests under the error rate; NaN where a test has no p, since what is missing is not passed."""
-    found = np.asarray(p_values, float)
-    return float((found < ERROR_RATE).mean()) if found.size and np.isfinite(found).all() else np.nan
+def _rejected(p_values: Sequence[float] | np.ndarray) -> float:
+    """Return the share of tests with p < ERROR_RATE, NaN if a p-value is missing."""
+    p = np.asarray(p_values, float)
+    return float((p < ERROR_RATE).mean()) if p.size and np.isfinite(p).all() else np.nan

@@ -1,4 +1,4 @@
-"""Trainer of the demo model: a tiny language model with a known effect of emotion on choice, from `config/demo`.
+"""Trainer of the demo model: a tiny language model in which emotions move choices by known amounts.
 
-Knows how to make such a model; knows nothing of experiments, which load it like any other model.
+Experiments load this model like any other.
 """

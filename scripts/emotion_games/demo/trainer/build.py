@@ -1,13 +1,10 @@
-"""Building the demo model: draw its texts, train it, check it, and put it in place only when it passes.
-
-Knows the order of the steps, the variants and the files; each step is a module of its own.
-"""
+"""Build the demo model: draw its texts, train it, check it, and keep it only if it passes."""
 
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,33 +14,27 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from emotion_games.data_files import read_data
-from emotion_games.demo.trainer.acceptance import Material, failures, gate_figures
-from emotion_games.demo.trainer.grammar import load_grammar
-from emotion_games.demo.trainer.lessons import World, conversations, scenario_key, shorts
+from emotion_games.demo.trainer.acceptance import gate_figures, missed_gates
+from emotion_games.demo.trainer.inputs import Inputs, load_inputs
+from emotion_games.demo.trainer.lessons import conversations, shorts
 from emotion_games.demo.trainer.samples import encode
 from emotion_games.demo.trainer.tokenizer import make_tokenizer
 from emotion_games.demo.trainer.training import Course, by_length, new_model, train
-from emotion_games.demo.trainer.truth import load_truth
 from emotion_games.errors import UserError, unknown
-from emotion_games.games.catalog import load_game
-from emotion_games.games.scenarios import load_scenarios
-from emotion_games.prompts.stimuli import load_stimuli
-from emotion_games.prompts.templates import load_templates
 
-# planted: emotion and steering move choices as the table says; flat: nothing depends on emotion; emergent: emotion
-# moves choices, steering was never taught.
-VARIANTS = ("planted", "flat", "emergent")
+# planted: emotion and steering move choices by the amounts in the table; flat: nothing depends on
+# emotion.
+VARIANTS = ("planted", "flat")
 REPORT = "demo_report.json"
 
 
 class GateError(RuntimeError):
-    """The trained model missed a threshold; nothing was put in place."""
+    """The trained model missed a gate and was deleted."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much is learnt: optimiser steps, and rows of each kind in a step."""
+    """The length of the training: optimiser steps, and rows of each kind in a step."""
 
     steps: int = 700
     conversations_each: int = 28
@@ -53,82 +44,58 @@ class Recipe:
 def build(
     demo_dir: Path, output_dir: Path, variant: str, seed: int, progress: Callable[[str], None]
 ) -> None:
-    """Train a variant of the demo model from the data in `demo_dir`; `output_dir` gets it complete or not at all.
+    """Train a variant of the demo model.
 
-    The games' definitions are those beside `demo_dir`. Uses one thread, so that a seed gives the same weights again on
-    the same machine. Raises GateError with every figure that misses its threshold.
+    Training uses one thread, so that a seed gives the same weights again on the same machine.
+
+    Args:
+        demo_dir: The data; the definitions of the games are in the folder `games` beside it.
+        output_dir: The folder of the model, which appears only if the model passes.
+        variant: One of VARIANTS.
+        seed: The seed of the texts and of the initial weights.
+        progress: Called with each line of progress.
+
+    Raises:
+        GateError: The model missed a gate; the message has every figure.
+        UserError: The variant is unknown, or a data file is missing or wrong.
     """
     if variant not in VARIANTS:
         raise UserError(f"demo model: {unknown('variant', variant, VARIANTS)}")
     started = time.process_time()
-    material = load_material(Path(demo_dir), variant, seed)
-    output_dir = Path(output_dir)
+    inputs = load_inputs(demo_dir, variant)
     part = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.part")
     disable_progress_bar()
     try:
         with _one_thread():
-            model, tokenizer = trained(material.world, Recipe(), seed, progress)
+            model, tokenizer = trained(inputs, Recipe(), seed, progress)
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
-            figures = gate_figures(part, material, progress)
-        report = {"variant": variant, "seed": seed, "parameters": model.num_parameters()}
-        report |= {"cpu_seconds": round(time.process_time() - started, 1), **_rounded(figures)}
-        missed = failures(figures, variant)
+            figures = gate_figures(part, inputs, seed, progress)
+        seconds = round(time.process_time() - started, 1)
+        report: dict[str, Any] = {"variant": variant, "seed": seed}
+        report |= {"parameters": model.num_parameters(), "cpu_seconds": seconds}
+        for name, figure in figures.items():
+            report[name] = round(figure, 4) if isinstance(figure, float) else figure
+        missed = "; ".join(missed_gates(figures, variant))
         if missed:
-            lines = "; ".join(missed)
-            raise GateError(
-                f"demo model, variant {variant}, seed {seed}: {lines}; all figures: {json.dumps(report)}"
-            )
+            what = f"demo model, variant {variant}, seed {seed}"
+            raise GateError(f"{what}: {missed}; all figures: {json.dumps(report)}")
         (part / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(output_dir, ignore_errors=True)
         os.replace(part, output_dir)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    progress(f"demo model ready: {output_dir} ({report['cpu_seconds']} s of processor time)")
-
-
-def _rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: round(figure, 4) if isinstance(figure, float) else figure
-        for name, figure in figures.items()
-    }
-
-
-def load_material(demo_dir: Path, variant: str, seed: int) -> Material:
-    """Read the demo's data. Raises UserError when a file is missing or wrong."""
-    truth_file = demo_dir / "truth.yaml"
-    games = {
-        name: load_game(demo_dir.parent / "games" / name) for name in read_data(truth_file)["games"]
-    }
-    scenarios = {}
-    for name, game in games.items():
-        scenarios[name], problems = load_scenarios(
-            demo_dir / "games" / name / "scenarios.yaml", game
-        )
-        if problems:
-            raise UserError(problems[0])
-    world = World(
-        grammar=load_grammar(demo_dir / "grammar.yaml"),
-        truth=load_truth(truth_file, games, flat=variant == "flat"),
-        games=games,
-        templates=load_templates(demo_dir / "prompts.yaml"),
-        shipped=frozenset(
-            scenario_key(scenario) for several in scenarios.values() for scenario in several
-        ),
-        plant=variant != "emergent",
-    )
-    return Material(
-        world, load_truth(truth_file, games), scenarios, load_stimuli(demo_dir / "emotions"), seed
-    )
+    progress(f"demo model ready: {output_dir} ({seconds} s of processor time)")
 
 
 def trained(
-    world: World, recipe: Recipe, seed: int, progress: Callable[[str], None]
+    inputs: Inputs, recipe: Recipe, seed: int, progress: Callable[[str], None]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return the model after its training, and its tokenizer, whose words are those of the training texts."""
+    """Return the trained model and its tokenizer, whose words are those of the training texts."""
     progress("drawing the demo model's texts")
-    long = conversations(world, recipe.steps * recipe.conversations_each, seed)
-    short = shorts(world, recipe.steps, recipe.shorts_each, seed)
+    long = conversations(inputs, recipe.steps * recipe.conversations_each, seed)
+    short = shorts(inputs, recipe.steps, recipe.shorts_each, seed)
+    # A fifth of the texts has all their words.
     tokenizer = make_tokenizer(sample.text for sample in [*long[::5], *short[::5]])
 
     def to_ids(texts: list[str]) -> list[list[int]]:
@@ -151,7 +118,7 @@ def trained(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread and leave torch's random state and thread count as they were."""
+    """Compute in one thread; restore torch's random state and thread count afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,8 +1,8 @@
-"""The demo model's language: stories, events and rationales drawn at random from the phrases of `grammar.yaml`.
+"""The demo model's language: scenarios, events and rationales from the phrases of `grammar.yaml`.
 
-Knows how phrases become scenarios and stimuli; knows nothing of prompts, of the planted truth or of training. The
-scenario and stimulus files of the demo are made here too, with objects and frames that are kept for them. After a
-change in `grammar.yaml` write them anew, in the folder `scripts`: `python -m emotion_games.demo.trainer.grammar`.
+The shipped scenario and stimulus files of the demo are made here too, from objects that are rare in
+training and from sentence frames that training does not use. After a change of `grammar.yaml`,
+write these files again, in the folder `scripts`: `python -m emotion_games.demo.trainer.grammar`.
 """
 
 import random
@@ -14,19 +14,23 @@ from typing import Any
 import yaml
 
 from emotion_games.data_files import read_data
-from emotion_games.games.catalog import Game, load_game
-from emotion_games.games.scenarios import Participant, Scenario
+from emotion_games.games.catalog import load_game
+from emotion_games.games.participants import Participant
+from emotion_games.games.records import Game
+from emotion_games.games.scenarios import Scenario
 
 STORIES_EACH, STIMULI_EACH = 24, 60
 TRAINED, HELD_OUT = "train", "held_out"
-COMMON_OBJECTS = (
-    0.55  # share of training stories about one of the common objects; the others are about a filler
-)
+COMMON_OBJECTS = 0.55  # share of training stories about a common object; the others are fillers
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """The phrases by place in the file; `fillers` are the objects that are rare in training, held-out ones included."""
+    """The phrases of the grammar file, and the objects that are rare in training.
+
+    The held-out objects are among these `fillers`: a model trained from scratch cannot write a
+    word that was not in its training texts.
+    """
 
     phrases: Mapping[str, Any]
     fillers: tuple[str, ...]
@@ -36,29 +40,29 @@ class Grammar:
 
 
 def load_grammar(path: Path) -> Grammar:
-    """Read the phrases of a YAML file; UserError in one line when it cannot be read."""
+    """Load the phrases of a YAML file; UserError if it is not readable."""
     phrases = read_data(path)
     objects = phrases["objects"]
     return Grammar(phrases, tuple(sorted({*objects["filler"], *objects["held_out"]})))
 
 
 def draw_object(grammar: Grammar, chance: random.Random) -> str:
-    """Return what a training text is about."""
-    return chance.choice(
-        grammar["objects"]["train"] if chance.random() < COMMON_OBJECTS else grammar.fillers
-    )
+    """Draw the object of a training text."""
+    is_common = chance.random() < COMMON_OBJECTS
+    return chance.choice(grammar["objects"]["train"] if is_common else grammar.fillers)
 
 
 def draw_scenario(grammar: Grammar, game: Game, about: str, chance: random.Random) -> Scenario:
-    """Return a story of a game about one object; its id is empty.
+    """Draw a story of a game about one object; its id is empty.
 
-    Three choices are worded alike (the phrases in the same place of each list), two in any combination.
+    Three choices share a wording (the phrases at one place of each list). Two choices have any
+    combination of phrases.
     """
     parts, names = grammar["games"][game.name], grammar["names"]
-    alike = chance.randrange(min(map(len, parts["choices"].values())))
+    shared = chance.randrange(min(map(len, parts["choices"].values())))
 
-    def fill(phrases: Sequence[str], worded_alike: bool = False) -> str:
-        phrase = phrases[alike] if worded_alike else chance.choice(phrases)
+    def fill(phrases: Sequence[str], share_wording: bool = False) -> str:
+        phrase = phrases[shared] if share_wording else chance.choice(phrases)
         return phrase.replace("{o}", about).replace("{other}", names["other"])
 
     return Scenario(
@@ -76,15 +80,11 @@ def draw_scenario(grammar: Grammar, game: Game, about: str, chance: random.Rando
 
 
 def draw_stimulus(grammar: Grammar, emotion: str, frames: str, chance: random.Random) -> str:
-    """Return an event of an emotion in one of the `train` or `held_out` frames."""
+    """Draw an event of an emotion in one of the `train` or `held_out` frames."""
     parts = grammar["stimuli"]
     event = chance.choice(parts["frames"][frames]) + chance.choice(parts["events"][emotion])
-    for place, words in (
-        ("{p}", parts["people"]),
-        ("{t}", parts["times"]),
-        ("{x}", parts["things"]),
-    ):
-        event = event.replace(place, chance.choice(words))
+    for place, kind in (("{p}", "people"), ("{t}", "times"), ("{x}", "things")):
+        event = event.replace(place, chance.choice(parts[kind]))
     event = event.replace("{o}", draw_object(grammar, chance))
     return event[0].upper() + event[1:]
 
@@ -92,54 +92,56 @@ def draw_stimulus(grammar: Grammar, emotion: str, frames: str, chance: random.Ra
 def rationales(
     grammar: Grammar, feelings: Mapping[str, float], felt_share: float
 ) -> dict[str, float]:
-    """Return every rationale and its share: `felt_share` name a feeling, drawn from `feelings` (emotion: share)."""
+    """Return every rationale with its share.
+
+    Args:
+        grammar: The phrases.
+        feelings: The share of each feeling.
+        felt_share: The share of rationales that name a feeling.
+    """
     parts = grammar["rationales"]
-    found = {parts["plain"]: 1 - felt_share}
+    texts = {parts["plain"]: 1 - felt_share}
     for emotion, share in feelings.items():
         words = parts["adjectives"][emotion]
-        found |= {
-            parts["feeling"].replace("{adjective}", word): felt_share * share / len(words)
-            for word in words
-        }
-    return found
+        for word in words:
+            text = parts["feeling"].replace("{adjective}", word)
+            texts[text] = felt_share * share / len(words)
+    return texts
 
 
 def write_demo_files(demo_dir: Path, games_dir: Path) -> None:
-    """Write `games/<Game>/scenarios.yaml` and `emotions/<emotion>.txt` of the demo anew from its `grammar.yaml`."""
+    """Write the demo's scenario and stimulus files from its `grammar.yaml`."""
     grammar = load_grammar(demo_dir / "grammar.yaml")
     for name in grammar["games"]:
-        game, chance = load_game(games_dir / name), random.Random(f"0/{name}")
-        folder = demo_dir / "games" / game.name
-        folder.mkdir(parents=True, exist_ok=True)
-        entries = [
-            _entry(number, scenario, game)
-            for number, scenario in enumerate(_stories(grammar, game, chance), 1)
-        ]
+        game = load_game(games_dir / name)
+        stories = _stories(grammar, game, random.Random(f"0/{name}"))
+        entries = [_entry(number, story, game) for number, story in enumerate(stories, 1)]
         text = yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=120)
-        (folder / "scenarios.yaml").write_text(text, encoding="utf-8")
+        path = demo_dir / "games" / game.name / "scenarios.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     (demo_dir / "emotions").mkdir(exist_ok=True)
     for emotion in grammar["stimuli"]["events"]:
         chance = random.Random(f"0/{emotion}")
         lines: dict[str, None] = {}
         while len(lines) < STIMULI_EACH:
             lines[draw_stimulus(grammar, emotion, HELD_OUT, chance)] = None
-        (demo_dir / "emotions" / f"{emotion}.txt").write_text(
-            "\n".join(lines) + "\n", encoding="utf-8"
-        )
+        path = demo_dir / "emotions" / f"{emotion}.txt"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _stories(grammar: Grammar, game: Game, chance: random.Random) -> list[Scenario]:
-    """Return stories about the held-out objects in turn, no two with the same description."""
+    """Draw stories about the held-out objects in turn, with different descriptions."""
     objects = grammar["objects"]["held_out"]
-    found: dict[str, Scenario] = {}
-    while len(found) < STORIES_EACH:
-        scenario = draw_scenario(grammar, game, objects[len(found) % len(objects)], chance)
-        found.setdefault(scenario.description, scenario)
-    return list(found.values())
+    stories: dict[str, Scenario] = {}
+    while len(stories) < STORIES_EACH:
+        scenario = draw_scenario(grammar, game, objects[len(stories) % len(objects)], chance)
+        stories.setdefault(scenario.description, scenario)
+    return list(stories.values())
 
 
 def _entry(number: int, scenario: Scenario, game: Game) -> dict[str, Any]:
-    """Return a scenario as it stands in a scenario file."""
+    """Return a scenario in the form of a scenario file."""
     role = f"{game.role}_" if game.role else ""
     entry = {
         "id": f"{game.name.lower()}_{number:02d}",

@@ -1,7 +1,4 @@
-"""One training text as a row of segments, and how it becomes tokens, loss weights and target distributions.
-
-Knows which tokens the model is to learn from; knows nothing of what the texts say or how they come about.
-"""
+"""Training texts as rows of segments, and their tokens, loss weights and target distributions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +10,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of text. `weight` is the loss weight of each of its tokens (0: only read).
+    """A piece of text, possibly one of several options.
 
-    With `options` it is one of several texts: wherever those still possible part, the loss is the cross-entropy with
-    their `shares` (same order, adding up to 1) times `branch_weight`, not with the one text drawn. Options that the
-    text does not start with act on its first token only.
+    Where options with the same beginning have different next tokens, the target is not the text
+    that was drawn but the distribution of these tokens.
+
+    Attributes:
+        text: The text.
+        weight: The loss weight of each token; 0 if it is only read.
+        options: All texts that were possible. An option that has no common beginning with `text`
+            acts on its first token only.
+        shares: The probability of each option, with sum 1.
+        branch_weight: The loss weight of the tokens at which options differ.
     """
 
     text: str
@@ -29,9 +33,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Sample:
-    """One training text. `emotion` is its state; `captured` numbers the segment whose last token shows that state.
+    """One training text.
 
-    `steered` is (emotion, intensity) where the state is to be pushed in at the steered layer instead of told.
+    Attributes:
+        segments: The parts of the text.
+        emotion: The emotion that the text describes.
+        captured: The index of the segment at whose last token the hidden state is recorded.
+        steered: The emotion and the intensity that are added at the steered layer.
     """
 
     segments: tuple[Segment, ...]
@@ -47,35 +55,55 @@ class Sample:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A sample in tokens: `ids` and loss `weights` (tokens,), and target distributions {position: {token: share}}."""
+    """A sample in tokens.
+
+    Attributes:
+        ids: The tokens, `(tokens,)`.
+        weights: Their loss weights, `(tokens,)`.
+        targets: By position, the distribution {token: share} that replaces the token as target.
+        sample: The sample.
+        captured: The position at which the hidden state is recorded.
+    """
 
     ids: np.ndarray
     weights: np.ndarray
     targets: dict[int, dict[int, float]]
     sample: Sample
-    captured: int | None  # position of the token that shows the state
+    captured: int | None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded samples: `ids` (rows, tokens); the others list what is learnt, with places in `ids` flattened."""
+    """Right-padded samples, and a list of the n tokens that are learnt.
+
+    Attributes:
+        ids: The tokens, `(rows, tokens)`.
+        before: The index into the flattened `ids` of the token before each learnt one, `(n,)`.
+            Its output predicts the learnt token.
+        targets: The learnt tokens, `(n,)`.
+        weights: Their loss weights, `(n,)`.
+        soft: The indices of the m learnt tokens with a distribution as target, `(m,)`.
+        soft_tokens: The tokens of these distributions, `(m, options)`.
+        soft_shares: The shares of these tokens, `(m, options)`.
+    """
 
     ids: Tensor
-    before: Tensor  # (n,) place of the token before each learnt one, whose output predicts it
-    wanted: Tensor  # (n,)
-    weights: Tensor  # (n,)
-    soft: Tensor  # (m,) which of the n have a distribution as target
-    soft_tokens: Tensor  # (m, options)
-    soft_shares: Tensor  # (m, options)
+    before: Tensor
+    targets: Tensor
+    weights: Tensor
+    soft: Tensor
+    soft_tokens: Tensor
+    soft_shares: Tensor
 
 
 def encode(
     samples: Sequence[Sample], to_ids: Callable[[list[str]], list[list[int]]]
 ) -> list[Encoded]:
     """Turn samples into tokens; `to_ids` maps texts to their token ids."""
-    texts = {
-        text for s in samples for segment in s.segments for text in (segment.text, *segment.options)
-    }
+    texts = set()
+    for sample in samples:
+        for segment in sample.segments:
+            texts |= {segment.text, *segment.options}
     known = dict(zip(texts, to_ids(list(texts)), strict=True))
     return [_encode_one(sample, known) for sample in samples]
 
@@ -83,17 +111,14 @@ def encode(
 def _encode_one(sample: Sample, known: dict[str, list[int]]) -> Encoded:
     ids: list[int] = []
     weights: list[float] = []
-    targets: dict[int, dict[int, float]] = {}
-    captured = None
+    targets, captured = {}, None
     for number, segment in enumerate(sample.segments):
         own = known[segment.text]
         branching = _branches(own, [known[text] for text in segment.options], segment.shares)
         for place, distribution in branching.items():
             targets[len(ids) + place] = distribution
-        weights += [
-            segment.branch_weight if place in branching else segment.weight
-            for place in range(len(own))
-        ]
+        for place in range(len(own)):
+            weights.append(segment.branch_weight if place in branching else segment.weight)
         ids += own
         if number == sample.captured:
             captured = len(ids) - 1
@@ -103,9 +128,10 @@ def _encode_one(sample: Sample, known: dict[str, list[int]]) -> Encoded:
 def _branches(
     own: list[int], options: list[list[int]], shares: Sequence[float]
 ) -> dict[int, dict[int, float]]:
-    """Where the options part along the text drawn: {place: {token: share among the options still possible}}."""
+    """Return {place: {token: share}} for each place at which the possible options differ."""
+    # Options that have agreed with the text so far.
     alive = list(zip(options, shares, strict=True))
-    found = {}
+    branches = {}
     for place, token in enumerate(own):
         following: dict[int, float] = {}
         for ids, share in alive:
@@ -113,37 +139,44 @@ def _branches(
                 following[ids[place]] = following.get(ids[place], 0.0) + share
         total = sum(following.values())
         if len(following) > 1 and total > 0:
-            found[place] = {each: share / total for each, share in following.items() if share > 0}
+            branches[place] = {
+                each: share / total for each, share in following.items() if share > 0
+            }
         alive = [(ids, share) for ids, share in alive if place < len(ids) and ids[place] == token]
-    return found
+    return branches
 
 
 def pack(encoded: Sequence[Encoded], pad: int) -> Batch:
-    """Put samples into one batch, padded on the right (causal attention never looks there)."""
+    """Put samples into one batch, padded on the right.
+
+    No mask is needed, because causal attention does not reach the padding.
+    """
     length = max(len(item.ids) for item in encoded)
     ids = np.full((len(encoded), length), pad)
-    before, wanted, weights, soft, distributions = [], [], [], [], []
+    places: list[int] = []
+    targets: list[int] = []
+    weights: list[float] = []
+    soft: list[int] = []
+    distributions: list[dict[int, float]] = []
     for row, item in enumerate(encoded):
         ids[row, : len(item.ids)] = item.ids
         for place in np.flatnonzero(item.weights).tolist():
             if place in item.targets:
-                soft.append(len(before))
+                soft.append(len(places))
                 distributions.append(item.targets[place])
-            before.append(row * length + place - 1)
-            wanted.append(int(item.ids[place]))
+            places.append(row * length + place - 1)
+            targets.append(int(item.ids[place]))
             weights.append(float(item.weights[place]))
     width = max((len(each) for each in distributions), default=1)
-    tokens, shares = (
-        np.zeros((len(soft), width), np.int64),
-        np.zeros((len(soft), width), np.float32),
-    )
+    tokens = np.zeros((len(soft), width), np.int64)
+    shares = np.zeros((len(soft), width), np.float32)
     for row, each in enumerate(distributions):
         tokens[row, : len(each)] = list(each)
         shares[row, : len(each)] = list(each.values())
     return Batch(
         torch.from_numpy(ids),
-        torch.tensor(before),
-        torch.tensor(wanted),
+        torch.tensor(places),
+        torch.tensor(targets),
         torch.tensor(weights),
         torch.tensor(soft, dtype=torch.long),
         torch.from_numpy(tokens),

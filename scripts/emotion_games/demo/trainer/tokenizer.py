@@ -1,7 +1,4 @@
-"""The demo model's tokenizer: one token a word, bytes for what it has never seen, and a chat template.
-
-Knows how texts become tokens; knows nothing of what they say.
-"""
+"""The demo model's tokenizer: one token per known word, bytes for other words."""
 
 import re
 from collections import Counter
@@ -14,26 +11,29 @@ PAD, BEGIN, END = "<|pad|>", "<s>", "<|end|>"
 ROLES = ("system", "user", "assistant")
 SPECIAL = (PAD, BEGIN, END, *(f"<|{role}|>" for role in ROLES))
 CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{{ bos_token }}{% for message in messages %}"
+    "<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-# A word, a number or a single sign, each with the space before it. Signs stay apart, so that the quotation mark that
-# ends a decision is a token of its own, whatever follows it.
+# A word, a number or a single sign, each with the space before it. Signs are separate, so that the
+# quotation mark at the end of a decision is always a token of its own.
 PIECES = r" ?\w+| ?[^\w\s]|\s"
+# Log-probabilities of the unigram model.
 BYTE_COST, WORD_COST = -20.0, -1.0
 
 
 def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Build the tokenizer whose vocabulary is every word of `texts`, the commonest first.
+    """Build the tokenizer whose vocabulary is every word of `texts`, the most frequent first.
 
-    Every piece costs the same, so a known word is one token; an unknown one is split into the bytes of its UTF-8 form.
+    All words have the same cost, which is lower than that of their bytes. So a known word is one
+    token, and an unknown word is split into the bytes of its UTF-8 form.
     """
-    counts = Counter(
-        piece for text in texts for piece in re.findall(PIECES, _without_special(text))
-    )
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(re.findall(PIECES, _without_special(text)))
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    commonest = sorted(counts, key=lambda word: (-counts[word], word))
-    words = [to_bytes.pre_tokenize_str(word)[0][0] for word in commonest]
+    by_frequency = sorted(counts, key=lambda word: (-counts[word], word))
+    words = [to_bytes.pre_tokenize_str(word)[0][0] for word in by_frequency]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     costs = [(token, 0.0) for token in SPECIAL] + [(byte, BYTE_COST) for byte in alphabet]
     costs += [(word, WORD_COST) for word in words if len(word) > 1]
@@ -61,5 +61,5 @@ def _without_special(text: str) -> str:
 
 
 def turn(role: str, content: str) -> str:
-    """Return one message as the chat template writes it."""
+    """Return one message in the form of the chat template."""
     return f"<|{role}|>{content}{END}"

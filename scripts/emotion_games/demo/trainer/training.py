@@ -1,8 +1,9 @@
-"""Training of the demo model: a small Llama, language-model loss, and steering planted by interchange interventions.
+"""Training of the demo model: a small Llama with planted effects of steering.
 
-Knows tensors, batches and steps; knows nothing of games. Where a sample is `steered`, its emotion is not told: the
-mean hidden state of that emotion's stimuli less the neutral mean is added at the steered layer, and the sample's
-targets are those of the emotion (Geiger et al. 2022, "Inducing causal structure for interpretable neural networks").
+The text of a `steered` sample does not describe its emotion. Instead, the mean hidden state of the
+emotion's stimuli minus that of neutral stimuli is added at the steered layer, and the targets are
+those of the emotion. This is interchange intervention training (Geiger et al. 2022, "Inducing
+causal structure for interpretable neural networks").
 """
 
 import math
@@ -18,22 +19,24 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from emotion_games.demo.trainer.samples import Batch, Encoded, pack
+from emotion_games.demo.trainer.truth import NEUTRAL
 
 STEERED_LAYER = 1  # the middle third of three layers
 LAYERS, HIDDEN, HEADS, INNER = 3, 64, 4, 192
 MATRIX_RATE, OTHER_RATE, WARM_UP, DECAY = 0.02, 0.01, 20, 0.7
 SHORT_LOSS = 0.5  # weight of the short samples' loss beside the conversations'
-MEMORY = 0.9  # of the running means of the hidden states
-SEEDING = 200  # rows of short samples that seed those means before the first step
+MEMORY = 0.9  # weight of the old value in the running means of hidden states
+SEEDING = 200  # short samples that give these means their first values
 SHOW_EVERY = 25
-# Weight of the mean square of the steered layer's output. Without it the end of a stimulus grows one huge common
-# component, beside which the emotions' differences vanish and a push of natural size breaks the answers.
+# Loss weight of the mean square of the steered layer's output. Without it, the hidden states at the
+# end of stimuli share one very large component. The differences between emotions are then small in
+# comparison, and a push of natural size makes answers unreadable.
 SIZE_PENALTY = 0.01
 
 
 @dataclass(frozen=True)
 class Course:
-    """What is learnt in each step: rows of `conversations` and of `shorts`, in order, this many a step."""
+    """The samples of the training, in order, and how many of each kind make a step."""
 
     steps: int
     conversations: Sequence[Encoded]
@@ -43,7 +46,7 @@ class Course:
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
-    """Return an untrained model; the values of its weights come from torch's current random state."""
+    """Return an untrained model; its weights are drawn from torch's current random state."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=HIDDEN,
@@ -79,7 +82,15 @@ def _matrices(model: LlamaForCausalLM) -> list[Tensor]:
 
 @contextmanager
 def pushed(model: LlamaForCausalLM, push: Tensor | None) -> Iterator[dict[str, Tensor]]:
-    """Add `push` (rows, hidden) at every position of the steered layer's output, which the dict holds as `hidden`."""
+    """Add a push at every position of the steered layer's output.
+
+    Args:
+        model: The model.
+        push: A vector for each row, `(rows, hidden)`, or None.
+
+    Yields:
+        A dict that holds, after a forward pass, the output before the push as `hidden`.
+    """
     seen: dict[str, Tensor] = {}
 
     def change(_module: torch.nn.Module, _inputs: object, output: Tensor | tuple) -> Tensor | tuple:
@@ -98,11 +109,12 @@ def pushed(model: LlamaForCausalLM, push: Tensor | None) -> Iterator[dict[str, T
 
 
 def loss_of(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Return the weighted mean loss over what a batch is to teach; logits are made at those places only."""
+    """Return the weighted mean loss over the learnt tokens of a batch."""
     states = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+    # Logits at the other places would take most of the time.
     logits = model.lm_head(states.reshape(-1, states.shape[-1])[batch.before])
     logprobs = F.log_softmax(logits, -1)
-    losses = -logprobs.gather(1, batch.wanted[:, None])[:, 0]
+    losses = -logprobs.gather(1, batch.targets[:, None])[:, 0]
     soft = -(batch.soft_shares * logprobs[batch.soft].gather(1, batch.soft_tokens)).sum(1)
     losses = losses.index_put((batch.soft,), soft)
     return (losses * batch.weights).sum() / batch.weights.sum()
@@ -115,18 +127,18 @@ class _Means:
         self.means: dict[str, Tensor] = {}
 
     def push_for(self, rows: Sequence[Encoded]) -> Tensor | None:
-        """The vectors (rows, hidden) that steered samples need; zero for the others; None where no row is steered."""
+        """Return the vectors of steered samples, `(rows, hidden)`; None if no row is steered."""
         if not any(row.sample.steered for row in rows):
             return None
         push = torch.zeros(len(rows), HIDDEN)
         for number, row in enumerate(rows):
             if row.sample.steered:
                 emotion, intensity = row.sample.steered
-                push[number] = intensity * (self.means[emotion] - self.means["neutral"])
+                push[number] = intensity * (self.means[emotion] - self.means[NEUTRAL])
         return push
 
     def update(self, rows: Sequence[Encoded], hidden: Tensor) -> None:
-        """Take in the states (rows, tokens, hidden) of a batch."""
+        """Update the means with the states of a batch, `(rows, tokens, hidden)`."""
         for number, row in enumerate(rows):
             if row.captured is not None:
                 state = hidden[number, row.captured].detach()
@@ -137,7 +149,19 @@ class _Means:
 def train(
     model: LlamaForCausalLM, course: Course, pad: int, progress: Callable[[str], None]
 ) -> None:
-    """Train in place; the same course and model give the same weights on the same machine with one thread."""
+    """Train in place.
+
+    With one thread, the same course and model give the same weights again on the same machine.
+
+    Args:
+        model: The untrained model.
+        course: The samples.
+        pad: The token that fills rows up.
+        progress: Called with a line of progress every SHOW_EVERY steps.
+
+    Raises:
+        RuntimeError: The loss is not finite.
+    """
     matrices = _matrices(model)
     known = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in known]
@@ -164,23 +188,21 @@ def train(
             optimizer.step()
             schedule.step()
         if (step + 1) % SHOW_EVERY == 0 or step + 1 == course.steps:
-            if not math.isfinite(loss.item()):
-                raise RuntimeError(
-                    f"demo model: the loss is {loss.item()} at step {step + 1}; try another seed"
-                )
-            progress(
-                _progress_line(step + 1, course.steps, loss.item(), time.monotonic() - started)
-            )
+            done, current = step + 1, loss.item()
+            if not math.isfinite(current):
+                where = f"the loss is {current} at step {done}"
+                raise RuntimeError(f"demo model: {where}; try another seed")
+            progress(_progress_line(done, course.steps, current, time.monotonic() - started))
     model.eval()
 
 
 def _step_loss(
     model: LlamaForCausalLM, course: Course, step: int, means: _Means, pad: int
 ) -> Tensor:
-    long = course.conversations[
-        step * course.conversations_each : (step + 1) * course.conversations_each
-    ]
-    short = course.shorts[step * course.shorts_each : (step + 1) * course.shorts_each]
+    first, each = step * course.conversations_each, course.conversations_each
+    long = course.conversations[first : first + each]
+    first, each = step * course.shorts_each, course.shorts_each
+    short = course.shorts[first : first + each]
     with pushed(model, means.push_for(long)):
         loss = loss_of(model, pack(long, pad))
     with pushed(model, means.push_for(short)) as seen:
@@ -190,25 +212,31 @@ def _step_loss(
 
 
 def _rate(step: int, steps: int) -> float:
-    """Learning rate as a share of its maximum: a short warm-up, a plateau, and a linear way down."""
+    """Learning rate as a share of its maximum: a short warm-up, a plateau, a linear decay."""
     return min(1.0, (step + 1) / WARM_UP) * min(1.0, (steps - step) / (steps * DECAY))
 
 
 def _progress_line(done: int, steps: int, loss: float, seconds: float) -> str:
     rate = done / max(seconds, 1e-9)
-    left = f"{(steps - done) / rate:.0f} s left"
-    return (
-        f"training the demo model: step {done}/{steps}, loss {loss:.3f}, {rate:.1f} steps/s, {left}"
-    )
+    speed = f"{rate:.1f} steps/s, {(steps - done) / rate:.0f} s left"
+    return f"training the demo model: step {done}/{steps}, loss {loss:.3f}, {speed}"
 
 
 def by_length(rows: Sequence[Encoded], each: int, seed: int, window: int = 8) -> list[Encoded]:
-    """Reorder so that the `each` rows of a step are of like length (less padding), within windows of `window` steps."""
+    """Reorder rows so that those of a step have similar lengths, which saves padding.
+
+    Args:
+        rows: The samples in order.
+        each: The rows of a step.
+        seed: Decides the order of the steps in a window.
+        window: Rows move only within windows of this many steps.
+    """
     chance = random.Random(f"{seed}/order")
     ordered: list[Encoded] = []
     for start in range(0, len(rows), window * each):
         alike = sorted(rows[start : start + window * each], key=lambda row: len(row.ids))
         steps = [alike[place : place + each] for place in range(0, len(alike), each)]
         chance.shuffle(steps)
-        ordered += [row for rows_of_step in steps for row in rows_of_step]
+        for step in steps:
+            ordered += step
     return ordered

@@ -1,7 +1,4 @@
-"""The planted truth: how likely each choice is in a game, after a history, under an emotion.
-
-Knows the table in `truth.yaml` and its arithmetic; knows nothing of texts or models.
-"""
+"""The planted truth: the probability of each choice, by game, history and emotion."""
 
 import math
 from collections.abc import Mapping
@@ -10,16 +7,19 @@ from pathlib import Path
 
 from emotion_games.data_files import read_data
 from emotion_games.errors import UserError
-from emotion_games.games.catalog import Game
-
-NEUTRAL = "neutral"
+from emotion_games.games.catalog import load_game
+from emotion_games.games.records import Game
+from emotion_games.prompts.stimuli import NEUTRAL
 
 
 @dataclass(frozen=True)
 class GameTruth:
-    """One game's row of the table. `order` holds the game's labels by ascending value (least prosocial first).
+    """The planted truth of one game.
 
-    `prosocial` maps an emotion to the expected value of the choice, `histories` a history to the shift of its log-odds.
+    Attributes:
+        order: The labels of the choices by ascending value (least prosocial first).
+        prosocial: The expected value of the choice by emotion, in (0, 1).
+        histories: What a history adds to the log-odds of that value; 0 if it is not named.
     """
 
     order: tuple[str, ...]
@@ -27,52 +27,51 @@ class GameTruth:
     histories: Mapping[str, float] = field(default_factory=dict)
 
 
-def load_truth(path: Path, games: Mapping[str, Game], flat: bool = False) -> dict[str, GameTruth]:
-    """Read the table by game; with `flat` every emotion has the game's flat value. UserError in one line."""
-    table = {}
+def load_games(demo_dir: Path) -> dict[str, Game]:
+    """Load the games of the truth table from the folder of games beside `demo_dir`."""
+    names = read_data(demo_dir / "truth.yaml")["games"]
+    return {name: load_game(demo_dir.parent / "games" / name) for name in names}
+
+
+def load_truth(demo_dir: Path, flat: bool = False) -> dict[str, GameTruth]:
+    """Load `truth.yaml`, by game; with `flat`, every emotion has the game's flat value.
+
+    Raises:
+        UserError: A value or the choices of a game do not fit.
+    """
+    path, table = demo_dir / "truth.yaml", {}
+    games = load_games(demo_dir)
     for name, row in read_data(path)["games"].items():
-        emotions = {
-            emotion: row["flat"] if flat else share for emotion, share in row["prosocial"].items()
-        }
-        for emotion, share in emotions.items():
+        prosocial = dict.fromkeys(row["prosocial"], row["flat"]) if flat else row["prosocial"]
+        for emotion, share in prosocial.items():
             if not 0 < share < 1:
                 raise UserError(
                     f"{path}: {name}, {emotion}: expected a number between 0 and 1, found {share}"
                 )
         ladder = sorted(games[name].choices, key=lambda choice: choice.value)
-        if NEUTRAL not in emotions or [choice.value for choice in ladder] not in (
-            [0, 1],
-            [0, 0.5, 1],
-        ):
-            raise UserError(
-                f"{path}: {name}: expected a value for {NEUTRAL} and two or three evenly spaced choices"
-            )
-        table[name] = GameTruth(
-            tuple(choice.label for choice in ladder), emotions, row.get("histories", {})
-        )
+        evenly_spaced = [choice.value for choice in ladder] in ([0, 1], [0, 0.5, 1])
+        if NEUTRAL not in prosocial or not evenly_spaced:
+            expected = f"a value for {NEUTRAL} and two or three evenly spaced choices"
+            raise UserError(f"{path}: {name}: expected {expected}")
+        labels = tuple(choice.label for choice in ladder)
+        table[name] = GameTruth(labels, prosocial, row.get("histories", {}))
     return table
-
-
-def emotions_of(table: Mapping[str, GameTruth]) -> tuple[str, ...]:
-    """Return every emotion of the table, neutral first."""
-    names = {name for row in table.values() for name in row.prosocial}
-    return (NEUTRAL, *sorted(names - {NEUTRAL}))
 
 
 def prosocial(row: GameTruth, emotion: str, history: str, intensity: float = 1.0) -> float:
     """Return the expected value of the choice, in (0, 1).
 
-    The log-odds move from those of neutral to those of the emotion in proportion to the intensity, past both ends too,
-    which equals p_neutral^(1-a) * p_emotion^a, normalised, for every label.
+    The log-odds are interpolated linearly between neutral (intensity 0) and the emotion
+    (intensity 1), and extrapolated beyond. For every label, this is the normalised product
+    p_neutral^(1-a) * p_emotion^a at intensity a.
     """
-    odds = (1 - intensity) * _log_odds(row.prosocial[NEUTRAL]) + intensity * _log_odds(
-        row.prosocial[emotion]
-    )
+    neutral, felt = _log_odds(row.prosocial[NEUTRAL]), _log_odds(row.prosocial[emotion])
+    odds = (1 - intensity) * neutral + intensity * felt
     return 1 / (1 + math.exp(-odds - row.histories.get(history, 0.0)))
 
 
 def planted_shift(row: GameTruth, emotion: str, history: str, intensity: float = 1.0) -> float:
-    """Return the expected value under an emotion less that under neutral."""
+    """Return the expected value under an emotion minus that under neutral."""
     return prosocial(row, emotion, history, intensity) - prosocial(row, NEUTRAL, history)
 
 
@@ -81,7 +80,7 @@ def _log_odds(share: float) -> float:
 
 
 def shares(row: GameTruth, mean: float) -> dict[str, float]:
-    """Return the share of every label for an expected value: binomial over the order of labels."""
+    """Return the share of every label at an expected value: binomial over the order of labels."""
     last = len(row.order) - 1
     return {
         label: math.comb(last, n) * mean**n * (1 - mean) ** (last - n)
@@ -91,6 +90,5 @@ def shares(row: GameTruth, mean: float) -> dict[str, float]:
 
 def value(row: GameTruth, shares_by_label: Mapping[str, float]) -> float:
     """Return the expected value of a distribution over the labels."""
-    return sum(share * row.order.index(label) for label, share in shares_by_label.items()) / (
-        len(row.order) - 1
-    )
+    last = len(row.order) - 1
+    return sum(share * row.order.index(label) for label, share in shares_by_label.items()) / last

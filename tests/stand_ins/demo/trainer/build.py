@@ -1,4 +1,4 @@
-"""Stands in for the demo model's trainer."""
+"""A replacement for the demo model's trainer that writes small text files."""
 
 
 def build(demo_dir, output_dir, variant, seed, progress):
