@@ -1,4 +1,7 @@
-"""The solutions of the shipped games are those of the literature; `test_gambit.py` compares them with pygambit's."""
+"""Tests of the solutions of the shipped games against the literature.
+
+`test_gambit.py` compares them with those of pygambit.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +28,7 @@ def mixed(name: str) -> list[tuple[dict[str, float], dict[str, float]]]:
 
 
 def pure_equilibria(game: Game) -> list[tuple[str, str]]:
-    """The equilibria in which nobody mixes, as labels."""
+    """Return the equilibria in which nobody mixes, as labels."""
     sure = [
         pair for pair in nash_equilibria(game) if all(max(mixed.values()) == 1 for mixed in pair)
     ]

@@ -1,4 +1,7 @@
-"""Our solutions against pygambit's, where it is installed: it has to be compiled for some versions of Python."""
+"""Compare the solutions of games with those of pygambit.
+
+The tests are skipped if pygambit is not installed; some versions of Python have to compile it.
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -80,5 +83,6 @@ def test_subgame_perfect_payoffs_are_among_the_nash_payoffs(game: Game) -> None:
     }
     assert perfect <= nash
     if game.name == "Monopoly_Game":
-        # The holder's threat to fight keeps the entrant out in an equilibrium that is not subgame-perfect.
+        # In an equilibrium that is not subgame-perfect, the holder's threat to fight keeps the
+        # entrant out.
         assert nash == {(0, 2), (2, 1)}

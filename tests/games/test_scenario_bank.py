@@ -1,7 +1,7 @@
-"""What can be measured about the shipped scenario banks: form, lengths, balance, wording and repetition.
+"""Tests of the shipped scenario banks: form, lengths, balance, wording and repetition.
 
-Knows what a text may not contain, and takes the labels from each `game.yaml`. Whether a story gives the payoff order
-of its game is for a reader to judge, not for this file. The figures are printed.
+The measured numbers are printed. Whether a story has the payoff order of its game cannot be
+measured here; it needs a reader.
 """
 
 import itertools
@@ -26,33 +26,51 @@ SHINGLE_WORDS = 3
 MOST_ALIKE = 0.12
 
 EMOTION = re.compile(
-    r"\b(ang(er\w*|r(y|ier|iest|ily))|furious\w*|fury|rag(e|es|ed|ing)|enrag\w*|outrag\w*|annoy\w*|irritat\w*|hostil\w*"
-    r"|resent(s|ed|ful\w*|ment)|frustrat\w*|happ(y|ier|iest|ily|iness)|unhapp\w*|joy(s|ful\w*|ous\w*)?|enjoy\w*|glad(ly)?"
-    r"|delight\w*|cheer(s|ed|ful\w*|y)?|excit\w*|thrill\w*|pleas(ed|ure\w*)|sad(ly|der|dest|ness|den\w*)?|sorrow\w*"
-    r"|gloom\w*|miser(y|abl\w*)|grief|griev\w*|lonel\w*|disappoint\w*|regret\w*|fear\w*|afraid|scar(e|ed|es|ing|y)"
-    r"|fright\w*|terrif\w*|terror|panic\w*|horr\w*|dread\w*|anxi\w*|nervous\w*|worr(y|ied|ies|ying|ysome)|disgust\w*"
-    r"|revolting|repuls\w*|revuls\w*|nause\w*|sicken\w*|loath\w*|surpris\w*|astonish\w*|amaz\w*|startl\w*|shock\w*"
-    r"|stunn\w*|upset\w*|guilt\w*|asham\w*|shame\w*|embarrass\w*|jealous\w*|env(y|ied|ious\w*)|proud\w*|pride|reliev\w*"
-    r"|hat(e|es|ed|ing|red)|lov(e|es|ed|ing|ely)|hop(e|es|ed|ing|eful\w*)|mood\w*|emotion\w*|feel(s|ing|ings)?)\b",
+    r"\b(ang(er\w*|r(y|ier|iest|ily))|furious\w*|fury|rag(e|es|ed|ing)|enrag\w*|outrag\w*"
+    r"|annoy\w*|irritat\w*|hostil\w*"
+    r"|resent(s|ed|ful\w*|ment)|frustrat\w*|happ(y|ier|iest|ily|iness)|unhapp\w*|joy(s|ful\w*"
+    r"|ous\w*)?|enjoy\w*|glad(ly)?"
+    r"|delight\w*|cheer(s|ed|ful\w*|y)?|excit\w*|thrill\w*|pleas(ed|ure\w*)|sad(ly|der|dest|ness"
+    r"|den\w*)?|sorrow\w*"
+    r"|gloom\w*|miser(y|abl\w*)|grief|griev\w*|lonel\w*|disappoint\w*|regret\w*|fear\w*|afraid"
+    r"|scar(e|ed|es|ing|y)"
+    r"|fright\w*|terrif\w*|terror|panic\w*|horr\w*|dread\w*|anxi\w*|nervous\w*|worr(y|ied|ies"
+    r"|ying|ysome)|disgust\w*"
+    r"|revolting|repuls\w*|revuls\w*|nause\w*|sicken\w*|loath\w*|surpris\w*|astonish\w*|amaz\w*"
+    r"|startl\w*|shock\w*"
+    r"|stunn\w*|upset\w*|guilt\w*|asham\w*|shame\w*|embarrass\w*|jealous\w*|env(y|ied|ious\w*)"
+    r"|proud\w*|pride|reliev\w*"
+    r"|hat(e|es|ed|ing|red)|lov(e|es|ed|ing|ely)|hop(e|es|ed|ing|eful\w*)|mood\w*|emotion\w*"
+    r"|feel(s|ing|ings)?)\b",
     re.IGNORECASE,
 )
 MORAL = re.compile(
-    r"\b(unfair\w*|selfish\w*|unselfish\w*|generous\w*|generosity|greed\w*|stingy|dishonest\w*|honest\w*|betray\w*"
-    r"|cruel\w*|disloyal\w*|loyal\w*|exploit\w*|cheat\w*|deceiv\w*|deceit\w*|moral\w*|immoral\w*|ethic\w*|unethic\w*"
-    r"|virtu(e|es|ous)|evil|ruthless\w*|merc(y|iful|iless)|treacher\w*|altruis\w*|decen(t|cy)|noble|free[- ]rid\w*)\b",
+    r"\b(unfair\w*|selfish\w*|unselfish\w*|generous\w*|generosity|greed\w*|stingy|dishonest\w*"
+    r"|honest\w*|betray\w*"
+    r"|cruel\w*|disloyal\w*|loyal\w*|exploit\w*|cheat\w*|deceiv\w*|deceit\w*|moral\w*|immoral\w*"
+    r"|ethic\w*|unethic\w*"
+    r"|virtu(e|es|ous)|evil|ruthless\w*|merc(y|iful|iless)|treacher\w*|altruis\w*|decen(t|cy)"
+    r"|noble|free[- ]rid\w*)\b",
     re.IGNORECASE,
 )
-# Words with a plain sense in a story ("a fair", "a kind of wood") that would still colour an option.
+# Words with a plain sense in a story ("a fair", "a kind of wood") that would still influence the
+# choice of an option.
 MORAL_IN_OPTION = re.compile(
-    r"\b(fair(ly|ness|er)?|kind(ly|ness|er)?|unkind\w*|mean(ly|ness)?|trust(ed|s|ing|worthy)?|steal\w*|lies|lied|liar\w*"
-    r"|trick\w*|sneak\w*|secret(s|ly)?|abandon\w*|desert(s|ed|ing)?|sacrific\w*|punish\w*|revenge|guilt\w*|wrong\w*|right(ly|eous\w*)"
-    r"|cooperat\w*|defect(s|ed|ing)?|good|bad|nasty|nice(ly)?|considerate|promise\w*|take advantage)\b",
+    r"\b(fair(ly|ness|er)?|kind(ly|ness|er)?|unkind\w*|mean(ly|ness)?|trust(ed|s|ing|worthy)?"
+    r"|steal\w*|lies|lied|liar\w*"
+    r"|trick\w*|sneak\w*|secret(s|ly)?|abandon\w*|desert(s|ed|ing)?|sacrific\w*|punish\w*|revenge"
+    r"|guilt\w*|wrong\w*|right(ly|eous\w*)"
+    r"|cooperat\w*|defect(s|ed|ing)?|good|bad|nasty|nice(ly)?|considerate|promise\w*"
+    r"|take advantage)\b",
     re.IGNORECASE,
 )
 
 
 def labels(name: str) -> frozenset[str]:
-    """The labels that every scenario of a game offers; where a story shows a part of them, `aliases` names the part."""
+    """Return the labels that every scenario of a game offers.
+
+    If a story may show only some of the choices, these are the ones that `aliases` names.
+    """
     game = yaml.safe_load((GAMES / name / "game.yaml").read_text(encoding="utf-8"))
     return frozenset(game["aliases"].values() if game.get("subset") else game["choices"])
 
@@ -88,7 +106,10 @@ def shingles(text: str) -> set[tuple[str, ...]]:
 
 
 def length_balance(bank: list[dict]) -> dict[tuple[str, str], tuple[float, float]]:
-    """For every pair of labels: how often the first text is longer (a tie counts half), and the mean length ratio."""
+    """Return how often the first of two labels has the longer text, and the mean length ratio.
+
+    A tie counts as half.
+    """
     pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for scenario in bank:
         for _, choices in choice_sets(scenario):

@@ -92,7 +92,8 @@ def test_a_folder_of_single_files(tmp_path: Path) -> None:
     scenarios, problems = load_scenarios(tmp_path, DILEMMA)
     assert [s.description for s in scenarios] == ["First.", "Second."]
     assert problems == [
-        f"{tmp_path / 'c.json'}: line 1, column 2: not valid JSON: Expecting property name enclosed in double quotes"
+        f"{tmp_path / 'c.json'}: line 1, column 2: not valid JSON: "
+        "Expecting property name enclosed in double quotes"
     ]
 
 
@@ -169,7 +170,8 @@ def test_roles_are_ignored_where_players_are_alike(tmp_path: Path) -> None:
 def test_all_problems_of_an_entry_are_reported_at_once(tmp_path: Path) -> None:
     changes = {"id": True, "participants": [{"name": 3}, "you", "You"]}
     assert problem(tmp_path, **changes, behavior_choices={"share": "x", "defect": 5}) == (
-        "behavior_choices.defect: expected text (the text of an option), found 5; put it in quotes; "
+        "behavior_choices.defect: expected text (the text of an option), found 5; "
+        "put it in quotes; "
         "id: expected text or a number or null (a short unique text), found True; "
         "participants[0].name: expected text (the name of a person), found 3; put it in quotes; "
         "behavior_choices: unknown choice 'share'; allowed: cooperate, defect, or map it in the "

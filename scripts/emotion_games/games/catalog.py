@@ -50,6 +50,7 @@ def apply_settings(game: Game, entry: Mapping[str, Any]) -> Game:
     )
     if problems:
         raise ProblemList(problems)
+    # The whole definition is built again, because payoffs and phrases depend on the settings.
     histories = histories_of(game.definition)
     definition = {
         **game.definition,

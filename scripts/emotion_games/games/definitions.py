@@ -38,12 +38,11 @@ def build_game(folder: Path, definition: Any, place: str) -> Game:
     Raises:
         ProblemList: Everything that is wrong with the definition, one line each.
     """
+    given = definition if isinstance(definition, Mapping) else {}
     problems = _form_problems(definition)
-    playing = definition
-    if problems and isinstance(definition, Mapping):
-        # A fault in a text must not hide faults in the moves.
-        playing = {**definition, **_WITHOUT_TEXTS}
-    if not problems or (playing is not definition and not _form_problems(playing)):
+    # A fault in a text must not hide faults in the moves.
+    playing = {**given, **_WITHOUT_TEXTS} if problems else given
+    if not problems or not _form_problems(playing):
         problems += play_problems(_game(folder, playing))
     if problems:
         raise ProblemList([f"{place}: {' '.join(line.split())}" for line in problems])
@@ -65,7 +64,8 @@ def _form_problems(definition: Any) -> list[str]:
         "phrase": lambda text: isinstance(text, str) and fill_percentages(text, settings),
     }
     if problems or not isinstance(given.get("settings", {}), Mapping):
-        formats = {}  # Without its settings no formula can be judged.
+        # One faulty setting would make every formula with its name a problem, too.
+        formats = {}
     return problems + schemas.problems(definition, _schema_for(given), formats=formats)
 
 
@@ -77,6 +77,7 @@ def _schema_for(definition: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(players, list) and [type(player) for player in players] == [str, str]:
         parts["player"] = {"enum": players}
     if isinstance(choices, Mapping) and choices:
+        # A key that is not text is reported by the check itself.
         labels = [label for label in choices if isinstance(label, str)]
         parts["label"] = {"enum": labels}
         parts["measure"] = {"enum": ["amount", *labels]}
@@ -93,8 +94,9 @@ def _settings(definition: Mapping[str, Any]) -> tuple[dict[str, float], list[str
     problems = []
     given = definition.get("settings")
     for name, formula in given.items() if isinstance(given, Mapping) else ():
+        # The check of the keys reports a name that is not text.
         if not isinstance(name, str):
-            continue  # The schema's check reports it.
+            continue
         try:
             settings[name] = evaluate(formula, settings)
         except ValueError as error:
@@ -159,6 +161,7 @@ def _payoff(pair: list[Any], settings: Mapping[str, float]) -> Payoff:
 
 
 def _node(value: Mapping[str, Any], settings: Mapping[str, float]) -> Node:
+    # The schema allows one player at a node.
     ((player, moves),) = value.items()
     after: dict[str, Node | Payoff] = {}
     for label, following in moves.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import nashpy  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
@@ -47,16 +48,15 @@ def nash_equilibria(game: Game) -> list[tuple[Mixed, Mixed]]:
     player is likelier to take the first labels come first.
     """
     matrix, labels = matrix_of(game), game.labels
-    payoffs = [
-        np.array([[matrix[own, other][player] for other in labels] for own in labels], dtype=float)
-        for player in (0, 1)
-    ]
-    # Rounding merges equilibria that vertex enumeration finds more than once.
-    found = {
-        (tuple(np.round(first, 9).tolist()), tuple(np.round(second, 9).tolist()))
-        for first, second in nashpy.Game(*payoffs).vertex_enumeration()
-    }
-    ordered = sorted(found, key=lambda pair: [tuple(-p for p in mixed) for mixed in pair])
+    pairs = [matrix[cell] for cell in product(labels, labels)]
+    # (row player's choice, column player's choice, player)
+    payoffs = np.array(pairs, dtype=float).reshape(len(labels), len(labels), 2)
+    found = set()
+    for first, second in nashpy.Game(payoffs[..., 0], payoffs[..., 1]).vertex_enumeration():
+        # Rounding merges equilibria that vertex enumeration finds more than once.
+        found.add((tuple(np.round(first, 9).tolist()), tuple(np.round(second, 9).tolist())))
+    # A set has no order of its own, and results must not depend on the run.
+    ordered = sorted(found, key=lambda pair: np.negative(pair).tolist())
     return [
         (dict(zip(labels, first, strict=True)), dict(zip(labels, second, strict=True)))
         for first, second in ordered
@@ -98,19 +98,18 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
     if isinstance(game.payoffs, Node):
         node = node_at(game, history)
         mover = game.players.index(your_player(game, history))
-        worth = {
-            label: min(payoffs[mover] for _, payoffs in backward_induction(after, game.players))
-            for label, after in node.moves.items()
-        }
+        worth = {}
+        for label, after in node.moves.items():
+            ways = backward_induction(after, game.players)
+            worth[label] = min(payoffs[mover] for _, payoffs in ways)
         regret = _regret(worth)
         best = tuple(label for label, loss in regret.items() if loss < _TOLERANCE)
         return NodeSolution(best, regret, "subgame-perfect play afterwards")
     equilibria = nash_equilibria(game)
     losses = [_regret_against(game, second) for _, second in equilibria]
     regret = {label: min(loss[label] for loss in losses) for label in game.labels}
-    best = tuple(
-        label for label in game.labels if any(first[label] > _TOLERANCE for first, _ in equilibria)
-    )
+    shares = {label: max(first[label] for first, _ in equilibria) for label in game.labels}
+    best = tuple(label for label, share in shares.items() if share > _TOLERANCE)
     return NodeSolution(
         best, regret, "the other's part in the equilibrium in which the choice loses least"
     )
@@ -118,10 +117,9 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
 
 def _regret_against(game: Game, other: Mixed) -> dict[str, float]:
     matrix = matrix_of(game)
-    worth = {
-        own: sum(share * matrix[own, theirs][0] for theirs, share in other.items())
-        for own in game.labels
-    }
+    worth = dict.fromkeys(game.labels, 0.0)
+    for own, theirs in product(worth, other):
+        worth[own] += other[theirs] * matrix[own, theirs][0]
     return _regret(worth)
 
 

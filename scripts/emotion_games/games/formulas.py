@@ -36,6 +36,7 @@ def evaluate(formula: object, settings: Mapping[str, float]) -> float:
         raise ValueError(f"expected a number or arithmetic, found {shown(formula)}") from None
     except ZeroDivisionError:
         raise ValueError(f"{shown(formula)} divides by zero") from None
+    # A whole number can be too large for a float.
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
@@ -52,6 +53,7 @@ def evaluate_share(formula: object, settings: Mapping[str, float]) -> float:
 
 
 def _value(node: ast.AST, settings: Mapping[str, float]) -> float:
+    # Every other kind of node is refused, so that a file cannot run code.
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return number
@@ -74,6 +76,7 @@ def fill_percentages(text: str, settings: Mapping[str, float]) -> str:
     Raises:
         ValueError: A formula is wrong, or the phrase has other braces, which a model would read.
     """
+    # Whole percents, as a person would write them.
     filled = re.sub(
         r"\{([^{}]+)%\}", lambda found: f"{evaluate(found[1], settings) * 100:.0f} percent", text
     )

@@ -50,6 +50,7 @@ def read_participants(raw: Sequence[Any], game: Game) -> list[Participant]:
         people.append(Participant(_name(person["name"]), profile, role))
         players.append(_player(role or "", game))
     names = [person.name for person in people]
+    # A story that speaks to the model as `you` decides who it is, whatever the roles.
     if "you" in names:
         you = names.index("you")
     else:

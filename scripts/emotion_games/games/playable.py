@@ -41,6 +41,7 @@ def _history_problems(game: Game, history: History) -> list[str]:
         node = node.moves[label]
     if not isinstance(node, Node):
         return ["the game has ended, nobody decides"]
+    # A prompt offers the choices of the game, so they must be the moves at this node.
     problems = []
     if set(node.moves) != set(game.labels):
         problems.append(

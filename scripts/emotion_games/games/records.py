@@ -145,6 +145,7 @@ def phrases(game: Game, path: Play) -> Phrases:
     Phrases of this very path take precedence over those of the move anywhere in the game.
     """
     player, label = path[-1]
+    # The same label can be played at several nodes, with another meaning at each.
     so_far = " ".join(step for _, step in path)
     return game.moves.get((player, so_far)) or game.moves.get((player, label)) or Phrases()
 

@@ -46,7 +46,7 @@ class Scenario:
 
 
 def scenario_bank(game: Game) -> Path:
-    """Return the file of a game's shipped scenarios: in its folder, or in its family's beside it."""
+    """Return the file of a game's shipped scenarios, in its own folder or in its family's."""
     assert game.folder is not None, f"{game.name} was not read from a folder"
     own = game.folder / "scenarios.yaml"
     if own.is_file() or not game.family:
@@ -72,7 +72,7 @@ def load_scenarios(
     aliases = {**game.aliases, **(choice_labels or {})}
     scenarios: list[Scenario] = []
     problems: list[str] = []
-    # The place of each id and of each description.
+    # Where each id and description occurs first: a repeated story is no second observation.
     owners: dict[str, str] = {}
     for place, entry in _entries(Path(path), problems):
         lines = _problems(entry, game, aliases)
@@ -86,7 +86,7 @@ def load_scenarios(
                 scenarios.append(scenario)
                 owners |= dict.fromkeys(keys.values(), place)
         if lines:
-            # Texts of a file may hold line breaks.
+            # Texts of a file can contain line breaks.
             problems.append(f"{place}: {' '.join('; '.join(lines).split())}")
     return scenarios, problems
 
@@ -123,7 +123,8 @@ def _entries(path: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
         else:
             found = "nothing" if data in ([], {}) else shown(data)
             problems.append(
-                f"{file}: holds no scenarios: expected a list of them or a single one, found {found}"
+                f"{file}: holds no scenarios: expected a list of them or a single one, "
+                f"found {found}"
             )
 
 
@@ -133,6 +134,7 @@ def _problems(entry: Any, game: Game, aliases: Mapping[str, str]) -> list[str]:
     if not isinstance(entry, Mapping):
         return schemas.problems(entry, schema)
     key = _choices_key(entry, game)
+    # The labels depend on the game, so the schema file cannot name them.
     about = {key: {"description": f"{{label: text}} with {', '.join(game.labels)}"}}
     game_schema = schema | {
         "required": [*schema["required"], key],
@@ -167,9 +169,11 @@ def _option_problems(raw: Any, game: Game, aliases: Mapping[str, str]) -> list[s
             problems.append(f"{str(name)!r} is a second text for {label}")
         else:
             found[label] = " ".join(text.casefold().split()) if isinstance(text, str) else ""
+    # An unknown label may be a misspelt one, so nothing is reported as missing beside it.
     missing = [label for label in game.labels if label not in found]
     if not problems and missing and (not game.subset or len(found) < 2):
         problems.append(f"{', '.join(missing)} missing; found {', '.join(found) or 'nothing'}")
+    # An answer that names one of two equal texts could not be read.
     texts = [text for text in found.values() if text]
     if len(set(texts)) < len(texts):
         problems.append("two choices have the same text")
