@@ -1,4 +1,4 @@
-"""Emotions are files: what is in the folder is what there is, and what is wrong with it is told line by line."""
+"""Emotions are the files of a folder, and every problem with these files is one line."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_every_fourth_is_held_out() -> None:
     assert (direction, held_out) == (list("abcefgij"), ["d", "h"])
 
 
-def test_problems_are_all_told(tmp_path: Path) -> None:
+def test_all_problems_are_reported(tmp_path: Path) -> None:
     write(tmp_path, "anger", [*events("anger"), "Anger  event 3"])
     write(tmp_path, "fear", ["alone"])
     (tmp_path / "joy.txt").write_bytes(b"\xff\xfe\xfa")
@@ -37,14 +37,14 @@ def test_problems_are_all_told(tmp_path: Path) -> None:
         load_stimuli(tmp_path)
     missing, twice, few, unreadable = caught.value.problems
     assert "neutral.txt is missing" in missing
-    assert (
-        twice
-        == f"{tmp_path}/anger.txt, line 9: the same stimulus as in {tmp_path}/anger.txt, line 4; remove one of them"
+    anger = tmp_path / "anger.txt"
+    assert twice == (
+        f"{anger}, line 9: the same stimulus as in {anger}, line 4; remove one of them"
     )
-    assert few.endswith("fear.txt: 1 stimuli; give 8 at least, one a line")
+    assert few.endswith("fear.txt: 1 stimuli; expected 8 or more, one per line")
     assert "joy.txt: cannot be read" in unreadable
 
 
-def test_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(ProblemList, match="holds no emotions"):
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProblemList, match="no emotions; expected one .txt file for each"):
         load_stimuli(tmp_path)

@@ -1,7 +1,7 @@
-"""The shipped stimuli and check items: counts, lengths, topics and wording hold what the measurements assume.
+"""The shipped stimuli and check items have the counts, lengths, topics and wording they need.
 
-A direction is a difference of means between two files, so whatever else differs between the files becomes part of it.
-Knows the files only; how the library loads them is tested elsewhere.
+A direction is a difference of means between two files, so every other difference between the files
+becomes part of it.
 """
 
 import re
@@ -18,25 +18,28 @@ EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surp
 
 FEELING = re.compile(
     r"""\b(?:(?:
-    afraid | alarm | amaz | amus | anger | angri | angry | anguish | annoy | anxi | appal | asham | astonish |
-    bitter | bliss | cheer | delight | depress | despair | despis | devastat | disappoint | disgust | dismay |
-    distress | dread | ecsta | embarrass | emotion | enjoy | enrag | excit | fear | feel | fright | frustrat |
-    furi | glad | gloom | grateful | grief | griev | grin | gross | grump | guilt | happ | hate | hatr | heartbr
-    | hope | horri | horror | hostil | humiliat | irritat | jealous | jolly | joy | laugh | livid | loath |
-    lonel | lovely | loving | melanchol | merr | miser | mourn | nause | nervous | offend | outrag | overjoy |
-    pain(?!t) | panic | pleas | proud | pride | regret | relie | repuls | resent | revolt | revuls | sadde | sadl
-    | sadn | scare | scary | scream | shock | shudder | sigh | smil | sob | sorrow | startl | stun | surpris |
-    tearful | terrif | terror | thrill | troubl | uneas | unexpect | unhapp | upset | vile | weep | wept |
-    wonderful | worri | worry | yuck
+    afraid | alarm | amaz | amus | anger | angri | angry | anguish | annoy | anxi | appal |
+    asham | astonish | bitter | bliss | cheer | delight | depress | despair | despis |
+    devastat | disappoint | disgust | dismay | distress | dread | ecsta | embarrass | emotion |
+    enjoy | enrag | excit | fear | feel | fright | frustrat | furi | glad | gloom | grateful |
+    grief | griev | grin | gross | grump | guilt | happ | hate | hatr | heartbr | hope | horri |
+    horror | hostil | humiliat | irritat | jealous | jolly | joy | laugh | livid | loath |
+    lonel | lovely | loving | melanchol | merr | miser | mourn | nause | nervous | offend |
+    outrag | overjoy | pain(?!t) | panic | pleas | proud | pride | regret | relie | repuls |
+    resent | revolt | revuls | sadde | sadl | sadn | scare | scary | scream | shock | shudder |
+    sigh | smil | sob | sorrow | startl | stun | surpris | tearful | terrif | terror | thrill |
+    troubl | uneas | unexpect | unhapp | upset | vile | weep | wept | wonderful | worri |
+    worry | yuck
     )\w*|(?:
-    bored | calm | content | cried | cries | cry | crying | felt | fun | fury | love | loved | mad |
-    rage | sad | sick | tears
+    bored | calm | content | cried | cries | cry | crying | felt | fun | fury | love | loved |
+    mad | rage | sad | sick | tears
     )\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 SECOND_PERSON = re.compile(r"\byou(?:rs?|rself)?\b", re.IGNORECASE)
 FUNCTION_WORD = re.compile(
-    "and|been|for|from|had|her|his|into|not|out|over|that|the|them|then|they|told|was|were|where|while|who|with|you|your"
+    "and|been|for|from|had|her|his|into|not|out|over|that|the|them|then|they|told|was|were|where|"
+    "while|who|with|you|your"
 )
 
 
@@ -49,7 +52,7 @@ def words(text: str) -> list[str]:
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
-    """Pairs of neighbouring words."""
+    """Return the pairs of neighbouring words."""
     return set(zip(words(text), words(text)[1:], strict=False))
 
 

@@ -1,6 +1,7 @@
-"""The config check: every problem at once, one line each, and settings that are all accounted for."""
+"""The check of a config: every problem at once, one line each, and every setting in a group."""
 
 import copy
+import itertools
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from emotion_games.series.config import check_config
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = schemas.read_schema("config")
-# What makes the grid, and what affects running but no answer; the other keys are classed in config.py.
+# Keys that make the grid, and keys that affect no answer; config.py has the groups of the others.
 GRID_KEYS = ("name", "games", "models")
 RUNNING_ONLY = ("output", "runtime", "verdict")
 SMALL = {"experiment": {"name": "Try", "games": ["Prisoners_Dilemma"], "models": ["org/M"]}}
@@ -33,37 +34,34 @@ def problems_of(config):
     return caught.value.problems
 
 
-def test_every_setting_is_either_identity_or_running_only():
+def test_every_setting_is_in_exactly_one_group():
     known = set(SCHEMA["properties"]["experiment"]["properties"])
-    classes = [
+    groups = [
         GRID_KEYS,
         RUNNING_ONLY,
         config_module.PER_GAME,
         config_module.BY_CONTENT,
         config_module.IDENTITY,
     ]
-    classed = [key for group in classes for key in group]
-    assert sorted(classed) == sorted(known), (
-        "class a new setting here or in config.py: can it change an answer?"
+    assert sorted(itertools.chain(*groups)) == sorted(known), (
+        "put a new setting into a group here or in config.py: can it change an answer?"
     )
 
 
 def test_the_readme_names_all_that_may_change_within_a_series():
     text = (ROOT / "config" / "README.md").read_text()
-    told = text.split("Only these may change on the way:")[1].split("Everything else")[0]
+    sentence = text.split("Only these keys may change within a series:")[1].split("Everything")[0]
     # A series of another name is another series.
-    assert [
-        key for key in (*GRID_KEYS, *RUNNING_ONLY) if key != "name" and f"`{key}`" not in told
-    ] == []
+    for key in {*GRID_KEYS, *RUNNING_ONLY} - {"name"}:
+        assert f"`{key}`" in sentence
     (row,) = [line for line in text.splitlines() if line.startswith("| `verdict` |")]
     assert "running only" in row
 
 
-def test_every_key_of_the_schema_is_described_and_known_to_be_closed():
+def test_every_key_of_the_schema_has_a_description_and_no_object_allows_other_keys():
     def walk(schema, place):
         for key, sub in schema.get("properties", {}).items():
-            has_words = "description" in sub or "properties" in sub
-            assert has_words, f"{place}.{key} has no description"
+            assert "description" in sub or "properties" in sub, f"{place}.{key}: no description"
             walk(sub, f"{place}.{key}")
         if "properties" in schema:
             assert schema["additionalProperties"] is False, place
@@ -129,13 +127,15 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(generation={"temprature": 1}),
             (
-                "experiment.generation.temprature: unknown key 'temprature' (did you mean 'temperature'?)"
+                "experiment.generation.temprature: unknown key 'temprature' "
+                "(did you mean 'temperature'?)"
             ),
         ),
         (
             changed(repeat="many"),
             (
-                "experiment.repeat: expected a whole number (answers for each prompt and condition), found 'many'"
+                "experiment.repeat: expected a whole number (answers for each prompt and "
+                "condition), found 'many'"
             ),
         ),
         (changed(repeat=0), "experiment.repeat: 0 is out of range; allowed: at least 1"),
@@ -159,7 +159,8 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(intensity=[0.0, 1.0]),
             (
-                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10 other than 0"
+                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10 "
+                "other than 0"
             ),
         ),
         (changed(emotions=["neutral"]), "experiment.emotions[0]: 'neutral' is not allowed"),
@@ -173,7 +174,8 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(games=["Prisoners_Dilema"]),
             (
-                "experiment.games[0]: unknown game 'Prisoners_Dilema' (did you mean 'Prisoners_Dilemma'?)"
+                "experiment.games[0]: unknown game 'Prisoners_Dilema' "
+                "(did you mean 'Prisoners_Dilemma'?)"
             ),
         ),
         (
@@ -186,7 +188,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         ),
         (
             changed(headline_intensity=0.7),
-            "experiment.headline_intensity: 0.7 is not one of the intensities",
+            "experiment.headline_intensity: 0.7 is not one of the intensities; allowed: 0.5, 1.0",
         ),
         (changed(models=["a/M", "a/M/"]), "experiment.models[1]: a/M is listed twice"),
         (
@@ -197,7 +199,8 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(choice_labels={"Prisoners_Dilemma": {"betray": "defct"}}),
             (
-                "experiment.choice_labels.Prisoners_Dilemma.betray: unknown choice 'defct' (did you mean 'defect'?)"
+                "experiment.choice_labels.Prisoners_Dilemma.betray: unknown choice 'defct' "
+                "(did you mean 'defect'?)"
             ),
         ),
         (
@@ -209,25 +212,21 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (changed(check_items="nowhere.yaml"), "experiment.check_items: no such file: nowhere.yaml"),
         (
             changed(verdict=True, models=["demo"], intensity=[-1.0, 1.0], headline_intensity=-1.0),
-            "experiment.headline_intensity: -1.0 with verdict: true; only pushes towards an emotion are judged",
+            (
+                "experiment.headline_intensity: -1.0 with verdict: true; only pushes towards an "
+                "emotion are judged"
+            ),
         ),
     ],
 )
-def test_a_problem_says_where_what_and_what_is_allowed(config, line):
+def test_a_problem_names_the_place_the_value_and_what_is_allowed(config, line):
     assert [found for found in problems_of(config) if found.startswith(line)], problems_of(config)
 
 
 def test_all_problems_come_at_once():
-    shape = schemas.problems(changed(repeat="x", seed=-1, colour="red"), SCHEMA)
-    assert len(shape) == 3
-    assert (
-        len(
-            problems_of(
-                changed(games=["Chess"], emotions=["angr", "hapiness"], headline_intensity=9.0)
-            )
-        )
-        == 4
-    )
+    assert len(problems_of(changed(repeat="x", seed=-1, colour="red"))) == 3
+    wrong = {"games": ["Chess"], "emotions": ["angr", "hapiness"], "headline_intensity": 9.0}
+    assert len(problems_of(changed(**wrong, scenarios={"Go": "x"}, prompts="nowhere.yaml"))) == 6
 
 
 def test_a_familys_entry_serves_its_roles_and_a_roles_own_wins():
@@ -245,7 +244,9 @@ def test_a_familys_entry_serves_its_roles_and_a_roles_own_wins():
     assert checked.game_settings["Ultimatum_Game_Responder"] == {"endowment": 30}
 
 
-def test_files_are_looked_for_where_one_works_and_then_in_the_workflow(tmp_path, monkeypatch):
+def test_relative_paths_belong_to_the_working_directory_or_else_to_the_workflow(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     assert check_config(SMALL, ROOT).stimuli == ROOT / "config" / "emotions"
     (tmp_path / "mine.json").write_text("[]")
@@ -253,7 +254,7 @@ def test_files_are_looked_for_where_one_works_and_then_in_the_workflow(tmp_path,
     assert checked.scenario_files["Prisoners_Dilemma"] == Path("mine.json")
 
 
-def test_a_bad_file_of_texts_is_told_before_anything_starts(tmp_path):
+def test_problems_in_files_of_texts_are_found_before_anything_starts(tmp_path):
     emotions = tmp_path / "emotions"
     emotions.mkdir()
     (emotions / "anger.txt").write_text("Someone took your seat.\n")
@@ -270,20 +271,17 @@ def test_a_bad_file_of_texts_is_told_before_anything_starts(tmp_path):
         check_items=str(tmp_path / "checks.yaml"),
     )
     found = "\n".join(problems_of(config))
-    assert f"{emotions / 'anger.txt'}: 1 stimuli; give 8 at least" in found
-    assert (
-        f"{tmp_path / 'prompts.yaml'}, system.named: the placeholder {{name}} is missing" in found
-    )
-    assert f"{tmp_path / 'checks.yaml'}, dominance, entry 1: better is missing" in found
-    assert (
-        f"{tmp_path / 'checks.yaml'}, neutral_texts, entry 1: the first 4 words only lead in"
-        in found
-    )
+    assert f"{emotions / 'anger.txt'}: 1 stimuli; expected 8 or more" in found
+    prompts, checks = tmp_path / "prompts.yaml", tmp_path / "checks.yaml"
+    assert f"{prompts}: system.named: the placeholder {{name}} is missing" in found
+    assert f"{prompts}: history: missing; expected what was played before" in found
+    assert f"{checks}: dominance[0].better: missing; expected the answer that is as good" in found
+    assert f"{checks}: neutral_texts[0]: 'Too short.' is too short: the model reads the" in found
     broken = problems_of(changed(check_items=str(tmp_path / "broken.yaml")))
     assert len(broken) == 1 and broken[0].startswith(f"{tmp_path / 'broken.yaml'}: line ")
 
 
-def test_an_emotion_that_no_label_names_is_told(tmp_path):
+def test_an_emotion_that_no_label_names_is_refused(tmp_path):
     emotions = tmp_path / "emotions"
     shutil.copytree(ROOT / "config" / "emotions", emotions)
     (emotions / "pride.txt").write_text(
@@ -293,14 +291,11 @@ def test_an_emotion_that_no_label_names_is_told(tmp_path):
     (problem,) = problems_of(changed(**unnamed))
     assert problem.startswith("experiment.emotions[1]: 'pride' is not one of the `labels` of ")
     assert problem.endswith(
-        "config/prompts.yaml, so that no check could find it; add it there, or set checks.manipulation: false"
+        "config/prompts.yaml, so the manipulation check could not find it; add it there, or set "
+        "checks.manipulation: false"
     )
-    assert (
-        check_config(changed(**unnamed, checks={"manipulation": False}), ROOT).settings["emotions"][
-            1
-        ]
-        == "pride"
-    )
+    unchecked = check_config(changed(**unnamed, checks={"manipulation": False}), ROOT)
+    assert unchecked.settings["emotions"] == ["anger", "pride"]
 
 
 def test_a_role_without_scenarios_of_its_own_has_those_of_its_family(tmp_path):

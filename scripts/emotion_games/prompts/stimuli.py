@@ -1,7 +1,4 @@
-"""Emotions as text files: one file an emotion, one stimulus a line, `neutral.txt` among them.
-
-Knows which emotions there are, and which stimuli make a direction and which are held out to test it.
-"""
+"""Stimuli of emotions: one text file per emotion with one stimulus per line."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,9 +11,16 @@ HELD_OUT_EVERY = 4
 
 
 def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[str, list[str]]:
-    """Return the stimuli of `emotions` (None: all there are) and of neutral; ProblemList with all that is wrong.
+    """Return stimuli by emotion.
 
-    Lines that begin with `#` are comments, empty lines are skipped.
+    Empty lines and lines that begin with `#` are skipped.
+
+    Args:
+        folder: A folder of files `<emotion>.txt`, with `neutral.txt` among them.
+        emotions: The emotions to load beside neutral; None loads all files.
+
+    Raises:
+        ProblemList: Everything that is wrong with the files, one line each.
     """
     files = sorted(Path(folder).glob("*.txt"))
     if emotions is not None:
@@ -24,16 +28,17 @@ def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[
     problems = []
     if not files:
         problems.append(
-            f"{folder}: holds no emotions: expected one .txt file an emotion, {NEUTRAL}.txt among them"
+            f"{folder}: no emotions; expected one .txt file for each, with {NEUTRAL}.txt among them"
         )
     elif not any(file.stem == NEUTRAL for file in files):
         problems.append(
-            f"{folder}: {NEUTRAL}.txt is missing; the directions are measured against it"
+            f"{folder}: {NEUTRAL}.txt is missing; directions are measured against neutral stimuli"
         )
     stimuli: dict[str, list[str]] = {}
-    owner: dict[str, str] = {}
+    # A stimulus in two files would count for two emotions, so each occurs once in all files.
+    first_places: dict[str, str] = {}
     for file in files:
-        stimuli[file.stem] = []
+        kept = stimuli[file.stem] = []
         try:
             lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (UnicodeDecodeError, OSError) as error:
@@ -43,17 +48,15 @@ def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[
             text = " ".join(line.split())
             if not text or text.startswith("#"):
                 continue
-            key, place = text.casefold(), f"{file}, line {number}"
-            if key in owner:
-                problems.append(
-                    f"{place}: the same stimulus as in {owner[key]}; remove one of them"
-                )
-                continue
-            owner[key] = place
-            stimuli[file.stem].append(text)
-        if len(stimuli[file.stem]) < LEAST_STIMULI:
+            place = f"{file}, line {number}"
+            first = first_places.setdefault(text.casefold(), place)
+            if first == place:
+                kept.append(text)
+            else:
+                problems.append(f"{place}: the same stimulus as in {first}; remove one of them")
+        if len(kept) < LEAST_STIMULI:
             problems.append(
-                f"{file}: {len(stimuli[file.stem])} stimuli; give {LEAST_STIMULI} at least, one a line"
+                f"{file}: {len(kept)} stimuli; expected {LEAST_STIMULI} or more, one per line"
             )
     if problems:
         raise ProblemList(problems)
@@ -61,6 +64,7 @@ def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[
 
 
 def split_stimuli(stimuli: list[str]) -> tuple[list[str], list[str]]:
-    """Return the stimuli that make a direction and those held out: every fourth, in the order of the file."""
+    """Return the stimuli that make a direction, and every fourth, which is held out to test it."""
     held_out = stimuli[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-    return [text for place, text in enumerate(stimuli, start=1) if place % HELD_OUT_EVERY], held_out
+    used = [text for place, text in enumerate(stimuli, start=1) if place % HELD_OUT_EVERY]
+    return used, held_out

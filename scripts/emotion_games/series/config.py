@@ -1,10 +1,11 @@
-"""The config of a series: its shape, its defaults, and whether the files that it names exist and agree.
+"""The config of a series: its form, its defaults, and the files that it names.
 
-Knows the schema, games and stimulus files; knows nothing of series folders, models' weights or Snakemake. A problem is
-one line: where, what was found, what is allowed. No model is loaded and nothing is written.
+A problem is one line with the place, what was found and what is allowed. The checks load no model
+and write nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,30 +13,44 @@ from typing import Any
 from emotion_games import schemas
 from emotion_games.data_files import read_data
 from emotion_games.errors import ProblemList, UserError, unknown
-from emotion_games.games.catalog import apply_settings, expand_game, families, game_names, load_game
+from emotion_games.games.catalog import (
+    apply_settings,
+    expand_game,
+    families,
+    game_names,
+    load_game,
+)
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import scenario_bank
+from emotion_games.prompts.check_items import load_check_items
+from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli
+from emotion_games.prompts.templates import load_templates
 from emotion_games.series.grid import Model, plan_models
-from emotion_games.series.material import material_problems
 
-# Every key under `experiment` that can change an answer, besides games and models, belongs to exactly one of these.
+# Every key under `experiment` that can change an answer, besides games and models, belongs to
+# exactly one of these groups. A key that is missing here could change within a series unnoticed.
 PER_GAME = ("scenarios", "choice_labels", "game_settings")
 BY_CONTENT = ("stimuli", "prompts", "check_items")
 IDENTITY = (
-    "emotions", "intensity", "headline_intensity", "repeat", "num_scenarios", "seed", "layers", "direction_method",
-    "answer_form", "generation", "scoring", "arms", "checks", "show_payoffs", "statistics",
+    "emotions", "intensity", "headline_intensity", "repeat", "num_scenarios", "seed", "layers",
+    "direction_method", "answer_form", "generation", "scoring", "arms", "checks", "show_payoffs",
+    "statistics",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SeriesConfig:
-    """A checked config. `settings` holds the identity settings, `labels` and `scenario_files` are by role game."""
+    """A checked config.
+
+    `settings` holds the keys of IDENTITY. `game_settings`, `labels` and `scenario_files` have one
+    entry for each game.
+    """
 
     name: str
     games: dict[str, Game]
     models: tuple[Model, ...]
     settings: dict[str, Any]
-    game_settings: dict[str, dict]
+    game_settings: dict[str, dict[str, Any]]
     labels: dict[str, dict[str, str]]
     scenario_files: dict[str, Path]
     stimuli: Path
@@ -48,8 +63,17 @@ class SeriesConfig:
     series: str | None
 
 
-def check_config(config: dict, root: Path) -> SeriesConfig:
-    """Complete a config with its defaults, check it and the files that it names; ProblemList with all that is wrong."""
+def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
+    """Return a config with its defaults, after a check of it and of the files that it names.
+
+    Args:
+        config: The content of the config file, with the keys of `--config` on the command line.
+        root: The folder of the workflow.
+
+    Raises:
+        ProblemList: Everything that is wrong, one line each. The files and the relations between
+            keys are checked once the form of the config is right.
+    """
     schema = schemas.read_schema("config")
     problems = schemas.problems(config, schema)
     if problems:
@@ -57,13 +81,30 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
     experiment = schemas.with_defaults(config, schema)["experiment"]
     if experiment["layers"] != "middle_third":
         experiment["layers"] = sorted(experiment["layers"])
-    problems += _disagreements(experiment)
+    if experiment["headline_intensity"] not in experiment["intensity"]:
+        problems.append(
+            f"experiment.headline_intensity: {experiment['headline_intensity']} is not one of the "
+            f"intensities; allowed: {', '.join(map(str, experiment['intensity']))}"
+        )
     games = _games(experiment, root, problems)
-    labels, scenario_files = _game_files(experiment, games, root, problems)
-    models = _models(experiment["models"], root, problems)
-    stimuli, prompts, check_items = (find_file(experiment[key], root) for key in BY_CONTENT)
-    problems += material_problems(experiment, stimuli, prompts, check_items)
-    problems += _verdict_problems(experiment, games, models, root) if experiment["verdict"] else ()
+    settings: dict[str, dict[str, Any]] = {}
+    labels: dict[str, dict[str, str]] = {}
+    scenario_files: dict[str, Path] = {}
+    for name, game in games.items():
+        settings[name] = _of_game(experiment["game_settings"], game)
+        labels[name] = _of_game(experiment["choice_labels"], game)
+        given = _of_game(experiment["scenarios"], game)
+        path = scenario_files[name] = find_file(given, root) if given else scenario_bank(game)
+        if not path.exists():
+            problems.append(f"experiment.scenarios.{name}: no such file or folder: {given or path}")
+        problems += _game_problems(game, settings[name], labels[name])
+    models: tuple[Model, ...] = ()
+    with _collected(problems):
+        models = plan_models(experiment["models"], root)
+    files = {key: find_file(experiment[key], root) for key in BY_CONTENT}
+    problems += _text_problems(experiment, **files)
+    if experiment["verdict"]:
+        problems += _verdict_problems(experiment, games, models, root)
     if problems:
         raise ProblemList(problems)
     return SeriesConfig(
@@ -71,14 +112,10 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
         games=games,
         models=models,
         settings={key: experiment[key] for key in IDENTITY},
-        game_settings={
-            name: _of_game(experiment["game_settings"], name, game) for name, game in games.items()
-        },
+        game_settings=settings,
         labels=labels,
         scenario_files=scenario_files,
-        stimuli=stimuli,
-        prompts=prompts,
-        check_items=check_items,
+        **files,
         base_dir=Path(experiment["output"]["base_dir"]).expanduser(),
         runtime=experiment["runtime"],
         verdict=experiment["verdict"],
@@ -88,105 +125,132 @@ def check_config(config: dict, root: Path) -> SeriesConfig:
 
 
 def find_file(path: str, root: Path) -> Path:
-    """A relative path is looked for in the working directory first, then in the workflow's own folder."""
+    """Return a path that is relative to the working directory or, if not there, to the workflow."""
     here = Path(path).expanduser()
     return here if here.is_absolute() or here.exists() else root / here
 
 
-def _disagreements(experiment: dict) -> Iterator[str]:
-    if experiment["headline_intensity"] not in experiment["intensity"]:
-        yield (
-            f"experiment.headline_intensity: {experiment['headline_intensity']} is not one of the intensities "
-            f"{experiment['intensity']}; add it there or choose one of them"
-        )
+@contextmanager
+def _collected(problems: list[str], start: str = "") -> Iterator[None]:
+    """Add the lines of an error to the problems instead of raising it."""
+    try:
+        yield
+    except UserError as error:
+        problems += [f"{start}{line}" for line in str(error).splitlines()]
 
 
-def _games(experiment: dict, root: Path, problems: list[str]) -> dict[str, Game]:
+def _games(experiment: Mapping[str, Any], root: Path, problems: list[str]) -> dict[str, Game]:
+    """Return the games by name, with the roles of a family as games of their own."""
     folder = root / "config" / "games"
     games: dict[str, Game] = {}
     for place, name in enumerate(experiment["games"]):
-        try:
+        roles: list[str] = []
+        with _collected(problems, f"experiment.games[{place}]: "):
             roles = expand_game(name, folder)
-            twice = [role for role in roles if role in games]
-            if twice:
-                problems.append(
-                    f"experiment.games[{place}]: listed twice: {', '.join(twice)}; list each once"
-                )
-            games |= {role: load_game(folder / role) for role in roles if role not in games}
-        except UserError as error:
-            lines = (
-                error.problems
-                if isinstance(error, ProblemList)
-                else [f"experiment.games[{place}]: {error}"]
+        twice = [role for role in roles if role in games]
+        if twice:
+            problems.append(
+                f"experiment.games[{place}]: listed twice: {', '.join(twice)}; list each once"
             )
-            problems += lines
-    known = (
-        [*game_names(folder), *families(folder)] if any(experiment[key] for key in PER_GAME) else []
-    )
-    for key in PER_GAME:
-        strangers = [name for name in experiment[key] if name not in known]
-        problems += [f"experiment.{key}: {unknown('game', name, known)}" for name in strangers]
+        for role in roles:
+            with _collected(problems):
+                games[role] = load_game(folder / role)
+    named = [(key, name) for key in PER_GAME for name in experiment[key]]
+    with _collected(problems):
+        known = [*game_names(folder), *families(folder)] if named else []
+        problems += [
+            f"experiment.{key}: {unknown('game', name, known)}"
+            for key, name in named
+            if name not in known
+        ]
     return games
 
 
-def _of_game(entries: dict, name: str, game: Game) -> Any:
-    """A game's entry of a per-game key: its own, or its family's."""
-    return entries.get(name, entries.get(game.family or name, {}))
+def _of_game(entries: Mapping[str, Any], game: Game) -> Any:
+    """Return the entry of a game, or else that of its family."""
+    return entries.get(game.name, entries.get(game.family or game.name, {}))
 
 
-def _game_files(
-    experiment: dict, games: dict[str, Game], root: Path, problems: list[str]
-) -> tuple[dict, dict]:
-    labels, files = {}, {}
-    for name, game in games.items():
-        own = _of_game(experiment["scenarios"], name, game)
-        files[name] = find_file(own, root) if own else scenario_bank(game)
-        if not files[name].exists():
-            problems.append(
-                f"experiment.scenarios.{name}: no such file or folder: {own or files[name]}"
+def _game_problems(game: Game, settings: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the entries of a game in `game_settings` and `choice_labels`."""
+    problems: list[str] = []
+    for foreign, label in labels.items():
+        if label not in game.labels:
+            place = f"experiment.choice_labels.{game.name}.{foreign}"
+            problems.append(f"{place}: {unknown('choice', label, game.labels)}")
+    with _collected(problems, "experiment."):
+        apply_settings(game, settings)
+    return problems
+
+
+def _text_problems(
+    experiment: Mapping[str, Any], stimuli: Path, prompts: Path, check_items: Path
+) -> list[str]:
+    """Return what is wrong with the texts that all games share, or missing for the emotions."""
+    problems: list[str] = []
+    emotions = experiment["emotions"]
+    if stimuli.is_dir():
+        problems += _unknown_emotions(emotions, stimuli)
+        with _collected(problems):
+            load_stimuli(stimuli, emotions)
+    else:
+        problems.append(f"experiment.stimuli: no such folder: {experiment['stimuli']}")
+    for key, path in (("prompts", prompts), ("check_items", check_items)):
+        if not path.is_file():
+            problems.append(f"experiment.{key}: no such file: {experiment[key]}")
+    if prompts.is_file():
+        with _collected(problems):
+            labels = load_templates(prompts).labels
+            if experiment["checks"]["manipulation"]:
+                problems += _unnamed_emotions(emotions, labels, stimuli, prompts)
+    if check_items.is_file():
+        with _collected(problems):
+            load_check_items(check_items)
+    return problems
+
+
+def _unknown_emotions(emotions: Sequence[str], folder: Path) -> Iterator[str]:
+    known = sorted(path.stem for path in folder.glob("*.txt") if path.stem != NEUTRAL)
+    for place, emotion in enumerate(emotions):
+        if emotion not in known:
+            found = unknown("emotion", emotion, known)
+            yield f"experiment.emotions[{place}]: {found}; each is a file {folder}/<emotion>.txt"
+
+
+def _unnamed_emotions(
+    emotions: Sequence[str], labels: Sequence[str], folder: Path, prompts: Path
+) -> Iterator[str]:
+    """Yield a line for each emotion with stimuli that the manipulation check could not find."""
+    for place, emotion in enumerate(emotions):
+        if emotion not in labels and (folder / f"{emotion}.txt").is_file():
+            yield (
+                f"experiment.emotions[{place}]: {emotion!r} is not one of the `labels` of "
+                f"{prompts}, so the manipulation check could not find it; add it there, or set "
+                "checks.manipulation: false"
             )
-        labels[name] = _of_game(experiment["choice_labels"], name, game)
-        known = [choice.label for choice in game.choices]
-        problems += [
-            f"experiment.choice_labels.{name}.{foreign}: {unknown('choice', label, known)}"
-            for foreign, label in labels[name].items()
-            if label not in known
-        ]
-        try:
-            apply_settings(game, _of_game(experiment["game_settings"], name, game))
-        except ProblemList as error:
-            problems += [f"experiment.{line}" for line in error.problems]
-    return labels, files
-
-
-def _models(entries: list, root: Path, problems: list[str]) -> tuple[Model, ...]:
-    try:
-        return plan_models(entries, root)
-    except ProblemList as error:
-        problems += error.problems
-        return ()
 
 
 def _verdict_problems(
-    experiment: dict, games: dict, models: tuple[Model, ...], root: Path
+    experiment: Mapping[str, Any], games: Mapping[str, Game], models: Sequence[Model], root: Path
 ) -> Iterator[str]:
+    """Yield what the verdict cannot judge: it compares effects with those that were planted."""
     if experiment["headline_intensity"] <= 0:
-        told = "with verdict: true; only pushes towards an emotion are judged: choose one above 0 or remove `verdict`"
-        yield f"experiment.headline_intensity: {experiment['headline_intensity']} {told}"
+        yield (
+            f"experiment.headline_intensity: {experiment['headline_intensity']} with verdict: "
+            "true; only pushes towards an emotion are judged: choose one above 0, or remove "
+            "`verdict`"
+        )
     path = root / "config" / "demo" / "truth.yaml"
     planted = read_data(path)["games"]
     emotions = {emotion for row in planted.values() for emotion in row["prosocial"]}
-    known = {
-        "models": [m.name for m in models if m.is_demo],
-        "games": planted,
-        "emotions": emotions,
+    others = {
+        "models": [model.name for model in models if not model.is_demo],
+        "games": [name for name in games if name not in planted],
+        "emotions": [emotion for emotion in experiment["emotions"] if emotion not in emotions],
     }
-    for key, names in {
-        "models": [m.name for m in models],
-        "games": games,
-        "emotions": experiment["emotions"],
-    }.items():
-        strangers = [name for name in names if name not in known[key]]
-        if strangers:
-            told = f"the verdict knows only demo models and what {path} plants in them; remove it or `verdict`"
-            yield f"experiment.{key}: {', '.join(strangers)} with verdict: true; {told}"
+    for key, names in others.items():
+        if names:
+            yield (
+                f"experiment.{key}: {', '.join(names)} with verdict: true; allowed: demo models "
+                f"and what {path} plants in them; remove it, or remove `verdict`"
+            )
