@@ -1,4 +1,4 @@
-"""Draw the figures of one experiment."""
+"""The job that draws the figures of one experiment."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from emotion_games.files import new_folder
 
 
 def plot_experiment(stats: Path, output_dir: Path) -> None:
-    """Draw all figures that there are numbers for into `output_dir`."""
+    """Draw the figures of one experiment into `output_dir`."""
     from emotion_games.reporting.figure_files import plot_experiment as draw  # loads matplotlib
 
     with new_folder(output_dir) as folder:

@@ -1,4 +1,4 @@
-"""Put the experiments of a series side by side: `python scripts/summarize_series.py <series folder>` at any time."""
+"""Compare the experiments of a series: `python scripts/summarize_series.py <series folder>`."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from emotion_games.series.state import read_series
 
 
 def summarize_series(series_dir: Path) -> None:
-    """Write the series table, its figures and the page, from whatever is finished."""
+    """Write the table, the figures and the page of a series, from its finished experiments."""
     # These load pandas and matplotlib.
     from emotion_games.analysis.series_statistics import summarize
     from emotion_games.reporting.figure_files import plot_series
@@ -24,7 +24,7 @@ def summarize_series(series_dir: Path) -> None:
 
 
 def main(series_dir: Path) -> int:
-    """Summarize a series, or say in one line that the folder holds none, and return the exit status."""
+    """Summarize a series, print an error as one line, and return the exit status."""
     try:
         read_series(series_dir)
         summarize_series(series_dir)

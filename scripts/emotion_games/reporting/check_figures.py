@@ -15,13 +15,14 @@ from matplotlib.ticker import MaxNLocator
 
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.conditions import Arm
-from emotion_games.reporting.experiment_figures import (
+from emotion_games.reporting.selection import (
     Record,
     Stats,
     confidence,
     histories_of,
     measure_of,
     measure_words,
+    select,
     title_of,
 )
 from emotion_games.reporting.style import error_bar, finish, frame, look, span, words
@@ -36,32 +37,27 @@ def manipulation_effect(stats: Stats) -> Figure | None:
     Histories are columns, checks are rows.
     """
     measure = measure_of(stats)
-    effects = []
-    for record in stats["contrasts"]:
-        is_shown = record["contrast"] == EMOTION_MINUS_NEUTRAL and record["measure"] == measure
-        if is_shown and record["arm"] == Arm.STEERED and record["estimate"] is not None:
-            effects.append(record)
-    felt = []
-    for record in stats["manipulation"]:
-        if record["arm"] == Arm.STEERED and record["estimate"] is not None:
-            felt.append(record)
+    steered = select(stats["contrasts"], contrast=EMOTION_MINUS_NEUTRAL, arm=Arm.STEERED)
+    effects = _estimated(select(steered, measure=measure))
+    felt = _estimated(select(stats["manipulation"], arm=Arm.STEERED))
     histories = histories_of(stats, effects)
-    checks = [name for name in CHECKS if any(m["check"] == name for m in felt)]
+    checks = [name for name in CHECKS if select(felt, check=name)]
     if not effects or not checks:
         return None
     width, height = 3.2 + 2.6 * len(histories), 0.3 + 2.7 * len(checks)
     figure, axes = frame(len(checks), len(histories), width, height, sharey=True)
     for place, axis in enumerate(axes):
         check, history = checks[place // len(histories)], histories[place % len(histories)]
-        mine = [m for m in felt if m["check"] == check]
-        _manipulation_panel(axis, stats, mine, [c for c in effects if c["history"] == history])
+        _manipulation_panel(
+            axis, stats, select(felt, check=check), select(effects, history=history)
+        )
         axis.set_xlabel(f"intended emotion, {CHECKS[check]},\npoints from neutral")
         axis.set_title(words(history) if len(histories) > 1 and place < len(histories) else "")
         if place % len(histories) == 0:
             axis.set_ylabel(f"{stats['meta']['outcome']},\npoints from neutral")
     handles = []
     for number, emotion in enumerate(stats["plan"]["emotions"]):
-        if any(m["emotion"] == emotion for m in felt):
+        if select(felt, emotion=emotion):
             handles.append(Line2D([], [], label=words(emotion), **look(number)))
     caption = (
         "Each line joins one emotion's intensities, the largest marker is the highest; "
@@ -73,14 +69,18 @@ def manipulation_effect(stats: Stats) -> Figure | None:
     return finish(figure, title, caption, handles, columns=6)
 
 
+def _estimated(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record["estimate"] is not None]
+
+
 def _manipulation_panel(
     axis: Axes, stats: Stats, felt: Sequence[Record], effects: Sequence[Record]
 ) -> None:
     axis.axhline(0, color="0.3", linewidth=0.8)
     axis.axvline(0, color="0.3", linewidth=0.8)
     for number, emotion in enumerate(stats["plan"]["emotions"]):
-        by_dose = {c["intensity"]: c for c in effects if c["emotion"] == emotion}
-        shown = [m for m in felt if m["emotion"] == emotion and m["intensity"] in by_dose]
+        by_dose = {record["intensity"]: record for record in select(effects, emotion=emotion)}
+        shown = [m for m in select(felt, emotion=emotion) if m["intensity"] in by_dose]
         shown.sort(key=lambda record: record["intensity"])
         moved = [by_dose[record["intensity"]] for record in shown]
         xs = [100 * record["estimate"] for record in shown]

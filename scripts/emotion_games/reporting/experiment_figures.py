@@ -17,6 +17,16 @@ from matplotlib.patches import Patch
 
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.experiment.conditions import Arm
+from emotion_games.reporting.selection import (
+    Record,
+    Stats,
+    confidence,
+    histories_of,
+    measure_of,
+    measure_words,
+    select,
+    title_of,
+)
 from emotion_games.reporting.style import (
     BLUE,
     GREY,
@@ -28,8 +38,6 @@ from emotion_games.reporting.style import (
     words,
 )
 
-Stats = Mapping[str, Any]
-Record = Mapping[str, Any]
 RANDOM_ROW = "random directions"
 # A new arm needs a row or a marker of its own before its rates can be drawn.
 ARMS_SHOWN = (Arm.NEUTRAL, Arm.STEERED, Arm.RANDOM, Arm.PROMPTED, Arm.PROMPTED_NEUTRAL)
@@ -59,7 +67,7 @@ def choice_rates(stats: Stats) -> Figure | None:
     figure, axes = frame(1, len(histories), 3.6 + 2.4 * len(histories), 0.8 + 0.34 * len(rows))
     for axis, history in zip(axes, histories, strict=True):
         heading = words(history) if len(histories) > 1 else ""
-        _rate_panel(axis, rows, [r for r in rates if r["history"] == history], heading)
+        _rate_panel(axis, rows, select(rates, history=history), heading)
         axis.set_xlabel(f"{stats['meta']['outcome']}, %")
     caption = f"{_rate_caption(stats, rates)} Each cross is one random direction."
     return finish(figure, f"What the model chose: {title_of(stats)}", caption, _arm_handles(rates))
@@ -80,7 +88,7 @@ def choice_shares(stats: Stats) -> Figure | None:
     figure, axes = frame(len(histories), len(labels), width, height)
     for place, axis in enumerate(axes):
         history, label = histories[place // len(labels)], labels[place % len(labels)]
-        shares = _shares([r for r in rates if r["history"] == history], label)
+        shares = _shares(select(rates, history=history), label)
         heading = words(label) + (f" ({words(history)})" if len(histories) > 1 else "")
         _rate_panel(axis, rows, shares, heading)
         axis.set_xlabel("share of answers, %")
@@ -104,13 +112,14 @@ def _shares(rates: Iterable[Record], label: str) -> list[Record]:
     """Return the rates with the estimate and interval of one option in place of the outcome's."""
     shares: list[Record] = []
     for rate in rates:
-        shares += [{**rate, **share} for share in rate["shares"] or () if share["choice"] == label]
+        for share in select(rate["shares"] or [], choice=label):
+            shares.append({**rate, **share})
     return shares
 
 
 def _rate_rows(stats: Stats, rates: Iterable[Record]) -> list[str]:
-    has_random = any(rate["arm"] == Arm.RANDOM for rate in rates)
-    return [Arm.NEUTRAL, *stats["plan"]["emotions"], *([RANDOM_ROW] if has_random else [])]
+    random = [RANDOM_ROW] if select(rates, arm=Arm.RANDOM) else []
+    return [Arm.NEUTRAL, *stats["plan"]["emotions"], *random]
 
 
 def _rate_panel(axis: Axes, rows: list[str], rates: Iterable[Record], title: str) -> None:
@@ -171,7 +180,7 @@ def dose_response(stats: Stats) -> Figure | None:
     With several histories, each has a row of panels.
     """
     records = [r for r in stats["dose_response"] if _estimated_doses(r)]
-    emotions = [e for e in stats["plan"]["emotions"] if any(r["emotion"] == e for r in records)]
+    emotions = [e for e in stats["plan"]["emotions"] if select(records, emotion=e)]
     histories = histories_of(stats, records)
     if not records:
         return None
@@ -184,8 +193,7 @@ def dose_response(stats: Stats) -> Figure | None:
         axis.remove()
     for place, (history, emotion) in enumerate(panels):
         axis = axes[place]
-        shown = [r for r in records if (r["history"], r["emotion"]) == (history, emotion)]
-        _dose_panel(axis, {record["measure"]: record for record in shown})
+        _dose_panel(axis, select(records, history=history, emotion=emotion))
         axis.set_title(words(emotion) + (f"\n({words(history)})" if len(histories) > 1 else ""))
         if place % columns == 0:
             axis.set_ylabel("points from neutral")
@@ -210,34 +218,39 @@ def _dose_limits(records: Iterable[Record]) -> tuple[float, float]:
     return max(-105, 1.15 * min(ends)), min(105, 1.15 * max(ends))
 
 
-def _dose_panel(axis: Axes, by_measure: Mapping[str, Record]) -> None:
+def _dose_panel(axis: Axes, records: Sequence[Record]) -> None:
     axis.axhline(0, color="0.3", linewidth=0.8)
     # More random directions are scored than write answers, so the band of the scores is firmer.
-    band = (by_measure.get(SCORED) or by_measure.get(CHOSEN) or {}).get("random_band")
+    banded = [*select(records, measure=SCORED), *select(records, measure=CHOSEN)]
+    band = banded[0]["random_band"] if banded else None
     if band:
         sides = [band["intensity"] - 0.13, band["intensity"] + 0.13]
         axis.fill_between(sides, 100 * band["low"], 100 * band["high"], **BAND)
     # A small shift keeps the error bars of both measures apart.
     for measure, shift, style in ((CHOSEN, -0.02, WRITTEN_LINE), (SCORED, 0.02, SCORED_LINE)):
-        doses = _estimated_doses(by_measure[measure]) if measure in by_measure else []
-        if not doses:
-            continue
-        points = [(0.0, 0.0)]
-        for dose in doses:
-            x, y = dose["intensity"] + shift, 100 * dose["estimate"]
-            points.append((x, y))
-            bar = {"color": style["color"], "capsize": 2, "linewidth": 1}
-            axis.errorbar(x, y, error_bar(dose), fmt="none", **bar)
-            if dose["damaged"]:
-                axis.plot(x, y, **CROSS, color="black", markersize=9, zorder=5)
-        xs, ys = zip(*sorted(points), strict=True)
-        axis.plot(xs, ys, ms=4, **style)
+        for record in select(records, measure=measure):
+            _dose_curve(axis, _estimated_doses(record), shift, style)
+
+
+def _dose_curve(
+    axis: Axes, doses: Iterable[Record], shift: float, style: Mapping[str, Any]
+) -> None:
+    # At intensity 0 nothing is added, so the difference from neutral is 0.
+    points = [(0.0, 0.0)]
+    for dose in doses:
+        x, y = dose["intensity"] + shift, 100 * dose["estimate"]
+        points.append((x, y))
+        bar = {"color": style["color"], "capsize": 2, "linewidth": 1}
+        axis.errorbar(x, y, error_bar(dose), fmt="none", **bar)
+        if dose["damaged"]:
+            axis.plot(x, y, **CROSS, color="black", markersize=9, zorder=5)
+    xs, ys = zip(*sorted(points), strict=True)
+    axis.plot(xs, ys, ms=4, **style)
 
 
 def _dose_caption(stats: Stats, records: Sequence[Record]) -> str:
     banded = [r for r in records if r["random_band"]]
-    scored = [r for r in banded if r["measure"] == SCORED]
-    bands = [r["random_band"]["n_directions"] for r in scored or banded]
+    bands = [r["random_band"]["n_directions"] for r in select(banded, measure=SCORED) or banded]
     numbers = []
     for record in records:
         numbers += [dose["n_scenarios"] for dose in record["doses"] if dose["n_scenarios"]]
@@ -267,29 +280,3 @@ def _dose_handles(records: Sequence[Record]) -> list[Artist]:
         label = "damages the model"
         handles.append(Line2D([], [], **CROSS, color="black", markersize=8, label=label))
     return handles
-
-
-def measure_of(stats: Stats) -> str:
-    """Return the measure to draw: written choices, or the probabilities if no answer was read."""
-    return CHOSEN if stats["meta"]["n_parsed"] else SCORED
-
-
-def measure_words(stats: Stats) -> str:
-    """Return the name of that measure for a caption."""
-    return "Written choices" if measure_of(stats) == CHOSEN else "Choice probabilities"
-
-
-def histories_of(stats: Stats, records: Sequence[Record]) -> list[str]:
-    """Return the histories that the records have, in the game's order."""
-    return [h for h in stats["meta"]["histories"] if any(r["history"] == h for r in records)]
-
-
-def title_of(stats: Stats) -> str:
-    """Return game and model for a title."""
-    interim = " (INTERIM)" if stats["meta"]["interim"] else ""
-    return f"{words(stats['meta']['game'])}, {stats['meta']['model']}{interim}"
-
-
-def confidence(stats: Stats) -> str:
-    """Return the level of the intervals, such as `95 %`."""
-    return f"{100 * stats['meta']['confidence']:g} %"
