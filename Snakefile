@@ -1,10 +1,12 @@
-# Table of contents: every game with every model, from config to report. The rules stand in rules/, in the order of running.
+# The whole workflow: every game with every model, from config to report. The rules are in rules/,
+# in the order of running.
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-# A config file given on the command line replaces the demo's; Snakemake by itself would merge the two.
+# A config file on the command line replaces that of the demo. Without this condition, Snakemake
+# would merge the two.
 if not workflow.overwrite_configfiles:
 
     configfile: f"{workflow.basedir}/config/demo.yaml"
@@ -13,17 +15,18 @@ if not workflow.overwrite_configfiles:
 include: "rules/common.smk"
 
 
-# The result files are targets themselves: the live report alone, which is always there, would look finished to Snakemake.
+# The result files are targets themselves. The live report always exists, so Snakemake would take it
+# for finished.
 rule all:
     default_target: True
     input:
         RESULTS,
         PLOTS,
         VERDICT,
-        f"{SERIES.folder}/{layout.SERIES_TABLE}",
-        f"{SERIES.folder}/plots",
-        f"{SERIES.folder}/{layout.PAGE}",
-        f"{SERIES.folder}/{layout.REPORT}",
+        FOLDER / layout.SERIES_TABLE,
+        FOLDER / layout.PLOTS,
+        FOLDER / layout.PAGE,
+        FOLDER / layout.REPORT,
 
 
 include: "rules/models.smk"

@@ -1,4 +1,4 @@
-# Analysis: figures of each experiment, then the series as a whole.
+# Analysis: the figures of each experiment, then the series as a whole.
 
 
 localrules:
@@ -9,11 +9,11 @@ localrules:
 rule plot_experiment:
     """Draw the figures of one experiment from its statistics."""
     input:
-        f"{SERIES.folder}/{{exp_id}}_{SERIES.stamp}/stats_analysis.json",
+        SERIES.output_dir("{exp_id}") / layout.STATISTICS,
     output:
-        directory(f"{SERIES.folder}/{{exp_id}}_{SERIES.stamp}/plots"),
+        directory(SERIES.output_dir("{exp_id}") / layout.PLOTS),
     log:
-        f"{STATE}/plots.{{exp_id}}.log",
+        layout.log_path(FOLDER, "plots.{exp_id}"),
     wildcard_constraints:
         exp_id="[^/]+",
     conda:
@@ -23,17 +23,17 @@ rule plot_experiment:
 
 
 rule summarize_series:
-    """Put all experiments side by side: the series table, its figures and the page."""
+    """Compare all experiments: the series table, its figures and the page."""
     input:
         STATISTICS,
     output:
-        f"{SERIES.folder}/{layout.SERIES_TABLE}",
-        f"{SERIES.folder}/{layout.SERIES_STATISTICS}",
-        directory(f"{SERIES.folder}/plots"),
-        # The live page stays where it is until the last one replaces it.
-        update(f"{SERIES.folder}/{layout.PAGE}"),
+        FOLDER / layout.SERIES_TABLE,
+        FOLDER / layout.SERIES_STATISTICS,
+        directory(FOLDER / layout.PLOTS),
+        # Without update() Snakemake would delete the live page when this rule begins.
+        update(FOLDER / layout.PAGE),
     log:
-        f"{STATE}/summarize_series.log",
+        layout.log_path(FOLDER, "summarize_series"),
     conda:
         "../envs/llm.yaml"
     script:

@@ -1,4 +1,4 @@
-# What the rules share: the series with its grid, and the functions that give a job its inputs. No rules.
+# The series with its grid, and the functions that give a job its inputs. No rules.
 import sys
 from pathlib import Path
 
@@ -14,20 +14,20 @@ CONFIG = SERIES.config
 config.update(job_settings(CONFIG, ROOT))
 RUN = Run(SERIES, workflow)
 
-STATE = layout.state_dir(SERIES.folder)
+FOLDER = SERIES.folder
 DIRECTIONS = f"{CONFIG.base_dir}/directions"
 MODELS = f"{CONFIG.base_dir}/models"
 MODEL_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 GPUS = 0 if CONFIG.runtime["device"] == "cpu" else 1
 
 OUTPUT_DIRS = [SERIES.output_dir(exp_id) for exp_id in SERIES.experiments]
-RESULTS = [f"{folder}/{name}" for folder in OUTPUT_DIRS for name in layout.RESULT_FILES]
-STATISTICS = [f"{folder}/stats_analysis.json" for folder in OUTPUT_DIRS]
-PLOTS = [f"{folder}/plots" for folder in OUTPUT_DIRS]
-STIMULI = [
-    str(CONFIG.stimuli / f"{emotion}.txt") for emotion in [*CONFIG.settings["emotions"], "neutral"]
-]
-VERDICT = [f"{SERIES.folder}/verdict.html", f"{STATE}/verdict_passed"] if CONFIG.verdict else []
+RESULTS = [folder / name for folder in OUTPUT_DIRS for name in layout.RESULT_FILES]
+STATISTICS = [folder / layout.STATISTICS for folder in OUTPUT_DIRS]
+PLOTS = [folder / layout.PLOTS for folder in OUTPUT_DIRS]
+STIMULI = [CONFIG.stimuli / f"{name}.txt" for name in [*CONFIG.settings["emotions"], "neutral"]]
+VERDICT = []
+if CONFIG.verdict:
+    VERDICT = [FOLDER / layout.VERDICT_PAGE, layout.verdict_passed_path(FOLDER)]
 
 DEMO_MODELS = {model.demo_folder: model for model in CONFIG.models if model.is_demo}
 BY_DIRECTIONS = {}
@@ -36,71 +36,69 @@ for experiment in SERIES.experiments.values():
 
 
 def experiment_of(wildcards):
-    """The experiment of a job; for directions, the first experiment that reads them."""
-    return (
-        SERIES.experiments[wildcards.exp_id]
-        if "exp_id" in wildcards.keys()
-        else BY_DIRECTIONS[wildcards.directions]
-    )
+    """Return the experiment of a job; for directions, the first experiment that reads them."""
+    if "exp_id" in wildcards.keys():
+        return SERIES.experiments[wildcards.exp_id]
+    return BY_DIRECTIONS[wildcards.directions]
 
 
 def model_of(wildcards):
-    """The model of a job."""
-    return (
-        DEMO_MODELS[wildcards.demo]
-        if "demo" in wildcards.keys()
-        else experiment_of(wildcards).model
-    )
+    """Return the model of a job."""
+    if "demo" in wildcards.keys():
+        return DEMO_MODELS[wildcards.demo]
+    return experiment_of(wildcards).model
 
 
 def model_path(wildcards):
-    """Where the model of a job is loaded from: a local folder or a hub id."""
+    """Return where the model of a job is loaded from: a local folder or a hub id."""
     model = model_of(wildcards)
     return f"{MODELS}/{model.demo_folder}" if model.is_demo else model.entry["id"]
 
 
 def model_files(wildcards):
-    """The files of a model that the workflow makes itself; any other is found when it is loaded."""
+    """Return the files of a model that the workflow makes itself, and none of any other model."""
     if not model_of(wildcards).is_demo:
         return []
     return ancient([f"{model_path(wildcards)}/{name}" for name in MODEL_FILES])
 
 
 def directions_file(wildcards):
-    """The directions of the model of a job."""
+    """Return the directions of the model of a job."""
     return ancient(f"{DIRECTIONS}/{SERIES.directions(experiment_of(wildcards))}.safetensors")
 
 
 def experiment_spec(wildcards):
-    """Everything that determines the results of an experiment."""
+    """Return everything that determines the results of an experiment."""
     return SERIES.spec(experiment_of(wildcards))
 
 
 def model_entry(wildcards):
-    """The identity of the model of a job."""
+    """Return the identity of the model of a job."""
     return model_of(wildcards).entry
 
 
 def model_key(wildcards):
-    """The key of the model in the config's `runtime`."""
+    """Return the key of the model in the config's `runtime`."""
     return model_of(wildcards).key
 
 
 def running_order(wildcards):
-    """Model by model, each one's directions before its experiments; figures (priority 0) as soon as possible."""
+    """Return the priority of a job: model by model, directions before experiments.
+
+    All priorities are negative, so that figures, whose priority is 0, are drawn as early as
+    possible.
+    """
     if "demo" in wildcards.keys():
-        return (
-            -3 * min(e.rank for e in SERIES.experiments.values() if e.model == model_of(wildcards))
-            - 1
-        )
+        model = model_of(wildcards)
+        return -3 * min(e.rank for e in SERIES.experiments.values() if e.model == model) - 1
     return -3 * experiment_of(wildcards).rank - (3 if "exp_id" in wildcards.keys() else 2)
 
 
 def memory_mb(wildcards, attempt):
-    """Main memory of a job; more with every retry. A demo model needs little."""
+    """Return the main memory of a job, which grows with every retry."""
     return (2_000 if model_of(wildcards).is_demo else 32_000) * attempt
 
 
 def runtime_minutes(wildcards, attempt):
-    """Time limit of a job; more with every retry, which continues from the journal."""
+    """Return the time limit of a job; a retry has more time and continues from the journal."""
     return (60 if model_of(wildcards).is_demo else 720) * attempt

@@ -1,17 +1,16 @@
-from emotion_games import layout
-
-# Experiments: one job for each game and model; its journal lies outside the outputs, so that Snakemake never deletes it.
+# Experiments: one job for each game and model. The journal is not an output, so that Snakemake
+# never deletes it.
 
 
 rule run_experiment:
-    """Let one model decide in one game under every condition, and write its four result files."""
+    """Run one model in one game under every condition, and write the four result files."""
     input:
         model=model_files,
         directions=directions_file,
     output:
-        expand(f"{SERIES.folder}/{{{{exp_id}}}}_{SERIES.stamp}/{{name}}", name=layout.RESULT_FILES),
+        [SERIES.output_dir("{exp_id}") / name for name in layout.RESULT_FILES],
     log:
-        f"{STATE}/{{exp_id}}.log",
+        layout.log_path(FOLDER, "{exp_id}"),
     wildcard_constraints:
         exp_id="[^/]+",
     priority: running_order

@@ -1,14 +1,14 @@
-# Models: the demo model is trained here, and every model's emotion directions are measured.
+# Models: the demo model is trained, and the emotion directions of every model are measured.
 
 
 rule build_demo_model:
-    """Train the tiny demo model, whose reactions to emotions are planted and known; fail unless they are found again."""
+    """Train the tiny demo model with planted reactions to emotions; fail unless they are found."""
     input:
-        ancient(expand("{root}/config/demo/{name}", root=ROOT, name=["grammar.yaml", "truth.yaml"])),
+        ancient([ROOT / "config" / "demo" / name for name in ("grammar.yaml", "truth.yaml")]),
     output:
         expand(f"{MODELS}/{{{{demo}}}}/{{name}}", name=MODEL_FILES),
     log:
-        f"{STATE}/demo.{{demo}}.log",
+        layout.log_path(FOLDER, "demo.{demo}"),
     wildcard_constraints:
         demo="[^/]+",
     priority: running_order
@@ -25,7 +25,7 @@ rule build_demo_model:
 
 
 rule extract_directions:
-    """Measure a model's direction for each emotion, one file a model."""
+    """Measure the direction of each emotion in a model; one file per model."""
     input:
         model=model_files,
         stimuli=ancient(STIMULI),
@@ -33,7 +33,7 @@ rule extract_directions:
     output:
         f"{DIRECTIONS}/{{directions}}.safetensors",
     log:
-        f"{STATE}/directions.{{directions}}.log",
+        layout.log_path(FOLDER, "directions.{directions}"),
     wildcard_constraints:
         directions="[^/]+",
     priority: running_order

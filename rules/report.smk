@@ -1,4 +1,4 @@
-# The completeness report; jobs and Snakemake's own beginning and end keep it true in between.
+# The completeness report. During a run, its jobs and Snakemake's own process update it.
 
 
 localrules:
@@ -8,12 +8,12 @@ localrules:
 rule report_completeness:
     """Write the completeness report of the finished series."""
     input:
-        f"{SERIES.folder}/{layout.SERIES_TABLE}",
+        FOLDER / layout.SERIES_TABLE,
     output:
         # Without update() Snakemake would delete the live report when this rule begins.
-        update(f"{SERIES.folder}/{layout.REPORT}"),
+        update(FOLDER / layout.REPORT),
     log:
-        f"{STATE}/report_completeness.log",
+        layout.log_path(FOLDER, "report_completeness"),
     conda:
         "../envs/llm.yaml"
     script:

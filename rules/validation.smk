@@ -1,4 +1,4 @@
-# The instrument check: what the series found on demo models, against what was planted in them (`verdict: true`).
+# The instrument check (`verdict: true`): results of demo models, compared with what was planted.
 
 
 localrules:
@@ -7,16 +7,16 @@ localrules:
 
 
 rule write_verdict:
-    """Compare the finished series with the planted truth: a page, its figures and its numbers."""
+    """Compare a finished series with the planted truth: a page, its figures and its numbers."""
     input:
         STATISTICS,
         truth=ancient(f"{ROOT}/config/demo/truth.yaml"),
     output:
-        data=f"{SERIES.folder}/verdict.json",
-        page=f"{SERIES.folder}/verdict.html",
-        figures=directory(f"{SERIES.folder}/verdict_figures"),
+        data=FOLDER / layout.VERDICT,
+        page=FOLDER / layout.VERDICT_PAGE,
+        figures=directory(FOLDER / layout.VERDICT_FIGURES),
     log:
-        f"{STATE}/write_verdict.log",
+        layout.log_path(FOLDER, "write_verdict"),
     conda:
         "../envs/llm.yaml"
     script:
@@ -24,13 +24,13 @@ rule write_verdict:
 
 
 rule confirm_verdict:
-    """Fail where a check failed; a rule of its own, because Snakemake deletes what a failed rule has written."""
+    """Fail if a check failed; apart, because Snakemake deletes the outputs of a failed rule."""
     input:
-        f"{SERIES.folder}/verdict.json",
+        FOLDER / layout.VERDICT,
     output:
-        f"{STATE}/verdict_passed",
+        layout.verdict_passed_path(FOLDER),
     log:
-        f"{STATE}/confirm_verdict.log",
+        layout.log_path(FOLDER, "confirm_verdict"),
     conda:
         "../envs/llm.yaml"
     script:

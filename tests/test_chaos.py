@@ -1,6 +1,6 @@
-"""What a series survives, shown on real trials: kills at random moments, damaged files, a full disk, a wrong clock.
+"""A series of real trials survives kills at random moments, damaged files and a full disk.
 
-The way back is the plain command every time, and the results are those of a run that nothing happened to.
+The same command resumes it every time, and the results are those of an undisturbed run.
 """
 
 import contextlib
@@ -16,12 +16,13 @@ import time
 import psutil
 import pytest
 
+from emotion_games import layout
 from tiny_series import GAMES, PATIENCE, TinySeries, copy_workflow
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 TARGETS = ("job", "snakemake", "group")
-# Words of Snakemake that would mean: the plain command is not enough.
-OTHER_WAYS_BACK = ("--unlock", "--rerun-incomplete", "LockException", "IncompleteFilesException")
+# Output of Snakemake that would mean that the same command is not enough.
+MORE_COMMANDS = ("--unlock", "--rerun-incomplete", "LockException", "IncompleteFilesException")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def workflow(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(workflow, tmp_path_factory):
-    """A series that nothing happened to."""
+    """An undisturbed series."""
     place = TinySeries(workflow, tmp_path_factory.mktemp("finished"))
     place.control(seconds=0)
     code, output = place.run()
@@ -57,7 +58,7 @@ def copy_of_finished(finished, tmp_path):
 
 
 class Watch:
-    """Reads the report again and again in the background, as people and scripts do, and notes what must never be."""
+    """Read the report again and again in the background, and note what must never happen."""
 
     def __init__(self, place):
         self.place, self.wrong, self.reads = place, [], 0
@@ -67,25 +68,21 @@ class Watch:
     def _look(self):
         before, done_before = "", {}
         while not self._stop.wait(0.02):
-            paths = list(
-                self.place.folder.glob("results/ExperimentSeries/*/experiment_report.json")
-            )
+            home = layout.series_home(self.place.folder / "results")
+            paths = list(home.glob(f"*/{layout.REPORT}"))
             if not paths:
                 continue
             text = paths[0].read_text()
             try:
-                told = json.loads(text)
+                report = json.loads(text)
             except ValueError:
                 self.wrong.append(f"not JSON: {text[:200]!r}")
                 continue
-            done = {
-                exp_id: row["progress"]["done"] or 0 for exp_id, row in told["experiments"].items()
-            }
-            if told["last_updated"] < before or any(done[e] < done_before.get(e, 0) for e in done):
-                self.wrong.append(
-                    f"went back: {before} {done_before} -> {told['last_updated']} {done}"
-                )
-            before, done_before, self.reads = told["last_updated"], done, self.reads + 1
+            updated, rows = report["last_updated"], report["experiments"]
+            done = {exp_id: row["progress"]["done"] for exp_id, row in rows.items()}
+            if updated < before or any(done[e] < done_before.get(e, 0) for e in done):
+                self.wrong.append(f"went back: {before} {done_before} -> {updated} {done}")
+            before, done_before, self.reads = updated, done, self.reads + 1
 
     def __enter__(self):
         self._thread.start()
@@ -97,7 +94,7 @@ class Watch:
 
 
 def hit(place, process, number, target):
-    """Send a signal to a run's job, to Snakemake alone, or to everything that a terminal would reach."""
+    """Send a signal to the job of a run, to Snakemake alone, or to both, as a terminal does."""
     if target == "job":
         victim = place.job_of(process)
         if victim is None:
@@ -110,7 +107,7 @@ def hit(place, process, number, target):
 
 
 def wait_for_a_moment(place, process, chance):
-    """Wait for some batches or for some seconds, whichever chance says, but not beyond the end of the run."""
+    """Wait for a random number of batches or seconds, but not beyond the end of the run."""
     begun = len(place.computed()) + chance.randint(1, 4)
     by_batches, seconds = chance.random() < 0.7, chance.uniform(0, 6)
     deadline = time.monotonic() + (30 if by_batches else seconds)
@@ -122,7 +119,7 @@ def wait_for_a_moment(place, process, chance):
 
 
 def kill_at_random(place, kills, chance):
-    """Run the series with the plain command, again and again, until all kills (signal, target) have struck."""
+    """Run the series with the same command until all kills (signal, target) have happened."""
     left = list(kills)
     process = None
     while left:
@@ -139,7 +136,7 @@ def kill_at_random(place, kills, chance):
             continue
         process.wait(PATIENCE)
         process = None
-        # Now and then the next run starts at once, beside the last gasps of a job that has lost its Snakemake.
+        # Sometimes the next run starts at once, while a job whose Snakemake has died is ending.
         if chance.random() < 0.7:
             place.wait(lambda: not place.processes(), "the end of all processes")
             # The last thread of a killed process may hold its lock a little longer.
@@ -151,32 +148,32 @@ def kill_at_random(place, kills, chance):
 
 
 def survives(place, finished, kills, chance):
-    """Kill at random, finish with the plain command, and compare with the series that nothing happened to."""
+    """Kill at random, finish with the same command, and compare with the undisturbed series."""
     began = time.monotonic()
     with Watch(place) as watch:
         kill_at_random(place, kills, chance)
-        for _ in range(2):  # a job that was killed alone has ended its run with an error
+        # A job that was killed alone has ended its run with an error.
+        for _ in range(2):
             process = place.start()
             code = process.wait(PATIENCE)
             if code == 0:
                 break
     again = place.begun_again()
     seconds = time.monotonic() - began
-    print(
-        f"{len(kills)} kills in {seconds:.0f} s, {len(place.computed())} batches, {again} of them begun again"
-    )
+    batches = len(place.computed())
+    print(f"{len(kills)} kills in {seconds:.0f} s, {batches} batches, {again} of them repeated")
     assert code == 0, place.output()
     assert watch.wrong == [] and watch.reads > 10
     assert again <= len(kills)
     assert len(place.all_series()) == 1 and set(place.statuses().values()) == {"completed"}
     assert place.results() == finished.results()
-    for journal in place.series.glob(".state/*.jsonl"):
+    for journal in layout.state_dir(place.series).glob("*.jsonl"):
         batches = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
         keys = [record["key"] for batch in batches for record in batch]
         assert len(keys) == len(set(keys))
     assert not [path for path in place.series.rglob("*") if path.suffix in (".aside", ".cut")]
     assert place.processes() == []
-    assert not [words for words in OTHER_WAYS_BACK if words in place.output()]
+    assert not [words for words in MORE_COMMANDS if words in place.output()]
 
 
 def test_three_kills(place, finished):
@@ -210,25 +207,24 @@ def test_a_damaged_journal_costs_only_what_follows_the_damage(copy_of_finished, 
         shutil.rmtree(place.result_folder)
         code, output = place.run()
         assert code == 0, output
-        assert (
-            set(place.statuses().values()) == {"completed"}
-            and place.results() == finished.results()
-        )
+        assert set(place.statuses().values()) == {"completed"}
+        assert place.results() == finished.results()
         return len(place.computed()) - before, place.log()
 
     lines = place.journal.read_bytes().split(b"\n")
     lines[3] = lines[3][:-20] + b"\0" * 20
     again, log = run_after_damage(b"\n".join(lines))
-    assert 0 < again < whole and "line 4 is damaged; it and what follows is measured again" in log
+    assert 0 < again < whole
+    assert "line 4 is damaged; this line and all later ones are measured again" in log
     again, log = run_after_damage(b"\xff" * 1000)
-    assert again == whole and "is damaged; kept as" in log
+    assert again == whole and "is damaged; it is kept as" in log
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="only root can mount the small disk that is to be filled"
 )
-def test_a_full_disk_is_told_and_survived(place, finished):
+def test_a_full_disk_is_reported_and_survived(place, finished):
     results = place.folder / "results"
     results.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", results]

@@ -1,34 +1,73 @@
-"""On a full disk the reserve makes room for the last state of a process."""
+"""Files are replaced completely, and a reserve lets a process record its end on a full disk."""
+
+import errno
+import os
 
 import pytest
+from filelock import Timeout
 
 from emotion_games import files
-from emotion_games.series import state
 
 
-@pytest.mark.parametrize("number", [28, 122], ids=["disk", "quota"])
-def test_last_words_take_the_reserve_on_a_full_disk(tmp_path, number):
-    reserve = tmp_path / "A.reserve"
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    files.write_json(path, {"a": 1})
+
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        files.write_json(path, {"a": 2})
+    assert files.read_json(path) == {"a": 1} and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_folder_replaces_the_old_one_only_if_nothing_fails(tmp_path):
+    path = tmp_path / "plots"
+    with files.new_folder(path) as folder:
+        (folder / "old.svg").touch()
+    with pytest.raises(ValueError, match="cannot be drawn"), files.new_folder(path) as folder:
+        (folder / "half.svg").touch()
+        raise ValueError("cannot be drawn")
+    assert [p.name for p in path.iterdir()] == ["old.svg"] and list(tmp_path.iterdir()) == [path]
+    with files.new_folder(path) as folder:
+        (folder / "new.svg").touch()
+    assert [p.name for p in path.iterdir()] == ["new.svg"] and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_is_seen_by_others_only_while_it_is_held(tmp_path):
+    path = tmp_path / "locks" / "A.lock"
+    assert not files.is_locked(path)
+    with files.lock(path):
+        assert files.is_locked(path)
+        with pytest.raises(Timeout), files.lock(path, wait=0):
+            pass
+    assert not files.is_locked(path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])
+def test_the_reserve_makes_room_on_a_full_disk(tmp_path, number):
+    reserve, record = tmp_path / "A.reserve", tmp_path / "A.json"
     files.keep_reserve(reserve)
     assert reserve.stat().st_size == files.RESERVE_BYTES
 
-    def say():
+    def write():
         if reserve.exists():
             raise OSError(number, "no room")
-        state.record(tmp_path, "A", status="failed")
-        return "said"
+        files.write_json(record, {"status": "failed"})
+        return "written"
 
-    assert files.write_final(reserve, say) == "said"
-    assert state.read_state(tmp_path, "A") == {"status": "failed"}
+    assert files.write_final(reserve, write) == "written"
+    assert files.read_json(record) == {"status": "failed"}
 
 
-def test_other_errors_are_not_tried_again(tmp_path):
-    said = []
+def test_other_errors_are_not_retried(tmp_path):
+    calls = []
 
     def broken():
-        said.append(1)
-        raise OSError(5, "Input/output error")
+        calls.append(1)
+        raise OSError(errno.EIO, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output"):
         files.write_final(tmp_path / "A.reserve", broken)
-    assert said == [1]
+    assert calls == [1]

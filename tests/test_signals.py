@@ -1,4 +1,4 @@
-"""Signals in a job: the first asks, the second insists; in the workflow's process the third kills."""
+"""The first signal stops a job after its batch, the second at once; the third kills the job."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
-ASKING = """
+STOPPABLE = """
 import os, time
 from emotion_games.signals import catch_stop
 should_stop = catch_stop()
@@ -37,10 +37,11 @@ def started(code, **options):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_asks_and_the_second_ends(number):
-    process = started(ASKING)
+def test_the_first_signal_saves_the_state_and_the_second_ends_the_job(number):
+    process = started(STOPPABLE)
     process.send_signal(number)
-    process.send_signal(number)  # the terminal and Snakemake both pass one on: they count as one
+    # The terminal and Snakemake both send a signal; they count as one.
+    process.send_signal(number)
     assert process.stdout.readline() == "saved\n"
     assert process.poll() is None
     time.sleep(1.2)
@@ -50,7 +51,7 @@ def test_the_first_signal_asks_and_the_second_ends(number):
 
 
 def test_an_ignored_signal_stays_ignored():
-    process = started(ASKING, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process = started(STOPPABLE, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     process.send_signal(signal.SIGHUP)
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
@@ -77,7 +78,7 @@ began = time.monotonic()
 while not should_stop() and time.monotonic() - began < 20:
     pathlib.Path({str(ended)!r}).write_text("running")
     time.sleep(0.05)
-pathlib.Path({str(ended)!r}).write_text("asked")
+pathlib.Path({str(ended)!r}).write_text("stopped")
 """
     subprocess.run(
         [sys.executable, "-c", ORPHANED.format(child=child)], cwd=SCRIPTS, check=True, timeout=20
@@ -86,10 +87,10 @@ pathlib.Path({str(ended)!r}).write_text("asked")
     last = ended.stat().st_mtime
     time.sleep(0.5)
     assert ended.stat().st_mtime == last
-    assert ended.read_text() == ("asked" if function == "catch_stop" else "running")
+    assert ended.read_text() == ("stopped" if function == "catch_stop" else "running")
 
 
-def test_a_job_without_a_place_to_save_ends_at_the_first_signal():
+def test_a_job_without_a_state_to_save_ends_at_the_first_signal():
     code = """
 import time
 from emotion_games.signals import stop_at_once
@@ -115,15 +116,19 @@ print("job ended by", job.wait(), flush=True)
 
 @pytest.mark.parametrize("pause", [0.1, 0.5, 1.2])
 def test_a_second_signal_ends_a_job_however_soon_it_follows(pause):
-    process = started(QUICK.format(job=ASKING), start_new_session=True)
+    process = started(QUICK.format(job=STOPPABLE), start_new_session=True)
     for _ in range(2):
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the job, too
+        # As a terminal does: to the job as well.
+        os.killpg(process.pid, signal.SIGINT)
         time.sleep(pause)
     output = process.communicate(timeout=10)[0]
     assert "KeyboardInterrupt: stopped at once" in output and "job ended by" in output
 
 
-STUBBORN = "import signal, time; signal.signal(2, lambda *_: None); print('child', flush=True); time.sleep(30)"
+STUBBORN = (
+    "import signal, time; signal.signal(2, lambda *_: None); "
+    "print('child', flush=True); time.sleep(30)"
+)
 WORKFLOW = f"""
 import subprocess, sys, time
 from emotion_games.signals import stop_workflow_on_signal
@@ -134,7 +139,7 @@ print("ready", flush=True)
 child.wait()
 print("child ended by", child.returncode, "after", len(received), flush=True)
 """
-ELSEWHERE = """
+ON_A_CLUSTER = """
 import time
 from emotion_games.signals import stop_workflow_on_signal
 stop_workflow_on_signal(lambda: None, jobs_are_local=False)
@@ -151,13 +156,13 @@ def test_the_third_signal_kills_the_jobs():
         time.sleep(0.5)
     output = process.communicate(timeout=5)[0]
     assert output.count("no more jobs") == 3
-    assert output.count("Stopping as soon as the running jobs have saved their place") == 1
+    assert output.count("Stopping once the running jobs have saved their state") == 1
     assert f"child ended by -{int(signal.SIGKILL)} after 3" in output
 
 
-def test_jobs_elsewhere_are_cancelled_in_snakemakes_way():
-    process = started(ELSEWHERE)
+def test_jobs_on_a_cluster_are_cancelled_by_snakemake():
+    process = started(ON_A_CLUSTER)
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=10)[0]
-    assert "Cancelling the jobs that are running" in output and "KeyboardInterrupt" in output
+    assert "Cancelling the running jobs" in output and "KeyboardInterrupt" in output
     assert process.returncode != 0

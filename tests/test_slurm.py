@@ -1,6 +1,6 @@
-"""The series on a real SLURM cluster of one machine, which this test brings up and takes down.
+"""The series on a real SLURM cluster of one machine, which this test starts and stops.
 
-Debian's packages slurmctld, slurmd, slurm-client and munge are all that it takes, with Snakemake's plugin for SLURM.
+It needs Debian's packages slurmctld, slurmd, slurm-client and munge, and Snakemake's SLURM plugin.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ import pytest
 from tiny_series import GAMES, PATIENCE, TinySeries, copy_workflow
 
 SCRIPTS = Path(__file__).parent / "slurm"
-# Daemons lie where not everybody's path leads.
+# The daemons are in folders that PATH may not contain.
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 MISSING = [
     name
@@ -40,7 +40,7 @@ class SlurmSeries(TinySeries):
 
     def command(self, *arguments):
         environment = [f"SLURM_CONF={self.cluster}/etc/slurm.conf", f"TEST_CLUSTER={self.cluster}"]
-        # A cluster that has no other users may be asked more often than the profile does.
+        # A cluster without other users may be polled more often than in the profile.
         often = ["--slurm-init-seconds-before-status-checks", "7", "--latency-wait", "10"]
         profile = ["--workflow-profile", str(self.workflow / "profiles" / "slurm"), *often]
         return [
@@ -50,15 +50,15 @@ class SlurmSeries(TinySeries):
             *super().command(*profile, *arguments),
         ]
 
-    def ask_slurm(self, *command):
+    def slurm(self, *command):
         environment = os.environ | {"PATH": PATH, "SLURM_CONF": f"{self.cluster}/etc/slurm.conf"}
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, check=True
         ).stdout
 
     def jobs(self):
-        """What SLURM knows of the jobs that came from here: {field: value}, in the order of submission."""
-        lines = self.ask_slurm("scontrol", "show", "jobs", "--oneliner").splitlines()
+        """Return the jobs that were submitted from here, in order, as {field: value}."""
+        lines = self.slurm("scontrol", "show", "jobs", "--oneliner").splitlines()
         jobs = [
             dict(field.split("=", 1) for field in line.split() if "=" in field) for line in lines
         ]
@@ -66,8 +66,8 @@ class SlurmSeries(TinySeries):
         return sorted(here, key=lambda job: int(job["JobId"]))
 
     def queue(self):
-        """The states of all jobs that SLURM has not done with."""
-        return self.ask_slurm("squeue", "--noheader", "--format=%T").split()
+        """Return the states of all jobs that have not ended."""
+        return self.slurm("squeue", "--noheader", "--format=%T").split()
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def place(cluster, workflow, tmp_path):
     place.end_all()
 
 
-def test_a_failing_job_stays_alone_and_the_same_command_goes_on(place, finished):
+def test_after_a_failed_job_the_others_and_the_same_command_continue(place, finished):
     broken = place.folder / "broken"
     shutil.copytree(place.workflow / "tiny", broken)
     (broken / "model.safetensors").write_bytes(b"no weights")
@@ -117,15 +117,13 @@ def test_a_failing_job_stays_alone_and_the_same_command_goes_on(place, finished)
     code, output = place.run("--retries", "0")
     assert code == 1, output
     rows = place.rows()
-    assert (
-        rows["Stag_Hunt_tiny"]["status"] == "completed"
-        and rows["Stag_Hunt_broken"]["status"] == "failed"
-    )
+    assert rows["Stag_Hunt_tiny"]["status"] == "completed"
+    assert rows["Stag_Hunt_broken"]["status"] == "failed"
     assert rows["Stag_Hunt_broken"]["error"].startswith("model broken: cannot be loaded")
     assert place.results() == {"Stag_Hunt_tiny": finished.results()["Stag_Hunt_tiny"]}
     jobs = place.jobs()
     assert sorted(job["JobState"] for job in jobs) == ["COMPLETED", "COMPLETED", "FAILED"]
-    # What the rules declare is what SLURM is asked for.
+    # SLURM receives what the rules declare.
     assert {(job["MinMemoryNode"], job["TimeLimit"]) for job in jobs} == {("32000M", "12:00:00")}
     assert all(job["TresPerJob"].endswith("gpu:1") for job in jobs)
 
@@ -137,17 +135,14 @@ def test_a_failing_job_stays_alone_and_the_same_command_goes_on(place, finished)
     assert len(place.computed()) == 2 * sum("stag_hunt" in batch for batch in finished.computed())
 
 
-def test_control_c_leaves_no_job_and_the_same_command_goes_on(place, finished):
+def test_control_c_leaves_no_job_and_the_same_command_continues(place, finished):
     place.configure(games=list(GAMES))
     place.control(seconds=1)
     process = place.start()
     place.wait(lambda: len(place.computed()) >= 3, "three batches")
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(PATIENCE) == 1
-    assert (
-        "Cancelling the jobs that are running; the trials that they have done are kept."
-        in place.output()
-    )
+    assert "Cancelling the running jobs; their finished trials are kept." in place.output()
     place.wait(
         lambda: place.queue() == [] and not place.processes(), "an empty queue and no process left"
     )
@@ -173,9 +168,10 @@ def test_a_job_at_its_time_limit_is_finished_by_its_retry(place, finished):
     assert [job["TimeLimit"] for job in attempts] == [
         f"00:0{number}:00" for number in range(1, len(attempts) + 1)
     ]
-    # SLURM asks before it kills: the place was saved, and the last attempt had only what was left to do.
-    told = [Path(job["StdOut"]).read_text() for job in attempts]
-    assert any("pending: stopped after" in text for text in told[:-1])
+    # SLURM sends a signal before it kills, so the state was saved, and the last attempt had only
+    # the remaining trials.
+    outputs = [Path(job["StdOut"]).read_text() for job in attempts]
+    assert any("pending: stopped after" in text for text in outputs[:-1])
     assert 0 < place.log().count(": batch ") < len(place.computed())
     assert place.results() == {
         "Prisoners_Dilemma_tiny": finished.results()["Prisoners_Dilemma_tiny"]

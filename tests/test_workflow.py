@@ -1,6 +1,6 @@
-"""The workflow through Snakemake's command line, with a stand-in for everything that needs a model.
+"""The workflow on Snakemake's command line, with a stand-in for everything that needs a model.
 
-What is proven here is what survives: resuming, failing, stopping, and what the report says meanwhile.
+The tests cover resuming, failing and stopping, and the report meanwhile.
 """
 
 import contextlib
@@ -19,8 +19,9 @@ import psutil
 import pytest
 import yaml
 
+from emotion_games import layout
+
 ROOT = Path(__file__).parents[1]
-RESULT_FILES = ("exp_config.yaml", "exp_results.csv", "exp_results.json", "stats_analysis.json")
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +80,7 @@ class Place:
 
     @contextlib.contextmanager
     def started(self, *arguments, before=""):
-        """Start a run in a session of its own, with Ctrl+C as in a terminal; end what is left of it."""
+        """Start a run in its own session, with Ctrl+C as in a terminal, and kill it at the end."""
         command = [*before.split(), *self.command(*arguments)]
         with open(self.folder / "output.txt", "w") as output:
             process = subprocess.Popen(
@@ -101,10 +102,10 @@ class Place:
     def wait_for_trials(self, number):
         self.wait(lambda: len(self.computed()) >= number, f"{number} trials")
 
-    def wait(self, is_so, what):
+    def wait(self, condition, what):
         deadline = time.monotonic() + 60
-        while not is_so():
-            assert time.monotonic() < deadline, f"waited in vain for {what}:\n{self.output()}"
+        while not condition():
+            assert time.monotonic() < deadline, f"no sign of {what}:\n{self.output()}"
             time.sleep(0.05)
 
     def output(self):
@@ -123,13 +124,13 @@ class Place:
         return self.all_series()[-1]
 
     def rows(self):
-        return json.loads((self.series / "experiment_report.json").read_text())["experiments"]
+        return json.loads((self.series / layout.REPORT).read_text())["experiments"]
 
     def statuses(self):
         return {exp_id: row["status"] for exp_id, row in self.rows().items()}
 
     def processes(self):
-        """Living processes whose working directory is this place."""
+        """Return the processes whose working directory is this place."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -150,16 +151,14 @@ def place(workflow, tmp_path):
 FOUR = {"Prisoners_Dilemma_demo", "Stag_Hunt_demo", "Prisoners_Dilemma_M1", "Stag_Hunt_M1"}
 
 
-def test_a_whole_series_and_what_never_repeats_it(place):
+def test_a_whole_series_is_never_repeated(place):
     code, output = place.run()
     assert code == 0, output
     assert place.statuses() == dict.fromkeys(FOUR, "completed")
     for row in place.rows().values():
         assert row["progress"] == {"done": 6, "total": 6} and row["error"] is None
-        assert {p.name for p in (place.folder / row["output_dir"]).iterdir()} == {
-            *RESULT_FILES,
-            "plots",
-        }
+        names = {path.name for path in (place.folder / row["output_dir"]).iterdir()}
+        assert names == {*layout.RESULT_FILES, layout.PLOTS}
         assert row["start_time"] <= row["end_time"]
     order = list(dict.fromkeys(line.split("/")[0] for line in place.computed()))
     assert order == [
@@ -177,23 +176,22 @@ def test_a_whole_series_and_what_never_repeats_it(place):
     assert code == 0 and "Nothing to be done" in output
     assert len(place.all_series()) == 1
 
-    # An added model needs its own directions; the finished pairs stay as they are although theirs are gone.
+    # An added model needs its own directions. The finished experiments stay as they are although
+    # their directions are gone.
     place.configure(models=["demo", "org/M1", "org/M2"])
     code, output = place.run()
     assert code == 0, output
     assert len(place.all_series()) == 1 and len(place.rows()) == 6
     place.no_trial_twice()
 
-    # Running-only settings and an alias change nothing either.
+    # Settings that only affect running, and an alias, change nothing either.
     models = ["demo", {"id": "org/M1", "alias": "other"}, "org/M2"]
     place.configure(models=models, runtime={"threads": 1, "device": "cpu"})
     code, output = place.run()
     assert code == 0 and "Nothing to be done" in output
 
-    # A result that was deleted by hand comes back from the journal.
-    (
-        place.series / place.rows()["Stag_Hunt_M1"]["output_dir"].split("/")[-1] / "exp_results.csv"
-    ).unlink()
+    # A result that was deleted by hand is written again from the journal.
+    (place.folder / place.rows()["Stag_Hunt_M1"]["output_dir"] / "exp_results.csv").unlink()
     code, output = place.run()
     assert code == 0 and place.statuses()["Stag_Hunt_M1"] == "completed"
     place.no_trial_twice()
@@ -219,30 +217,23 @@ def test_other_settings_begin_another_series(place):
     assert any(folder.name.startswith("Named_") for folder in place.all_series())
     assert "Nothing to be done" in place.run("--config", f"series={first.name}")[1]
     code, output = place.run("--config", f"series={second.name}")
-    assert (
-        code == 1
-        and "was made with other settings (generation.temperature 0.2 there, 0.7 here)" in output
-    )
+    difference = "generation.temperature 0.2 there, 0.7 here"
+    assert code == 1 and f"was made with other settings ({difference})" in output
     code, output = place.run("--config", "series=Try_19990101_000000")
-    assert (
-        code == 1
-        and "there is no series Try_19990101_000000" in output
-        and "Traceback" not in output
-    )
+    assert code == 1 and "Traceback" not in output
+    assert "there is no series Try_19990101_000000" in output
 
 
-def test_a_failure_stays_alone_and_is_told(place):
+def test_a_failure_is_reported_and_the_others_continue(place):
     place.control(**{"org/M1": "error"})
     code, output = place.run()
     assert code == 1
     rows = place.rows()
-    assert [rows[e]["status"] for e in ("Prisoners_Dilemma_demo", "Stag_Hunt_demo")] == [
-        "completed",
-        "completed",
-    ]
+    for exp_id in ("Prisoners_Dilemma_demo", "Stag_Hunt_demo"):
+        assert rows[exp_id]["status"] == "completed"
     for exp_id in ("Prisoners_Dilemma_M1", "Stag_Hunt_M1"):
         assert rows[exp_id]["status"] == "failed"
-        log = f"{place.series.relative_to(place.folder)}/.state/{exp_id}.log"
+        log = layout.log_path(place.series.relative_to(place.folder), exp_id)
         assert rows[exp_id]["error"] == f"ValueError: the model answered nonsense (log: {log})"
         assert "Traceback" in (place.folder / log).read_text()
     assert "2 completed, 2 failed" in output
@@ -258,29 +249,26 @@ def test_a_model_without_directions_fails_its_experiments(place):
     place.control(directions="org/M1")
     assert place.run()[0] == 1
     rows = place.rows()
-    assert (
-        rows["Stag_Hunt_demo"]["status"] == rows["Prisoners_Dilemma_demo"]["status"] == "completed"
-    )
+    for exp_id in ("Prisoners_Dilemma_demo", "Stag_Hunt_demo"):
+        assert rows[exp_id]["status"] == "completed"
+    error = "model org/M1: cannot be loaded: its weights are damaged (log: "
     for exp_id in ("Prisoners_Dilemma_M1", "Stag_Hunt_M1"):
         assert rows[exp_id]["status"] == "failed"
-        assert rows[exp_id]["error"].startswith(
-            "model org/M1: cannot be loaded: its weights are damaged (log: "
-        )
+        assert rows[exp_id]["error"].startswith(error)
     place.control()
     assert place.run()[0] == 0
     assert set(place.statuses().values()) == {"completed"}
 
 
 @pytest.mark.slow
-def test_a_killed_job_is_told_and_resumed(place):
+def test_a_killed_job_is_reported_and_resumed(place):
     place.control(**{"demo": "kill"})
     assert place.run()[0] == 1
     rows = place.rows()
-    assert (
-        rows["Stag_Hunt_demo"]["status"] == "failed"
-        and rows["Stag_Hunt_M1"]["status"] == "completed"
-    )
-    assert "ended without a word (killed, or out of memory?)" in rows["Stag_Hunt_demo"]["error"]
+    assert rows["Stag_Hunt_demo"]["status"] == "failed"
+    assert rows["Stag_Hunt_M1"]["status"] == "completed"
+    error = "the process ended without reporting an error (killed, or out of memory?)"
+    assert error in rows["Stag_Hunt_demo"]["error"]
     place.control()
     assert place.run()[0] == 0
     place.no_trial_twice()
@@ -296,22 +284,19 @@ def test_a_killed_job_is_told_and_resumed(place):
         pytest.param(signal.SIGHUP, True, id="terminal closed", marks=pytest.mark.slow),
     ],
 )
-def test_a_first_signal_saves_the_place(place, number, whole_group):
+def test_a_first_signal_saves_the_state(place, number, whole_group):
     place.control(trials=40, seconds=0.1)
     with place.started() as process:
         place.wait_for_trials(3)
         (os.killpg if whole_group else os.kill)(process.pid, number)
         assert process.wait(30) == 1
-    assert "Stopping as soon as the running jobs have saved their place" in place.output()
-    assert "Run the same command again to go on." in place.output()
+    assert "Stopping once the running jobs have saved their state" in place.output()
+    assert "Run the same command again to continue." in place.output()
     assert place.processes() == []
     row = place.rows()["Prisoners_Dilemma_demo"]
     done = len(place.computed())
-    assert (
-        row["status"] == "pending"
-        and row["error"] == f"interrupted after {done} of 40 trials"
-        and done < 20
-    )
+    assert row["status"] == "pending" and done < 20
+    assert row["error"] == f"interrupted after {done} of 40 trials"
     assert set(place.statuses().values()) == {"pending"}
     place.control(trials=40, seconds=0)
     assert place.run()[0] == 0
@@ -350,7 +335,7 @@ def test_a_second_signal_stops_at_once_and_a_third_kills(place):
 
 
 @pytest.mark.slow
-def test_nohup_outlives_its_terminal(place):
+def test_nohup_survives_its_terminal(place):
     place.control(trials=10, seconds=0.1)
     with place.started(before="nohup") as process:
         place.wait_for_trials(2)
@@ -362,13 +347,13 @@ def test_nohup_outlives_its_terminal(place):
 @pytest.mark.parametrize(
     "whole_group", [pytest.param(True, marks=pytest.mark.slow), False], ids=["group", "main"]
 )
-def test_after_kill_nine_the_report_mends_itself_and_the_same_command_goes_on(place, whole_group):
+def test_after_kill_nine_the_report_is_corrected_and_the_same_command_continues(place, whole_group):
     place.control(trials=30, seconds=0.1)
     with place.started() as process:
         place.wait_for_trials(3)
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
         process.wait()
-        # Without its Snakemake a job ends by itself after the trial in hand.
+        # A job whose Snakemake has died ends after the current trial.
         place.wait(lambda: not place.processes(), "the end of the orphan")
     script = place.workflow / "scripts" / "report_completeness.py"
     command = [sys.executable, script, place.series]
@@ -378,37 +363,37 @@ def test_after_kill_nine_the_report_mends_itself_and_the_same_command_goes_on(pl
     assert "Prisoners_Dilemma_demo" in shown and "/30" in shown
     place.control(trials=30, seconds=0)
     assert place.run()[0] == 0
-    # A trial whose line was not yet on disk is computed again.
+    # A trial that was not yet in the journal is computed again.
     place.no_trial_twice(allowed=1)
 
 
 @pytest.mark.slow
-def test_of_two_runs_that_begin_a_series_at_once_one_refuses(place):
+def test_of_two_runs_that_begin_a_series_at_once_one_exits(place):
     place.control(seconds=0.1)
     runs = [
         subprocess.Popen(place.command(), cwd=place.folder, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    told = [run.communicate(timeout=120)[1] for run in runs]
+    outputs = [run.communicate(timeout=120)[1] for run in runs]
     assert sorted(run.returncode for run in runs) == [0, 1]
-    assert sum("is being run by another Snakemake process" in output for output in told) == 1
+    assert sum("is being run by another Snakemake process" in output for output in outputs) == 1
     assert len(place.all_series()) == 1 and set(place.statuses().values()) == {"completed"}
 
 
-def test_a_second_run_of_a_series_refuses_in_one_line(place):
+def test_a_second_run_of_a_series_exits_with_one_line(place):
     place.control(trials=30, seconds=0.1)
     with place.started() as process:
         place.wait_for_trials(2)
         code, output = place.run()
         assert code == 1
-        told = [line for line in output.splitlines() if "is being run by another Snakemake" in line]
-        assert len(told) == 1 and "Traceback" not in output
+        assert output.count("is being run by another Snakemake") == 1
+        assert "Traceback" not in output
         assert process.wait(60) == 0
     assert set(place.statuses().values()) == {"completed"}
     place.no_trial_twice()
 
 
-def test_a_wrong_config_is_told_in_whole_before_anything_starts(place):
+def test_all_problems_of_a_config_are_printed_before_anything_starts(place):
     place.configure(games=["Prisoners_Dilema"], models=["a/b", "a/b"], temprature=1)
     for arguments in ([], ["--dry-run"]):
         code, output = place.run(*arguments)
@@ -438,23 +423,18 @@ def test_a_dry_run_shows_the_grid_writes_nothing_and_is_quick(place):
 
 
 @pytest.mark.slow
-def test_the_live_report_is_whole_at_every_moment_and_never_goes_back(place):
+def test_the_live_report_is_complete_at_every_moment_and_never_goes_back(place):
     place.control(trials=25, seconds=0.1)
     place.configure(models=["demo"])
     seen = []
     with place.started() as process:
         place.wait(
-            lambda: place.all_series() and (place.series / "experiment_report.json").exists(),
-            "the report",
+            lambda: place.all_series() and (place.series / layout.REPORT).exists(), "the report"
         )
         while process.poll() is None:
-            report = json.loads((place.series / "experiment_report.json").read_text())
-            seen.append(
-                (
-                    report["last_updated"],
-                    report["experiments"]["Prisoners_Dilemma_demo"]["progress"]["done"],
-                )
-            )
+            report = json.loads((place.series / layout.REPORT).read_text())
+            row = report["experiments"]["Prisoners_Dilemma_demo"]
+            seen.append((report["last_updated"], row["progress"]["done"]))
             time.sleep(0.01)
     assert seen == sorted(seen) and seen[-1][1] == 25
     assert len({done for _, done in seen}) > 2
@@ -462,7 +442,7 @@ def test_the_live_report_is_whole_at_every_moment_and_never_goes_back(place):
 
 @pytest.fixture
 def qwen(tmp_path):
-    """The folder of a tiny model with random weights and a chat template, as one from the hub would be."""
+    """The folder of a tiny model with random weights and a chat template, as from the hub."""
     from tiny import tiny_model
 
     made = tiny_model("qwen2")
@@ -473,7 +453,7 @@ def qwen(tmp_path):
 
 
 @pytest.mark.slow
-def test_real_models_go_the_same_way(tmp_path, qwen, monkeypatch):
+def test_a_series_of_real_models_fails_and_resumes_in_the_same_way(tmp_path, qwen, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     damaged = shutil.copytree(qwen, qwen.with_name("damaged"))
     weights = (damaged / "model.safetensors").read_bytes()
@@ -496,10 +476,8 @@ def test_real_models_go_the_same_way(tmp_path, qwen, monkeypatch):
         assert rows[f"{game}_damaged"]["status"] == "failed"
         assert "models/damaged: cannot be loaded" in rows[f"{game}_damaged"]["error"]
     finished = place.folder / rows["Stag_Hunt_tiny-qwen"]["output_dir"]
-    assert (
-        len(json.loads((finished / "exp_results.json").read_text()))
-        == rows["Stag_Hunt_tiny-qwen"]["progress"]["total"]
-    )
+    trials = json.loads((finished / "exp_results.json").read_text())
+    assert len(trials) == rows["Stag_Hunt_tiny-qwen"]["progress"]["total"]
     before = {path: path.stat().st_mtime_ns for path in finished.iterdir()}
 
     (damaged / "model.safetensors").write_bytes(weights)
@@ -507,4 +485,4 @@ def test_real_models_go_the_same_way(tmp_path, qwen, monkeypatch):
     assert code == 0, output
     assert set(place.statuses().values()) == {"completed"}
     assert {path: path.stat().st_mtime_ns for path in finished.iterdir()} == before
-    assert (place.series / "series_report.html").stat().st_size > 1000
+    assert (place.series / layout.PAGE).stat().st_size > 1000

@@ -1,8 +1,10 @@
-"""A series of real trials with a tiny random model: the workflow as it is, but for figures and pages, which take time.
+"""A series of real trials with a tiny random model: the workflow without its figures and pages.
 
-Every batch that is begun leaves a line in `computed.txt`, and takes `seconds` longer if the controls say so.
+Every batch that begins adds a line to `computed.txt`, and takes longer by the `seconds` of
+`controls.json`.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,11 +16,12 @@ from pathlib import Path
 import psutil
 import yaml
 
+from emotion_games import layout
 from emotion_games.series import completeness
 from test_workflow import ROOT, Place
 from tiny import tiny_model
 
-# Seconds to wait for anything, on a machine that has other things to do.
+# Seconds to wait for anything, on a busy machine.
 PATIENCE = 600
 GAMES = ("Prisoners_Dilemma", "Stag_Hunt")
 _COUNTING = """
@@ -28,6 +31,7 @@ _measure_unseen = measure
 
 def measure(instrument, requests, log):
     import json
+    from pathlib import Path
 
     with open("computed.txt", "a") as computed:
         computed.write(" ".join(request.key for request in requests) + "\\n")
@@ -37,14 +41,14 @@ def measure(instrument, requests, log):
 
 
 def copy_workflow(folder: Path) -> Path:
-    """The workflow with a tiny model beside it; figures, tables of series and pages are stand-ins."""
+    """Copy the workflow and add a tiny model; figures, series tables and pages are stand-ins."""
     for name in ("rules", "scripts", "config", "profiles", "envs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", folder)
     library = folder / "scripts" / "emotion_games"
     for name in ("reporting/page", "reporting/figure_files", "analysis/series_statistics"):
         shutil.copy(ROOT / "tests" / "stand_ins" / f"{name}.py", library / f"{name}.py")
-    with open(library / "experiment" / "run.py", "a") as module:
+    with open(library / "experiment" / "measuring.py", "a") as module:
         module.write(_COUNTING)
     loaded = tiny_model("qwen2")
     loaded.model.save_pretrained(folder / "tiny")
@@ -77,21 +81,21 @@ class TinySeries(Place):
         )
 
     def run(self, *arguments):
-        """Run to the end and return the exit code and what all runs here have printed."""
+        """Run to the end, and return the exit code and the output of all runs here."""
         process = self.start(*arguments)
         try:
             return process.wait(PATIENCE), self.output()
         finally:
             process.kill()
 
-    def wait(self, is_so, what):
+    def wait(self, condition, what):
         deadline = time.monotonic() + PATIENCE
-        while not is_so():
-            assert time.monotonic() < deadline, f"waited in vain for {what}:\n{self.output()}"
+        while not condition():
+            assert time.monotonic() < deadline, f"no sign of {what}:\n{self.output()}"
             time.sleep(0.05)
 
     def start(self, *arguments):
-        """Start a run in a session of its own, with signals as in a terminal; nothing ends it but the caller."""
+        """Start a run in its own session, with signals as in a terminal; the caller ends it."""
         with open(self.folder / "output.txt", "a") as output:
             return subprocess.Popen(
                 self.command(*arguments),
@@ -104,28 +108,25 @@ class TinySeries(Place):
             )
 
     def end_all(self):
-        """Kill whatever still runs here."""
+        """Kill the processes that still run here."""
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
 
     def job_of(self, process):
-        """The job that a run is at, or None."""
-        try:
-            children = psutil.Process(process.pid).children(recursive=True)
-            return next(
-                (child for child in children if ".snakemake/scripts/" in " ".join(child.cmdline())),
-                None,
-            )
-        except psutil.NoSuchProcess:
-            return None
+        """Return the current job of a run, or None."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                if ".snakemake/scripts/" in " ".join(child.cmdline()):
+                    return child
+        return None
 
     def begun_again(self):
-        """How many times a batch was begun that had been begun before."""
+        """Return how many times a batch began that had begun before."""
         return sum(times - 1 for times in Counter(self.computed()).values())
 
     def rebuilt_statuses(self):
-        """The statuses in a report that is made anew from what lies on disk; none before there is a series."""
-        if not self.all_series() or not (self.series / ".state" / "series.json").exists():
+        """Return the statuses in a rebuilt report; none before there is a series."""
+        if not self.all_series() or not layout.record_path(self.series).exists():
             return set()
         return {row["status"] for row in completeness.rebuild(self.series).values()}
 
@@ -134,7 +135,7 @@ class TinySeries(Place):
         return next(path for path in self.series.glob("Prisoners_Dilemma_*") if path.is_dir())
 
     def results(self):
-        """Each experiment's table of trials."""
+        """Return the table of trials of each experiment."""
         return {
             path.parent.name[:-16]: path.read_text()
             for path in self.series.glob("*/exp_results.csv")
@@ -142,8 +143,8 @@ class TinySeries(Place):
 
     @property
     def journal(self):
-        return self.series / ".state" / "Prisoners_Dilemma_tiny.trials.jsonl"
+        return layout.journal_path(self.series, "Prisoners_Dilemma_tiny")
 
     def log(self):
-        """What the experiment's last job has said."""
-        return (self.series / ".state" / "Prisoners_Dilemma_tiny.log").read_text()
+        """Return the log of the experiment."""
+        return layout.log_path(self.series, "Prisoners_Dilemma_tiny").read_text()

@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 LIBRARY = Path(__file__).parent
@@ -26,7 +26,7 @@ def content_hash(path: Path) -> str:
     return digest([[p.relative_to(path).as_posix(), content_hash(p)] for p in files])
 
 
-def code_hash(rooms: Iterable[str], without: Iterable[str] = ()) -> str:
+def code_hash(rooms: Iterable[str], without: Container[str] = ()) -> str:
     """Return the SHA-256 of the syntax trees of whole packages of this library.
 
     Comments, docstrings and layout do not change it, so correcting a typo restarts no series.
@@ -35,16 +35,17 @@ def code_hash(rooms: Iterable[str], without: Iterable[str] = ()) -> str:
         rooms: Packages, such as `engine`.
         without: Modules of them to leave out, such as `engine/self_check.py`.
     """
-    paths = {
-        path.relative_to(LIBRARY).as_posix(): path
-        for room in rooms
-        for path in (LIBRARY / room).rglob("*.py")
-    }
-    kept = sorted(set(paths) - set(without))
-    return digest({name: _tree(paths[name]) for name in kept})
+    trees = {}
+    for room in rooms:
+        for path in (LIBRARY / room).rglob("*.py"):
+            name = path.relative_to(LIBRARY).as_posix()
+            if name not in without:
+                trees[name] = _tree(path)
+    return digest(trees)
 
 
 def _tree(path: Path) -> str:
+    """Return the syntax tree of a module as text, without docstrings and positions."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -53,7 +54,7 @@ def _tree(path: Path) -> str:
 
 
 def _is_text(node: ast.stmt) -> bool:
-    """Return True for a docstring: a text that stands alone has no effect."""
+    """Return True for a docstring, or for any other string that is a statement by itself."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

@@ -1,13 +1,27 @@
 """Every path inside a series folder, in one place."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-RESULT_FILES = ("exp_config.yaml", "exp_results.csv", "exp_results.json", "stats_analysis.json")
+CONFIGURATION = "exp_config.yaml"
+STATISTICS = "stats_analysis.json"
+RESULT_FILES = (CONFIGURATION, "exp_results.csv", "exp_results.json", STATISTICS)
+# The figures of an experiment in its folder, and those of the series in the series folder.
+PLOTS = "plots"
 REPORT = "experiment_report.json"
 PAGE = "series_report.html"
 SERIES_TABLE = "series_results.csv"
 SERIES_STATISTICS = "series_results.json"
+VERDICT = "verdict.json"
+VERDICT_PAGE = "verdict.html"
+VERDICT_FIGURES = "verdict_figures"
+
+
+def series_home(base_dir: Path) -> Path:
+    """Return the folder that holds all series folders of an output folder."""
+    return base_dir / "ExperimentSeries"
 
 
 def state_dir(series_dir: Path) -> Path:
@@ -48,9 +62,9 @@ def report_lock_path(series_dir: Path) -> Path:
     return state_dir(series_dir) / "report.lock"
 
 
-def log_path(series_dir: Path, exp_id: str) -> Path:
-    """Return the log of an experiment's jobs."""
-    return state_dir(series_dir) / f"{exp_id}.log"
+def log_path(series_dir: Path, name: str) -> Path:
+    """Return the log of an experiment's jobs, or of another job of the series by its name."""
+    return state_dir(series_dir) / f"{name}.log"
 
 
 def reserve_path(series_dir: Path, name: str) -> Path:
@@ -68,12 +82,17 @@ def page_cache_dir(series_dir: Path) -> Path:
     return state_dir(series_dir) / "page"
 
 
+def verdict_passed_path(series_dir: Path) -> Path:
+    """Return the file that exists once the instrument check has passed."""
+    return state_dir(series_dir) / "verdict_passed"
+
+
 def output_dir(series_dir: Path, exp_id: str, stamp: str) -> Path:
     """Return the folder with the results of an experiment."""
     return series_dir / f"{exp_id}_{stamp}"
 
 
-def results_folder(series_dir: Path, row: dict) -> Path:
+def results_folder(series_dir: Path, row: Mapping[str, Any]) -> Path:
     """Return the folder with the results of a row of the report, also if the series was moved."""
     recorded = Path(row["output_dir"])
     return recorded if recorded.is_dir() else series_dir / recorded.name

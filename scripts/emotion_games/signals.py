@@ -1,8 +1,11 @@
-"""Ctrl+C, SIGTERM and SIGHUP: the first saves the place, the second stops at once, the third kills.
+"""Ctrl+C, SIGTERM and SIGHUP, in jobs and in Snakemake's own process.
 
-Knows processes and signals; knows nothing of experiments. A signal that was ignored when the process began stays
-ignored: so it is under nohup, and for a command that a script put into the background. Jobs need the standard library
-only.
+The first signal saves the state of the running jobs, the second stops them at once, and the third
+kills them. A signal that was ignored when the process began stays ignored: this is the case under
+nohup, and for a background command of a script.
+
+Only the standard library is imported at the top, so that a job can catch signals before it loads
+anything else.
 """
 
 import contextlib
@@ -12,35 +15,43 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Exit code of a job that was asked to stop and has saved its place.
+# Exit code of a job that was interrupted and has saved its state.
 EXIT_INTERRUPTED = 75
-# A terminal signals the job itself as well as Snakemake, which passes it on: two within this time are one.
+# A terminal signals a job directly, and Snakemake passes the same signal on. Two signals within
+# this many seconds count as one.
 _SAME_SECONDS = 1.0
-# Tells a job which Snakemake process it belongs to; a nested one (on a cluster) puts its own number there.
+# Environment variable with the process id of the Snakemake process that a job belongs to. On a
+# cluster, the nested Snakemake process of a job sets its own.
 OWNER = "EMOTION_GAMES_OWNER"
+
+_Handler = Callable[[int, FrameType | None], None]
 
 
 class Interrupted(Exception):
-    """The work stopped because it was asked to; its place is saved."""
+    """The work was stopped by a signal, and its state is saved."""
 
 
-def _unless_ignored(handler: Callable) -> None:
+def _unless_ignored(handler: _Handler) -> None:
     for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def catch_stop() -> Callable[[], bool]:
-    """In a job: return a function that says whether to stop after the batch in hand; a second signal stops at once.
+    """Catch the stop signals in a job that can save its state.
 
-    It also says so when the process that started this one has died, so that nothing holds the GPU without an owner.
+    Returns:
+        A function that returns True if the job should stop after the current batch: a signal has
+        arrived, or the process that started the job has died. The latter keeps an orphan from
+        holding the GPU. A second signal raises KeyboardInterrupt.
     """
     is_orphan = _watch_owner()
     first: list[float] = []
 
-    def note(number: int, frame: object) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         if not first:
             first.append(time.monotonic())
         elif time.monotonic() - first[0] > _SAME_SECONDS:
@@ -52,8 +63,9 @@ def catch_stop() -> Callable[[], bool]:
 
 
 def _watch_owner() -> Callable[[], bool]:
-    """A function that says whether the process that started this one has died, even before this one could look."""
+    """Return a function that returns True if the process that started this one has died."""
     parent = os.getppid()
+    # The parent may have died before this line; the owner in the environment is still the old one.
     owner = int(os.environ.get(OWNER, parent))
     return lambda: os.getppid() != parent or not _exists(owner)
 
@@ -69,10 +81,13 @@ def _exists(process: int) -> bool:
 
 
 def stop_at_once() -> None:
-    """In a job that has no place to save: the first signal ends it, and so does the death of whoever started it."""
+    """Let the first signal end a job that has no state to save.
+
+    The job also ends if the process that started it dies.
+    """
     is_orphan = _watch_owner()
 
-    def end(number: int, frame: object) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         ignore_stop()
         raise KeyboardInterrupt("interrupted")
 
@@ -86,7 +101,7 @@ def stop_at_once() -> None:
 
 
 def ignore_stop() -> None:
-    """In a job: let nothing disturb the last words."""
+    """Ignore further signals in a job while it records how it ended."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -94,14 +109,19 @@ def ignore_stop() -> None:
 def stop_workflow_on_signal(
     finish_running_jobs: Callable[[], None], jobs_are_local: bool
 ) -> list[int]:
-    """In Snakemake's own process: install the three steps, and return the list of the signals so far.
+    """Install the three steps in Snakemake's own process.
 
-    `finish_running_jobs` lets Snakemake start no more jobs. It is called from a thread, because it takes a lock that
-    the main thread, in which signals are handled, may be holding. Jobs that run elsewhere are cancelled in Snakemake's
-    own way.
+    Args:
+        finish_running_jobs: Makes Snakemake start no more jobs. It is called from a thread because
+            it takes a lock that the main thread, which handles the signals, may be holding.
+        jobs_are_local: The jobs are child processes. Other jobs are cancelled by Snakemake.
+
+    Returns:
+        The signals received so far; the list grows with each signal.
     """
-    # Now, not in the handler: there the import would delay the signal to the jobs until it looks like a second one.
-    import psutil
+    # Imported here and not in the handler, where the import would delay the signal to the jobs
+    # until it looks like a second one.
+    import psutil  # type: ignore[import-untyped]  # its stubs are not among the requirements
 
     received: list[int] = []
 
@@ -110,19 +130,18 @@ def stop_workflow_on_signal(
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
         if not jobs_are_local:
-            _say("Cancelling the jobs that are running; the trials that they have done are kept.")
+            _print("Cancelling the running jobs; their finished trials are kept.")
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt
         if len(received) == 1:
-            _say(
-                "Stopping as soon as the running jobs have saved their place (Ctrl+C again: at once)."
-            )
+            _print("Stopping once the running jobs have saved their state (Ctrl+C again: at once).")
         signal_children(signal.SIGINT if len(received) < 3 else signal.SIGKILL)
         if len(received) == 2:
-            # To a job, a second signal that follows the first too soon looks like the first one passed on.
+            # A job takes a second signal that arrives too soon for the first one passed on, so it
+            # is sent once more.
             again = threading.Timer(_SAME_SECONDS, signal_children, [signal.SIGINT])
             again.daemon = True
             again.start()
@@ -132,7 +151,7 @@ def stop_workflow_on_signal(
     return received
 
 
-def _say(line: str) -> None:
-    # The terminal may be gone: that is what SIGHUP says.
+def _print(line: str) -> None:
+    # After SIGHUP the terminal may be gone.
     with contextlib.suppress(OSError):
         print(f"\n{line}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The report follows the evidence, is whole at every moment, and stays cheap."""
+"""The report follows the evidence on disk, is complete at every moment, and is cheap to update."""
 
 import contextlib
 import fcntl
@@ -28,9 +28,8 @@ def series_of(folder, *exp_ids):
         }
         for exp_id in exp_ids
     }
-    files.write_json(
-        folder / ".state" / "series.json", {"stamp": STAMP, "settings": {}, "experiments": rows}
-    )
+    record = {"stamp": STAMP, "settings": {}, "experiments": rows}
+    files.write_json(layout.record_path(folder), record)
     return folder
 
 
@@ -67,38 +66,33 @@ def test_a_row_has_these_fields(series):
         "exp_id": "A",
         "progress": {"done": 0, "total": 10},
     }
-    content = json.loads((series / "experiment_report.json").read_text())
+    content = json.loads((series / layout.REPORT).read_text())
     assert set(content) == {"last_updated", "experiments"} and content["experiments"]["A"] == row
 
 
-def test_four_files_are_completed_whatever_was_said(series):
+def test_four_result_files_mean_completed_whatever_was_recorded(series):
     state.record(series, "A", status="failed", error="lost", progress={"done": 4, "total": 10})
     results = finish(series, "A")
     row = completeness.rebuild(series)["A"]
-    assert (
-        row["status"] == "completed"
-        and row["error"] is None
-        and row["progress"] == {"done": 10, "total": 10}
-    )
+    assert row["status"] == "completed" and row["error"] is None
+    assert row["progress"] == {"done": 10, "total": 10}
     state.record(series, "A", status="completed", error=None)
-    (results / "exp_results.csv").unlink()
+    (results / layout.CONFIGURATION).unlink()
     row = completeness.rebuild(series)["A"]
     assert row["status"] == "pending" and row["error"].startswith("result files are missing")
 
 
-def test_running_needs_a_living_process(series, held):
+def test_an_experiment_runs_only_if_its_process_is_alive(series, held):
     state.record(series, "A", status="running", host=socket.gethostname())
     row = completeness.rebuild(series)["A"]
     assert row["status"] == "failed"
-    assert (
-        row["error"]
-        == f"ended without a word (killed, or out of memory?) (log: {series}/.state/A.log)"
-    )
+    reason = "the process ended without reporting an error (killed, or out of memory?)"
+    assert row["error"] == f"{reason} (log: {series}/.state/A.log)"
     held(layout.lock_path(series, "A"))
     assert completeness.rebuild(series)["A"]["status"] == "running"
 
 
-def test_a_process_of_another_machine_lives_while_its_heart_beats(series):
+def test_a_process_on_another_machine_is_alive_while_its_heartbeat_is_recent(series):
     state.record(series, "A", status="running", host="elsewhere")
     assert completeness.rebuild(series)["A"]["status"] == "failed"
     path = layout.lock_path(series, "A")
@@ -109,18 +103,18 @@ def test_a_process_of_another_machine_lives_while_its_heart_beats(series):
     assert completeness.rebuild(series)["A"]["status"] == "failed"
 
 
-def test_an_update_changes_one_row(series):
+def test_an_update_changes_only_its_row(series):
     completeness.rebuild(series)
     state.record(series, "A", status="failed", error="one")
     state.record(series, "B", status="failed", error="two")
     completeness.update(series, "A")
-    rows = json.loads((series / "experiment_report.json").read_text())["experiments"]
+    rows = json.loads((series / layout.REPORT).read_text())["experiments"]
     assert (rows["A"]["status"], rows["B"]["status"]) == ("failed", "pending")
 
 
-def test_a_damaged_or_outgrown_report_is_made_anew(series):
+def test_a_report_that_is_damaged_or_lacks_experiments_is_rebuilt(series):
     for damage in ("", '{"last', None):
-        path = series / "experiment_report.json"
+        path = series / layout.REPORT
         path.unlink(missing_ok=True) if damage is None else path.write_text(damage)
         completeness.update(series, "A")
         assert set(json.loads(path.read_text())["experiments"]) == {"A", "B"}
@@ -144,58 +138,12 @@ def test_an_update_among_1400_experiments_takes_less_than_50_ms(tmp_path):
     assert min(costs) < 0.05
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "file.json"
-    files.write_json(path, {"a": 1})
-
-    def fail(*_):
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="Input/output"):
-        files.write_json(path, {"a": 2})
-    assert files.read_json(path) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == [
-        "file.json"
-    ]
-
-
-def test_the_table_shows_rates_and_the_time_left(series, held):
-    held(layout.lock_path(series, "A"))
-    said = {
-        "status": "running",
-        "host": socket.gethostname(),
-        "progress": {"done": 4, "total": 10},
-        "rate": 0.5,
-    }
-    state.record(series, "A", **said)
-    state.record(series, "B", status="failed", error="it broke")
-    table = completeness.table(series, completeness.rebuild(series)).splitlines()
-    assert table[1].split() == ["A", "running", "4/10", "0.5", "12", "s"]
-    assert table[2].split() == ["B", "failed", "0/10", "it", "broke"]
-    assert table[-1] == f"{series}: 1 running, 1 failed; about 12 s left at the present rate"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [
-        (0, "0 s"),
-        (89, "89 s"),
-        (100, "2 min"),
-        (3599, "1 h 0 min"),
-        (12000, "3 h 20 min"),
-        (200000, "2 d 8 h"),
-    ],
-)
-def test_spans_of_time(seconds, told):
-    assert completeness.duration(seconds) == told
-
-
-def test_a_folder_without_a_series_is_refused(tmp_path):
+def test_a_folder_without_a_series_is_rejected(tmp_path):
     with pytest.raises(UserError, match="series.json is missing"):
         completeness.rebuild(tmp_path)
 
 
-def test_a_page_that_fails_fails_nothing(series, monkeypatch, capsys):
+def test_an_error_in_the_page_does_not_stop_the_report(series, monkeypatch, capsys):
     def broken(series_dir, least_seconds):
         raise RuntimeError("no page today")
 

@@ -1,4 +1,4 @@
-"""Which folder a run continues: the newest series with equal frozen settings, and never one with others."""
+"""A run continues the newest series with equal frozen settings, and never one with others."""
 
 import copy
 import shutil
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A working directory with stimuli of its own, which a test may change."""
+    """A working directory with its own stimuli, which a test may change."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(PINNED, raising=False)
     shutil.copytree(ROOT / "config" / "emotions", tmp_path / "mine")
@@ -46,43 +46,36 @@ def opened(**experiment):
 
 
 def measure(series, exp_id="Prisoners_Dilemma_M"):
-    """Put a trial on record."""
+    """Write a journal with a trial."""
     layout.journal_path(series.folder, exp_id).write_text("{}\n")
 
 
 def test_finding_writes_nothing(place):
     series = find()
     assert series.how == "new" and not (place / "results").exists()
-    assert (
-        series.folder.parent == Path("results/ExperimentSeries")
-        and series.folder.name == f"Try_{series.stamp}"
-    )
+    assert series.folder == Path("results/ExperimentSeries") / f"Try_{series.stamp}"
 
 
 def test_equal_settings_are_continued(place):
     first = opened()
-    again = find(
-        models=["org/M", "org/N"],
-        games=["Stag_Hunt", "Prisoners_Dilemma"],
-        runtime={"device": "cpu"},
-    )
+    grid = {"models": ["org/M", "org/N"], "games": ["Stag_Hunt", "Prisoners_Dilemma"]}
+    again = find(**grid, runtime={"device": "cpu"})
     assert again.how == "continued" and again.folder == first.folder and again.stamp == first.stamp
     assert len(again.experiments) == 4
 
 
-def test_other_settings_are_another_series_and_back_again(place):
+def test_other_settings_begin_another_series_and_the_old_ones_continue_the_old_one(place):
     first = opened()
     second = opened(repeat=3)
     assert second.folder != first.folder
-    assert (
-        second.how == f"new, since {first.folder.name} has other settings: repeat 1 there, 3 here"
-    )
+    difference = "has other settings: repeat 1 there, 3 here"
+    assert second.how == f"new, since {first.folder.name} {difference}"
     assert find().folder == first.folder and find(repeat=3).folder == second.folder
 
 
-def test_a_setting_of_a_later_version_counts_with_its_default(place):
+def test_a_setting_that_is_newer_than_the_series_has_its_default_there(place):
     first = opened()
-    path = first.folder / ".state" / "series.json"
+    path = layout.record_path(first.folder)
     content = read_series(first.folder)
     del content["settings"]["answer_form"], content["settings"]["arms"]["prompted"]
     files.write_json(path, content)
@@ -97,12 +90,12 @@ def test_the_newest_of_several_equal_ones_is_continued(place):
     open_series(series, {})
     assert find().folder == series.folder
     assert find(top={"series": first.folder.name}).folder == first.folder
-    # Only the run itself begins anew; its jobs, which read the same command line, follow it.
+    # Only the run itself begins a new series; its jobs have the same command line and follow it.
     assert find(is_main=False, top={"new": "true"}).folder == series.folder
 
 
 def test_a_job_follows_its_run(place, monkeypatch):
-    first, second = opened(), None
+    first = opened()
     monkeypatch.setenv(PINNED, str(first.folder))
     second = find(top={"new": "true"})
     open_series(second, {})
@@ -110,29 +103,22 @@ def test_a_job_follows_its_run(place, monkeypatch):
     assert find().folder == second.folder
 
 
-def test_changed_files_count_once_trials_are_on_record(place):
+def test_changed_files_count_only_once_there_are_trials(place):
     first = opened()
-    events = [
-        f"Somebody broke your {thing}.\n"
-        for thing in ("cup", "pen", "jug", "hoe", "saw", "axe", "rod", "bow")
-    ]
+    things = ("cup", "pen", "jug", "hoe", "saw", "axe", "rod", "bow")
+    events = [f"Somebody broke your {thing}.\n" for thing in things]
     (place / "mine" / "anger.txt").write_text("".join(events))
     assert find().folder == first.folder
     open_series(find(), {})
     measure(first)
     assert find().folder == first.folder
-    (place / "mine" / "anger.txt").write_text(
-        "".join(["Somebody broke your plate.\n", *events[1:]])
-    )
-    assert (
-        find().how
-        == f"new, since {first.folder.name} has other settings: the stimuli files have changed"
-    )
-    # An emotion that is not in the config may change as it likes.
-    shutil.copy(ROOT / "config" / "emotions" / "anger.txt", place / "mine")
+    events[0] = "Somebody broke your plate.\n"
+    (place / "mine" / "anger.txt").write_text("".join(events))
+    difference = "has other settings: the stimuli files have changed"
+    assert find().how == f"new, since {first.folder.name} {difference}"
 
 
-def test_a_games_own_settings_count_for_its_own_trials_only(place):
+def test_the_settings_of_a_game_count_only_for_its_own_trials(place):
     first = opened(games=["Ultimatum_Game"])
     measure(first, "Ultimatum_Game_Proposer_M")
     changed = {"Ultimatum_Game_Responder": {"endowment": 20}}
@@ -143,14 +129,14 @@ def test_a_games_own_settings_count_for_its_own_trials_only(place):
     assert find(games=["Ultimatum_Game_Responder"], game_settings=changed).folder == first.folder
 
 
-def test_another_revision_is_another_pair_of_the_same_series(place):
+def test_another_revision_is_another_experiment_of_the_same_series(place):
     first = opened()
     series = find(models=[{"id": "org/M", "revision": "v2"}])
     assert series.folder == first.folder
     assert list(series.experiments) == ["Prisoners_Dilemma_org--M"]
 
 
-def test_an_alias_that_was_another_model_is_another_series(place):
+def test_an_alias_that_was_another_model_begins_another_series(place):
     first = opened(models=[{"id": "org/M", "alias": "small"}])
     series = find(models=[{"id": "org/N", "alias": "small"}])
     assert series.folder != first.folder and "alias small was another model" in series.how
@@ -158,7 +144,7 @@ def test_an_alias_that_was_another_model_is_another_series(place):
         find(models=[{"id": "org/N", "alias": "small"}], top={"series": first.folder.name})
 
 
-def test_a_named_series_must_be_there_and_be_equal(place):
+def test_a_named_series_must_exist_and_have_the_same_settings(place):
     first = opened()
     assert find(top={"series": str(first.folder)}).folder == first.folder
     with pytest.raises(UserError, match="there is no series Try_1 in .*; found: Try_"):
@@ -170,26 +156,20 @@ def test_a_named_series_must_be_there_and_be_equal(place):
             find(top={"series": elsewhere})
 
 
-def test_a_smaller_grid_keeps_what_has_said_something(place):
+def test_a_smaller_grid_keeps_experiments_with_a_recorded_state(place):
     series = opened(models=["org/M", "org/N", "org/O"])
     state.record(series.folder, "Prisoners_Dilemma_N", status="failed")
     open_series(find(), {"Prisoners_Dilemma": 7})
     rows = read_series(series.folder)["experiments"]
     assert list(rows) == ["Prisoners_Dilemma_M", "Prisoners_Dilemma_N"]
     assert rows["Prisoners_Dilemma_M"]["total"] == 7
-    # Names that were given once are not given to another model.
+    # A name that was given once is not given to another model.
     assert list(find(models=["other/O"]).experiments) == ["Prisoners_Dilemma_other--O"]
 
 
-def test_the_spec_of_an_experiment_holds_contents_and_no_places(place):
-    spec = find(models=["demo"]).spec(find(models=["demo"]).experiments["Prisoners_Dilemma_demo"])
-    assert set(spec["hashes"]) == {
-        "game",
-        "scenarios",
-        "stimuli",
-        "prompts",
-        "checks",
-        "demo",
-        "directions",
-    }
+def test_the_spec_of_an_experiment_has_contents_and_no_paths(place):
+    series = find(models=["demo"])
+    spec = series.spec(series.experiments["Prisoners_Dilemma_demo"])
+    shared = {"stimuli", "prompts", "checks"}
+    assert set(spec["hashes"]) == shared | {"game", "scenarios", "demo", "directions"}
     assert str(ROOT) not in str(spec) and "mine" not in str(spec)

@@ -1,4 +1,4 @@
-"""A job refuses files and weights that are not those that its series began with."""
+"""A job rejects files and weights that have changed since its series began."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A working directory with stimuli and stories of its own, which a test may change."""
+    """A working directory with its own stimuli and scenarios, which a test may change."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(PINNED, raising=False)
     shutil.copytree(ROOT / "config" / "emotions", tmp_path / "mine")
@@ -41,37 +41,32 @@ def series(place):
     return found
 
 
-def test_a_file_that_changes_under_a_running_series_is_refused(place, series):
-    game, scenarios, config = (
-        ROOT / "config" / "games" / "Prisoners_Dilemma",
-        place / "stories.yaml",
-        series.config,
-    )
+def test_a_file_that_changes_during_a_run_is_rejected(place, series):
+    game, config = ROOT / "config" / "games" / "Prisoners_Dilemma", series.config
+    scenarios = place / "stories.yaml"
     files = {"prompts": config.prompts, "checks": config.check_items, "stimuli": config.stimuli}
     files |= {"game": game, "scenarios": scenarios}
     check_files(series.folder, files, ["anger"], "Prisoners_Dilemma")
     (place / "mine" / "fear.txt").write_text("not a file of this series\n")
     check_files(series.folder, files, ["anger"], "Prisoners_Dilemma")
-    for path, told in (
+    for path, problem in (
         (scenarios, "stories.yaml: has changed"),
         (place / "mine" / "anger.txt", "mine: has changed"),
     ):
         before = path.read_text()
         path.write_text(before + "# a word\n")
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=problem):
             check_files(series.folder, files, ["anger"], "Prisoners_Dilemma")
         path.write_text(before)
 
 
-def test_a_series_never_mixes_two_sets_of_weights_under_one_name(series):
+def test_a_series_never_mixes_two_sets_of_weights_of_one_model(series):
     check_weights(series.folder, "Stag_Hunt_M", "new")
     finished = series.output_dir("Prisoners_Dilemma_M")
     finished.mkdir(parents=True)
     for name in layout.RESULT_FILES:
         (finished / name).write_text("directions: {weights_hash: old}")
     check_weights(series.folder, "Stag_Hunt_M", "old")
-    with pytest.raises(
-        UserError,
-        match="model org/M: its weights are not those that Prisoners_Dilemma_M was measured",
-    ):
+    problem = "model org/M: its weights are not those that Prisoners_Dilemma_M was measured"
+    with pytest.raises(UserError, match=problem):
         check_weights(series.folder, "Stag_Hunt_M", "new")

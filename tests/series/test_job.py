@@ -1,4 +1,4 @@
-"""The boundary of a job: what is recorded when it ends, and what others record when it could not."""
+"""The frame around a job: what is recorded when it ends, and what is recorded if it could not."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "line"),
     [
         (UserError("model a/M: cannot be loaded"), "model a/M: cannot be loaded"),
         (ProblemList(["one", "two"]), "one; two"),
@@ -24,30 +24,28 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
         (KeyError("x" * 1000), "KeyError: '" + "x" * (LONGEST_ERROR - 1) + "..."),
     ],
 )
-def test_an_error_is_one_short_line(error, told):
-    assert one_line(error) == told
+def test_an_error_is_one_short_line(error, line):
+    assert one_line(error) == line
 
 
 def record_end(folder, stopped=False, before=None):
     record_silent_end(folder, ["A"], ["A.log"], before=before or {}, stopped=stopped)
-    said = state.read_state(folder, "A")
-    return said.get("status"), said.get("error")
+    last = state.read_state(folder, "A")
+    return last.get("status"), last.get("error")
 
 
-def test_what_a_job_said_in_this_run_stands(tmp_path):
-    state.record(
-        tmp_path, "A", status="failed", end_time="2026-01-02T00:00:01", error="its own words"
-    )
+def test_what_a_job_recorded_in_this_run_is_kept(tmp_path):
+    state.record(tmp_path, "A", status="failed", end_time="2026-01-02T00:00:01", error="its own")
     # The clock was set back: what was on record before has the later time.
     before = {"A": {"status": "failed", "end_time": "2026-01-02T01:00:00", "error": "old"}}
-    assert record_end(tmp_path, before=before) == ("failed", "its own words")
+    assert record_end(tmp_path, before=before) == ("failed", "its own")
 
 
-def test_words_of_an_earlier_run_do_not(tmp_path):
+def test_what_an_earlier_run_recorded_is_replaced(tmp_path):
     state.record(tmp_path, "A", status="failed", end_time="2026-01-01T00:00:00", error="old")
     before = {"A": state.read_state(tmp_path, "A")}
-    told = "ended without a word (killed, or out of memory?) (log: A.log)"
-    assert record_end(tmp_path, before=before) == ("failed", told)
+    error = "the process ended without reporting an error (killed, or out of memory?) (log: A.log)"
+    assert record_end(tmp_path, before=before) == ("failed", error)
 
 
 def test_a_job_that_was_stopped_is_pending(tmp_path):
@@ -55,7 +53,7 @@ def test_a_job_that_was_stopped_is_pending(tmp_path):
     assert record_end(tmp_path, stopped=True) == ("pending", "stopped")
 
 
-def test_a_completed_or_living_experiment_is_left_alone(tmp_path):
+def test_a_completed_or_running_experiment_is_left_alone(tmp_path):
     state.record(tmp_path, "A", status="completed", error=None)
     assert record_end(tmp_path) == ("completed", None)
     state.record(tmp_path, "A", status="running")
@@ -72,7 +70,7 @@ def series(tmp_path):
         "total": 2,
         "directions": "d",
     }
-    files.write_json(tmp_path / ".state" / "series.json", {"stamp": "1", "experiments": {"A": row}})
+    files.write_json(layout.record_path(tmp_path), {"stamp": "1", "experiments": {"A": row}})
     return tmp_path
 
 
@@ -84,12 +82,12 @@ from emotion_games.series import completeness, state
 from emotion_games.series.job import ExperimentJob
 folder, way = Path(sys.argv[1]), sys.argv[2]
 completeness.refresh_page = lambda *_, **__: None
-honest = files.write_json
+write_json = files.write_json
 def full(path, content):
     # As on a full disk: there is room only once the reserve has been given up.
     if layout.reserve_path(folder, "A").exists():
         raise OSError(errno.ENOSPC, "No space left on device")
-    honest(path, content)
+    write_json(path, content)
 with ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
     assert layout.reserve_path(folder, "A").stat().st_size == files.RESERVE_BYTES
     job.progress(1, 2)
@@ -107,12 +105,12 @@ with ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
     ("way", "code", "status"),
     [("well", 0, "completed"), ("full at the end", 0, "completed"), ("full", 1, "failed")],
 )
-def test_the_last_word_is_said_also_on_a_full_disk(series, way, code, status):
+def test_the_end_is_recorded_on_a_full_disk_too(series, way, code, status):
     done = subprocess.run(
         [sys.executable, "-c", RUN_A_JOB, series, way], cwd=SCRIPTS, capture_output=True, text=True
     )
     assert done.returncode == code, done.stderr
-    said = state.read_state(series, "A")
-    assert said["status"] == status
-    assert ("No space left on device" in (said["error"] or "")) == (way == "full")
+    last = state.read_state(series, "A")
+    assert last["status"] == status
+    assert ("No space left on device" in (last["error"] or "")) == (way == "full")
     assert not layout.reserve_path(series, "A").exists()

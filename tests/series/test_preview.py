@@ -1,4 +1,4 @@
-"""The grid as a table: trials of each game, what is done of each model."""
+"""The table of a dry run: trials of each game, and what is done of each model."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from emotion_games.experiment.requests import load_questions
 from emotion_games.series import state
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import find_series, open_series
-from emotion_games.series.preview import preview, trial_counts
+from emotion_games.series.preview import count_games, preview
 
 ROOT = Path(__file__).parents[2]
 GAMES = ["Prisoners_Dilemma", "Ultimatum_Game_Responder"]
@@ -26,9 +26,9 @@ def config(tmp_path, monkeypatch):
     )
 
 
-def test_the_count_is_that_of_the_plan(config):
+def test_the_number_of_trials_is_that_of_the_plan(config):
     series = find_series(config, ROOT, is_main=True)
-    counted = trial_counts(config)
+    counts = count_games(config)
     for exp_id, experiment in list(series.experiments.items())[:2]:
         files = {
             "game": ROOT / "config" / "games" / experiment.game,
@@ -37,8 +37,8 @@ def test_the_count_is_that_of_the_plan(config):
             "prompts": config.prompts,
         }
         trials = load_questions(series.spec(experiment), files).trials
-        assert counted[experiment.game]["total"] == len(trials), exp_id
-        assert counted[experiment.game]["generated"] == sum(
+        assert counts[experiment.game].total == len(trials), exp_id
+        assert counts[experiment.game].generated == sum(
             trial.condition.generated for trial in trials
         )
 
@@ -65,7 +65,7 @@ def test_the_table_shows_what_is_done(config):
     assert "  and 7 more models of which nothing is done yet" in lines
 
 
-def test_a_file_without_a_usable_scenario_is_told(tmp_path, monkeypatch):
+def test_a_file_without_a_usable_scenario_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.json").write_text("[]")
     experiment = {
@@ -93,7 +93,7 @@ def test_too_few_scenarios_detect_nothing(tmp_path, monkeypatch):
     assert "smallest effect none with 4 scenarios (12 are needed)" in shown
 
 
-def test_entries_that_cannot_be_used_are_counted_and_the_first_are_told(tmp_path, monkeypatch):
+def test_entries_that_cannot_be_used_are_counted_and_the_first_ones_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     story = {
         "description": "Two neighbours share a well.",
@@ -115,7 +115,7 @@ def test_entries_that_cannot_be_used_are_counted_and_the_first_are_told(tmp_path
     assert "trials a model" in lines[place]
     assert lines[place + 1].strip() == "5 of 6 entries of its scenarios cannot be used:"
     assert [line.split(":")[0].strip() for line in lines[place + 2 : place + 5]] == [
-        f"mine.json, entry {number}" for number in (2, 3, 4)
+        f"mine.json[{index}]" for index in (1, 2, 3)
     ]
     assert lines[place + 5].strip() == "and 2 more" and GAMES[1] in lines[place + 6]
     assert "cannot be used" not in lines[place + 7]

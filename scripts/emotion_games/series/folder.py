@@ -1,113 +1,153 @@
-"""The folder of a series: which one a run continues, what is frozen in it, and what is on record about it.
+"""The folder of a series: which one a run continues, and the record of what is frozen in it.
 
-A run continues the newest series of its name whose frozen settings equal the config's; anything else gets a new folder,
-so that finished results are never deleted or mixed. Finding a series writes nothing; `open_series` does.
+A run continues the newest series of its name whose frozen settings equal the config's. Otherwise it
+begins a new folder, so that finished results are never deleted or mixed. Finding a series writes
+nothing; `open_series` does.
 """
 
 import os
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from emotion_games import files, layout
 from emotion_games.errors import UserError
+from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.hashing import content_hash
 from emotion_games.schemas import read_schema, with_defaults
+from emotion_games.series import grid
 from emotion_games.series.config import SeriesConfig
-from emotion_games.series.grid import (
-    Experiment,
-    assign_slugs,
-    directions_name,
-    plan_experiments,
-    stimuli_hash,
-)
-from emotion_games.series.state import read_series
+from emotion_games.series.state import ExperimentRecord, GameRecord, SeriesRecord, read_series
 
-# Says to a job that reads the Snakefile again (on a cluster, for instance) which series its run belongs to.
+# Environment variable with the series of a run, for jobs that read the Snakefile again, for
+# instance on a cluster.
 PINNED = "EMOTION_GAMES_SERIES"
 _STAMP, _STAMP_FORMAT = r"\d{8}_\d{6}", "%Y%m%d_%H%M%S"
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a config uses: its settings, and the hashes of the files that it names.
+
+    `hashes` are those of the files that all games share, `games` the records of each game.
+    """
+
+    config: SeriesConfig
+    hashes: dict[str, str]
+    games: dict[str, GameRecord]
+
+
+@dataclass(frozen=True)
 class Series:
-    """A series folder and its grid. `how` tells people why it is this folder."""
+    """A series folder and its grid. `how` describes why it is this folder."""
 
     folder: Path
     stamp: str
     how: str
-    config: SeriesConfig
+    content: Content
     slugs: dict[str, str]
-    experiments: dict[str, Experiment]
-    hashes: dict[str, str]
-    game_hashes: dict[str, dict[str, str]]
+    experiments: dict[str, grid.Experiment]
+
+    @property
+    def config(self) -> SeriesConfig:
+        """The config of the series."""
+        return self.content.config
 
     def output_dir(self, exp_id: str) -> Path:
-        """Folder of an experiment's results."""
+        """Return the folder with the results of an experiment."""
         return layout.output_dir(self.folder, exp_id, self.stamp)
 
-    def directions(self, experiment: Experiment) -> str:
-        """Name of the directions file that an experiment reads."""
-        return directions_name(experiment.model, experiment.slug, self.config.settings, self.hashes)
+    def directions(self, experiment: grid.Experiment) -> str:
+        """Return the name of the directions file that an experiment reads."""
+        settings, hashes = self.config.settings, self.content.hashes
+        return grid.directions_name(experiment.model, experiment.slug, settings, hashes)
 
-    def spec(self, experiment: Experiment) -> dict[str, Any]:
-        """All that determines an experiment's results, as plain data."""
-        config, game = self.config, experiment.game
+    def spec(self, experiment: grid.Experiment) -> Spec:
+        """Return everything that determines the results of an experiment, as plain data."""
+        model, game = experiment.model, self.content.games[experiment.game]
+        own = {key: game[key] for key in ("choice_labels", "game_settings")}
         return {
             "exp_id": experiment.exp_id,
-            "game": game,
-            "model": experiment.model.entry,
-            "model_name": experiment.model.name,
-            "settings": config.settings
-            | {"choice_labels": config.labels[game], "game_settings": config.game_settings[game]},
-            "hashes": self.hashes
-            | self.game_hashes[game]
-            | experiment.model.hashes
+            "game": experiment.game,
+            "model": model.entry,
+            "model_name": model.name,
+            "settings": cast(Settings, self.config.settings | own),
+            "hashes": self.content.hashes
+            | game["hashes"]
+            | model.hashes
             | {"directions": self.directions(experiment)},
         }
 
 
 def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
-    """The series that this config continues or begins; UserError where `series` names one that does not fit."""
-    home = config.base_dir / "ExperimentSeries"
-    hashes = {
-        "stimuli": stimuli_hash(config.stimuli, config.settings["emotions"]),
-        "prompts": content_hash(config.prompts),
-        "checks": content_hash(config.check_items),
-    }
-    games = {name: _game_hashes(config, name, root) for name in config.games}
-    schema = read_schema("config")
+    """Return the series that a config continues or begins.
+
+    Args:
+        config: The checked config.
+        root: The folder of the workflow.
+        is_main: This is the Snakemake process that the user started, and not one of a job. The
+            process of a job returns the series of its run.
+
+    Raises:
+        UserError: The config names a series (`series`) that does not exist or has other settings.
+    """
+    home = layout.series_home(config.base_dir)
+    content = _content(config, root)
     if not is_main and os.environ.get(PINNED):
-        return _series(Path(os.environ[PINNED]), "pinned", config, hashes, games)
+        return _series(Path(os.environ[PINNED]), "pinned", content)
     if config.series is not None:
         folder = _named(home, config.series)
-        differences = differences_from(folder, config, hashes, games, schema)
+        differences = _differences(folder, content)
         if differences:
             raise UserError(
                 f"series {folder.name} was made with other settings ({'; '.join(differences)}); "
-                "set them back, or leave `series` out to start a new one"
+                "restore them, or leave `series` out to start a new one"
             )
-        return _series(folder, "continued", config, hashes, games)
+        return _series(folder, "continued", content)
     why = ""
     for folder in [] if config.new and is_main else _newest_first(home, config.name):
-        differences = differences_from(folder, config, hashes, games, schema)
+        differences = _differences(folder, content)
         if not differences:
-            return _series(folder, "continued", config, hashes, games)
+            return _series(folder, "continued", content)
         why = why or f", since {folder.name} has other settings: {'; '.join(differences)}"
-    return _series(_fresh(home, config.name), f"new{why}", config, hashes, games)
+    return _series(_fresh(home, config.name), f"new{why}", content)
 
 
-def _series(folder: Path, how: str, config: SeriesConfig, hashes: dict, games: dict) -> Series:
-    frozen = files.read_json(layout.record_path(folder)) or {}
-    taken = {key: model["slug"] for key, model in frozen.get("models", {}).items()}
-    slugs = assign_slugs(config.models, taken)
-    plan = plan_experiments(config.games, config.models, slugs)
-    stamp = frozen.get("stamp") or folder.name[-15:]
-    return Series(folder, stamp, how, config, slugs, {e.exp_id: e for e in plan}, hashes, games)
+def _content(config: SeriesConfig, root: Path) -> Content:
+    games: dict[str, GameRecord] = {}
+    for name in config.games:
+        game_file = root / "config" / "games" / name / "game.yaml"
+        hashes = {
+            "game": content_hash(game_file),
+            "scenarios": content_hash(config.scenario_files[name]),
+        }
+        games[name] = GameRecord(
+            hashes=hashes,
+            choice_labels=config.labels[name],
+            game_settings=config.game_settings[name],
+        )
+    shared = {
+        "stimuli": grid.stimuli_hash(config.stimuli, config.settings["emotions"]),
+        "prompts": content_hash(config.prompts),
+        "checks": content_hash(config.check_items),
+    }
+    return Content(config, shared, games)
+
+
+def _series(folder: Path, how: str, content: Content) -> Series:
+    recorded = files.read_json(layout.record_path(folder)) or {}
+    taken = {key: model["slug"] for key, model in recorded.get("models", {}).items()}
+    slugs = grid.assign_slugs(content.config.models, taken)
+    experiments = grid.plan_experiments(content.config.games, content.config.models, slugs)
+    stamp = recorded.get("stamp") or folder.name[-15:]
+    return Series(folder, stamp, how, content, slugs, experiments)
 
 
 def _fresh(home: Path, name: str) -> Path:
+    """Return a folder that does not exist, named by the current time or the next free second."""
     seconds = time.time()
     while True:
         folder = home / f"{name}_{time.strftime(_STAMP_FORMAT, time.localtime(seconds))}"
@@ -118,8 +158,11 @@ def _fresh(home: Path, name: str) -> Path:
 
 def _newest_first(home: Path, name: str) -> list[Path]:
     pattern = re.compile(re.escape(name) + "_" + _STAMP)
-    found = [path for path in home.glob(f"{name}_*") if pattern.fullmatch(path.name)]
-    return sorted((path for path in found if layout.record_path(path).is_file()), reverse=True)
+    return [path for path in reversed(_all_series(home)) if pattern.fullmatch(path.name)]
+
+
+def _all_series(home: Path) -> list[Path]:
+    return sorted(path for path in home.glob("*") if layout.record_path(path).is_file())
 
 
 def _named(home: Path, series: str) -> Path:
@@ -129,47 +172,42 @@ def _named(home: Path, series: str) -> Path:
             f"series: {series} is not a folder in {home}; name one of the folders there"
         )
     if not layout.record_path(folder).is_file():
-        known = sorted(path.parent.parent.name for path in home.glob("*/.state/series.json"))
+        known = ", ".join(path.name for path in _all_series(home)[-10:])
         raise UserError(
-            f"series: there is no series {folder.name} in {home}; found: {', '.join(known[-10:]) or 'none'}"
+            f"series: there is no series {folder.name} in {home}; found: {known or 'none'}"
         )
     return folder
 
 
-def _game_hashes(config: SeriesConfig, name: str, root: Path) -> dict[str, str]:
-    game = content_hash(root / "config" / "games" / name / "game.yaml")
-    return {"game": game, "scenarios": content_hash(config.scenario_files[name])}
+def _differences(folder: Path, content: Content) -> list[str]:
+    """Return one line for each difference between a config and what a series has frozen.
 
-
-def differences_from(
-    folder: Path, config: SeriesConfig, hashes: dict, games: dict, schema: dict
-) -> list[str]:
-    """What a config has otherwise than a series froze it; files count only for pairs with trials on record."""
-    frozen = read_series(folder)
-    defaults = with_defaults(frozen["settings"], schema["properties"]["experiment"])
+    Settings always count. Files, and the settings of a game, count only if the experiments that
+    used them have trials, so that a mistake in them can be corrected before.
+    """
+    frozen, config = read_series(folder), content.config
+    defaults = with_defaults(frozen["settings"], read_schema("config")["properties"]["experiment"])
+    # A setting that is newer than the series had its default then.
     before = {key: defaults[key] for key in config.settings}
-    found = list(_changed(before, config.settings, ""))
-    recorded = [
+    found = _changed(before, config.settings, "")
+    measured = [
         row
         for exp_id, row in frozen["experiments"].items()
-        if is_on_record(folder, exp_id, frozen["stamp"])
+        if _has_trials(folder, exp_id, frozen["stamp"])
     ]
-    if recorded:
-        found += _changed_files(frozen["hashes"], hashes, "")
-    for name in sorted({row["game_name"] for row in recorded} & set(games)):
-        old = frozen["games"][name]
-        found += _changed_files(old["hashes"], games[name], f"{name}: ")
-        found += _changed(old["choice_labels"], config.labels[name], f"choice_labels.{name}.")
-        found += _changed(
-            old["game_settings"], config.game_settings[name], f"game_settings.{name}."
-        )
-    keys = {row["model"] for row in recorded}
+    if measured:
+        found += _changed_files(frozen["hashes"], content.hashes, "")
+    for name in sorted({row["game_name"] for row in measured} & set(content.games)):
+        old, new = frozen["games"][name], content.games[name]
+        found += _changed_files(old["hashes"], new["hashes"], f"{name}: ")
+        found += _changed(old["choice_labels"], new["choice_labels"], f"choice_labels.{name}.")
+        found += _changed(old["game_settings"], new["game_settings"], f"game_settings.{name}.")
+    measured_models = {row["model"] for row in measured}
     for model in config.models:
-        if model.key in keys:
-            found += _changed_files(
-                frozen["models"][model.key]["hashes"], model.hashes, f"{model.name}: "
-            )
-    aliases = {entry["slug"].casefold(): key for key, entry in frozen["models"].items()}
+        if model.key in measured_models:
+            hashes = frozen["models"][model.key]["hashes"]
+            found += _changed_files(hashes, model.hashes, f"{model.name}: ")
+    aliases = {entry["slug"].casefold() for entry in frozen["models"].values()}
     for model in config.models:
         alias = model.running.get("alias", "")
         if model.key not in frozen["models"] and alias.casefold() in aliases:
@@ -177,78 +215,62 @@ def differences_from(
     return found
 
 
-def is_on_record(folder: Path, exp_id: str, stamp: str) -> bool:
-    """True where an experiment has trials: a journal or a result file."""
+def _has_trials(folder: Path, exp_id: str, stamp: str) -> bool:
     results = layout.output_dir(folder, exp_id, stamp)
-    return layout.journal_path(folder, exp_id).exists() or any(
-        (results / name).exists() for name in layout.RESULT_FILES
-    )
+    paths = [layout.journal_path(folder, exp_id), *(results / name for name in layout.RESULT_FILES)]
+    return any(path.exists() for path in paths)
 
 
 def _changed(before: Any, now: Any, place: str) -> list[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        missing = "none"
-        keys = [*before, *(key for key in now if key not in before)]
-        return [
-            line
-            for key in keys
-            for line in _changed(before.get(key, missing), now.get(key, missing), f"{place}{key}.")
-        ]
-    return [] if before == now else [f"{place.rstrip('.')} {before} there, {now} here"]
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [] if before == now else [f"{place.rstrip('.')} {before} there, {now} here"]
+    lines = []
+    for key in [*before, *(key for key in now if key not in before)]:
+        lines += _changed(before.get(key, "none"), now.get(key, "none"), f"{place}{key}.")
+    return lines
 
 
-def _changed_files(before: dict, now: dict, place: str) -> list[str]:
-    return [
-        f"{place}the {key} files have changed"
-        for key in now
-        if key in before and before[key] != now[key]
-    ]
+def _changed_files(before: Mapping[str, str], now: Mapping[str, str], place: str) -> list[str]:
+    changed = [key for key in now if key in before and before[key] != now[key]]
+    return [f"{place}the {key} files have changed" for key in changed]
 
 
-def open_series(series: Series, totals: dict[str, int | None]) -> None:
-    """Write down what is frozen and the grid; experiments no longer in the config stay if they have said anything.
+def open_series(series: Series, totals: Mapping[str, int | None]) -> None:
+    """Record what is frozen and the grid.
 
-    `totals` is the number of trials planned for each game.
+    Experiments that the config no longer has are kept if they have a recorded state.
+
+    Args:
+        series: The series.
+        totals: The number of trials planned for each game; None if no scenario can be used.
     """
-    path = layout.record_path(series.folder)
+    path, content, config = layout.record_path(series.folder), series.content, series.config
     old = files.read_json(path) or {"experiments": {}, "models": {}, "games": {}}
-    kept = {
-        exp_id: row
-        for exp_id, row in old["experiments"].items()
-        if exp_id in series.experiments or layout.state_path(series.folder, exp_id).exists()
-    }
-    rows = {
-        exp_id: {
-            "game_name": experiment.game,
-            "model_name": experiment.model.name,
-            "model": experiment.model.key,
-            "output_dir": str(series.output_dir(exp_id)),
-            "directions": series.directions(experiment),
-            "total": totals.get(experiment.game),
-        }
-        for exp_id, experiment in series.experiments.items()
-    }
-    config = series.config
+    experiments = {}
+    for exp_id, experiment in series.experiments.items():
+        experiments[exp_id] = ExperimentRecord(
+            game_name=experiment.game,
+            model_name=experiment.model.name,
+            model=experiment.model.key,
+            output_dir=str(series.output_dir(exp_id)),
+            directions=series.directions(experiment),
+            total=totals.get(experiment.game),
+        )
+    for exp_id, row in old["experiments"].items():
+        if exp_id not in experiments and layout.state_path(series.folder, exp_id).exists():
+            experiments[exp_id] = row
     models = {
         m.key: {"slug": series.slugs[m.key], "name": m.name, "entry": m.entry, "hashes": m.hashes}
         for m in config.models
     }
-    games = {
-        name: {
-            "hashes": series.game_hashes[name],
-            "choice_labels": config.labels[name],
-            "game_settings": config.game_settings[name],
-        }
-        for name in config.games
-    }
-    content = {
-        "name": config.name,
-        "stamp": series.stamp,
-        "started": old.get("started", files.now()),
-        "settings": config.settings,
-        "hashes": series.hashes,
-        "games": old["games"] | games,
-        "models": old["models"] | models,
-        "experiments": rows | {exp_id: row for exp_id, row in kept.items() if exp_id not in rows},
-    }
-    files.write_json(path, content)
+    record = SeriesRecord(
+        name=config.name,
+        stamp=series.stamp,
+        started=old.get("started", files.now()),
+        settings=config.settings,
+        hashes=content.hashes,
+        games=old["games"] | content.games,
+        models=old["models"] | models,
+        experiments=experiments,
+    )
+    files.write_json(path, record)

@@ -1,6 +1,6 @@
-"""Whether what a job is about to read is still what its series began with: files, and the weights of a model.
+"""Check that what a job is about to read is still what its series began with.
 
-A series runs for days, and people edit files meanwhile. Knows what a series froze and its finished results.
+A series runs for days, and its files and model weights may be changed meanwhile.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
+from emotion_games import layout
 from emotion_games.errors import UserError
 from emotion_games.hashing import content_hash
-from emotion_games.layout import has_results, output_dir
 from emotion_games.series.grid import stimuli_hash
 from emotion_games.series.state import read_series
 
@@ -18,9 +18,17 @@ from emotion_games.series.state import read_series
 def check_files(
     series_dir: Path, files: Mapping[str, Path], emotions: Iterable[str], game: str | None = None
 ) -> None:
-    """Raise UserError where a file that a job is about to read is not what it was when the series' run began.
+    """Check that the files of a job have not changed since this run of the series began.
 
-    `files` are the job's own among prompts, stimuli, checks and, of a game, game and scenarios.
+    Args:
+        series_dir: The series folder.
+        files: The files by name: `prompts`, `stimuli`, `checks`, and of a game `game` and
+            `scenarios`.
+        emotions: The emotions whose stimuli count.
+        game: The game of the job, if it has one.
+
+    Raises:
+        UserError: A file has changed.
     """
     frozen = read_series(series_dir)
     before = frozen["hashes"] | (frozen["games"][game]["hashes"] if game else {})
@@ -29,25 +37,31 @@ def check_files(
         now = stimuli_hash(path, emotions) if name == "stimuli" else content_hash(path)
         if now != before[name]:
             raise UserError(
-                f"{path}: has changed since this run of the series began; set it back, or end the run and start it "
-                "again"
+                f"{path}: has changed since this run of the series began; restore it, or end the "
+                "run and start it again"
             )
 
 
 def check_weights(series_dir: Path, exp_id: str, weights: str) -> None:
-    """Raise UserError where finished experiments of the same model were measured with other weights.
+    """Check that finished experiments of the same model were measured with the same weights.
 
-    `weights` is the hash of those that `exp_id` is about to be measured with.
+    Args:
+        series_dir: The series folder.
+        exp_id: The experiment that is about to be measured.
+        weights: The hash of the weights that it will be measured with.
+
+    Raises:
+        UserError: Another experiment was measured with other weights.
     """
     frozen = read_series(series_dir)
     rows = frozen["experiments"]
     for other, row in rows.items():
-        folder = output_dir(series_dir, other, frozen["stamp"])
-        if row["model"] != rows[exp_id]["model"] or not has_results(folder):
+        folder = layout.output_dir(series_dir, other, frozen["stamp"])
+        if row["model"] != rows[exp_id]["model"] or not layout.has_results(folder):
             continue
-        told = yaml.safe_load((folder / "exp_config.yaml").read_text(encoding="utf-8"))
-        if told["directions"]["weights_hash"] != weights:
+        configuration = yaml.safe_load((folder / layout.CONFIGURATION).read_text(encoding="utf-8"))
+        if configuration["directions"]["weights_hash"] != weights:
             raise UserError(
-                f"model {row['model_name']}: its weights are not those that {other} was measured with; put the old "
-                "ones back, or begin a new series with `--config new=true`"
+                f"model {row['model_name']}: its weights are not those that {other} was measured "
+                "with; restore the old weights, or begin a new series with `--config new=true`"
             )

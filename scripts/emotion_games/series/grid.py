@@ -1,10 +1,11 @@
 """The grid of a series: its models with their names, and one experiment for each game and model.
 
-Knows how things are called and what makes two of them the same; knows nothing of folders on disk or of their state.
+Two models are the same if their identity is: the entry in the config without the keys that change
+nothing in an answer.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,15 +18,21 @@ DEMO = "demo"
 DEMO_DEFAULTS = {"variant": "planted", "seed": 0}
 # Keys of a model's entry that change nothing in its answers.
 MODEL_RUNNING_ONLY = ("alias", "device_map")
-# The packages whose code decides what a directions file holds.
+# Keys of a model's entry that its name shows, besides the id and the revision.
+_NAMED_KEYS = ("dtype", "quantization", "layers_path")
+# The packages whose code determines the content of a directions file.
 DIRECTION_ROOMS = ("prompts", "engine")
-# The settings that a directions file depends on, beside its model, the stimuli and the prompts.
+# The settings that a directions file depends on, besides its model, the stimuli and the prompts.
 DIRECTION_SETTINGS = ("emotions", "layers", "direction_method", "seed")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the config. `entry` is its identity, `running` what may change within a series."""
+    """A model of the config.
+
+    `entry` is its identity, `running` what may change within a series, and `hashes` those of the
+    files that the demo model is made of.
+    """
 
     entry: dict[str, Any]
     running: dict[str, Any]
@@ -38,16 +45,18 @@ class Model:
 
     @property
     def name(self) -> str:
-        """How results call the model: its id, and what else tells it from others of that id."""
+        """The name in the results: the id, and what distinguishes models of the same id."""
         if self.is_demo:
-            return _demo_name(self.entry)
-        extras = [
-            f"{key}={self.entry[key]}"
-            for key in ("dtype", "quantization", "layers_path")
-            if key in self.entry
-        ]
+            return self._demo_name()
+        extras = [f"{key}={self.entry[key]}" for key in _NAMED_KEYS if key in self.entry]
         revision = f"@{self.entry['revision']}" if "revision" in self.entry else ""
         return f"{self.entry['id']}{revision}" + (f" ({', '.join(extras)})" if extras else "")
+
+    def _demo_name(self) -> str:
+        variant, seed = self.entry["variant"], self.entry["seed"]
+        if seed != DEMO_DEFAULTS["seed"]:
+            return f"{DEMO}-{variant}-{seed}"
+        return DEMO if variant == DEMO_DEFAULTS["variant"] else f"{DEMO}-{variant}"
 
     @property
     def demo_folder(self) -> str:
@@ -56,7 +65,7 @@ class Model:
 
     @property
     def is_demo(self) -> bool:
-        """True for the model that the workflow trains by itself."""
+        """True for the model that the workflow trains itself."""
         return self.entry["id"] == DEMO
 
 
@@ -71,34 +80,44 @@ class Experiment:
     rank: int
 
 
-def plan_models(entries: Iterable[str | dict], root: Path) -> tuple[Model, ...]:
-    """The models of a checked config; ProblemList for entries that exclude each other."""
+def plan_models(entries: Iterable[str | dict[str, Any]], root: Path) -> tuple[Model, ...]:
+    """Return the models of a checked config.
+
+    Args:
+        entries: The list `experiment.models`: ids, or mappings with an `id`.
+        root: The folder of the workflow.
+
+    Raises:
+        ProblemList: Entries exclude each other.
+    """
     models: list[Model] = []
     problems = []
     for place, entry in enumerate(entries):
         entry = {"id": entry} if isinstance(entry, str) else entry
         where = f"experiment.models[{place}]"
-        only_demo = [key for key in DEMO_DEFAULTS if key in entry and entry["id"] != DEMO]
-        problems += [
-            f"{where}.{key}: only the demo model has one; remove it or set id: demo"
-            for key in only_demo
-        ]
+        if entry["id"] != DEMO:
+            problems += [
+                f"{where}.{key}: only the demo model has one; remove it or set id: demo"
+                for key in DEMO_DEFAULTS
+                if key in entry
+            ]
         model = _model(entry, root)
         if any(other.entry == model.entry for other in models):
             problems.append(f"{where}: {model.name} is listed twice; list each model once")
         models.append(model)
     aliases = [model.running["alias"].casefold() for model in models if "alias" in model.running]
-    twice = sorted({alias for alias in aliases if aliases.count(alias) > 1})
-    problems += [
-        f"experiment.models: two models have the alias {alias!r}; choose another one"
-        for alias in twice
-    ]
+    for alias in sorted(set(aliases)):
+        if aliases.count(alias) > 1:
+            problems.append(
+                f"experiment.models: two models have the alias {alias!r}; choose another one"
+            )
     if problems:
         raise ProblemList(problems)
     return tuple(models)
 
 
-def _model(entry: dict, root: Path) -> Model:
+def _model(entry: dict[str, Any], root: Path) -> Model:
+    """Return the model of an entry, in which spellings of the same model become equal."""
     identity = {key: value for key, value in entry.items() if key not in MODEL_RUNNING_ONLY}
     if identity["id"].startswith("~"):
         identity["id"] = str(Path(identity["id"]).expanduser())
@@ -114,48 +133,51 @@ def _model(entry: dict, root: Path) -> Model:
 
 
 def demo_hash(root: Path) -> str:
-    """Digest of all that the demo model is made of: its data, the games that it learns, and its trainer."""
+    """Return the digest of the demo model's data, of the games that it learns, and its trainer."""
     games = sorted(path.name for path in (root / "config" / "demo" / "games").glob("*"))
     parts = [root / "config" / "demo"]
     parts += [root / "config" / "games" / name / "game.yaml" for name in games]
     return digest([code_hash(["demo/trainer"]), *(content_hash(part) for part in parts)])
 
 
-def _demo_name(entry: dict) -> str:
-    told = [str(entry[key]) for key in ("variant", "seed")]
-    while told and told[-1] == str(list(DEMO_DEFAULTS.values())[len(told) - 1]):
-        told.pop()
-    return "-".join([DEMO, *told])
-
-
 def stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
-    """Digest of the stimuli of these emotions and of neutral; other files in the folder may change as they like."""
+    """Return the digest of the stimuli of these emotions and of neutral.
+
+    Other files in the folder may change.
+    """
     names = sorted([*emotions, "neutral"])
     return digest([[name, content_hash(folder / f"{name}.txt")] for name in names])
 
 
-def assign_slugs(models: Iterable[Model], taken: dict[str, str]) -> dict[str, str]:
-    """Folder-safe names by model key: those in `taken` stay, the first of several alike keeps the short one.
+def assign_slugs(models: Iterable[Model], taken: Mapping[str, str]) -> dict[str, str]:
+    """Return folder-safe names by model key; of several models alike, the first gets the short one.
 
-    UserError where an alias names another model already.
+    Args:
+        models: The models of the config.
+        taken: The names that the series has given already; these stay.
+
+    Raises:
+        UserError: An alias is the name of another model.
     """
     slugs = dict(taken)
-    used = {slug.casefold(): key for key, slug in taken.items()}
+    used = {slug.casefold() for slug in taken.values()}
     for model in models:
         if model.key in slugs:
             continue
         alias = model.running.get("alias")
         if alias and alias.casefold() in used:
             raise UserError(
-                f"experiment.models: the alias {alias!r} names another model already; choose another one"
+                f"experiment.models: the alias {alias!r} names another model already; choose "
+                "another one"
             )
-        slug = next(s for s in ([alias] if alias else _slugs(model)) if s.casefold() not in used)
+        slug = alias or next(name for name in _slugs(model) if name.casefold() not in used)
         slugs[model.key] = slug
-        used[slug.casefold()] = model.key
+        used.add(slug.casefold())
     return slugs
 
 
 def _slugs(model: Model) -> list[str]:
+    """Return the possible names of a model, shortest first; the last one is unique."""
     parts = [part for part in model.entry["id"].split("/") if part not in ("", ".", "..")]
     short = _safe(model.name if model.is_demo else parts[-1] if parts else "model")
     longer = [_safe("--".join(parts[-2:])), _safe("--".join(parts))]
@@ -167,34 +189,54 @@ def _safe(text: str) -> str:
 
 
 def plan_experiments(
-    games: Iterable[str], models: Iterable[Model], slugs: dict[str, str]
-) -> tuple[Experiment, ...]:
-    """Every game with every model, model by model, so that a model's files stay in memory from game to game."""
+    games: Iterable[str], models: Iterable[Model], slugs: Mapping[str, str]
+) -> dict[str, Experiment]:
+    """Return every game with every model, by exp_id, model by model.
+
+    In this order the files of a model stay in memory from game to game.
+
+    Raises:
+        UserError: Two experiments would have the same name.
+    """
     games = list(games)
-    pairs = [(game, model) for model in models for game in games]
-    plan = tuple(
-        Experiment(f"{game}_{slugs[model.key]}", game, model, slugs[model.key], rank)
-        for rank, (game, model) in enumerate(pairs)
-    )
-    ids = [experiment.exp_id.casefold() for experiment in plan]
-    if len(set(ids)) < len(ids):
-        twice = sorted({e.exp_id for e in plan if ids.count(e.exp_id.casefold()) > 1})
-        raise UserError(
-            f"experiment.models: two experiments would be called {twice[0]}; give one model another alias"
-        )
+    plan: dict[str, Experiment] = {}
+    used = set()
+    for model in models:
+        slug = slugs[model.key]
+        for game in games:
+            exp_id = f"{game}_{slug}"
+            if exp_id.casefold() in used:
+                raise UserError(
+                    f"experiment.models: two experiments would be called {exp_id}; give one model "
+                    "another alias"
+                )
+            used.add(exp_id.casefold())
+            plan[exp_id] = Experiment(exp_id, game, model, slug, rank=len(plan))
     return plan
 
 
-def directions_name(model: Model, slug: str, settings: dict, hashes: dict[str, str]) -> str:
-    """Name of a model's directions file: the same content asked for has the same name, anything else another one."""
-    asked = [
+def directions_name(
+    model: Model, slug: str, settings: Mapping[str, Any], hashes: Mapping[str, str]
+) -> str:
+    """Return the name of a model's directions file.
+
+    The name depends on everything that the file depends on, so equal directions have one file.
+
+    Args:
+        model: The model.
+        slug: Its folder-safe name.
+        settings: The settings of the series.
+        hashes: The hashes of `stimuli` and `prompts`.
+    """
+    parts = [
         model.entry,
         model.hashes,
         direction_settings(settings),
         hashes["stimuli"],
         hashes["prompts"],
+        _direction_code(),
     ]
-    return f"{slug}-{digest([*asked, _direction_code()])[:10]}"
+    return f"{slug}-{digest(parts)[:10]}"
 
 
 @cache
@@ -202,6 +244,6 @@ def _direction_code() -> str:
     return code_hash(DIRECTION_ROOMS)
 
 
-def direction_settings(settings: dict) -> dict:
-    """The part of the settings that the making of directions sees."""
+def direction_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that directions depend on."""
     return {key: settings[key] for key in DIRECTION_SETTINGS}

@@ -1,6 +1,6 @@
-"""The boundary of a job: its log, its lock, its heartbeat and its last word in the report.
+"""The frame around a job: its log, its lock, its heartbeat and the record of how it ended.
 
-Knows states, the report and signals; knows nothing of what the job does. A failure is recorded here and passes on.
+An error in the job is recorded for its experiments and raised again.
 """
 
 import os
@@ -8,93 +8,100 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 from filelock import Timeout
 
 from emotion_games import files, layout, signals
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.series import completeness, state
+from emotion_games.series.state import State, Status
+from emotion_games.series.status_table import duration
 
-# How often the report is brought up to date while trials run, and how often a line of progress is printed.
+# How often trials update the report, and how often a line of progress is printed.
 REPORT_SECONDS = 1.0
 PRINT_SECONDS = 15.0
-# The report keeps this much of an error's text; the log has all of it.
+# Characters of an error in the report; the log has the whole text.
 LONGEST_ERROR = 300
-# A run that is started beside the last gasps of a killed one waits this long for it.
+# A run that starts while a job of a killed run is still ending waits this long for its lock.
 LOCK_SECONDS = 60.0
 
 
 class Job:
-    """`with Job(...) as job:` sends what is printed to the log, and records for its experiments how the work ended.
+    """Context manager that sends output to a log and records how the work ended.
 
-    `job.terminal` writes a line to the log and to where Snakemake runs.
+    Args:
+        series_dir: The series folder.
+        exp_ids: The experiments that fail if this job fails.
+        log: The log file.
     """
 
-    def __init__(self, series_dir: Path, exp_ids: list[str], log: Path) -> None:
+    def __init__(self, series_dir: Path, exp_ids: Sequence[str], log: Path) -> None:
         self.series_dir, self.exp_ids, self.log = series_dir, exp_ids, log
         self.label = log.stem
+        self._reserve = layout.reserve_path(series_dir, self.label)
 
-    def __enter__(self) -> "Job":
+    def __enter__(self) -> Self:
         sys.stdout.flush()
         sys.stderr.flush()
         self._terminal = os.fdopen(os.dup(2), "w")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        # File descriptors, so that the output of libraries in C goes to the log too.
         with open(self.log, "ab") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        sys.stdout.reconfigure(line_buffering=True)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper
         print(f"--- {files.now()} {self.label} on {socket.gethostname()}, process {os.getpid()}")
-        self._reserve = layout.reserve_path(self.series_dir, self.label)
         try:
             files.keep_reserve(self._reserve)
         except OSError as error:
-            self._record_end("failed", f"{one_line(error)} (log: {self.log})")
+            self._record_failure(error)
             raise
         return self
 
     def terminal(self, line: str) -> None:
-        """Print a line both to the log and to where Snakemake runs."""
-        # The disk may be full, and the terminal gone: neither may keep the job from its last words.
+        """Print a line both to the log and to the terminal of Snakemake."""
+        # The disk may be full and the terminal closed. Neither may prevent the record of how the
+        # job ended.
         for text, stream in ((line, sys.stdout), (f"{self.label}: {line}", self._terminal)):
             with suppress(OSError):
                 print(text, file=stream, flush=True)
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
             self._reserve.unlink(missing_ok=True)
             return
         signals.ignore_stop()
         if isinstance(error, (signals.Interrupted, KeyboardInterrupt)):
-            self._record_end("pending", str(error) or "interrupted")
+            self._record_end("pending", str(error) or "interrupted", self._unfinished())
             raise SystemExit(signals.EXIT_INTERRUPTED)
-        self._record_end("failed", f"{one_line(error)} (log: {self.log})")
+        self._record_failure(error)
 
-    def _record_end(self, status: str, message: str) -> None:
-        self.terminal(f"{status}: {message}")
+    def _record_failure(self, error: BaseException) -> None:
+        self._record_end("failed", f"{one_line(error)} (log: {self.log})", self._unfinished())
+
+    def _unfinished(self) -> list[str]:
         stamp = state.read_series(self.series_dir)["stamp"]
-        open_ids = [
-            e
-            for e in self.exp_ids
-            if not layout.has_results(layout.output_dir(self.series_dir, e, stamp))
-        ]
+        folders = {e: layout.output_dir(self.series_dir, e, stamp) for e in self.exp_ids}
+        return [exp_id for exp_id, folder in folders.items() if not layout.has_results(folder)]
 
-        def say() -> None:
-            for exp_id in open_ids:
-                state.record(
-                    self.series_dir, exp_id, status=status, end_time=files.now(), error=message
-                )
+    def _record_end(self, status: Status, error: str | None, exp_ids: Sequence[str]) -> None:
+        self.terminal(f"{status}: {error}" if error else status)
+
+        def write() -> None:
+            end = State(status=status, end_time=files.now(), error=error)
+            for exp_id in exp_ids:
+                state.record(self.series_dir, exp_id, **end)
             completeness.rebuild(self.series_dir)
 
-        files.write_final(self._reserve, say)
+        files.write_final(self._reserve, write)
 
 
 class ExperimentJob(Job):
-    """The job of one experiment: it also holds the experiment's lock, and shows its progress."""
+    """The job of one experiment, which also holds its lock and reports its progress."""
 
     def __init__(self, series_dir: Path, exp_id: str, log: Path) -> None:
         super().__init__(series_dir, [exp_id], log)
@@ -103,71 +110,52 @@ class ExperimentJob(Job):
         self._began: tuple[float, int] | None = None
         self._done: int | None = None
 
-    def __enter__(self) -> "ExperimentJob":
+    def __enter__(self) -> Self:
         super().__enter__()
         path = layout.lock_path(self.series_dir, self.exp_id)
+        # Kept in a field: the lock would be released with the object.
         self._lock = files.lock(path, wait=LOCK_SECONDS)
         try:
-            self._lock.__enter__()
+            self._lock.acquire()
         except Timeout:
-            self.terminal("another process still runs this experiment; try again when it has ended")
+            self.terminal("another process is still running this experiment; try again later")
             raise SystemExit(1) from None
         # The first heartbeat: the file may be an old one.
         os.utime(path)
-        before = state.read_state(self.series_dir, self.exp_id) if self._has_trials() else {}
-        began = before.get("start_time")
-        words = {
-            "status": "running",
-            "start_time": began or files.now(),
-            "end_time": None,
-            "error": None,
-            "rate": None,
-        }
-        state.record(
-            self.series_dir, self.exp_id, **words, host=socket.gethostname(), pid=os.getpid()
-        )
+        start = State(status="running", end_time=None, error=None, rate=None)
+        resumed = layout.journal_path(self.series_dir, self.exp_id).exists()
+        before = state.read_state(self.series_dir, self.exp_id) if resumed else State()
+        start["start_time"] = before.get("start_time") or files.now()
+        start |= {"host": socket.gethostname(), "pid": os.getpid()}
+        state.record(self.series_dir, self.exp_id, **start)
         threading.Thread(target=_beat, args=(path,), daemon=True).start()
         completeness.rebuild(self.series_dir)
         return self
 
-    def _has_trials(self) -> bool:
-        return layout.journal_path(self.series_dir, self.exp_id).exists()
-
     def progress(self, done: int, total: int) -> None:
-        """Show how far the trials are: in the report at most once a second, in print now and then."""
+        """Show the number of finished trials in the report and, less often, in the terminal."""
         now = time.monotonic()
         if done == self._done or (now - self._shown < REPORT_SECONDS and done < total):
             return
         self._began = self._began or (now, done)
         since, before = self._began
         rate = (done - before) / (now - since) if now > since and done > before else None
-        told = {"progress": {"done": done, "total": total}, "rate": rate}
-        state.record(self.series_dir, self.exp_id, **told)
+        progress = state.Progress(done=done, total=total)
+        state.record(self.series_dir, self.exp_id, progress=progress, rate=rate)
         completeness.update(self.series_dir, self.exp_id)
         self._shown, self._done = now, done
         if now - self._printed >= PRINT_SECONDS or done == total:
-            pace = (
-                f", {rate:.1f} a second, {completeness.duration((total - done) / rate)} left"
-                if rate
-                else ""
-            )
-            self.terminal(f"{done:,} of {total:,} trials{pace}")
+            left = f", {duration((total - done) / rate)} left" if rate else ""
+            pace = f", {rate:.1f} a second" if rate else ""
+            self.terminal(f"{done:,} of {total:,} trials{pace}{left}")
             self._printed = now
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
             signals.ignore_stop()
-            self.terminal("completed")
-            files.write_final(self._reserve, self._record_completed)
+            self._record_end("completed", None, self.exp_ids)
         else:
             super().__exit__(kind, error, trace)
-
-    def _record_completed(self) -> None:
-        told = {"status": "completed", "end_time": files.now(), "error": None}
-        state.record(self.series_dir, self.exp_id, **told)
-        completeness.rebuild(self.series_dir)
 
 
 def _beat(path: Path) -> None:
@@ -177,7 +165,7 @@ def _beat(path: Path) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error in one short line; what a user can mend speaks for itself, anything else has its type before it."""
+    """Return an error as one short line, with its type unless it is a UserError."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
     text = "; ".join(lines) if isinstance(error, ProblemList) else lines[0]
     text = text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
@@ -185,20 +173,29 @@ def one_line(error: BaseException) -> str:
 
 
 def record_silent_end(
-    series_dir: Path, exp_ids: list[str], log: list[str], before: dict[str, dict], stopped: bool
+    series_dir: Path,
+    exp_ids: Sequence[str],
+    log: Sequence[str],
+    before: Mapping[str, State],
+    stopped: bool,
 ) -> None:
-    """Write down for a failed job's experiments what the job itself could not say.
+    """Record the end of a failed job for its experiments, if the job could not do so itself.
 
-    `before` was on record when the run began. Records are compared, not times: a clock may be set back meanwhile.
+    Args:
+        series_dir: The series folder.
+        exp_ids: The experiments that need the job.
+        log: The logs of the job.
+        before: The states when the run began. States are compared and not times, because a clock
+            may be set back during a run.
+        stopped: The run received a signal.
     """
     for exp_id in exp_ids:
         last = state.read_state(series_dir, exp_id)
-        has_spoken = last.get("status") in ("failed", "pending") and last != before.get(exp_id)
+        has_reported = last.get("status") in ("failed", "pending") and last != before.get(exp_id)
         is_open = last.get("status") != "completed" and not state.is_alive(series_dir, exp_id, last)
-        if is_open and not has_spoken:
-            status, error = (
-                ("pending", "stopped")
-                if stopped
-                else ("failed", f"{completeness.SILENT_END} (log: {', '.join(log)})")
-            )
-            state.record(series_dir, exp_id, status=status, end_time=files.now(), error=error)
+        if is_open and not has_reported:
+            end = State(status="failed", end_time=files.now())
+            end["error"] = f"{completeness.SILENT_END} (log: {', '.join(log)})"
+            if stopped:
+                end |= {"status": "pending", "error": "stopped"}
+            state.record(series_dir, exp_id, **end)

@@ -1,150 +1,146 @@
-"""The grid of a series as a short table: games × models, the trials of each experiment, and what is done already.
+"""The grid of a series as a short table, which a dry run prints; nothing is written.
 
-Knows the series, the report's evidence, how trials are counted and which scenarios are left out; writes nothing.
+It shows games × models, the trials of each experiment, the smallest effect that they can detect,
+and what is done already.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from emotion_games.experiment.analysis_plan import the_plan
+from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, the_plan
 from emotion_games.experiment.power import planned_power
+from emotion_games.experiment.spec import Settings
 from emotion_games.experiment.trials import choose_scenarios, count_trials, option_orders
-from emotion_games.games.catalog import Game, apply_settings
-from emotion_games.games.scenarios import Scenario, load_scenarios
+from emotion_games.games.catalog import apply_settings
+from emotion_games.games.records import Game
+from emotion_games.games.scenarios import load_scenarios
 from emotion_games.series import completeness, state
 from emotion_games.series.config import SeriesConfig
 from emotion_games.series.folder import Series
 
-# Models beyond this number of which nothing is done yet are told in one line.
+# Rows of the table for models of which nothing is done yet.
 _SHOWN_UNTOUCHED = 12
-# Scenario entries of a game that cannot be used and are told in full.
+# Lines for scenario entries of a game that cannot be used.
 _SHOWN_PROBLEMS = 3
 
 
-@dataclass(frozen=True)
-class Bank:
-    """A game with its settings, the scenarios that can be played in it, and a line for each entry that cannot."""
+@dataclass
+class GameCount:
+    """A game with its settings, and the number of trials in one experiment of it.
+
+    `readable` counts the entries of the scenario file that can be used, and `problems` has one line
+    for each that cannot. `scenarios` counts those that were chosen, and `orders` the fewest option
+    orders of any of them. `total` is None if no scenario can be used; `generated` are the trials
+    with a written answer.
+    """
 
     game: Game
-    scenarios: list[Scenario]
+    settings: Settings
+    readable: int
     problems: list[str]
+    scenarios: int = 0
+    orders: int = 0
+    total: int | None = None
+    generated: int = 0
 
 
-def scenario_banks(config: SeriesConfig) -> dict[str, Bank]:
-    """Each game with what its scenario file holds."""
-    banks = {}
+def count_games(config: SeriesConfig) -> dict[str, GameCount]:
+    """Return the number of trials of each game of a config."""
+    counts = {}
     for name, base in config.games.items():
         game = apply_settings(base, config.game_settings[name])
-        banks[name] = Bank(
-            game, *load_scenarios(config.scenario_files[name], game, config.labels[name])
-        )
-    return banks
-
-
-def trial_counts(
-    config: SeriesConfig, banks: dict[str, Bank] | None = None
-) -> dict[str, dict[str, int] | None]:
-    """Trials of one experiment of each game; None where no scenario of its file can be used."""
-    counted = {}
-    for name, bank in (banks or scenario_banks(config)).items():
-        game, scenarios = bank.game, bank.scenarios
+        path, labels = config.scenario_files[name], config.labels[name]
+        scenarios, problems = load_scenarios(path, game, labels)
         options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
-        chosen = choose_scenarios(
-            list(options), config.settings["num_scenarios"], config.settings["seed"]
-        )
-        parts = [
-            count_trials(options[scenario_id], len(game.histories), config.settings, 1)
-            for scenario_id in chosen
-        ]
-        sums = {key: sum(part[key] for part in parts) for key in parts[0]} if parts else {}
-        orders = min(
-            (len(option_orders(options[scenario_id])) for scenario_id in chosen), default=0
-        )
-        counted[name] = sums | {"scenarios": len(parts), "orders": orders} if parts else None
-    return counted
+        settings = cast(Settings, dict(config.settings))
+        chosen = choose_scenarios(list(options), settings["num_scenarios"], settings["seed"])
+        settings["num_scenarios"] = len(chosen)
+        count = GameCount(game, settings, len(scenarios), problems, len(chosen))
+        for offered in (options[scenario_id] for scenario_id in chosen):
+            trials = count_trials(offered, len(game.histories), settings, 1)
+            count.total = (count.total or 0) + trials["total"]
+            count.generated += trials["generated"]
+            orders = len(option_orders(offered))
+            count.orders = min(count.orders or orders, orders)
+        counts[name] = count
+    return counts
 
 
 def preview(series: Series) -> str:
-    """The table that a dry run shows."""
-    banks = scenario_banks(series.config)
-    counted = trial_counts(series.config, banks)
-    games = list(series.config.games)
-    rows = {
-        key: [_cell(series, exp_id) for exp_id in ids] for key, ids in _by_model(series).items()
-    }
-    done = sum(cell == "done" for cells in rows.values() for cell in cells)
-    total = sum(count["total"] for count in counted.values() if count) * len(rows)
-    generated = sum(count["generated"] for count in counted.values() if count) * len(rows)
+    """Return the table of a dry run."""
+    counts = count_games(series.config)
+    rows: dict[str, list[str]] = {}
+    for exp_id, experiment in series.experiments.items():
+        rows.setdefault(experiment.slug, []).append(_cell(series, exp_id))
+    done = sum(cells.count("done") for cells in rows.values())
+    total = sum(count.total or 0 for count in counts.values()) * len(rows)
+    generated = sum(count.generated for count in counts.values()) * len(rows)
     lines = [
         f"Series ({series.how}): {series.folder}",
-        f"{len(games)} games x {len(rows)} models = {len(series.experiments):,} experiments, {done:,} done; "
-        f"{total:,} trials, {generated:,} of them with a written answer",
+        f"{len(counts)} games x {len(rows)} models = {len(series.experiments):,} experiments, "
+        f"{done:,} done; {total:,} trials, {generated:,} of them with a written answer",
         "",
     ]
-    for number, name in enumerate(games, start=1):
-        count = counted[name]
-        told = (
-            f"{count['total']:,} trials a model" if count else "no scenario of its file can be used"
-        )
-        if count:
-            told += f"; smallest effect {_detectable(series.config, banks[name].game, count)}"
-        lines.append(f"  {number:>2}  {name:<28} {told}")
-        lines += _unusable(banks[name])
-    lines += ["", *_model_table(rows, len(games)), ""]
-    return "\n".join(lines)
+    for number, (name, count) in enumerate(counts.items(), start=1):
+        text = "no scenario of its file can be used"
+        if count.total is not None:
+            effect = _detectable(count)
+            text = f"{count.total:,} trials a model; smallest effect {effect}"
+        lines += [f"  {number:>2}  {name:<28} {text}", *_unusable(count)]
+    return "\n".join([*lines, "", *_model_table(rows, len(counts)), ""])
 
 
-def _unusable(bank: Bank) -> list[str]:
-    """How many entries of a game's scenarios are left out, and why the first of them are."""
-    if not bank.problems:
+def _unusable(count: GameCount) -> list[str]:
+    """Return how many scenario entries of a game cannot be used, and why the first ones cannot."""
+    if not count.problems:
         return []
-    left_out, read = len(bank.problems), len(bank.problems) + len(bank.scenarios)
-    lines = [f"      {left_out} of {read} entries of its scenarios cannot be used:"]
-    lines += [f"        {problem}" for problem in bank.problems[:_SHOWN_PROBLEMS]]
-    hidden = left_out - _SHOWN_PROBLEMS
+    entries = len(count.problems) + count.readable
+    lines = [f"      {len(count.problems)} of {entries} entries of its scenarios cannot be used:"]
+    lines += [f"        {problem}" for problem in count.problems[:_SHOWN_PROBLEMS]]
+    hidden = len(count.problems) - _SHOWN_PROBLEMS
     return [*lines, f"        and {hidden} more"] if hidden > 0 else lines
 
 
-def _detectable(config: SeriesConfig, game: Game, count: dict[str, int]) -> str:
-    """What the planned contrasts find with a power of 80 %, in points of the game's outcome."""
-    plan = the_plan(config.settings | {"num_scenarios": count["scenarios"]}, game)
-    found = planned_power(plan, count["orders"])
-    if found["smallest_detectable_difference"] == float("inf"):
-        return f"none with {count['scenarios']} scenarios (12 are needed)"
-    told = f"{100 * found['smallest_detectable_difference']:.0f} points, {100 * found['with_holm']:.0f} after Holm"
-    if found["from_random"] == float("inf"):
-        return told
-    alone, after = (100 * found[key] for key in ("from_random", "from_random_with_holm"))
-    return f"{told} (against random directions {alone:.0f}, {after:.0f})"
+def _detectable(count: GameCount) -> str:
+    """Return the smallest effects with a power of 80 %, in points of the game's outcome."""
+    if count.scenarios < MINIMUM_SCENARIOS:
+        return f"none with {count.scenarios} scenarios ({MINIMUM_SCENARIOS} are needed)"
+    power = planned_power(the_plan(count.settings, count.game), count.orders)
+    text = f"{_points(power['smallest_detectable_difference'])} points"
+    text += f", {_points(power['with_holm'])} after Holm"
+    if power["from_random"] == float("inf"):
+        return text
+    alone, after = _points(power["from_random"]), _points(power["from_random_with_holm"])
+    return f"{text} (against random directions {alone}, {after})"
 
 
-def _by_model(series: Series) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for exp_id, experiment in series.experiments.items():
-        grouped.setdefault(experiment.slug, []).append(exp_id)
-    return grouped
+def _points(difference: float | None) -> str:
+    return f"{100 * (difference or 0):.0f}"
 
 
-def _model_table(rows: dict[str, list[str]], games: int) -> list[str]:
-    width = max([len(slug) for slug in rows] + [len("model")])
-    lines = [f"  {'model':<{width}}" + "".join(f"{number:>8}" for number in range(1, games + 1))]
-    untouched = [slug for slug, cells in rows.items() if set(cells) == {"-"}]
-    hidden = set(untouched[_SHOWN_UNTOUCHED:])
-    shown = {slug: cells for slug, cells in rows.items() if slug not in hidden}
-    lines += [
-        f"  {slug:<{width}}" + "".join(f"{cell:>8}" for cell in cells)
-        for slug, cells in shown.items()
-    ]
-    if hidden:
-        lines.append(f"  and {len(hidden)} more models of which nothing is done yet")
+def _model_table(rows: Mapping[str, list[str]], games: int) -> list[str]:
+    width = max(len(slug) for slug in [*rows, "model"])
+    heads = "".join(f"{number:>8}" for number in range(1, games + 1))
+    lines = [f"  {'model':<{width}}{heads}"]
+    untouched = 0
+    for slug, cells in rows.items():
+        untouched += set(cells) == {"-"}
+        if set(cells) != {"-"} or untouched <= _SHOWN_UNTOUCHED:
+            lines.append(f"  {slug:<{width}}" + "".join(f"{cell:>8}" for cell in cells))
+    if untouched > _SHOWN_UNTOUCHED:
+        hidden = untouched - _SHOWN_UNTOUCHED
+        lines.append(f"  and {hidden} more models of which nothing is done yet")
     return lines
 
 
 def _cell(series: Series, exp_id: str) -> str:
-    said = state.read_state(series.folder, exp_id)
-    status, _ = completeness.status_of(series.folder, exp_id, series.stamp, said)
+    last = state.read_state(series.folder, exp_id)
+    status, _ = completeness.status_of(series.folder, exp_id, series.stamp, last)
     if status == "completed":
         return "done"
-    progress = said.get("progress")
+    progress = last.get("progress")
     if progress and progress["total"]:
-        return f"{'failed ' if status == 'failed' else ''}{100 * progress['done'] // progress['total']}%"
-    return {"failed": "failed", "running": "running"}.get(status, "-")
+        percent = f"{100 * progress['done'] // progress['total']}%"
+        return f"failed {percent}" if status == "failed" else percent
+    return status if status in ("failed", "running") else "-"

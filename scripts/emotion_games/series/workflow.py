@@ -15,11 +15,13 @@ from filelock import Timeout
 from emotion_games import files, layout
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.series import state
-from emotion_games.series.completeness import counts, rebuild
+from emotion_games.series.completeness import rebuild
 from emotion_games.series.config import SeriesConfig, check_config
 from emotion_games.series.folder import PINNED, Series, find_series, open_series
 from emotion_games.series.job import record_silent_end
-from emotion_games.series.preview import preview, trial_counts
+from emotion_games.series.preview import count_games, preview
+from emotion_games.series.state import ReportRow, State
+from emotion_games.series.status_table import summary
 from emotion_games.signals import OWNER, stop_workflow_on_signal
 
 
@@ -78,36 +80,34 @@ class Run:
         self.series, self.workflow = series, workflow
         self._reserve = layout.reserve_path(series.folder, "run")
         self._locks = contextlib.ExitStack()
-        self._before: dict[str, dict] = {}
+        self._before: dict[str, State] = {}
         self._signals: list[int] | None = None
 
     def begin(self) -> None:
-        """Before the first job: lock the series, record the grid, and listen for signals."""
+        """Lock the series, record the grid, and listen for signals, before the first job."""
         if self.workflow.touch:
             return
-        series = self.series
-        self._before = {e: state.read_state(series.folder, e) for e in series.experiments}
-        totals = {
-            game: count["total"] if count else None
-            for game, count in trial_counts(series.config).items()
-        }
+        series, folder = self.series, self.series.folder
+        self._before = {e: state.read_state(folder, e) for e in series.experiments}
+        totals = {name: game.total for name, game in count_games(series.config).items()}
         try:
             self._lock()
             open_series(series, totals)
             files.keep_reserve(self._reserve)
-            rebuild(series.folder)
+            rebuild(folder)
         except Timeout:
             sys.exit(
-                f"ERROR: {series.folder} is being run by another Snakemake process; wait for it, or use another name."
+                f"ERROR: {folder} is being run by another Snakemake process; wait for it, or use "
+                "another name."
             )
         except OSError as error:
             sys.exit(
-                f"ERROR: {series.folder} cannot be written: {error}; make room or set output.base_dir."
+                f"ERROR: {folder} cannot be written: {error}; make room or set output.base_dir."
             )
         self._signals = stop_workflow_on_signal(
             self.workflow.scheduler.exit_gracefully, self.workflow.local_exec
         )
-        print(f"Series ({series.how}): {series.folder}", file=sys.stderr)
+        print(f"Series ({series.how}): {folder}", file=sys.stderr)
 
     def _lock(self) -> None:
         """Hold the locks of the series until this process ends."""
@@ -118,7 +118,7 @@ class Run:
         self._locks.enter_context(files.lock(layout.run_lock_path(self.series.folder), wait=0))
 
     def end(self) -> None:
-        """After the last job: record the jobs that were killed, and print where things stand."""
+        """Record the jobs that were killed, and print a summary, after the last job."""
         if self._signals is None:
             return
         folder = self.series.folder
@@ -137,7 +137,7 @@ class Run:
             subprocess.run([sys.executable, str(script), str(folder)], check=False)
         print(f"{folder}: {self._summary(rows)}", file=sys.stderr)
 
-    def _final_rows(self) -> dict[str, dict]:
+    def _final_rows(self) -> dict[str, ReportRow]:
         """Return the rows of the report, with the jobs that were killed recorded as failed."""
         stopped = bool(self._signals)
         for job in self.workflow.scheduler.failed:
@@ -145,14 +145,14 @@ class Run:
             record_silent_end(self.series.folder, exp_ids, job.log, self._before, stopped)
         return rebuild(self.series.folder, wait_for_page=True)
 
-    def _summary(self, rows: dict[str, dict]) -> str:
-        found = ", ".join(f"{number} {status}" for status, number in counts(rows).items() if number)
+    def _summary(self, rows: dict[str, ReportRow]) -> str:
+        text = summary(rows)
         for job in self.workflow.scheduler.failed:
             if not self._experiments_of(job):
-                found += f"; {job.rule.name} failed (log: {', '.join(job.log)})"
-        if found == f"{len(rows)} completed":
-            return f"{found}."
-        return f"{found}. Run the same command again to go on."
+                text += f"; {job.rule.name} failed (log: {', '.join(job.log)})"
+        if text == f"{len(rows)} completed":
+            return f"{text}."
+        return f"{text}. Run the same command again to continue."
 
     def _experiments_of(self, job: Any) -> list[str]:
         """Return the experiments that need the output of a job."""
