@@ -35,13 +35,13 @@ def apply_settings(game: Game, entry: Mapping[str, Any]) -> Game:
     if not entry:
         return game
     names = [history.name for history in game.histories]
-    kept = {
+    some_of_them = {
         "type": "array",
         "minItems": 1,
         "items": {"enum": names},
         "description": f"some of {', '.join(names)}",
     }
-    allowed = {"histories": kept, **dict.fromkeys(game.settings, {"type": "number"})}
+    allowed = {"histories": some_of_them, **dict.fromkeys(game.settings, {"type": "number"})}
     schema = {"type": "object", "properties": allowed, "additionalProperties": False}
     # The nested data give each problem the name of its place in a config.
     problems = schemas.problems(
@@ -51,13 +51,13 @@ def apply_settings(game: Game, entry: Mapping[str, Any]) -> Game:
     if problems:
         raise ProblemList(problems)
     # The whole definition is built again, because payoffs and phrases depend on the settings.
+    numbers = dict(entry)
+    kept = numbers.pop("histories", names)
     histories = histories_of(game.definition)
     definition = {
         **game.definition,
-        "settings": {name: entry.get(name, value) for name, value in game.settings.items()},
-        "histories": {
-            name: histories[name] for name in names if name in entry.get("histories", names)
-        },
+        "settings": {**game.settings, **numbers},
+        "histories": {name: histories[name] for name in names if name in kept},
     }
     assert game.folder is not None, f"{game.name} was not read from a folder"
     return build_game(game.folder, definition, f"game_settings.{game.name}")

@@ -5,6 +5,7 @@ that schema, and evaluates its arithmetic.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -108,27 +109,33 @@ def _game(folder: Path, definition: Mapping[str, Any]) -> Game:
     """Return the game of a definition without problems of form."""
     settings, _ = _settings(definition)
     first, second = definition["players"]
+    choices = []
+    for label, entry in definition["choices"].items():
+        amount = evaluate(entry["amount"], settings) if "amount" in entry else None
+        value = evaluate(entry["value"], settings)
+        choices.append(Choice(label, entry["meaning"], value, amount))
     payoffs: Matrix | Node
     if definition["kind"] == "simultaneous":
-        payoffs = {
-            (own, other): _payoff(definition["payoffs"][own][other], settings)
-            for own in definition["choices"]
-            for other in definition["choices"]
-        }
+        payoffs = {}
+        for own, other in product(definition["choices"], repeat=2):
+            payoffs[own, other] = _payoff(definition["payoffs"][own][other], settings)
     else:
         payoffs = _node(definition["payoffs"], settings)
+    histories = []
+    for name, path in histories_of(definition).items():
+        steps = chain.from_iterable(step.items() for step in path)
+        histories.append(History(name, tuple(steps)))
+    moves = {}
+    for player, entries in definition.get("moves", {}).items():
+        for label, entry in entries.items():
+            moves[player, label] = _phrases(entry, settings)
     return Game(
         name=folder.name,
         title=definition["title"],
         kind=definition["kind"],
         outcome=definition["outcome"],
-        choices=tuple(
-            _choice(label, entry, settings) for label, entry in definition["choices"].items()
-        ),
-        histories=tuple(
-            History(name, tuple(pair for step in path for pair in step.items()))
-            for name, path in histories_of(definition).items()
-        ),
+        choices=tuple(choices),
+        histories=tuple(histories),
         players=(first, second),
         payoffs=payoffs,
         family=definition.get("family"),
@@ -137,22 +144,13 @@ def _game(folder: Path, definition: Mapping[str, Any]) -> Game:
             Reference(**(entry | {"value": evaluate(entry["value"], settings)}))
             for entry in definition.get("references", [])
         ),
-        moves={
-            (player, label): _phrases(entry, settings)
-            for player, entries in definition.get("moves", {}).items()
-            for label, entry in entries.items()
-        },
+        moves=moves,
         aliases=definition.get("aliases", {}),
         subset=definition.get("subset", False),
         settings=settings,
         folder=folder,
         definition=definition,
     )
-
-
-def _choice(label: str, entry: Mapping[str, Any], settings: Mapping[str, float]) -> Choice:
-    amount = evaluate(entry["amount"], settings) if "amount" in entry else None
-    return Choice(label, entry["meaning"], evaluate(entry["value"], settings), amount)
 
 
 def _payoff(pair: list[Any], settings: Mapping[str, float]) -> Payoff:

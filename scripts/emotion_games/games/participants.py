@@ -19,19 +19,17 @@ class Participant:
 
 def participant_problems(raw: Any, game: Game) -> list[str]:
     """Return equal names and unknown roles among the `participants` of a scenario."""
-    people = [
-        item if isinstance(item, Mapping) else {"name": item}
-        for item in (raw if isinstance(raw, list) else ())
-    ]
-    names = [_name(person["name"]) for person in people if isinstance(person.get("name"), str)]
-    problems = []
-    if len({name.casefold() for name in names}) < len(names):
-        problems.append(f"participants: two people have the same name: {', '.join(names)}")
-    for index, person in enumerate(people):
-        role = person.get("role")
-        # Roles have no use in a game whose players are alike.
+    names, problems = [], []
+    for index, item in enumerate(raw if isinstance(raw, list) else ()):
+        person = item if isinstance(item, Mapping) else {"name": item}
+        name, role = person.get("name"), person.get("role")
+        if isinstance(name, str):
+            names.append(_name(name))
+        # In a game without roles nothing depends on the field.
         if game.role and isinstance(role, str) and role.strip() and not _player(role, game):
             problems.append(f"participants[{index}].role: {unknown('role', role, game.players)}")
+    if len(set(map(str.casefold, names))) < len(names):
+        problems.append(f"participants: two people have the same name: {', '.join(names)}")
     return problems
 
 
@@ -50,7 +48,7 @@ def read_participants(raw: Sequence[Any], game: Game) -> list[Participant]:
         people.append(Participant(_name(person["name"]), profile, role))
         players.append(_player(role or "", game))
     names = [person.name for person in people]
-    # A story that speaks to the model as `you` decides who it is, whatever the roles.
+    # A story that speaks to the model as `you` decides who it is, even against the roles.
     if "you" in names:
         you = names.index("you")
     else:
@@ -68,6 +66,6 @@ def _name(text: str) -> str:
 
 
 def _player(role: str, game: Game) -> str | None:
-    """Return the player that a role names, whatever its case."""
+    """Return the player that a role names; the case of letters does not matter."""
     by_name = {player.casefold(): player for player in game.players}
     return by_name.get(role.strip().casefold())

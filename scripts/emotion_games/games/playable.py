@@ -4,6 +4,8 @@ Its histories must lead to a decision of the model, every move that a prompt des
 phrase, and the values of the choices must differ.
 """
 
+from itertools import product
+
 from emotion_games.errors import unknown
 from emotion_games.games.records import Game, History, Node, Payoff, Play, leaves, phrases, tree_of
 
@@ -84,7 +86,7 @@ def _move_problems(game: Game) -> list[str]:
                 so_far = " ".join(step for _, step in path[:end])
                 known |= {(player, label), (player, so_far)}
     else:
-        known = {(player, label) for player in game.players for label in game.labels}
+        known = set(product(game.players, game.labels))
     problems = []
     for player, label in game.moves:
         if (player, label) not in known:
