@@ -18,7 +18,7 @@ def summarize_series(series_dir: Path) -> None:
     from emotion_games.reporting.page import write_page
 
     summarize(series_dir)
-    with new_folder(series_dir / "plots") as folder:
+    with new_folder(series_dir / layout.PLOTS) as folder:
         plot_series(series_dir / layout.SERIES_STATISTICS, folder)
     write_page(series_dir)
 

@@ -1,4 +1,4 @@
-"""Stands in for the statistics of an experiment."""
+"""A replacement for the statistics of an experiment."""
 
 
 def analyse(trials, checks, game, settings, n_planned):

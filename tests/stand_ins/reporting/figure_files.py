@@ -1,4 +1,4 @@
-"""Stands in for the figures of an experiment."""
+"""A replacement for the figures, which are empty."""
 
 
 def plot_experiment(stats, output_dir):

@@ -1,14 +1,14 @@
-"""Stands in for the page."""
+"""A replacement for the page that copies the report."""
 
 import os
 
-from emotion_games.layout import PAGE
+from emotion_games import layout
 
 
 def write_page(series_dir):
     part = series_dir / f".page.{os.getpid()}"
-    part.write_text((series_dir / "experiment_report.json").read_text())
-    os.replace(part, series_dir / PAGE)
+    part.write_text((series_dir / layout.REPORT).read_text())
+    os.replace(part, series_dir / layout.PAGE)
 
 
 def refresh(series_dir, least_seconds):
