@@ -52,8 +52,8 @@ def read_participants(raw: Sequence[Any], game: Game) -> list[Participant]:
     if "you" in names:
         you = names.index("you")
     else:
-        wanted = [game.role, None] if game.role else []
-        you = next((players.index(player) for player in wanted if player in players), 0)
+        candidates = [game.role, None] if game.role else []
+        you = next((players.index(player) for player in candidates if player in players), 0)
     others = [index for index in range(len(people)) if index != you]
     if game.role:
         others.sort(key=lambda index: players[index] in (None, game.role))
