@@ -1,4 +1,7 @@
-"""Repeat one finished experiment from its exp_config.yaml and say whether the results agree (exit 1 if not)."""
+"""Repeat one finished experiment from its exp_config.yaml, and compare the results.
+
+The exit status is 1 if they do not agree.
+"""
 
 import argparse
 import sys
@@ -27,6 +30,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "folder", type=Path, help="an experiment's folder, with its exp_config.yaml"
     )
-    parser.add_argument("--device", help="cpu, cuda:0, ... (as it ran then)")
+    parser.add_argument("--device", help="cpu, cuda:0, ... (default: as it ran then)")
     arguments = parser.parse_args()
     sys.exit(repeat_experiment(arguments.folder, arguments.device))

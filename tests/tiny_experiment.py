@@ -1,9 +1,14 @@
-"""Settings and files of a small experiment in one game, for the tests of what an experiment asks and does."""
+"""A small experiment in one game: its settings and files, and a function that runs it."""
 
 from pathlib import Path
 
+from emotion_games.analysis.experiment_statistics import analyse
+from emotion_games.experiment.results import publish
+from emotion_games.experiment.run import run
+
 ROOT = Path(__file__).parents[1]
 GAME = "Prisoners_Dilemma"
+ENTRY = {"id": "tiny"}
 SETTINGS = {
     "emotions": ["anger", "happiness"],
     "intensity": [0.5, 1.0],
@@ -29,3 +34,21 @@ FILES = {
     "stimuli": ROOT / "config" / "demo" / "emotions",
     "prompts": ROOT / "config" / "demo" / "prompts.yaml",
 }
+
+
+def spec_of(settings, hashes=None):
+    return {
+        "exp_id": "x",
+        "game": GAME,
+        "model": ENTRY,
+        "model_name": "tiny",
+        "settings": settings,
+        "hashes": hashes or {},
+    }
+
+
+def finish(inputs, out, control):
+    """Run an experiment and publish its results, as the entry script does."""
+    found = run(inputs, control)
+    statistics = analyse(found.trials, found.checks, found.game, found.settings, found.n_planned)
+    publish(out, found.trials, found.configuration, statistics)

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from emotion_games.experiment.results import publish
+from emotion_games.experiment.results import NOT_GENERATED, publish, read_trials
 from emotion_games.layout import RESULT_FILES
 
 WILD = 'a "quoted"\r\nline,\rwith <script> and ünicode\t'
@@ -41,3 +41,17 @@ def test_earlier_results_stay_when_writing_fails(tmp_path):
     with pytest.raises(ValueError):
         publish(tmp_path / "x", table().assign(output="other"), {}, {"p": float("inf")})
     assert {f.name: f.read_bytes() for f in (tmp_path / "x").iterdir()} == before
+
+
+def test_a_table_is_read_back_as_it_was_written(tmp_path):
+    texts = [WILD, "NA", "", "\x00\r", " nan ", "\ufeff1"]
+    numbers = {"intensity": 0.1 + 0.2, "repeat_num": 0, "seed": 7, "wording": 1, "push_ratio": 0.0}
+    written = pd.DataFrame({"output": texts, "extraction_method": NOT_GENERATED}).assign(
+        **numbers,
+        generated=[True, False] * 3,
+        category=pd.array([1, None] * 3, dtype="Int64"),
+        valid_mass=[0.98765, None] * 3,
+        valid_mass_after=[None, 1e-5] * 3,
+    )
+    publish(tmp_path / "x", written, {}, {})
+    pd.testing.assert_frame_equal(read_trials(tmp_path / "x"), written)

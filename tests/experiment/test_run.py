@@ -1,4 +1,4 @@
-"""One experiment, from plan to files: what it holds, and that stopping, resuming and batching change nothing."""
+"""One experiment, from plan to files: its content, and that stopping and batching change nothing."""
 
 import json
 from pathlib import Path
@@ -8,121 +8,42 @@ import pytest
 import torch
 import yaml
 
-from emotion_games.analysis.experiment_statistics import analyse
-from emotion_games.engine import directions, models
+from emotion_games.engine import models
 from emotion_games.errors import ProblemList
-from emotion_games.experiment import run as module
+from emotion_games.experiment import measuring
+from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.repeat import repeat
-from emotion_games.experiment.results import publish
-from emotion_games.experiment.run import Interrupted, run
 from emotion_games.layout import RESULT_FILES
-from tiny import tiny_model
-from tiny_experiment import GAME, ROOT, SETTINGS
+from emotion_games.signals import Interrupted
+from tiny_experiment import ENTRY, SETTINGS, finish, spec_of
 
 torch.set_num_threads(1)
-ENTRY = {"id": "tiny"}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model")
-    loaded = tiny_model("qwen2")
-    loaded.model.save_pretrained(path)
-    loaded.tokenizer.save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    items = tmp_path_factory.mktemp("items") / "checks.yaml"
-    shipped = yaml.safe_load((ROOT / "config" / "checks.yaml").read_text())
-    short = {
-        "dominance": shipped["dominance"][:1],
-        "neutral_texts": ["The river runs past seven old mills to the sea."],
-    }
-    items.write_text(yaml.safe_dump(short))
-    return {
-        "game": ROOT / "config" / "games" / GAME,
-        "scenarios": ROOT / "config" / "demo" / "games" / GAME / "scenarios.yaml",
-        "stimuli": ROOT / "config" / "demo" / "emotions",
-        "prompts": ROOT / "config" / "demo" / "prompts.yaml",
-        "checks": items,
-    }
-
-
-@pytest.fixture(scope="module")
-def directions_file(model, files, tmp_path_factory):
-    path = tmp_path_factory.mktemp("directions") / "tiny.safetensors"
-    directions.extract(
-        ENTRY, str(model), SETTINGS, files["stimuli"], files["prompts"], path, {}, lambda _: None
-    )
-    return path
-
-
-def finish(spec, files, path, directions_path, journal, out, *others):
-    """Run an experiment and publish its results, as the entry script does."""
-    found = run(spec, files, path, directions_path, journal, *others)
-    statistics = analyse(found.trials, found.checks, found.game, found.settings, found.n_planned)
-    publish(out, found.trials, found.configuration, statistics)
 
 
 @pytest.fixture
 def play(model, files, directions_file, tmp_path):
-    """Run the experiment in tmp_path; returns its log. Keywords change settings, files, runtime or the stop signal."""
+    """Run the experiment in tmp_path and return its log.
 
-    def play(
-        settings=None, should_stop=lambda: False, runtime=None, folder=tmp_path, **changed_files
-    ):
+    Keywords change settings, files, runtime or the stop signal.
+    """
+
+    def play(settings=None, should_stop=lambda: False, runtime=None, **changed_files):
         log = []
-        finish(
-            {
-                "exp_id": "x",
-                "game": GAME,
-                "model": ENTRY,
-                "model_name": "tiny",
-                "settings": SETTINGS | (settings or {}),
-            },
-            files | changed_files,
-            str(model),
-            directions_file,
-            folder / "x.trials.jsonl",
-            folder / "out",
-            runtime or {},
-            should_stop,
-            lambda done, total: log.append(f"progress {done}/{total}"),
-            log.append,
+        inputs = Inputs(
+            spec=spec_of(SETTINGS | (settings or {})),
+            files=files | changed_files,
+            model_path=str(model),
+            directions=directions_file,
+            journal=tmp_path / "x.trials.jsonl",
+            runtime=runtime or {},
         )
+        control = Control(
+            should_stop, lambda done, total: log.append(f"progress {done}/{total}"), log.append
+        )
+        finish(inputs, tmp_path / "out", control)
         return log
 
     return play
-
-
-@pytest.fixture(scope="module")
-def reference(model, files, directions_file, tmp_path_factory):
-    """The results of an uninterrupted run."""
-    folder = tmp_path_factory.mktemp("reference")
-    spec = {
-        "exp_id": "x",
-        "game": GAME,
-        "model": ENTRY,
-        "model_name": "tiny",
-        "settings": SETTINGS,
-        "hashes": {},
-    }
-    never = lambda: False  # noqa: E731
-    finish(
-        spec,
-        files,
-        str(model),
-        directions_file,
-        folder / "j",
-        folder / "out",
-        {},
-        never,
-        lambda *_: None,
-        lambda _: None,
-    )
-    return folder / "out"
 
 
 def results(folder):
@@ -189,11 +110,11 @@ def test_batch_size_changes_nothing(play, reference, tmp_path, tokens):
 def test_stopping_after_every_batch_changes_nothing_and_repeats_nothing(play, reference, tmp_path):
     batches, stops = [], 0
     while True:
-        asked = iter([False, True])
+        stop = iter([False, True])
         try:
-            log = play(should_stop=lambda asked=asked: next(asked), runtime={"batch_tokens": 5000})
-        except Interrupted as stop:
-            assert "run the same command again" in str(stop)
+            log = play(should_stop=lambda stop=stop: next(stop), runtime={"batch_tokens": 5000})
+        except Interrupted as error:
+            assert "run the same command again" in str(error)
             stops += 1
             continue
         finally:
@@ -217,7 +138,7 @@ def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path
     before = results(tmp_path / "out")
     (tmp_path / "out" / "exp_results.csv").unlink()
     monkeypatch.setattr(
-        module, "load_model", lambda *_: pytest.fail("the model must not be loaded")
+        measuring, "load_model", lambda *_: pytest.fail("the model must not be loaded")
     )
     play()
     assert results(tmp_path / "out") == before
@@ -232,7 +153,7 @@ def test_another_setting_starts_another_journal(play, tmp_path):
 
 def test_running_only_settings_keep_the_journal(play, monkeypatch):
     play()
-    monkeypatch.setattr(module, "load_model", lambda *_: pytest.fail("the journal must serve"))
+    monkeypatch.setattr(measuring, "load_model", lambda *_: pytest.fail("the journal must serve"))
     play(runtime={"batch_tokens": 1000, "threads": 1, "device": "cpu"})
 
 
@@ -249,20 +170,20 @@ def test_skipped_scenarios_are_counted_in_the_configuration(play, files, tmp_pat
     some = tmp_path / "some.json"
     some.write_text(json.dumps([*entries, {"description": "too little"}]))
     play(scenarios=some)
-    told = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["scenarios"]
-    assert told["skipped"] == 1 and "some.json" in told["problems"][0]
+    content = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["scenarios"]
+    assert content["skipped"] == 1 and "some.json" in content["problems"][0]
 
 
 def test_weights_that_changed_since_the_directions_were_measured_are_refused(play, monkeypatch):
-    monkeypatch.setattr(module, "weights_hash", lambda *_: "other")
+    monkeypatch.setattr(measuring, "weights_hash", lambda *_: "other")
     with pytest.raises(models.ModelError, match="delete the directions file"):
         play()
 
 
 def test_a_model_is_loaded_in_the_number_format_of_its_directions(play, monkeypatch):
-    entries, load = [], module.load_model
+    entries, load = [], measuring.load_model
     monkeypatch.setattr(
-        module, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest)
+        measuring, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest)
     )
     play()
     assert "dtype" not in ENTRY and [entry["dtype"] for entry in entries] == ["float32"]
@@ -273,17 +194,17 @@ def test_other_words_for_the_checks_start_another_journal(play, files, tmp_path)
     prompts = tmp_path / "prompts.yaml"
     text = files["prompts"].read_text(encoding="utf-8")
     assert text.count("self_report:") == 1
-    told = yaml.safe_load(text)
-    told["self_report"] = f"Be honest. {told['self_report']}"
-    prompts.write_text(yaml.safe_dump(told, allow_unicode=True), encoding="utf-8")
+    content = yaml.safe_load(text)
+    content["self_report"] = f"Be honest. {content['self_report']}"
+    prompts.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     assert any("belongs to other settings" in line for line in play(prompts=prompts))
 
 
 def test_configuration_repeats_the_experiment(reference):
-    told = yaml.safe_load((reference / "exp_config.yaml").read_text())
-    assert told["settings"] == SETTINGS and told["model"] == ENTRY
-    assert told["directions"]["realised_dose"]["anger"] == pytest.approx(1, abs=0.01)
-    assert set(told["seconds"]) >= {
+    content = yaml.safe_load((reference / "exp_config.yaml").read_text())
+    assert content["settings"] == SETTINGS and content["model"] == ENTRY
+    assert content["directions"]["realised_dose"]["anger"] == pytest.approx(1, abs=0.01)
+    assert set(content["seconds"]) >= {
         "import",
         "read",
         "load",
@@ -292,37 +213,13 @@ def test_configuration_repeats_the_experiment(reference):
         "decode",
         "self_check",
     }
-    assert told["machine"]["packages"]["torch"] == torch.__version__
+    assert content["machine"]["packages"]["torch"] == torch.__version__
 
 
-def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(
-    model, files, directions_file, tmp_path
-):
-    spec = {
-        "exp_id": "x",
-        "game": GAME,
-        "model": ENTRY,
-        "model_name": "tiny",
-        "settings": SETTINGS,
-        "hashes": {},
-    }
-    out, never = tmp_path / "out", lambda: False
-    runtime = {"device": "cpu"}
-    finish(
-        spec,
-        files,
-        str(model),
-        directions_file,
-        tmp_path / "j",
-        out,
-        runtime,
-        never,
-        lambda *_: None,
-        lambda _: None,
-    )
-    heard = []
-    assert repeat(out, tmp_path / "again", None, heard.append).holds
-    assert not [line for line in heard if line.startswith("not as it was")]
+def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(reference, tmp_path):
+    lines = []
+    assert repeat(reference, tmp_path, None, lines.append).holds
+    assert not [line for line in lines if line.startswith("not as it was")]
 
 
 def test_the_plan_is_on_disk_before_the_first_trial(play, tmp_path):
@@ -331,8 +228,8 @@ def test_the_plan_is_on_disk_before_the_first_trial(play, tmp_path):
     (first,) = json.loads((tmp_path / "x.trials.jsonl").read_text().splitlines()[1])
     assert first["key"] == "plan" and first["plan"]["headline_intensity"] == 1.0
     play()
-    told = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["plan"]
-    assert told["hash"] == first["hash"] and told["frozen"] == first["frozen"]
+    content = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["plan"]
+    assert content["hash"] == first["hash"] and content["frozen"] == first["frozen"]
     assert (
         json.loads((tmp_path / "out" / "stats_analysis.json").read_text())["plan"]["hash"]
         == first["hash"]

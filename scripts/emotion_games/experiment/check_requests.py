@@ -1,24 +1,27 @@
-"""Checks on what the pushes did besides moving choices: was the emotion induced, and is the model still whole?
+"""The requests of the checks: was the emotion induced, and does the model still work?
 
-Manipulation: a self-report after the decision, the unsteered model naming the emotion of the steered rationale, and
-the shift along the emotion's direction in a later layer beyond what was added. Damage: non-social items with one
-dominant answer, and the likelihood of neutral text. Comprehension: who gets what, where payoffs were shown.
-Knows requests and rows; what the numbers mean is settled by the statistics.
+Manipulation is checked by a self-report after the decision, by the unsteered model that names the
+emotion of the steered rationale, and by the shift along the emotion's direction in a later layer
+beyond what was added. Damage is checked by non-social items with one dominant answer and by the
+likelihood of neutral texts. Comprehension is checked by asking who gets what, if payoffs are shown.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-
-import pandas as pd
-import torch
+from dataclasses import dataclass
 
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.directions import Directions
-from emotion_games.engine.generation import read
-from emotion_games.engine.hooks import capture
-from emotion_games.engine.models import token_ids
-from emotion_games.experiment.conditions import Condition, plan_conditions
+from emotion_games.experiment.check_records import (
+    BETTER,
+    RIGHT,
+    TEXT,
+    WORSE,
+    Check,
+    check_key,
+)
+from emotion_games.experiment.conditions import Arm, Condition, plan_conditions
 from emotion_games.experiment.requests import CLOSING, Questions
+from emotion_games.experiment.spec import Settings
 from emotion_games.experiment.trials import Trial
 from emotion_games.prompts.answers import parse
 from emotion_games.prompts.check_items import LEAD_WORDS, CheckItems
@@ -34,12 +37,20 @@ from emotion_games.prompts.messages import (
 from emotion_games.prompts.payoffs import comprehension_questions
 from emotion_games.prompts.situations import Situation
 
-SEPARATOR = "|"
-KINDS = ("self_report", "blind_label", "projection", "dominance", "perplexity", "comprehension")
+
+@dataclass(frozen=True)
+class Texts:
+    """How a model reads: `chat` turns messages into a prompt, and `plain` a text."""
+
+    chat: Callable[[list[Message]], str]
+    plain: Callable[[str], str]
 
 
 def checked_trials(questions: Questions) -> list[Trial]:
-    """One trial a scenario and condition: first order, first repeat, the histories taken in turn."""
+    """Return one trial per scenario and condition that writes answers.
+
+    It is the first repeat of the first option order; the scenarios take the histories in turn.
+    """
     histories = [h.name for h in questions.game.histories]
     turn = {name: histories[i % len(histories)] for i, name in enumerate(questions.scenarios)}
     return [
@@ -53,71 +64,74 @@ def checked_trials(questions: Questions) -> list[Trial]:
 
 def check_requests(
     questions: Questions,
-    settings: dict,
-    outputs: dict[str, str],
+    settings: Settings,
+    outputs: Mapping[str, str],
     items: CheckItems,
-    to_text: Callable[[list[Message]], str],
-    to_plain: Callable[[str], str],
+    texts: Texts,
 ) -> list[Request]:
-    """All checks that the settings ask for.
+    """Return the requests of all checks in the settings.
 
-    `outputs` maps trial_ids to answers; `items` is the material of the damage checks.
+    Args:
+        questions: The questions of the experiment.
+        settings: Its settings.
+        outputs: The written answers, by trial_id.
+        items: The material of the damage checks.
+        texts: How the model reads.
     """
-    wanted: list[Request] = []
+    requests: list[Request] = []
     if settings["checks"]["manipulation"]:
-        wanted += manipulation_requests(questions, outputs, to_text)
+        requests += manipulation_requests(questions, outputs, texts)
     if settings["checks"]["damage"]:
-        wanted += damage_requests(questions, plan_conditions(settings), items, to_text, to_plain)
+        requests += damage_requests(questions, plan_conditions(settings), items, texts)
     if settings["show_payoffs"]:
-        wanted += comprehension_requests(questions, to_text)
-    return wanted
+        requests += comprehension_requests(questions, texts)
+    return requests
 
 
 def manipulation_requests(
-    questions: Questions, outputs: dict[str, str], to_text: Callable[[list[Message]], str]
+    questions: Questions, outputs: Mapping[str, str], texts: Texts
 ) -> Iterator[Request]:
-    """Self-report under the same push, and blind labelling without any."""
+    """Yield self-reports under the trial's push, and blind labellings without a push."""
     labels = {label: label for label in questions.templates.labels}
     for trial in checked_trials(questions):
-        output = outputs[trial.trial_id]
-        key = f"{trial.condition.name}{SEPARATOR}{trial.scenario_id}"
-        asked = [
+        output, condition = outputs[trial.trial_id], trial.condition
+        messages = [
             *questions.prompts[trial.request_key],
             {"role": "assistant", "content": output},
             {"role": "user", "content": self_report_question(questions.templates)},
         ]
-        yield Request(f"self_report{SEPARATOR}{key}", to_text(asked), trial.condition.push, labels)
-        rationale = parse(
-            output, questions.scenarios[trial.scenario_id].options, trial.order
-        ).rationale
+        key = check_key(Check.SELF_REPORT, condition.name, trial.scenario_id)
+        yield Request(key, texts.chat(messages), condition.push, labels)
+        options = questions.scenarios[trial.scenario_id].options
+        rationale = parse(output, options, trial.order).rationale
         if rationale:
-            text = to_text(label_question(questions.templates, rationale))
-            yield Request(f"blind_label{SEPARATOR}{key}", text, None, labels)
+            key = check_key(Check.BLIND_LABEL, condition.name, trial.scenario_id)
+            prompt = texts.chat(label_question(questions.templates, rationale))
+            yield Request(key, prompt, None, labels)
 
 
 def damage_requests(
-    questions: Questions,
-    conditions: Sequence[Condition],
-    items: CheckItems,
-    to_text: Callable[[list[Message]], str],
-    to_plain: Callable[[str], str],
+    questions: Questions, conditions: Sequence[Condition], items: CheckItems, texts: Texts
 ) -> Iterator[Request]:
-    """Dominance items in both orders and neutral texts, under neutral and every push that also writes answers."""
-    pushed = [c for c in conditions if c.arm == "neutral" or (c.is_pushed and c.generated)]
-    for condition in pushed:
+    """Yield dominance items in both orders, and neutral texts.
+
+    They are read under neutral and under every push that also writes answers.
+    """
+    for condition in conditions:
+        if condition.arm != Arm.NEUTRAL and not (condition.is_pushed and condition.generated):
+            continue
         for item in items.dominance:
-            options = {"better": option_literal(item.better), "worse": option_literal(item.worse)}
-            for order in (("better", "worse"), ("worse", "better")):
-                text = to_text(
-                    _item_messages(questions, item.question, [options[name] for name in order])
-                )
-                key = f"dominance{SEPARATOR}{condition.name}{SEPARATOR}{item.item_id}/{order[0]}"
-                yield Request(key, text, condition.push, options, decision_prefix(), CLOSING)
+            options = {BETTER: option_literal(item.better), WORSE: option_literal(item.worse)}
+            for order in ((BETTER, WORSE), (WORSE, BETTER)):
+                shown = [options[name] for name in order]
+                prompt = texts.chat(_item_messages(questions, item.question, shown))
+                key = check_key(Check.DOMINANCE, condition.name, f"{item.item_id}/{order[0]}")
+                yield Request(key, prompt, condition.push, options, decision_prefix(), CLOSING)
         for number, text in enumerate(items.neutral_texts):
             words = text.split()
             lead, rest = " ".join(words[:LEAD_WORDS]), " " + " ".join(words[LEAD_WORDS:])
-            key = f"perplexity{SEPARATOR}{condition.name}{SEPARATOR}{number}"
-            yield Request(key, to_plain(lead), condition.push, {"text": rest})
+            key = check_key(Check.PERPLEXITY, condition.name, number)
+            yield Request(key, texts.plain(lead), condition.push, {TEXT: rest})
 
 
 def _item_messages(questions: Questions, question: str, options: list[str]) -> list[Message]:
@@ -129,96 +143,63 @@ def _item_messages(questions: Questions, question: str, options: list[str]) -> l
     return [{"role": "user", "content": templates.texts["separator"].join(parts)}]
 
 
-def comprehension_requests(
-    questions: Questions, to_text: Callable[[list[Message]], str]
-) -> Iterator[Request]:
-    """Who gets what if …, asked in neutral with the payoffs shown."""
+def comprehension_requests(questions: Questions, texts: Texts) -> Iterator[Request]:
+    """Yield the questions about payoffs, in neutral and with the payoffs shown."""
+    histories = {h.name: h for h in questions.game.histories}
     for trial in checked_trials(questions):
-        if trial.condition.arm != "neutral":
+        if trial.condition.arm != Arm.NEUTRAL:
             continue
         scenario = questions.scenarios[trial.scenario_id]
-        history = next(h for h in questions.game.histories if h.name == trial.history)
-        situation = Situation(questions.game, scenario, history, trial.order)
-        asked = comprehension_questions(questions.templates, situation)
-        for number, question in enumerate(asked):
+        situation = Situation(questions.game, scenario, histories[trial.history], trial.order)
+        for number, question in enumerate(comprehension_questions(questions.templates, situation)):
             messages = comprehension_messages(questions.templates, situation, question)
             answers = {
-                "right" if place == question.correct else f"wrong_{place}": option_literal(answer)
+                RIGHT if place == question.correct else f"wrong_{place}": option_literal(answer)
                 for place, answer in enumerate(question.answers)
             }
-            key = f"comprehension{SEPARATOR}neutral{SEPARATOR}{trial.scenario_id}/{trial.history}/{number}"
-            yield Request(key, to_text(messages), None, answers, answer_prefix(), CLOSING)
+            item = f"{trial.scenario_id}/{trial.history}/{number}"
+            key = check_key(Check.COMPREHENSION, trial.condition.name, item)
+            yield Request(key, texts.chat(messages), None, answers, answer_prefix(), CLOSING)
 
 
 def projection_key(request: Request) -> str:
-    """The journal's key for the projection of a trial's request."""
-    return f"projection{SEPARATOR}{request.push}{SEPARATOR}{request.key.split('/')[0]}"
+    """Return the journal's key of the projection of a trial's request."""
+    return check_key(Check.PROJECTION, str(request.push), request.key.split("/")[0])
 
 
 def later_layer(directions: Directions) -> int | None:
-    """A layer half-way between the last steered one and the end; None where nothing comes after."""
+    """Return a layer half-way between the last steered one and the end, or None at the end."""
     last, depth = directions.layers[-1], directions.about["depth"]
     return None if last + 1 >= depth else (last + depth) // 2
 
 
-@torch.inference_mode()
 def projections(
     instrument: Instrument,
     directions: Directions,
     requests: Sequence[Request],
-    emotions: Mapping[str, str],
+    conditions: Mapping[str, Condition],
 ) -> list[float]:
-    """Shift of the last prompt token along its emotion's direction in the later layer, less what was added, in gaps.
+    """Measure how far pushes move the last token of a prompt in a later layer.
 
-    `requests` are one prompt under pushes, whose emotions `emotions` gives by name; the unsteered prompt is read too.
+    Args:
+        instrument: The model with its pushes.
+        directions: The directions of the model; `later_layer` is not None.
+        requests: One prompt under several pushes. It is read without a push, too.
+        conditions: The conditions by name.
+
+    Returns:
+        For each request the shift along the direction of its emotion, minus the part that was
+        added, in natural gaps.
     """
     layer = later_layer(directions)
-    ids = token_ids(instrument.loaded.tokenizer, requests[0].prompt)
-    pushes = [None, *(r.push for r in requests)]
-    with capture(instrument.loaded.layers, [layer]) as states:
-        read(
-            instrument.loaded,
-            [ids] * len(pushes),
-            instrument.batch_pushes(pushes),
-            instrument.share,
-        )
-    last = states[layer][:, -1].float().cpu()
-    found = []
-    for row, request in enumerate(requests, start=1):
-        target = directions.vectors[emotions[request.push]][layer]
-        moved = last[row] - last[0] - instrument.pushes[request.push].sum(0)
-        found.append(round(float(moved @ target / (target @ target)), 5))
-    return found
-
-
-def check_table(records: Mapping[str, dict], conditions: Sequence[Condition]) -> pd.DataFrame:
-    """One row for each answer to a check among the journal's records; those of trials are left out."""
-    by_name = {c.name: c for c in conditions}
-    rows = [check_row(r, by_name) for key, r in records.items() if key.split(SEPARATOR)[0] in KINDS]
-    return pd.DataFrame(
-        rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"]
-    )
-
-
-def check_row(record: dict, conditions: dict[str, Condition]) -> dict:
-    """A row of the checks table from a journal record."""
-    kind, name, item = record["key"].split(SEPARATOR, 2)
-    condition = conditions[name]
-    scores = record.get("scores")
-    row = {
-        "check": kind,
-        "arm": condition.arm,
-        "emotion": condition.emotion,
-        "intensity": condition.intensity,
-        "item": item,
-    }
-    if kind in ("self_report", "blind_label"):
-        return {**row, "probabilities": json.dumps(scores["probabilities"]), "value": None}
-    if kind == "dominance":
-        return {**row, "probabilities": None, "value": scores["probabilities"]["better"]}
-    if kind == "perplexity":
-        return {**row, "probabilities": None, "value": -scores["per_token"]["text"]}
-    if kind == "comprehension":
-        best = max(scores["probabilities"], key=scores["probabilities"].get)
-        return {**row, "probabilities": None, "value": float(best == "right")}
-    return {**row, "probabilities": None, "value": record["value"]}
+    assert layer is not None
+    names = [str(request.push) for request in requests]
+    prompts = [requests[0].prompt] * (1 + len(names))
+    rows = instrument.read(prompts, [None, *names], watched=[layer])
+    last = rows.states[layer].float().cpu()
+    shifts = []
+    for row, name in enumerate(names, start=1):
+        target = directions.vectors[conditions[name].emotion][layer]
+        moved = last[row] - last[0] - instrument.pushes[name].sum(0)
+        shifts.append(round(float(moved @ target / (target @ target)), 5))
+    return shifts

@@ -1,7 +1,7 @@
-"""The trial journal: what an experiment has measured so far, safe on disk batch by batch.
+"""The trial journal: what an experiment has measured so far, on disk batch by batch.
 
-A journal is a file of JSON lines. The first line holds the fingerprint of everything that can change an answer; each
-further line holds the records of one finished batch. Knows nothing of what a record means.
+A journal is a file of JSON lines. The first line holds the fingerprint of everything that can change
+an answer, and each further line the records of one batch.
 """
 
 import json
@@ -9,10 +9,21 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
+
+from emotion_games.experiment.spec import Record
+
+# Keys of the first and the last record; the keys of trials and checks contain other characters.
+PLAN = "plan"
+COMPLETE = "complete"
 
 
-def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = print) -> list[dict]:
-    """Records of a journal with this fingerprint; a torn last line is dropped, a foreign journal is renamed aside."""
+def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = print) -> list[Record]:
+    """Return the records of a journal.
+
+    An unfinished last line is cut off. A journal with another fingerprint is renamed, and has no
+    records.
+    """
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")
@@ -22,14 +33,16 @@ def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = prin
         aside = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.aside")
         path.rename(aside)
         reason = "is damaged" if header is None else "belongs to other settings, weights or code"
-        log(f"{path.name}: {reason}; kept as {aside.name}, and the trials start anew")
+        log(f"{path.name}: {reason}; it is kept as {aside.name}, and all trials start again")
         return []
-    records, good = [], len(complete[0]) + 1
+    records: list[Record] = []
+    good = len(complete[0]) + 1
     for number, line in enumerate(complete[1:], start=2):
         batch = _parse(line)
         if not isinstance(batch, list):
             log(
-                f"{path.name}: line {number} is damaged; it and what follows is measured again (old file: *.cut)"
+                f"{path.name}: line {number} is damaged; this line and all later ones are measured "
+                "again (old file: *.cut)"
             )
             path.with_suffix(".cut").write_bytes(path.read_bytes())
             break
@@ -38,11 +51,21 @@ def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = prin
     if good < path.stat().st_size:
         if torn:
             log(f"{path.name}: an unfinished last line was dropped")
+        # New lines are appended after what is left.
         os.truncate(path, good)
     return records
 
 
-def _parse(line: bytes) -> object:
+def journal_fingerprint(path: Path) -> str | None:
+    """Return the fingerprint of a journal, or None if the file is missing or damaged."""
+    if not path.exists():
+        return None
+    with open(path, "rb") as file:
+        header = _parse(file.readline())
+    return header.get("fingerprint") if isinstance(header, dict) else None
+
+
+def _parse(line: bytes) -> Any:
     try:
         return json.loads(line)
     except ValueError:
@@ -50,25 +73,27 @@ def _parse(line: bytes) -> object:
 
 
 class Journal:
-    """Appends batches; each is on disk when `append` returns."""
+    """A journal open for appending. `records` holds its records by their keys."""
 
-    def __init__(self, path: Path, fingerprint: str):
+    def __init__(self, path: Path, fingerprint: str, log: Callable[[str], None] = print) -> None:
+        self.records = {record["key"]: record for record in read_journal(path, fingerprint, log)}
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists() or path.stat().st_size == 0
         self._file = open(path, "ab")  # noqa: SIM115 (closed in __exit__)
         if is_new:
             self._write({"fingerprint": fingerprint})
 
-    def append(self, records: list[dict]) -> None:
-        """Write the records of one batch and wait until the disk has them."""
+    def append(self, records: list[Record]) -> None:
+        """Write the records of one batch; they are on the disk when this returns."""
         self._write(records)
+        self.records |= {record["key"]: record for record in records}
 
     def _write(self, content: object) -> None:
         self._file.write(json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

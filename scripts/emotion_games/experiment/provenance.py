@@ -1,12 +1,10 @@
-"""Where results come from: code, packages and hardware, and the fingerprint of all that can change an answer.
-
-Knows versions and hashes; knows nothing of what they belong to.
-"""
+"""Where results come from: code, packages and hardware."""
 
 import importlib.metadata
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,47 +21,52 @@ PACKAGES = (
     "pandas",
     "snakemake",
 )
-# A change in these packages makes earlier trials those of another experiment, except in the modules
+# A change in these rooms can change an answer, so that trials start again, except in the modules
 # that turn trials into files or only check them.
 ANSWERING_ROOMS = ("games", "prompts", "engine", "experiment")
 NOT_ANSWERING = (
     "games/equilibria.py",
     "engine/self_check.py",
     "experiment/analysis_plan.py",
+    "experiment/check_records.py",
+    "experiment/finished.py",
     "experiment/journal.py",
+    "experiment/outcome.py",
     "experiment/power.py",
     "experiment/provenance.py",
     "experiment/repeat.py",
     "experiment/results.py",
+    "experiment/spec.py",
 )
 
 
 def answering_code_hash() -> str:
-    """Return the SHA-256 of the code that makes answers."""
+    """Return the SHA-256 of the code that can change an answer."""
     return code_hash(ANSWERING_ROOMS, without=NOT_ANSWERING)
 
 
 def code_commit() -> str | None:
-    """The commit of the code, with `-changed` where files differ from it; None outside a git checkout."""
+    """Return the commit of the code, with `-changed` if files differ from it.
+
+    None outside a git checkout.
+    """
     folder = Path(__file__).parent
 
     def git(*words: str) -> str | None:
+        command = ["git", "-C", str(folder), *words]
         try:
-            done = subprocess.run(
-                ["git", "-C", folder, *words], capture_output=True, text=True, timeout=10
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
-    return commit and commit + (
-        "-changed" if git("status", "--porcelain", "--", folder.parents[2]) else ""
-    )
+    is_changed = commit and git("status", "--porcelain", "--", str(folder.parents[2]))
+    return f"{commit}-changed" if is_changed else commit
 
 
-def environment() -> dict:
-    """Versions and hardware."""
+def environment() -> dict[str, Any]:
+    """Return the versions of packages and the hardware."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "python": platform.python_version(),

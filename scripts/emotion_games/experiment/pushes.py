@@ -1,32 +1,34 @@
-"""The push of every condition: which vectors it adds, and how large they are beside the hidden states.
-
-Knows conditions and directions; knows nothing of prompts or models.
-"""
+"""The pushes of the conditions: the vectors that are added to the hidden states."""
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
 from emotion_games.engine.directions import Directions
-from emotion_games.experiment.conditions import Condition
+from emotion_games.experiment.conditions import Arm, Condition
 
 
 def condition_pushes(directions: Directions, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-    """The push of every condition that has one: {name: (steered layers, hidden)}."""
+    """Return the push of every condition that has one, by name, each `(steered layers, hidden)`."""
     pushes = {}
     for c in conditions:
-        if c.arm == "random":
+        if c.arm == Arm.RANDOM:
             pushes[c.name] = directions.random_push(c.random_seed, c.intensity)
         elif c.is_pushed:
-            pushes[c.name] = directions.push(c.emotion, c.intensity, shuffled=c.arm == "shuffled")
+            shuffled = c.arm == Arm.SHUFFLED
+            pushes[c.name] = directions.push(c.emotion, c.intensity, shuffled=shuffled)
     return pushes
 
 
 def push_ratios(directions: Directions, conditions: Sequence[Condition]) -> dict[str, float]:
-    """‖push‖/‖h‖ of each condition at the steered layer where it is largest, from the ratio measured at intensity 1."""
-    ratios, found = directions.about["push_ratio"], {}
+    """Return ‖push‖/‖h‖ of each pushed condition, at the steered layer where it is largest.
+
+    The ratio is measured once per emotion, at intensity 1, and a push grows with the intensity.
+    """
+    ratios = {}
     for c in conditions:
         if c.is_pushed:
-            emotion = directions.turned_emotion(c.random_seed) if c.arm == "random" else c.emotion
-            found[c.name] = round(ratios[emotion] * abs(c.intensity), 5)
-    return found
+            is_random = c.arm == Arm.RANDOM
+            emotion = directions.turned_emotion(c.random_seed) if is_random else c.emotion
+            ratios[c.name] = round(directions.about["push_ratio"][emotion] * abs(c.intensity), 5)
+    return ratios

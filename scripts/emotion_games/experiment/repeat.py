@@ -1,23 +1,26 @@
-"""Repeating one finished experiment from its exp_config.yaml alone, and saying whether the results agree.
+"""Repeat one finished experiment from its exp_config.yaml alone, and compare the results.
 
-Knows result folders; everything is measured anew in a scratch folder, directions included, and nothing is changed.
+Everything is measured again in a scratch folder, directions included.
 """
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
 from emotion_games.engine import directions
 from emotion_games.errors import UserError
-from emotion_games.experiment.results import publish
+from emotion_games.experiment.inputs import Control, Inputs
+from emotion_games.experiment.results import TRIALS, publish, read_configuration
 from emotion_games.experiment.run import run
+from emotion_games.experiment.spec import Configuration, Spec
 
-# Numbers are written with five decimals; on a CPU in float32 they agree to the last but one.
+# Numbers are written with five decimals; on a CPU in float32, all but the last one agree.
 NUMBER_TOLERANCE = 2e-5
 NUMBERS = (
     "choice_probabilities",
@@ -26,7 +29,8 @@ NUMBERS = (
     "valid_mass",
     "valid_mass_after",
 )
-# Where exp_config.yaml tells of what can change an answer; the fingerprint stands for texts, too.
+# The keys of exp_config.yaml that describe what can change an answer. The fingerprint covers the
+# texts, too.
 INPUTS = (
     "machine.",
     "runtime.",
@@ -41,7 +45,14 @@ INPUTS = (
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two result tables agree: shares of trials in [0, 1] and the largest difference of a probability."""
+    """How far two tables of trials agree.
+
+    Attributes:
+        trials: The number of trials in either table.
+        same_texts: The share of trials with the same text.
+        same_choices: The share of trials with the same choice.
+        largest_difference: The largest difference of a probability.
+    """
 
     trials: int
     same_texts: float
@@ -50,7 +61,7 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Texts and choices identical, numbers to the digits that are written."""
+        """Return True if texts and choices are identical, and numbers to the written digits."""
         return (
             self.same_texts == self.same_choices == 1
             and self.largest_difference <= NUMBER_TOLERANCE
@@ -59,102 +70,115 @@ class Agreement:
     def __str__(self) -> str:
         verdict = "agree" if self.holds else "DIFFER"
         return (
-            f"the results {verdict}: {self.trials} trials, identical texts {self.same_texts:.1%}, identical choices "
-            f"{self.same_choices:.1%}, largest difference of a probability {self.largest_difference:.1g}"
+            f"the results {verdict}: {self.trials} trials, identical texts {self.same_texts:.1%}, "
+            f"identical choices {self.same_choices:.1%}, largest difference of a probability "
+            f"{self.largest_difference:.1g}"
         )
 
 
 def repeat(
     folder: Path, scratch: Path, device: str | None, log: Callable[[str], None] = print
 ) -> Agreement:
-    """Measure the experiment of a result folder again in `scratch` and compare; `log` hears what else has changed.
+    """Measure a finished experiment again and compare the results.
 
-    Runs as it ran then, on `device` if one is given. Raises UserError for a bad folder.
+    Args:
+        folder: The folder with its result files.
+        scratch: An empty folder for everything that is measured.
+        device: The device to run on; None is the one that the experiment ran on.
+        log: Called with one line per input that has changed, among others.
+
+    Raises:
+        UserError: The folder does not hold a finished experiment.
     """
+    vectors = scratch / "directions.safetensors"
     try:
-        told = _configuration(folder)
-        runtime = told["runtime"] | ({"device": device} if device else {})
-        spec = {
-            key: told[key]
-            for key in ("exp_id", "game", "model", "model_name", "settings", "hashes")
-        }
-        # Where the model entry names no number format, the device of then chose it.
-        entry = {"dtype": told["directions"].get("dtype")} | spec["model"]
-        files = {name: Path(path) for name, path in told["files"].items()}
+        configuration = read_configuration(folder)
+        inputs = Inputs(
+            spec=_spec(configuration),
+            files={name: Path(path) for name, path in configuration["files"].items()},
+            model_path=configuration["model_path"],
+            directions=vectors,
+            journal=scratch / "trials.jsonl",
+            runtime=configuration["runtime"] | ({"device": device} if device else {}),
+        )
+        # If the model entry names no number format, the device chose it.
+        entry = {"dtype": configuration["directions"].get("dtype")} | configuration["model"]
         before = _table(folder)
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: not the folder of a finished experiment ({error})") from error
-    vectors = scratch / "directions.safetensors"
     directions.extract(
         entry,
-        told["model_path"],
-        spec["settings"],
-        files["stimuli"],
-        files["prompts"],
+        inputs.model_path,
+        configuration["settings"],
+        inputs.files["stimuli"],
+        inputs.files["prompts"],
         vectors,
-        runtime,
+        inputs.runtime,
         log,
     )
-    never = lambda: False  # noqa: E731
-    silent = lambda *_: None  # noqa: E731
-    journal = scratch / "trials.jsonl"
-    found = run(spec, files, told["model_path"], vectors, journal, runtime, never, silent, log)
-    publish(scratch / "out", found.trials, found.configuration, statistics={})
-    for line in changes(told, _configuration(scratch / "out")):
+    outcome = run(inputs, Control(log=log))
+    publish(scratch / "out", outcome.trials, outcome.configuration, statistics={})
+    for line in changes(configuration, read_configuration(scratch / "out")):
         log(f"not as it was: {line}")
     return compare(before, _table(scratch / "out"))
 
 
-def changes(before: dict, now: dict) -> list[str]:
-    """A line for each input that differs between the contents of two exp_config.yaml."""
-    old, new = (pd.json_normalize(told).iloc[0].to_dict() for told in (before, now))
-    names = [
-        name
-        for name in sorted(old | new)
-        if name.startswith(INPUTS) and old.get(name) != new.get(name)
-    ]
-    return [f"{name}: {old.get(name)} -> {new.get(name)}" for name in names]
+def _spec(configuration: Configuration) -> Spec:
+    return {
+        "exp_id": configuration["exp_id"],
+        "game": configuration["game"],
+        "model": configuration["model"],
+        "model_name": configuration["model_name"],
+        "settings": configuration["settings"],
+        "hashes": configuration["hashes"],
+    }
 
 
-def _configuration(folder: Path) -> dict:
-    return yaml.safe_load((folder / "exp_config.yaml").read_text(encoding="utf-8"))
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return one line per input that differs between the contents of two exp_config.yaml."""
+    old, new = (pd.json_normalize(dict(content)).iloc[0].to_dict() for content in (before, now))
+    lines = []
+    for name in sorted(map(str, old | new)):
+        if name.startswith(INPUTS) and old.get(name) != new.get(name):
+            lines.append(f"{name}: {old.get(name)} -> {new.get(name)}")
+    return lines
 
 
 def _table(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "exp_results.csv", keep_default_na=False, dtype=str).set_index(
-        "trial_id"
-    )
+    table = pd.read_csv(folder / TRIALS, keep_default_na=False, dtype=str)
+    return table.set_index("trial_id")
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
-    """Compare two result tables (text columns, indexed by trial_id); a trial missing in one counts as different."""
+    """Compare two tables of trials; a trial that is missing in one of them counts as different.
+
+    Args:
+        one: Text columns, indexed by trial_id.
+        other: The same.
+    """
     ids = one.index.union(other.index)
     both = one.index.intersection(other.index)
     first, second = one.loc[both], other.loc[both]
+    differences = [
+        _difference(a, b)
+        for name in NUMBERS
+        for a, b in zip(first[name], second[name], strict=True)
+    ]
     return Agreement(
         trials=len(ids),
         same_texts=float((first["output"] == second["output"]).sum() / len(ids)),
         same_choices=float((first["choice"] == second["choice"]).sum() / len(ids)),
-        largest_difference=max(
-            (
-                _difference(a, b)
-                for name in NUMBERS
-                for a, b in zip(first[name], second[name], strict=True)
-            ),
-            default=math.inf,
-        ),
+        largest_difference=max(differences, default=math.inf),
     )
 
 
 def _difference(one: str, other: str) -> float:
-    """Largest difference between two cells that hold nothing, a number, or probabilities as JSON."""
+    """Return the largest difference of two cells, each empty, a number, or JSON of probabilities."""
     if not one or not other:
         return 0.0 if one == other else math.inf
     a, b = json.loads(one), json.loads(other)
-    if isinstance(a, dict):
-        return (
-            max((abs(a[key] - b[key]) for key in a), default=0.0)
-            if a.keys() == b.keys()
-            else math.inf
-        )
-    return abs(a - b)
+    if not isinstance(a, dict):
+        return abs(a - b)
+    if a.keys() != b.keys():
+        return math.inf
+    return max((abs(a[key] - b[key]) for key in a), default=0.0)

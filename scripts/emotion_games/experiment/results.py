@@ -1,97 +1,78 @@
-"""The result files of an experiment: one table of trials as CSV and JSON, its configuration, and its statistics.
+"""The result files of an experiment: its trials as CSV and JSON, its configuration, its statistics.
 
-Knows columns and files. All four files appear together, by rename, when an experiment is complete.
+All four files appear together, by rename, when an experiment is complete.
 """
 
 import csv
 import json
 import os
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
-from emotion_games.experiment.requests import Questions
-from emotion_games.experiment.trials import Trial
+from emotion_games.experiment.spec import Configuration, Settings
+from emotion_games.files import replace_text
+from emotion_games.games.records import Game
 from emotion_games.layout import RESULT_FILES
-from emotion_games.prompts.answers import parse
 
+CONFIGURATION, TRIALS, TRIALS_JSON, STATISTICS = RESULT_FILES
+# The extraction method of a trial without an answer.
 NOT_GENERATED = "not generated"
+# The columns of the table of trials that are not text.
+_TYPES = {
+    "intensity": float,
+    "repeat_num": int,
+    "category": "Int64",
+    "valid_mass": float,
+    "seed": int,
+    "wording": int,
+    "generated": bool,
+    "valid_mass_after": float,
+    "push_ratio": float,
+}
 
 
-def trial_table(
-    questions: Questions, spec: dict, records: Mapping[str, dict], push_ratios: Mapping[str, float]
-) -> pd.DataFrame:
-    """One row a trial in the order of the plan; `records` maps request keys to what was measured."""
-    rows = [
-        _row(questions, spec, trial, records[trial.request_key], push_ratios)
-        for trial in questions.trials
-    ]
-    table = pd.DataFrame(rows)
-    # Whole numbers with gaps: an unparsed answer has no shown position.
-    return table.astype({"category": "Int64"})
+@dataclass(frozen=True)
+class Outcome:
+    """What was measured in a finished experiment.
+
+    Attributes:
+        trials: One row per trial.
+        checks: One row per answer to a check.
+        game: The game, with its settings.
+        settings: The settings of the experiment.
+        n_planned: The planned number of trials.
+        configuration: The content of exp_config.yaml.
+    """
+
+    trials: pd.DataFrame
+    checks: pd.DataFrame
+    game: Game
+    settings: Settings
+    n_planned: int
+    configuration: Configuration
 
 
-def _row(
-    questions: Questions, spec: dict, trial: Trial, record: dict, push_ratios: Mapping[str, float]
-) -> dict:
-    scenario, condition = questions.scenarios[trial.scenario_id], trial.condition
-    scores = record["scores"] or {}
-    output = record["answers"][trial.repeat] if condition.generated else ""
-    after = (record["after"][trial.repeat] if condition.generated else None) or {}
-    decision = parse(output, scenario.options, trial.order) if condition.generated else None
-    return {
-        "trial_id": trial.trial_id,
-        "game_name": spec["game"],
-        "model_name": spec["model_name"],
-        "arm": condition.arm,
-        "emotion": condition.emotion,
-        "intensity": condition.intensity,
-        "scenario_id": trial.scenario_id,
-        "scenario": scenario.title,
-        "description": scenario.description,
-        "history": trial.history,
-        "option_order": json.dumps(trial.order),
-        "option_lengths": json.dumps([len(scenario.options[label]) for label in trial.order]),
-        "repeat_num": trial.repeat,
-        "input": "\n\n".join(
-            f"[{m['role']}]\n{m['content']}" for m in questions.prompts[trial.request_key]
-        ),
-        "output": output,
-        "rationale": decision.rationale if decision else "",
-        "decision": decision.decision if decision else "",
-        "category": decision.category if decision else None,
-        "choice": (decision.choice if decision else None) or "",
-        "choice_probabilities": _json(scores.get("probabilities")),
-        "valid_mass": scores.get("mass"),
-        "extraction_method": decision.method if decision else NOT_GENERATED,
-        "seed": spec["settings"]["seed"],
-        "wording": trial.wording,
-        "generated": condition.generated,
-        "branch_probabilities": _json(scores.get("branch")),
-        "choice_probabilities_after": _json(after.get("probabilities")),
-        "valid_mass_after": after.get("mass"),
-        "push_ratio": push_ratios.get(condition.name, 0.0),
-    }
-
-
-def _json(content: object) -> str:
-    return "" if content is None else json.dumps(content, ensure_ascii=False)
-
-
-def publish(output_dir: Path, table: pd.DataFrame, configuration: dict, statistics: dict) -> None:
-    """Write the four result files beside their places, then move all of them in by rename."""
+def publish(
+    output_dir: Path,
+    table: pd.DataFrame,
+    configuration: Configuration,
+    statistics: Mapping[str, Any],
+) -> None:
+    """Write the four result files under temporary names, then rename all of them."""
     output_dir.mkdir(parents=True, exist_ok=True)
     parts = {name: output_dir / f".{name}.{os.getpid()}.part" for name in RESULT_FILES}
     try:
-        # All text in quotes: a model may write a lone carriage return, which would else end the row.
-        table.to_csv(parts["exp_results.csv"], index=False, quoting=csv.QUOTE_NONNUMERIC)
-        table.to_json(parts["exp_results.json"], orient="records", indent=1, force_ascii=False)
-        parts["stats_analysis.json"].write_text(
-            json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False), encoding="utf-8"
-        )
-        parts["exp_config.yaml"].write_text(
+        # All text in quotes: an answer may contain a lone carriage return, which ends an unquoted row.
+        table.to_csv(parts[TRIALS], index=False, quoting=csv.QUOTE_NONNUMERIC)
+        table.to_json(parts[TRIALS_JSON], orient="records", indent=1, force_ascii=False)
+        parts[STATISTICS].write_text(_statistics_text(statistics), encoding="utf-8")
+        parts[CONFIGURATION].write_text(
             yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=120),
             encoding="utf-8",
         )
@@ -103,3 +84,29 @@ def publish(output_dir: Path, table: pd.DataFrame, configuration: dict, statisti
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
+
+
+def replace_statistics(output_dir: Path, statistics: Mapping[str, Any]) -> None:
+    """Replace the statistics of a finished experiment, atomically."""
+    replace_text(output_dir / STATISTICS, _statistics_text(statistics))
+
+
+def _statistics_text(statistics: Mapping[str, Any]) -> str:
+    return json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def read_configuration(output_dir: Path) -> Configuration:
+    """Return the content of exp_config.yaml."""
+    return yaml.safe_load((output_dir / CONFIGURATION).read_text(encoding="utf-8"))
+
+
+def read_trials(output_dir: Path) -> pd.DataFrame:
+    """Return the table of trials with the types that it was written with."""
+    # An empty cell is an empty text, or a missing number; `NA` may be the text of an answer.
+    missing = {column: [""] for column, kind in _TYPES.items() if kind in (float, "Int64")}
+    return pd.read_csv(
+        output_dir / TRIALS,
+        dtype=defaultdict(lambda: str, _TYPES),
+        keep_default_na=False,
+        na_values=missing,
+    )

@@ -1,19 +1,21 @@
-"""The trials of an experiment: scenario × history × option order × condition × repeat.
-
-Knows how trials are planned and named; knows nothing of prompts, models or answers.
-"""
+"""The trials of an experiment: scenario × history × option order × condition × repeat."""
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emotion_games.experiment.conditions import Condition, plan_conditions
+from emotion_games.experiment.spec import Settings
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One decision. `stimulus` numbers the held-out stimulus that the prompted arms put before the story."""
+    """One decision.
+
+    `wording` numbers the instruction, and `stimulus` the held-out stimulus that is the event of the
+    prompted arms.
+    """
 
     trial_id: str
     scenario_id: str
@@ -26,67 +28,93 @@ class Trial:
 
     @property
     def request_key(self) -> str:
-        """What repeats of one prompt under one condition share."""
+        """The key that the repeats of a prompt under one condition share."""
         return self.trial_id.rpartition("/")[0]
 
     @property
     def sampling_key(self) -> tuple:
-        """What the random numbers depend on: not the condition, so that conditions are paired."""
+        """What the random numbers depend on.
+
+        The condition is left out, so that conditions are compared under the same random numbers.
+        """
         return (self.scenario_id, self.history, self.order, self.repeat)
 
 
 def option_orders(labels: Sequence[str]) -> list[tuple[str, ...]]:
-    """All orders for up to three options; beyond that a Latin square, in which each option takes each place once."""
+    """Return all orders of up to three options.
+
+    More options get a Latin square, in which each option takes each place once.
+    """
     if len(labels) <= 3:
         return list(itertools.permutations(labels))
     return [tuple(labels[i:]) + tuple(labels[:i]) for i in range(len(labels))]
 
 
 def choose_scenarios(scenario_ids: Sequence[str], number: int | None, seed: int) -> list[str]:
-    """A random choice that depends only on the seed and the ids, in the order of the file."""
+    """Return a random choice of `number` ids (None: all of them), in the order of the file.
+
+    It depends on the seed and the ids only; a larger number adds to a smaller one's choice.
+    """
     if number is None or number >= len(scenario_ids):
         return list(scenario_ids)
-    ranked = sorted(
-        scenario_ids, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    )
-    chosen = set(ranked[:number])
+
+    def rank(name: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{name}".encode()).digest()
+
+    chosen = set(sorted(scenario_ids, key=rank)[:number])
     return [name for name in scenario_ids if name in chosen]
 
 
 def plan_trials(
-    options: dict[str, Sequence[str]], histories: Sequence[str], settings: dict, wordings: int
+    options: Mapping[str, Sequence[str]],
+    histories: Sequence[str],
+    settings: Settings,
+    wordings: int,
 ) -> list[Trial]:
-    """Every trial of an experiment, in a fixed order.
+    """Return every trial of an experiment, in a fixed order.
 
-    `options` maps the id of each chosen scenario to its labels. The wording of the instruction is balanced over
-    scenarios and option orders and never changes between conditions or repeats, so that repeats share a prompt.
+    The wordings of the instruction are balanced over scenarios and option orders. They never change
+    between conditions or repeats, so that repeats share a prompt.
+
+    Args:
+        options: The labels of each chosen scenario, by its id.
+        histories: The names of the game's histories.
+        settings: The settings of the experiment.
+        wordings: The number of wordings of the instruction.
     """
     conditions, plan = plan_conditions(settings), []
     for number, (scenario_id, labels) in enumerate(options.items()):
-        for history, (place, order) in itertools.product(
-            histories, enumerate(option_orders(sorted(labels)))
-        ):
-            for condition in conditions:
-                for repeat in range(settings["repeat"] if condition.generated else 1):
-                    plan.append(
-                        Trial(
-                            trial_id=f"{scenario_id}/{history}/o{place}/{condition.name}/r{repeat}",
-                            scenario_id=scenario_id,
-                            history=history,
-                            order=order,
-                            wording=(number + place) % wordings,
-                            stimulus=number + place,
-                            repeat=repeat,
-                            condition=condition,
-                        )
+        orders = enumerate(option_orders(sorted(labels)))
+        cells = itertools.product(histories, orders, conditions)
+        for history, (place, order), condition in cells:
+            for repeat in range(_repeats(condition, settings)):
+                plan.append(
+                    Trial(
+                        trial_id=f"{scenario_id}/{history}/o{place}/{condition.name}/r{repeat}",
+                        scenario_id=scenario_id,
+                        history=history,
+                        order=order,
+                        wording=(number + place) % wordings,
+                        stimulus=number + place,
+                        repeat=repeat,
+                        condition=condition,
                     )
+                )
     return plan
 
 
+def _repeats(condition: Condition, settings: Settings) -> int:
+    # Probabilities have no randomness that a repeat could average out.
+    return settings["repeat"] if condition.generated else 1
+
+
 def count_trials(
-    labels: Sequence[str], histories: int, settings: dict, scenarios: int
+    labels: Sequence[str], histories: int, settings: Settings, scenarios: int
 ) -> dict[str, int]:
-    """The number of trials that `plan_trials` will make, and how many of them write an answer."""
+    """Return how many trials `plan_trials` makes, and how many of them write an answer.
+
+    The keys are `generated`, `scored` (the others) and `total`.
+    """
     prompts = scenarios * histories * len(option_orders(labels))
     conditions = plan_conditions(settings)
     generated = prompts * settings["repeat"] * sum(c.generated for c in conditions)

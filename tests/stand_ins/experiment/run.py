@@ -1,4 +1,7 @@
-"""Stands in for the engine: trials that take a moment, and whatever trouble the controls ask for."""
+"""Stands in for the running of an experiment: trials that take a moment, and failures.
+
+The file controls.json sets the number of trials, their seconds, and the failure of each model.
+"""
 
 import json
 import os
@@ -7,33 +10,33 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from emotion_games.experiment.journal import Journal, read_journal
+from emotion_games.experiment.journal import Journal
 from emotion_games.hashing import digest
 from emotion_games.signals import STOP_SIGNALS, Interrupted
 
 
-def run(
-    spec, files, model_path, directions_path, journal_path, runtime, should_stop, progress, imported
-):
-    controls = json.loads(Path("controls.json").read_text())
+def run(inputs, control):
+    controls, spec = json.loads(Path("controls.json").read_text()), inputs.spec
     trials, trouble = controls["trials"], controls.get(spec["model_name"])
-    fingerprint = digest(spec)
-    records = read_journal(journal_path, fingerprint)
-    with Journal(journal_path, fingerprint) as journal:
-        for number in range(len(records), trials):
-            progress(number, trials)
-            if should_stop():
+    with Journal(inputs.journal, digest(spec)) as journal:
+        for number in range(len(journal.records), trials):
+            control.progress(number, trials)
+            if control.should_stop():
                 raise Interrupted(f"interrupted after {number} of {trials} trials")
             if trouble and number == trials // 2:
                 _make(trouble)
             time.sleep(controls["seconds"])
             with open("computed.txt", "a") as computed:
                 computed.write(f"{spec['exp_id']}/{number}\n")
-            records.append({"number": number})
-            journal.append([records[-1]])
-    progress(trials, trials)
+            journal.append([{"key": str(number)}])
+    control.progress(trials, trials)
     return SimpleNamespace(
-        trials=records, checks=None, game=None, settings=None, n_planned=trials, configuration={}
+        trials=list(journal.records.values()),
+        checks=None,
+        game=None,
+        settings=None,
+        n_planned=trials,
+        configuration={},
     )
 
 

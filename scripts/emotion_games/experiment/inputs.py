@@ -1,0 +1,102 @@
+"""The inputs of an experiment, and how a run of it is watched."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from emotion_games.engine import directions
+from emotion_games.engine.directions import Directions
+from emotion_games.experiment.provenance import answering_code_hash
+from emotion_games.experiment.requests import Questions, load_questions
+from emotion_games.experiment.spec import Spec
+from emotion_games.hashing import digest
+from emotion_games.prompts.check_items import CheckItems, load_check_items
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an experiment reads.
+
+    Attributes:
+        spec: Everything that determines the results.
+        files: The paths of `scenarios`, `stimuli`, `prompts` and `checks`, and the folder `game`.
+        model_path: A local folder or a hub id.
+        directions: The file with the model's directions.
+        journal: The journal, which is continued if it exists.
+        runtime: The settings that only affect running.
+        import_seconds: The time that loading the library took, which is recorded.
+    """
+
+    spec: Spec
+    files: Mapping[str, Path]
+    model_path: str
+    directions: Path
+    journal: Path
+    runtime: dict[str, Any]
+    import_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Control:
+    """How a run is watched and stopped.
+
+    Attributes:
+        should_stop: Called before every batch; the run stops if it returns True.
+        progress: Called with the numbers of finished and planned trials.
+        log: Called with one line of text.
+    """
+
+    should_stop: Callable[[], bool] = lambda: False
+    progress: Callable[[int, int], None] = lambda done, total: None
+    log: Callable[[str], None] = print
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The content of the inputs.
+
+    `fingerprint` is the hash of everything that can change an answer. `seconds` is the time that
+    each part of the run took.
+    """
+
+    inputs: Inputs
+    questions: Questions
+    items: CheckItems
+    directions: Directions
+    fingerprint: str
+    seconds: dict[str, float]
+
+
+def load_experiment(inputs: Inputs, log: Callable[[str], None]) -> Experiment:
+    """Read the inputs and report the scenarios that are skipped."""
+    start = time.perf_counter()
+    questions = load_questions(inputs.spec, inputs.files)
+    for problem in questions.problems:
+        log(f"skipped scenario: {problem}")
+    vectors = directions.load(inputs.directions)
+    return Experiment(
+        inputs=inputs,
+        questions=questions,
+        items=load_check_items(inputs.files["checks"]),
+        directions=vectors,
+        fingerprint=_fingerprint(inputs, questions, vectors),
+        seconds={"import": inputs.import_seconds, "read": time.perf_counter() - start},
+    )
+
+
+def _fingerprint(inputs: Inputs, questions: Questions, vectors: Directions) -> str:
+    spec, scenarios = inputs.spec, questions.scenarios
+    return digest(
+        {
+            "spec": {key: spec[key] for key in ("game", "model", "settings")},
+            "weights": vectors.about["weights_hash"],
+            "directions": vectors.content_hash,
+            "prompts": digest(questions.prompts),
+            "options": digest({name: dict(s.options) for name, s in scenarios.items()}),
+            "templates": digest(asdict(questions.templates)),
+            "checks": inputs.files["checks"].read_text(encoding="utf-8"),
+            "code": answering_code_hash(),
+        }
+    )

@@ -1,0 +1,67 @@
+"""Recompute the statistics of a series: `python scripts/recompute_statistics.py <series folder>`.
+
+For use after a change of the statistics. No model is loaded and nothing is measured.
+"""
+
+import sys
+from pathlib import Path
+
+from filelock import Timeout
+
+from emotion_games import files, layout
+from emotion_games.errors import UserError
+from emotion_games.series.state import read_series
+
+
+def recompute_statistics(series_dir: Path) -> int:
+    """Replace the statistics of every finished experiment, and return how many were refused."""
+    # These load pandas.
+    from emotion_games.analysis.experiment_statistics import analyse
+    from emotion_games.experiment.finished import read_outcome
+    from emotion_games.experiment.results import replace_statistics
+
+    series, refused = read_series(series_dir), 0
+    for exp_id in series["experiments"]:
+        folder = layout.output_dir(series_dir, exp_id, series["stamp"])
+        if not layout.has_results(folder):
+            print(f"{exp_id}: skipped, it is not finished")
+            continue
+        try:
+            found = read_outcome(folder, layout.journal_path(series_dir, exp_id))
+        except UserError as error:
+            print(f"ERROR: {exp_id}: {error}", file=sys.stderr)
+            refused += 1
+            continue
+        statistics = analyse(
+            found.trials, found.checks, found.game, found.settings, found.n_planned
+        )
+        replace_statistics(folder, statistics)
+        print(f"{exp_id}: recomputed")
+        if statistics["plan"]["hash"] != found.configuration["plan"]["hash"]:
+            print(f"{exp_id}: its analysis plan is not the one that was frozen before the trials")
+    return refused
+
+
+def main(series_dir: Path) -> int:
+    """Recompute the statistics of a series that is not running, and return the exit status."""
+    try:
+        read_series(series_dir)
+        with files.lock(layout.run_lock_path(series_dir), wait=0):
+            refused = recompute_statistics(series_dir)
+    except Timeout:
+        print(f"ERROR: {series_dir} is being run; wait for it", file=sys.stderr)
+        return 1
+    except UserError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    print(
+        "Now run the snakemake command of the series again: it draws the figures of the changed "
+        "experiments and writes the series table and page."
+    )
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python scripts/recompute_statistics.py <series folder>")
+    sys.exit(main(Path(sys.argv[1])))
