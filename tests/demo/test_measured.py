@@ -17,7 +17,7 @@ import write_verdict
 from emotion_games import files
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.demo import verdict_page
-from emotion_games.demo.measured import Cell, measured, planted_shifts, read_measured
+from emotion_games.demo.measured import Cell, measured_model, planted_shifts, read_measured
 from emotion_games.demo.trainer.truth import load_truth, planted_shift
 from emotion_games.demo.verdict import CHANCE, dose_curves, verdict
 from emotion_games.errors import ProblemList, UserError
@@ -111,7 +111,7 @@ def models(planted=None, flat=None):
         for seed in (0, 1)
     ]
     made += [(f"demo-flat-{seed}", "flat", tables("flat", seed, **(flat or {}))) for seed in (0, 1)]
-    return [measured(name, variant, analyses, TRUTH) for name, variant, analyses in made]
+    return [measured_model(name, variant, analyses, TRUTH) for name, variant, analyses in made]
 
 
 def failed(lines):
@@ -269,7 +269,7 @@ def test_real_statistics_have_every_record_that_the_check_reads():
         game,
         settings,
     )
-    model = measured("demo", "planted", [json.loads(json.dumps(statistics))], TRUTH)
+    model = measured_model("demo", "planted", [json.loads(json.dumps(statistics))], TRUTH)
     assert model.cells == (Cell("Prisoners_Dilemma", "start"),)
     assert model.doses == (0.5, 1.0, 1.5) and model.headline == 1
     assert model.shifts("scored")[:, 0] == pytest.approx([-0.3, 0.3], abs=0.04)

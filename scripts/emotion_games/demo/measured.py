@@ -100,6 +100,7 @@ def read_measured(series_dir: Path, truth: Mapping[str, GameTruth]) -> list[Meas
         experiments = ", ".join(missing)
         raise UserError(f"{series_dir}: no results yet of {experiments}; run the series to its end")
     models = {key: series["models"][key] for key in analyses}
+    # Only entries of demo models have a variant.
     others = [model["name"] for model in models.values() if "variant" not in model["entry"]]
     if others:
         names = ", ".join(others)
@@ -107,12 +108,12 @@ def read_measured(series_dir: Path, truth: Mapping[str, GameTruth]) -> list[Meas
             f"{series_dir}: no effects are planted in {names}; only demo models can be checked"
         )
     return [
-        measured(model["name"], model["entry"]["variant"], analyses[key], truth)
+        measured_model(model["name"], model["entry"]["variant"], analyses[key], truth)
         for key, model in models.items()
     ]
 
 
-def measured(
+def measured_model(
     name: str, variant: str, analyses: Iterable[dict[str, Any]], truth: Mapping[str, GameTruth]
 ) -> Measured:
     """Return the measurements of one model.
@@ -126,6 +127,7 @@ def measured(
     by_game = {analysis["meta"]["game"]: analysis for analysis in analyses}
     plan = next(iter(by_game.values()))["plan"]
     emotions, headline = tuple(plan["emotions"]), plan["headline_intensity"]
+    # Negative intensities are measured but not judged.
     doses = tuple(sorted(dose for dose in plan["intensities"] if dose > 0))
     cells = tuple(
         Cell(game, history) for game, a in by_game.items() for history in a["meta"]["histories"]
@@ -140,19 +142,20 @@ def measured(
         measure: str = SCORED,
         field: str = "estimate",
     ) -> np.ndarray:
-        keys = [(contrast, row, dose, cell, measure) for row in rows for cell in cells]
-        numbers = [_number(records.get(key, {}).get(field)) for key in keys]
-        return np.array(numbers).reshape(-1, len(cells))
+        numbers = np.full((len(rows), len(cells)), np.nan)
+        for row, label in enumerate(rows):
+            for column, cell in enumerate(cells):
+                record = records.get((contrast, label, dose, cell, measure), {})
+                numbers[row, column] = _number(record.get(field))
+        return numbers
 
     def steered(measure: str) -> np.ndarray:
         return np.array([table(EMOTION_MINUS_NEUTRAL, emotions, dose, measure) for dose in doses])
 
-    answers: dict[str, list[dict[str, Any]]] = {Arm.NEUTRAL: [], Arm.STEERED: []}
-    for analysis in by_game.values():
-        for record in analysis["validity"]:
-            if record["arm"] in answers and record["intensity"] in (0, headline):
-                answers[record["arm"]].append(record)
-    claims = [_claim(by_game[c.game], emotion, c.history) for emotion in emotions for c in cells]
+    claims = np.zeros((len(emotions), len(cells)), int)
+    for row, emotion in enumerate(emotions):
+        for column, cell in enumerate(cells):
+            claims[row, column] = _claim(by_game[cell.game], emotion, cell.history)
     return Measured(
         name=name,
         variant=variant,
@@ -167,9 +170,9 @@ def measured(
         random=table(RANDOM_MINUS_NEUTRAL, directions, headline),
         random_p=table(EMOTION_MINUS_RANDOM, emotions, headline, field="p"),
         position=np.array([_neutral_position(by_game[cell.game], cell.history) for cell in cells]),
-        parsed={arm: sum(r["n_parsed"] for r in several) for arm, several in answers.items()},
-        generated={arm: sum(r["n_generated"] for r in several) for arm, several in answers.items()},
-        claims=np.array(claims).reshape(-1, len(cells)),
+        parsed=_answers(by_game, headline, "n_parsed"),
+        generated=_answers(by_game, headline, "n_generated"),
+        claims=claims,
     )
 
 
@@ -189,6 +192,17 @@ def _contrasts(by_game: Mapping[str, dict[str, Any]]) -> dict[tuple, dict[str, A
             names = (record["contrast"], record["emotion"], record["intensity"])
             records[*names, Cell(game, record["history"]), record["measure"]] = record
     return records
+
+
+def _answers(by_game: Mapping[str, dict[str, Any]], headline: float, field: str) -> dict[str, int]:
+    """Sum a count of answers by arm, at the headline intensity."""
+    counts: dict[str, int] = {Arm.NEUTRAL: 0, Arm.STEERED: 0}
+    for analysis in by_game.values():
+        for record in analysis["validity"]:
+            # The intensity of the neutral arm is 0.
+            if record["arm"] in counts and record["intensity"] in (0, headline):
+                counts[record["arm"]] += record[field]
+    return counts
 
 
 def _neutral_position(analysis: Mapping[str, Any], history: str) -> float:

@@ -42,7 +42,7 @@ STEP_BACK, LEAST_RISE = 0.01, 0.05
 FLAT_SLOPE: Limits = (-0.15, 0.15)
 # The significance level of the tests whose error rate is checked.
 ERROR_RATE = 0.05
-# A check that depends on chance alone may fail on a sound installation once in a hundred runs.
+# A check that depends on chance alone may fail on a correct installation once in a hundred runs.
 CHANCE = 0.01
 # A tenth of the largest possible preference between two options.
 POSITION_BIAS: Limits = (-0.05, 0.05)
@@ -150,6 +150,7 @@ def dose_curves(model: Measured, shifts: np.ndarray) -> dict[str, np.ndarray]:
         shifts: Measured or planted shifts, `(doses, emotions, cells)`.
     """
     table = model.planted[model.headline]
+    # A planted shift of exactly PLAIN_SHIFT may be above it by a rounding error.
     plain = np.abs(table) > PLAIN_SHIFT + 1e-9
     curves = {}
     for row, emotion in enumerate(model.emotions):
@@ -172,6 +173,7 @@ def _planted_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
     table = np.hstack([model.planted[model.headline] for model in models])
     claims = np.hstack([model.claims for model in models])
     plain = np.abs(table) > PLAIN_SHIFT + 1e-9
+    # Claims about smaller planted effects are not judged.
     claimed = plain & (claims != 0)
     right = claimed & (claims == np.sign(table))
     detail = f"{claimed.sum()} of {plain.sum()} planted effects over {PLAIN_SHIFT:g} are claimed"

@@ -63,6 +63,7 @@ def doses_figure(models: Sequence[Measured]) -> Figure | None:
     rows = -(-len(expected) // columns)
     width, height = 1.2 + 2.1 * columns, 0.4 + 1.9 * rows
     figure, axes = frame(rows, columns, width, height, sharex=True, sharey=True)
+    # The last row may have places without a panel.
     for axis in axes[len(expected) :]:
         axis.remove()
     for axis, (emotion, curve) in zip(axes, expected.items(), strict=False):

@@ -3,9 +3,8 @@
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import jinja2
 
@@ -31,6 +30,51 @@ VARIANTS = {
 }
 
 
+class VerdictLine(TypedDict):
+    """A check in verdict.json: a CheckResult with its texts. `measured` is null if missing."""
+
+    check: str
+    variant: str
+    model: str
+    measured: float | None
+    least: float | None
+    most: float | None
+    detail: str
+    title: str
+    figure: str
+    allowed: str
+    passed: bool
+    meaning: str
+
+
+class ShiftRow(TypedDict):
+    """The shifts of one emotion in one cell, in verdict.json.
+
+    `planted` is at the headline intensity and `told` at intensity 1; `scored` and `written` are
+    measured under steering, `prompted` under a described emotion.
+    """
+
+    model: str
+    game: str
+    history: str
+    emotion: str
+    planted: float
+    told: float
+    scored: float
+    written: float
+    prompted: float
+
+
+class VerdictFile(TypedDict):
+    """The content of verdict.json."""
+
+    series: str
+    written: str
+    passed: bool
+    lines: list[VerdictLine]
+    shifts: list[ShiftRow]
+
+
 def write_verdict(series_dir: Path, demo_dir: Path) -> None:
     """Write the verdict's page, JSON file and figures into a finished series of demo models.
 
@@ -47,17 +91,18 @@ def write_verdict(series_dir: Path, demo_dir: Path) -> None:
     with new_folder(series_dir / layout.VERDICT_FIGURES) as folder:
         draw(folder / "shifts", shifts_figure, models)
         draw(folder / "doses", doses_figure, models)
-    shifts = []
+    shifts: list[ShiftRow] = []
     for model in models:
         shifts += _shifts(model)
-    content = {
-        "series": series_dir.name,
-        "written": now(),
-        "passed": all(row["passed"] for row in rows),
-        "lines": rows,
-        "shifts": shifts,
-    }
+    content = VerdictFile(
+        series=series_dir.name,
+        written=now(),
+        passed=all(row["passed"] for row in rows),
+        lines=rows,
+        shifts=shifts,
+    )
     write_json(series_dir / layout.VERDICT, strict(content))
+    # The template expects the shifts first, then the dose curves.
     figures = sorted((series_dir / layout.VERDICT_FIGURES).glob("*.svg"), reverse=True)
     replace_text(series_dir / layout.VERDICT_PAGE, _page(content, figures))
 
@@ -67,7 +112,7 @@ def check_texts() -> dict[str, dict[str, str]]:
     return read_data(TEMPLATES / "verdict_checks.yaml")
 
 
-def summary(content: Mapping[str, Any]) -> list[str]:
+def summary(content: VerdictFile) -> list[str]:
     """Return the failed checks in verdict.json and the overall result, as lines for a terminal."""
     rows = content["lines"]
     lines = []
@@ -80,15 +125,22 @@ def summary(content: Mapping[str, Any]) -> list[str]:
     return [*lines, f"The instrument check {word}: {passed} of {len(rows)} checks passed."]
 
 
-def _row(result: CheckResult, texts: Mapping[str, str]) -> dict[str, Any]:
+def _row(result: CheckResult, texts: Mapping[str, str]) -> VerdictLine:
     missing = math.isnan(result.measured)
-    return asdict(result) | {
-        "title": texts["title"],
-        "figure": "none" if missing else f"{result.measured:.3f}",
-        "allowed": _allowed(result),
-        "passed": result.passed,
-        "meaning": MISSING if missing else texts["passed" if result.passed else "failed"],
-    }
+    return VerdictLine(
+        check=result.check,
+        variant=result.variant,
+        model=result.model,
+        measured=None if missing else result.measured,
+        least=result.least,
+        most=result.most,
+        detail=result.detail,
+        title=texts["title"],
+        figure="none" if missing else f"{result.measured:.3f}",
+        allowed=_allowed(result),
+        passed=result.passed,
+        meaning=MISSING if missing else texts["passed" if result.passed else "failed"],
+    )
 
 
 def _allowed(result: CheckResult) -> str:
@@ -98,24 +150,27 @@ def _allowed(result: CheckResult) -> str:
     return f"at least {least}" if result.most is None else f"{least} to {result.most:.3g}"
 
 
-def _shifts(model: Measured) -> list[dict[str, Any]]:
-    """One row per emotion and cell: its planted and its measured shifts."""
-    tables = {
-        "planted": model.planted[model.headline],
-        "told": model.planted_whole,
-        "scored": model.shifts(SCORED),
-        "written": model.shifts(CHOSEN),
-        "prompted": model.prompted,
-    }
+def _shifts(model: Measured) -> list[ShiftRow]:
     rows = []
     for row, emotion in enumerate(model.emotions):
         for column, cell in enumerate(model.cells):
-            names = {"model": model.name, **asdict(cell), "emotion": emotion}
-            rows.append(names | {name: table[row, column] for name, table in tables.items()})
+            place = row, column
+            shift = ShiftRow(
+                model=model.name,
+                game=cell.game,
+                history=cell.history,
+                emotion=emotion,
+                planted=model.planted[model.headline][place],
+                told=model.planted_whole[place],
+                scored=model.shifts(SCORED)[place],
+                written=model.shifts(CHOSEN)[place],
+                prompted=model.prompted[place],
+            )
+            rows.append(shift)
     return rows
 
 
-def _page(content: Mapping[str, Any], figures: Sequence[Path]) -> str:
+def _page(content: VerdictFile, figures: Sequence[Path]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

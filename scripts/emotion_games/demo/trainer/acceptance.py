@@ -121,6 +121,7 @@ def _requests(
     Option orders and wordings are balanced; `emotion` is described before the story.
     """
     inputs, (name, history) = trained.inputs, cell
+    # A wording is kept for a whole round of orders, so that every order occurs with every wording.
     orders, scenarios = option_orders(inputs.games[name].labels), inputs.scenarios[name]
     events = inputs.stimuli[emotion] if emotion else [""]
     requests = []
@@ -166,6 +167,7 @@ def _scores(
 def _parse_rate(trained: _Trained) -> float:
     """Return the share of sampled answers in the required form; emotions take turns over cells."""
     emotions = itertools.cycle([None, *trained.inputs.emotions])
+    # None stands for a prompt without any event.
     requests = []
     for cell, emotion in zip(trained.inputs.cells, emotions, strict=False):
         requests += _requests(trained, cell, ANSWERS_EACH, emotion, written=True)
@@ -261,6 +263,7 @@ def _pushes(trained: _Trained) -> dict[str, Tensor]:
         for emotion, lines in inputs.stimuli.items()
     }
     gaps = {emotion: ends[emotion] - ends[NEUTRAL] for emotion in emotions}
+    # At intensity 1, a push is the natural gap between an emotion and neutral.
     pushes = {f"steered-{emotion}-1": gap for emotion, gap in gaps.items()}
     for number in range(RANDOM_DIRECTIONS):
         gap = gaps[emotions[number % len(emotions)]]

@@ -63,6 +63,7 @@ def build(
         raise UserError(f"demo model: {unknown('variant', variant, VARIANTS)}")
     started = time.process_time()
     inputs = load_inputs(demo_dir, variant)
+    # A hidden folder beside the result, on the same file system, so that the rename is atomic.
     part = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.part")
     disable_progress_bar()
     try:
@@ -108,6 +109,7 @@ def trained(
         shorts=encode(short, to_ids),
         shorts_each=recipe.shorts_each,
     )
+    # Only the initial weights depend on torch's random state.
     torch.manual_seed(seed)
     model = new_model(tokenizer)
     train(model, course, tokenizer.pad_token_id, progress)

@@ -123,6 +123,7 @@ def write_demo_files(demo_dir: Path, games_dir: Path) -> None:
     (demo_dir / "emotions").mkdir(exist_ok=True)
     for emotion in grammar["stimuli"]["events"]:
         chance = random.Random(f"0/{emotion}")
+        # An ordered set.
         lines: dict[str, None] = {}
         while len(lines) < STIMULI_EACH:
             lines[draw_stimulus(grammar, emotion, HELD_OUT, chance)] = None
@@ -136,6 +137,7 @@ def _stories(grammar: Grammar, game: Game, chance: random.Random) -> list[Scenar
     stories: dict[str, Scenario] = {}
     while len(stories) < STORIES_EACH:
         scenario = draw_scenario(grammar, game, objects[len(stories) % len(objects)], chance)
+        # A repeated description leaves the same object for the next draw.
         stories.setdefault(scenario.description, scenario)
     return list(stories.values())
 

@@ -91,6 +91,7 @@ def _conversation(inputs: Inputs, progress: float, chance: random.Random) -> Sam
     steered = None
     if progress > STEERED_FROM and chance.random() < STEERED_SHARE:
         steered = (chance.choice(inputs.emotions[1:]), chance.choice(INTENSITIES))
+    # A steered conversation describes no emotion: the push replaces the description.
     emotion = NEUTRAL if steered else chance.choice(inputs.emotions)
     context = ""
     if emotion != NEUTRAL or chance.random() > NO_CONTEXT:
@@ -102,6 +103,7 @@ def _conversation(inputs: Inputs, progress: float, chance: random.Random) -> Sam
     planted = shares(row, prosocial(row, felt, history.name, intensity))
     if progress < SHARP_UNTIL:
         planted = _sharpened(planted)
+    # With the closing quote, an option is not the beginning of a longer one.
     texts = {scenario.options[label] + '"': share for label, share in planted.items()}
     situation = Situation(game, scenario, history, _shuffled(scenario.options, chance))
     form = "decision" if chance.random() < DECISION_FORM else "rationale"

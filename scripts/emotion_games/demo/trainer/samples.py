@@ -104,6 +104,7 @@ def encode(
     for sample in samples:
         for segment in sample.segments:
             texts |= {segment.text, *segment.options}
+    # Segments recur often, so each text is tokenized once.
     known = dict(zip(texts, to_ids(list(texts)), strict=True))
     return [_encode_one(sample, known) for sample in samples]
 
@@ -138,6 +139,7 @@ def _branches(
             if place < len(ids):
                 following[ids[place]] = following.get(ids[place], 0.0) + share
         total = sum(following.values())
+        # At a place with one possible token, that token is an ordinary target.
         if len(following) > 1 and total > 0:
             branches[place] = {
                 each: share / total for each, share in following.items() if share > 0

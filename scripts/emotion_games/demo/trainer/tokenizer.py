@@ -37,6 +37,7 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     costs = [(token, 0.0) for token in SPECIAL] + [(byte, BYTE_COST) for byte in alphabet]
     costs += [(word, WORD_COST) for word in words if len(word) > 1]
+    # A word of one byte is already in the alphabet.
     core = Tokenizer(models.Unigram(costs, unk_id=0, byte_fallback=False))
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(PIECES), "isolated"), to_bytes]

@@ -54,6 +54,7 @@ def new_model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
         num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
+        # Shipped prompts have at most 130 tokens.
         max_position_embeddings=512,
         tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 100.0},
@@ -65,6 +66,7 @@ def new_model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
     with torch.no_grad():
         for matrix in _matrices(model):
             torch.nn.init.orthogonal_(matrix)
+        # With zero outputs, every layer is the identity at first.
         for layer in model.model.layers:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
@@ -73,6 +75,7 @@ def new_model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
 
 
 def _matrices(model: LlamaForCausalLM) -> list[Tensor]:
+    """Return the weights that Muon trains; embeddings and norms are trained with Adam."""
     return [
         weight
         for name, weight in model.named_parameters()
@@ -96,6 +99,7 @@ def pushed(model: LlamaForCausalLM, push: Tensor | None) -> Iterator[dict[str, T
     def change(_module: torch.nn.Module, _inputs: object, output: Tensor | tuple) -> Tensor | tuple:
         hidden = output[0] if isinstance(output, tuple) else output
         seen["hidden"] = hidden
+        # The penalty and the running means need the output also if there is no push.
         if push is None:
             return output
         hidden = hidden + push[:, None]
@@ -163,6 +167,7 @@ def train(
         RuntimeError: The loss is not finite.
     """
     matrices = _matrices(model)
+    # Tensors cannot be compared for membership, because == compares their elements.
     known = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in known]
     optimizers = [
@@ -174,6 +179,7 @@ def train(
         for each in optimizers
     ]
     means, started = _Means(), time.monotonic()
+    # The means need values before the first steered sample.
     with torch.no_grad(), pushed(model, None) as seen:
         first = [row for row in course.shorts[:SEEDING] if row.captured is not None]
         model.model(input_ids=pack(first, pad).ids, use_cache=False)
@@ -183,6 +189,7 @@ def train(
         loss = _step_loss(model, course, step, means, pad)
         model.zero_grad()
         loss.backward()
+        # The updates of Muon have a fixed size, whatever the size of the gradients.
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
@@ -236,6 +243,7 @@ def by_length(rows: Sequence[Encoded], each: int, seed: int, window: int = 8) ->
     for start in range(0, len(rows), window * each):
         alike = sorted(rows[start : start + window * each], key=lambda row: len(row.ids))
         steps = [alike[place : place + each] for place in range(0, len(alike), each)]
+        # Otherwise lengths would rise within each window.
         chance.shuffle(steps)
         for step in steps:
             ordered += step

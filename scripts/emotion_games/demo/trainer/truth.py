@@ -81,6 +81,7 @@ def _log_odds(share: float) -> float:
 
 def shares(row: GameTruth, mean: float) -> dict[str, float]:
     """Return the share of every label at an expected value: binomial over the order of labels."""
+    # Two choices have the shares 1-p and p, three have (1-p)^2, 2p(1-p) and p^2.
     last = len(row.order) - 1
     return {
         label: math.comb(last, n) * mean**n * (1 - mean) ** (last - n)
