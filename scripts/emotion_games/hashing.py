@@ -22,6 +22,7 @@ def content_hash(path: Path) -> str:
     """
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
+    # Names count too: two files may have swapped their contents.
     files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     return digest([[p.relative_to(path).as_posix(), content_hash(p)] for p in files])
 
@@ -50,6 +51,7 @@ def _tree(path: Path) -> str:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             node.body = [each for each in node.body if not _is_text(each)]
+    # By default the dump has no line numbers.
     return ast.dump(tree)
 
 

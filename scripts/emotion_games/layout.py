@@ -94,6 +94,7 @@ def output_dir(series_dir: Path, exp_id: str, stamp: str) -> Path:
 
 def results_folder(series_dir: Path, row: Mapping[str, Any]) -> Path:
     """Return the folder with the results of a row of the report, also if the series was moved."""
+    # The recorded folder is relative to the working directory of the run.
     recorded = Path(row["output_dir"])
     return recorded if recorded.is_dir() else series_dir / recorded.name
 

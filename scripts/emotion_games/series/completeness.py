@@ -23,6 +23,7 @@ def update(series_dir: Path, exp_id: str) -> None:
         if old is None or set(old["experiments"]) != set(series["experiments"]):
             rows = _all_rows(series_dir, series)
         else:
+            # Every batch updates the report, and reading the evidence of 1,400 rows takes seconds.
             rows = old["experiments"] | {exp_id: _row(series_dir, exp_id, series)}
         _write(series_dir, rows)
     refresh_page(series_dir)
@@ -58,6 +59,7 @@ def _row(series_dir: Path, exp_id: str, series: SeriesRecord) -> ReportRow:
     status, error = status_of(series_dir, exp_id, series["stamp"], last)
     progress = last.get("progress") or {"done": 0, "total": planned["total"]}
     if status == "completed":
+        # The last recorded progress may be older than the results.
         progress["done"] = progress["total"] or 0
     return {
         "game_name": planned["game_name"],
@@ -82,8 +84,10 @@ def status_of(series_dir: Path, exp_id: str, stamp: str, last: State) -> tuple[S
         last: The last recorded state of the experiment.
     """
     status = last.get("status", "pending")
+    # The result files appear last, so nothing recorded can contradict them.
     if layout.has_results(layout.output_dir(series_dir, exp_id, stamp)):
         return "completed", None
+    # Somebody has deleted result files.
     if status == "completed":
         names = ", ".join(layout.RESULT_FILES)
         return "pending", f"result files are missing (of {names}); run the series again"

@@ -74,6 +74,7 @@ class Series:
             "game": experiment.game,
             "model": model.entry,
             "model_name": model.name,
+            # Settings of one game only, so that a change for another game restarts nothing.
             "settings": cast(Settings, self.config.settings | own),
             "hashes": self.content.hashes
             | game["hashes"]
@@ -107,6 +108,7 @@ def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
                 "restore them, or leave `series` out to start a new one"
             )
         return _series(folder, "continued", content)
+    # The differences from the newest series explain why a new one begins.
     why = ""
     for folder in [] if config.new and is_main else _newest_first(home, config.name):
         differences = _differences(folder, content)
@@ -139,6 +141,7 @@ def _content(config: SeriesConfig, root: Path) -> Content:
 
 def _series(folder: Path, how: str, content: Content) -> Series:
     recorded = files.read_json(layout.record_path(folder)) or {}
+    # A name that a model has in a series stays, so that its results are found again.
     taken = {key: model["slug"] for key, model in recorded.get("models", {}).items()}
     slugs = grid.assign_slugs(content.config.models, taken)
     experiments = grid.plan_experiments(content.config.games, content.config.models, slugs)
@@ -157,6 +160,7 @@ def _fresh(home: Path, name: str) -> Path:
 
 
 def _newest_first(home: Path, name: str) -> list[Path]:
+    # A name may be the beginning of another one; the stamps sort by time.
     pattern = re.compile(re.escape(name) + "_" + _STAMP)
     return [path for path in reversed(_all_series(home)) if pattern.fullmatch(path.name)]
 
@@ -224,6 +228,7 @@ def _has_trials(folder: Path, exp_id: str, stamp: str) -> bool:
 def _changed(before: Any, now: Any, place: str) -> list[str]:
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return [] if before == now else [f"{place.rstrip('.')} {before} there, {now} here"]
+    # In the order of the series, then the keys that only the config has.
     lines = []
     for key in [*before, *(key for key in now if key not in before)]:
         lines += _changed(before.get(key, "none"), now.get(key, "none"), f"{place}{key}.")
@@ -246,6 +251,7 @@ def open_series(series: Series, totals: Mapping[str, int | None]) -> None:
     """
     path, content, config = layout.record_path(series.folder), series.content, series.config
     old = files.read_json(path) or {"experiments": {}, "models": {}, "games": {}}
+    # The config's experiments come first, in the order of running.
     experiments = {}
     for exp_id, experiment in series.experiments.items():
         experiments[exp_id] = ExperimentRecord(
@@ -269,6 +275,7 @@ def open_series(series: Series, totals: Mapping[str, int | None]) -> None:
         started=old.get("started", files.now()),
         settings=config.settings,
         hashes=content.hashes,
+        # Games and models that the config no longer has are still needed by their experiments.
         games=old["games"] | content.games,
         models=old["models"] | models,
         experiments=experiments,

@@ -33,6 +33,7 @@ def check_files(
     frozen = read_series(series_dir)
     before = frozen["hashes"] | (frozen["games"][game]["hashes"] if game else {})
     for name, path in files.items():
+        # The folder of a game also has its scenarios, which have a hash of their own.
         path = path / "game.yaml" if name == "game" else path
         now = stimuli_hash(path, emotions) if name == "stimuli" else content_hash(path)
         if now != before[name]:
@@ -53,6 +54,8 @@ def check_weights(series_dir: Path, exp_id: str, weights: str) -> None:
     Raises:
         UserError: Another experiment was measured with other weights.
     """
+    # Experiments without results are measured again if the weights have changed, so only finished
+    # ones count.
     frozen = read_series(series_dir)
     rows = frozen["experiments"]
     for other, row in rows.items():

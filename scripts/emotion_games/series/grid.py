@@ -105,6 +105,7 @@ def plan_models(entries: Iterable[str | dict[str, Any]], root: Path) -> tuple[Mo
         if any(other.entry == model.entry for other in models):
             problems.append(f"{where}: {model.name} is listed twice; list each model once")
         models.append(model)
+    # Compared without case: some file systems do not distinguish `M` and `m`.
     aliases = [model.running["alias"].casefold() for model in models if "alias" in model.running]
     for alias in sorted(set(aliases)):
         if aliases.count(alias) > 1:
@@ -123,6 +124,7 @@ def _model(entry: dict[str, Any], root: Path) -> Model:
         identity["id"] = str(Path(identity["id"]).expanduser())
     if len(identity["id"]) > 1:
         identity["id"] = identity["id"].rstrip("/") or "/"
+    # The default, written out, is the same model.
     if not identity.get("trust_remote_code", False):
         identity.pop("trust_remote_code", None)
     hashes = {}
@@ -134,6 +136,7 @@ def _model(entry: dict[str, Any], root: Path) -> Model:
 
 def demo_hash(root: Path) -> str:
     """Return the digest of the demo model's data, of the games that it learns, and its trainer."""
+    # The demo model learns the games that have scenarios in its own words.
     games = sorted(path.name for path in (root / "config" / "demo" / "games").glob("*"))
     parts = [root / "config" / "demo"]
     parts += [root / "config" / "games" / name / "game.yaml" for name in games]
@@ -180,6 +183,7 @@ def _slugs(model: Model) -> list[str]:
     """Return the possible names of a model, shortest first; the last one is unique."""
     parts = [part for part in model.entry["id"].split("/") if part not in ("", ".", "..")]
     short = _safe(model.name if model.is_demo else parts[-1] if parts else "model")
+    # The organization distinguishes most models of the same name, and the key all others.
     longer = [_safe("--".join(parts[-2:])), _safe("--".join(parts))]
     return [short, *longer, f"{short}-{model.key[:6]}", f"{short}-{model.key}"]
 
@@ -205,6 +209,7 @@ def plan_experiments(
         slug = slugs[model.key]
         for game in games:
             exp_id = f"{game}_{slug}"
+            # A game `A_B` with a model `M` and a game `A` with a model `B_M` share a name.
             if exp_id.casefold() in used:
                 raise UserError(
                     f"experiment.models: two experiments would be called {exp_id}; give one model "
@@ -239,6 +244,7 @@ def directions_name(
     return f"{slug}-{digest(parts)[:10]}"
 
 
+# A dry run of 1,400 experiments needs it 1,400 times.
 @cache
 def _direction_code() -> str:
     return code_hash(DIRECTION_ROOMS)

@@ -53,6 +53,7 @@ def count_games(config: SeriesConfig) -> dict[str, GameCount]:
         path, labels = config.scenario_files[name], config.labels[name]
         scenarios, problems = load_scenarios(path, game, labels)
         options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
+        # The settings of the plan: fewer scenarios than configured if the file has fewer.
         settings = cast(Settings, dict(config.settings))
         chosen = choose_scenarios(list(options), settings["num_scenarios"], settings["seed"])
         settings["num_scenarios"] = len(chosen)
@@ -61,6 +62,7 @@ def count_games(config: SeriesConfig) -> dict[str, GameCount]:
             trials = count_trials(offered, len(game.histories), settings, 1)
             count.total = (count.total or 0) + trials["total"]
             count.generated += trials["generated"]
+            # Scenarios may offer only some of the choices, and so have fewer orders.
             orders = len(option_orders(offered))
             count.orders = min(count.orders or orders, orders)
         counts[name] = count
@@ -109,6 +111,7 @@ def _detectable(count: GameCount) -> str:
     power = planned_power(the_plan(count.settings, count.game), count.orders)
     text = f"{_points(power['smallest_detectable_difference'])} points"
     text += f", {_points(power['with_holm'])} after Holm"
+    # Too few random directions for any power.
     if power["from_random"] == float("inf"):
         return text
     alone, after = _points(power["from_random"]), _points(power["from_random_with_holm"])
@@ -123,6 +126,7 @@ def _model_table(rows: Mapping[str, list[str]], games: int) -> list[str]:
     width = max(len(slug) for slug in [*rows, "model"])
     heads = "".join(f"{number:>8}" for number in range(1, games + 1))
     lines = [f"  {'model':<{width}}{heads}"]
+    # A long list of models that are all untouched is cut off, and the others are always shown.
     untouched = 0
     for slug, cells in rows.items():
         untouched += set(cells) == {"-"}

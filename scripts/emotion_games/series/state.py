@@ -137,6 +137,7 @@ def is_alive(series_dir: Path, exp_id: str, state: State) -> bool:
         return True
     if state.get("host") in (None, socket.gethostname()):
         return False
+    # The clocks of two machines may differ in either direction.
     try:
         return abs(time.time() - path.stat().st_mtime) < SILENCE_SECONDS
     except FileNotFoundError:

@@ -11,6 +11,7 @@ def status_table(series_dir: Path, rows: Mapping[str, ReportRow]) -> str:
     width = max((len(exp_id) for exp_id in rows), default=10)
     heads = f"{'status':<9}  {'trials':>15}  {'a second':>8}  {'left':>8}  error"
     lines = [f"{'experiment':<{width}}  {heads}"]
+    # Rates are recorded in the states only; the report has none.
     rates = {}
     for exp_id, row in rows.items():
         rate = read_state(series_dir, exp_id).get("rate") if row["status"] == "running" else None
@@ -33,6 +34,7 @@ def _series_left(rows: Mapping[str, ReportRow], rate: float) -> str:
     for row in rows.values():
         if row["status"] in ("running", "pending"):
             total = row["progress"]["total"]
+            # An experiment with an unknown number of trials takes an unknown time.
             if total is None:
                 return ""
             left += total - row["progress"]["done"]

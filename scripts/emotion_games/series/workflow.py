@@ -85,6 +85,7 @@ class Run:
 
     def begin(self) -> None:
         """Lock the series, record the grid, and listen for signals, before the first job."""
+        # `snakemake --touch` runs no job.
         if self.workflow.touch:
             return
         series, folder = self.series, self.series.folder
@@ -119,6 +120,7 @@ class Run:
 
     def end(self) -> None:
         """Record the jobs that were killed, and print a summary, after the last job."""
+        # The run never began, or did not get its locks.
         if self._signals is None:
             return
         folder = self.series.folder
@@ -147,6 +149,7 @@ class Run:
 
     def _summary(self, rows: dict[str, ReportRow]) -> str:
         text = summary(rows)
+        # The failure of an experiment is counted already, that of a figure is not.
         for job in self.workflow.scheduler.failed:
             if not self._experiments_of(job):
                 text += f"; {job.rule.name} failed (log: {', '.join(job.log)})"
