@@ -5,7 +5,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import AutoConfig
 
-from emotion_games.engine.models import LoadedModel, decoder_layers
+from emotion_games.engine.models import decoder_layers
+from emotion_games.engine.transformers_backend import TransformersBackend
 
 CHAT = (
     "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
@@ -71,7 +72,7 @@ def byte_tokenizer(chat_template: str | None = CHAT) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def tiny_model(kind: str, seed: int = 0) -> LoadedModel:
+def tiny_model(kind: str, seed: int = 0) -> TransformersBackend:
     """A random model of an architecture, float32, with the byte tokenizer."""
     torch.manual_seed(seed)
     tokenizer = byte_tokenizer()
@@ -79,9 +80,8 @@ def tiny_model(kind: str, seed: int = 0) -> LoadedModel:
     settings = {k: v for k, v in ARCHITECTURES[kind].items() if v is not None}
     config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **special, **settings)
     model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
-    for parameter in (
-        model.parameters()
-    ):  # larger weights than at the start of training, so that rows differ visibly
+    # Larger weights than at the start of training, so that rows differ visibly.
+    for parameter in model.parameters():
         if parameter.ndim > 1:
             parameter.mul_(3.0)
-    return LoadedModel(model, tokenizer, decoder_layers(model), kind)
+    return TransformersBackend(model, tokenizer, decoder_layers(model), kind)

@@ -28,10 +28,8 @@ from plain_ways import save_case, write_answers  # noqa: E402
 from table import HEAD, Line, machine, ratio  # noqa: E402
 from workload import CPU, GPU, OPENING, OPTION, QUICK, Work, alternate, build, run, timed  # noqa: E402
 
-from emotion_games.engine.batches import GPU_MEMORY_SHARE, cache_bytes  # noqa: E402
-from emotion_games.engine.generation import generate, read  # noqa: E402
-from emotion_games.engine.models import token_ids  # noqa: E402
 from emotion_games.engine.scoring import continuation, score_options  # noqa: E402
+from emotion_games.engine.transformers_backend import GPU_MEMORY_SHARE  # noqa: E402
 
 # Rows of a batch when one condition follows the other: its scenarios.
 PLAIN_ROWS = 8
@@ -41,7 +39,7 @@ HOOK_ROWS = 19
 
 def memory_line(work: Work) -> Line:
     """Peak memory of the first batch, above what was taken before, against what the batch size reckons with."""
-    batch, device = work.batches()[0], work.loaded.device
+    batch, device = work.batches()[0], work.model.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -53,7 +51,7 @@ def memory_line(work: Work) -> Line:
     else:
         taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     tokens = len(batch) * (work.shape.prompt + work.shape.answer)
-    reckoned = tokens * cache_bytes(work.loaded) / GPU_MEMORY_SHARE
+    reckoned = tokens * work.model.cache_bytes() / GPU_MEMORY_SHARE
     note = f"{len(batch)} rows: {taken / 2**20:.0f} MiB taken, {reckoned / 2**20:.0f} MiB reckoned with"
     return Line(
         "peak memory / what the batch size reckons with", [taken / reckoned], ("≤", 1.0), note
@@ -84,7 +82,7 @@ def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
     def plain(repeats: int) -> Callable[[], float]:
         sizes = (work.shape.answer, repeats, PLAIN_ROWS)
         return lambda: timed(
-            work, lambda: write_answers("plain hooks", work.loaded.model, prompts, pushes, *sizes)
+            work, lambda: write_answers("plain hooks", work.model.model, prompts, pushes, *sizes)
         )
 
     with ExitStack() as stack:
@@ -108,7 +106,7 @@ def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
 def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], float]]]:
     """The plain way by the packages, in one process of their own that stays alive between the rounds."""
     with tempfile.TemporaryDirectory() as folder:
-        save_case(Path(folder), work.loaded.model, work.prompt_ids(), work.layer_pushes())
+        save_case(Path(folder), work.model.model, work.prompt_ids(), work.layer_pushes())
         script = [python, str(HERE / "plain_ways.py"), folder]
         with subprocess.Popen(
             script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -125,13 +123,12 @@ def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], flo
 
 def scoring_line(work: Work, rounds: int) -> Line:
     """Scoring the options of a batch that has been read, and writing its answers."""
-    loaded, batch, instrument = work.loaded, work.batches()[0], work.instrument()
-    ids = [token_ids(loaded.tokenizer, r.prompt) for r in batch]
-    rows = read(loaded, ids, instrument.batch_pushes([r.push for r in batch]))
+    batch, instrument = work.batches()[0], work.instrument()
+    rows = instrument.read([r.prompt for r in batch], [r.push for r in batch])
     uniforms = torch.from_numpy(np.stack([r.uniforms[0] for r in batch]))
     options = [
         {
-            k: continuation(loaded.tokenizer, r.prompt, r.opening, text, r.closing)
+            k: continuation(work.model, r.prompt, r.opening, text, r.closing)
             for k, text in r.options.items()
         }
         for r in batch
@@ -139,14 +136,12 @@ def scoring_line(work: Work, rounds: int) -> Line:
     everyone = range(len(batch))
 
     def write() -> None:
-        branch = rows.take(everyone, room=work.shape.answer)
-        generate(
-            loaded, branch, uniforms, instrument.temperature, instrument.top_p, lambda _: False
-        )
+        sampling = instrument.temperature, instrument.top_p
+        rows.generate(everyone, uniforms, *sampling, lambda _: False)
 
     seconds = alternate(
         {
-            "score": lambda: timed(work, lambda: score_options(loaded, rows, everyone, options)),
+            "score": lambda: timed(work, lambda: score_options(rows, everyone, options)),
             "write": lambda: timed(work, write),
         },
         rounds,

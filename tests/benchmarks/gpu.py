@@ -17,9 +17,7 @@ from plain_ways import write_answers
 from table import Line, ratio
 from workload import Work, alternate, run, timed
 
-from emotion_games.engine.batches import LARGEST_BATCH, cache_bytes
-from emotion_games.engine.generation import generate, read
-from emotion_games.engine.models import token_ids
+from emotion_games.engine.batches import LARGEST_BATCH
 
 # The bound reckons with this many rows decoded at once.
 BOUND_ROWS = 128
@@ -41,7 +39,7 @@ def gpu_lines(work: Work, rounds: int) -> Iterator[Line]:
             "ours": lambda: timed(work, lambda: run(work.instrument(), batches)),
             "plain": lambda: timed(
                 work,
-                lambda: write_answers("plain hooks", work.loaded.model, prompts, pushes, *sizes),
+                lambda: write_answers("plain hooks", work.model.model, prompts, pushes, *sizes),
             ),
         },
         rounds,
@@ -59,12 +57,16 @@ def gpu_lines(work: Work, rounds: int) -> Iterator[Line]:
 
 def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iterator[Line]:
     """Prefill (nothing shared) and decode by themselves, on the largest batch."""
-    shape, loaded, instrument = work.shape, work.loaded, work.instrument()
+    shape, instrument = work.shape, work.instrument()
     batch = max(work.batches(), key=len)
     pushes = instrument.batch_pushes([r.push for r in batch])
-    ids = [token_ids(loaded.tokenizer, r.prompt) for r in batch]
+    ids = [work.model.token_ids(r.prompt) for r in batch]
     uniforms = torch.from_numpy(np.stack([r.uniforms[0] for r in batch]))
-    reading = [timed(work, lambda: read(loaded, ids, pushes, share=False)) for _ in range(rounds)]
+
+    def read() -> None:
+        work.model.read(ids, pushes, share=False)
+
+    reading = [timed(work, read) for _ in range(rounds)]
     reached = [len(batch) * prefill_flop(work) / seconds / flops for seconds in reading]
     yield Line(
         "GPU: prefill / matrix rate",
@@ -73,14 +75,11 @@ def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iter
         f"{len(batch)} rows of {shape.prompt} tokens",
     )
 
-    rows = read(loaded, ids, pushes)
-    everyone = range(len(batch))
+    rows = work.model.read(ids, pushes)
+    sampling = instrument.temperature, instrument.top_p
 
     def write() -> None:
-        branch = rows.take(everyone, room=shape.answer)
-        generate(
-            loaded, branch, uniforms, instrument.temperature, instrument.top_p, lambda _: False
-        )
+        rows.generate(range(len(batch)), uniforms, *sampling, lambda _: False)
 
     # The first token comes from the prompt, so that there is one step less than tokens.
     least = (shape.answer - 1) * step_bytes(work, len(batch)) / bandwidth
@@ -103,28 +102,28 @@ def bound_seconds(
 def prefill_flop(work: Work) -> float:
     """FLOP to read one prompt: two a weight of the layers and token, and causal attention."""
     shape = work.shape
-    weights = sum(p.numel() for p in work.loaded.layers.parameters())
+    weights = sum(p.numel() for p in work.model.layers.parameters())
     return 2 * weights * shape.prompt + 2 * shape.hidden * shape.prompt**2 * shape.layers
 
 
 def step_bytes(work: Work, rows: int) -> float:
     """Bytes that one decoding step has to read: all weights but the input embedding, and the cache of every row."""
-    model, shape = work.loaded.model, work.shape
+    model, shape = work.model.model, work.shape
     weights = (
         sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
     )
     context = shape.prompt + shape.answer / 2
-    return weights * model.dtype.itemsize + rows * context * cache_bytes(work.loaded)
+    return weights * model.dtype.itemsize + rows * context * work.model.cache_bytes()
 
 
 def matrix_rate(work: Work) -> float:
     """FLOP a second of a large matrix product, the best of several."""
-    square = torch.randn(MATRIX, MATRIX, device=work.loaded.device, dtype=work.loaded.model.dtype)
+    square = torch.randn(MATRIX, MATRIX, device=work.model.device, dtype=work.model.dtype)
     return 2 * MATRIX**3 / min(timed(work, lambda: square @ square) for _ in range(TRIES))
 
 
 def copy_rate(work: Work) -> float:
     """Bytes a second, read and written, of a large copy, the best of several."""
-    source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=work.loaded.device)
+    source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=work.model.device)
     target = torch.empty_like(source)
     return 2 * COPIED_BYTES / min(timed(work, lambda: target.copy_(source)) for _ in range(TRIES))

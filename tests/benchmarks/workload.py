@@ -15,9 +15,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from emotion_games.engine.batches import Instrument, Request, batch_budget, measure, plan_batches
-from emotion_games.engine.models import LoadedModel, decoder_layers, token_ids
+from emotion_games.engine.batches import Instrument, Request, measure, plan_batches
+from emotion_games.engine.models import decoder_layers
 from emotion_games.engine.sampling import trial_uniforms
+from emotion_games.engine.transformers_backend import TransformersBackend
 
 # Tokens of an answer's opening and of one option, as real tokenizers cut them: two options of eight words.
 OPENING, OPTION, OPTIONS = 5, 11, 2
@@ -64,7 +65,7 @@ class Work:
     """A model with its prompts (texts), and pushes {condition: (steered layers, hidden)}."""
 
     shape: Shape
-    loaded: LoadedModel
+    model: TransformersBackend
     prompts: list[str]
     conditions: list[str]
     pushes: dict[str, Tensor]
@@ -74,7 +75,7 @@ class Work:
         layers, pushes = (list(self.shape.steered), self.pushes)
         if not steered:
             layers, pushes = [], {name: push[:0] for name, push in pushes.items()}
-        return Instrument(self.loaded, layers, pushes, TEMPERATURE, TOP_P, share=share)
+        return Instrument(self.model, layers, pushes, TEMPERATURE, TOP_P, share=share)
 
     def requests(self, repeats: int) -> list[Request]:
         """One request for each prompt and condition; options are there, to be scored or not."""
@@ -101,19 +102,18 @@ class Work:
     def batches(self, repeats: int = 1, budget: int | None = None) -> list[list[Request]]:
         """The requests in the batches that an experiment would make of them."""
         lengths = {prompt: self.shape.prompt for prompt in self.prompts}
-        return plan_batches(
-            self.requests(repeats), lengths, self.shape.answer, batch_budget(self.loaded, budget)
-        )
+        tokens = self.model.batch_tokens(budget)
+        return plan_batches(self.requests(repeats), lengths, self.shape.answer, tokens)
 
     def prompt_ids(self) -> Tensor:
         """Tokens (scenarios, length) of the prompts."""
-        return torch.tensor(
-            [token_ids(self.loaded.tokenizer, p) for p in self.prompts], device=self.loaded.device
-        )
+        ids = [self.model.token_ids(prompt) for prompt in self.prompts]
+        return torch.tensor(ids, device=self.model.device)
 
     def layer_pushes(self) -> dict[int, Tensor]:
         """{layer: (conditions, hidden)}."""
-        return self.instrument().batch_pushes(self.conditions)
+        pushes = self.instrument().batch_pushes(self.conditions)
+        return {at: push.to(self.model.device, self.model.dtype) for at, push in pushes.items()}
 
 
 def build(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Work:
@@ -137,14 +137,10 @@ def build(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32)
     letters = random.Random(0)
     conditions = [f"emotion{i}" for i in range(shape.conditions)]
     pushes = {name: torch.randn(len(shape.steered), shape.hidden) * 0.1 for name in conditions}
-    loaded = LoadedModel(model, byte_tokenizer(shape.vocabulary), decoder_layers(model), "random")
-    return Work(
-        shape,
-        loaded,
-        [_letters(letters, shape.prompt) for _ in range(shape.scenarios)],
-        conditions,
-        pushes,
-    )
+    tokenizer = byte_tokenizer(shape.vocabulary)
+    backend = TransformersBackend(model, tokenizer, decoder_layers(model), "random")
+    prompts = [_letters(letters, shape.prompt) for _ in range(shape.scenarios)]
+    return Work(shape, backend, prompts, conditions, pushes)
 
 
 def byte_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
@@ -172,7 +168,7 @@ def timed(work: Work, body: Callable[[], object]) -> float:
 
     Other programs on the machine do not count into processor time, so that ratios hold where cores are shared.
     """
-    if work.loaded.device.type == "cuda":
+    if work.model.device.type == "cuda":
         torch.cuda.synchronize()
         start = time.perf_counter()
         body()

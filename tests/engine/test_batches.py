@@ -6,16 +6,14 @@ import pytest
 import torch
 
 from emotion_games.engine import batches as module
-from emotion_games.engine.batches import (
-    Instrument,
-    Measurement,
-    Request,
-    batch_budget,
-    measure,
-    plan_batches,
-)
-from emotion_games.engine.models import ModelError
+from emotion_games.engine.backend import ModelError
+from emotion_games.engine.batches import Instrument, Measurement, Request, measure, plan_batches
 from emotion_games.engine.sampling import trial_uniforms
+from emotion_games.engine.transformers_backend import (
+    CPU_BATCH_TOKENS,
+    CachedRows,
+    TransformersBackend,
+)
 from tiny import tiny_model
 
 torch.set_num_threads(1)
@@ -78,7 +76,7 @@ def test_every_answer_is_scored_again_after_its_own_rationale(instrument):
 
 def test_without_answers_nothing_is_generated(instrument, monkeypatch):
     monkeypatch.setattr(
-        module, "generate", lambda *_: pytest.fail("scoring alone must not generate")
+        CachedRows, "generate", lambda *_: pytest.fail("scoring alone must not generate")
     )
     silent = [
         Request(r.key, r.prompt, r.push, r.options, r.opening, r.closing) for r in requests(2)
@@ -87,7 +85,7 @@ def test_without_answers_nothing_is_generated(instrument, monkeypatch):
 
 
 def test_out_of_memory_halves_the_batch_and_loses_nothing(instrument, monkeypatch):
-    honest, sizes, told = module._measure, [], []
+    honest, sizes, lines = module._measure, [], []
 
     def small_memory(instrument, batch):
         sizes.append(len(batch))
@@ -98,16 +96,14 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(instrument, monkeypatc
     wanted = requests(3)
     expected = by_key(instrument, [wanted])
     monkeypatch.setattr(module, "_measure", small_memory)
-    found = dict(
-        zip([r.key for r in wanted], measure(instrument, wanted, told.append), strict=True)
-    )
-    for key, measurement in expected.items():
-        close(found[key], measurement)
-    assert sizes == [6, 3, 3] and told == ["out of GPU memory with 6 rows; going on with 3"]
+    found = measure(instrument, wanted, lines.append)
+    for request, measurement in zip(wanted, found, strict=True):
+        close(measurement, expected[request.key])
+    assert sizes == [6, 3, 3] and lines == ["out of GPU memory with 6 rows; going on with 3"]
 
 
 def test_numbers_that_overflow_name_the_request(instrument, monkeypatch):
-    honest = module.read
+    honest = TransformersBackend.read
 
     def overflowing(*arguments):
         rows = honest(*arguments)
@@ -115,7 +111,7 @@ def test_numbers_that_overflow_name_the_request(instrument, monkeypatch):
         rows.logits[1, 0] = float("inf")
         return rows
 
-    monkeypatch.setattr(module, "read", overflowing)
+    monkeypatch.setattr(TransformersBackend, "read", overflowing)
     wanted = requests(2)
     with pytest.raises(
         ModelError, match=f"{re.escape(wanted[1].key)}: the model's numbers overflow"
@@ -145,14 +141,10 @@ def test_batches_hold_every_request_once_within_the_budget():
 
 def test_a_request_larger_than_the_budget_is_a_batch_of_its_own():
     wanted = requests(2)
-    assert [len(b) for b in plan_batches(wanted, {r.prompt: 50 for r in wanted}, 8, 10)] == [
-        1,
-        1,
-        1,
-        1,
-    ]
+    batches = plan_batches(wanted, {r.prompt: 50 for r in wanted}, 8, 10)
+    assert [len(batch) for batch in batches] == [1, 1, 1, 1]
 
 
 def test_the_configured_budget_wins(instrument):
-    assert batch_budget(instrument.loaded, 123) == 123
-    assert batch_budget(instrument.loaded, None) == module.CPU_BATCH_TOKENS
+    assert instrument.model.batch_tokens(123) == 123
+    assert instrument.model.batch_tokens(None) == CPU_BATCH_TOKENS

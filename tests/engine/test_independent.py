@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from emotion_games.engine.generation import read, token_logprobs
 from emotion_games.engine.hooks import steer
-from emotion_games.engine.models import LoadedModel, decoder_layers
+from emotion_games.engine.models import decoder_layers
+from emotion_games.engine.transformers_backend import TransformersBackend
 from tiny import byte_tokenizer
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -56,7 +56,7 @@ def case(tmp_path_factory):
     save_case(folder, model, prompts, pushes)
     return (
         folder,
-        LoadedModel(model, byte_tokenizer(), decoder_layers(model), "random"),
+        TransformersBackend(model, byte_tokenizer(), decoder_layers(model), "random"),
         prompts,
         pushes,
     )
@@ -69,9 +69,9 @@ def theirs(request, case):
     if subprocess.run([PYTHON, "-c", f"import {module}"], capture_output=True).returncode:
         pytest.skip(f"{request.param} is not installed where STEERING_PACKAGES_PYTHON points to")
     folder = case[0]
-    asked = json.dumps({"way": request.param, "logits": str(folder / f"{module}.safetensors")})
+    request = json.dumps({"way": request.param, "logits": str(folder / f"{module}.safetensors")})
     script = [PYTHON, str(BENCHMARKS / "plain_ways.py"), str(folder)]
-    done = subprocess.run(script, input=asked + "\n", capture_output=True, text=True)
+    done = subprocess.run(script, input=request + "\n", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return load_file(folder / f"{module}.safetensors")["logits"]
 
@@ -84,22 +84,20 @@ def rows(prompts, pushes):
 
 @torch.inference_mode()
 def test_steered_logits_of_one_mixed_batch_are_those_of_the_package(case, theirs):
-    _, loaded, prompts, pushes = case
+    _, model, prompts, pushes = case
     ids, added = rows(prompts, pushes)
-    with steer(loaded.model, loaded.layers, added):
-        ours = loaded.model(input_ids=ids).logits
+    with steer(model.model, model.layers, added):
+        ours = model.model(input_ids=ids).logits
     torch.testing.assert_close(ours, theirs.flatten(0, 1), atol=TOLERANCE, rtol=TOLERANCE)
     assert (theirs[1] - theirs[0]).abs().max() > 0.1, "the pushes change the logits"
 
 
 def test_what_the_engine_reads_and_scores_is_what_the_package_finds(case, theirs):
-    _, loaded, prompts, pushes = case
+    _, model, prompts, pushes = case
     ids, added = rows(prompts, pushes)
-    begun = read(loaded, ids[:, :10].tolist(), added)
+    begun = model.read(ids[:, :10].tolist(), added)
     expected = theirs.flatten(0, 1)
     torch.testing.assert_close(begun.logits, expected[:, 9], atol=TOLERANCE, rtol=TOLERANCE)
-    found = token_logprobs(
-        loaded, begun, range(len(ids)), [[rest] for rest in ids[:, 10:].tolist()]
-    )
+    found = begun.score(range(len(ids)), [[rest] for rest in ids[:, 10:].tolist()])
     logprobs = expected[:, 9:-1].log_softmax(-1).gather(-1, ids[:, 10:, None])[..., 0]
     torch.testing.assert_close(torch.tensor(found)[:, 0], logprobs, atol=TOLERANCE, rtol=TOLERANCE)

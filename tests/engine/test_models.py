@@ -1,23 +1,12 @@
-"""Models load or are refused in one line; chats become the text that the model was trained on."""
+"""Models load or are refused in one line, and their decoder layers are found."""
 
 import pytest
 import torch
 from torch import nn
 
-from emotion_games.engine import models
-from emotion_games.engine.models import (
-    ModelError,
-    chat_text,
-    decoder_layers,
-    load_model,
-    plain_text,
-    steered_layers,
-    weights_hash,
-)
-from tiny import ARCHITECTURES, CHAT, byte_tokenizer, tiny_model
-
-SYSTEM = {"role": "system", "content": "You are Ann."}
-USER = {"role": "user", "content": "Decide."}
+from emotion_games.engine.backend import ModelError
+from emotion_games.engine.models import decoder_layers, load_model, steered_layers, weights_hash
+from tiny import ARCHITECTURES, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +62,8 @@ def test_damaged_models_are_refused_in_one_line(folder, tmp_path, damage):
         weights.write_bytes(weights.read_bytes()[:1000])
         if damage == "pickle":
             weights.rename(path / "pytorch_model.bin")
-    told = "no such folder here" if damage == "missing" else "model x: cannot be loaded"
-    with pytest.raises(ModelError, match=told) as caught:
+    message = "no such folder here" if damage == "missing" else "model x: cannot be loaded"
+    with pytest.raises(ModelError, match=message) as caught:
         load_model({"id": "x"}, str(path), {})
     assert "\n" not in str(caught.value)
 
@@ -90,48 +79,3 @@ def test_weights_hash_follows_contents_not_times(folder, tmp_path):
     content[-1] ^= 1
     weights.write_bytes(content)
     assert weights_hash({}, str(path)) != weights_hash({}, str(folder))
-
-
-def test_the_chat_template_is_used_and_begins_once():
-    text = chat_text(byte_tokenizer(), [SYSTEM, USER])
-    assert text == "<s><|system|>You are Ann.<|end|><|user|>Decide.<|end|><|assistant|>"
-    assert chat_text(byte_tokenizer(CHAT.replace("{{ bos_token }}", "")), [USER]).count("<s>") <= 1
-
-
-def test_a_template_without_a_system_role_gets_the_text_in_the_first_question():
-    refusing = CHAT.replace(
-        "{% for",
-        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}{% for",
-        1,
-    )
-    ignoring = CHAT.replace(
-        "<|{{ m['role'] }}|>{{ m['content'] }}<|end|>",
-        "{% if m['role'] != 'system' %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endif %}",
-    )
-    for template in (refusing, ignoring):
-        text = chat_text(byte_tokenizer(template), [SYSTEM, USER])
-        assert text == "<s><|user|>You are Ann.\n\nDecide.<|end|><|assistant|>"
-
-
-def test_thinking_is_off():
-    template = (
-        CHAT
-        + "{% if add_generation_prompt and enable_thinking is false %}<think></think>{% endif %}"
-    )
-    assert chat_text(byte_tokenizer(template), [USER]).endswith("<|assistant|><think></think>")
-
-
-def test_a_base_model_reads_paragraphs():
-    assert chat_text(byte_tokenizer(None), [SYSTEM, USER]) == "You are Ann.\n\nDecide.\n\n"
-
-
-def test_beginning_token_where_the_tokenizer_puts_one(monkeypatch):
-    tokenizer = byte_tokenizer(None)
-    assert plain_text(tokenizer, "x") == "x"
-    from tokenizers.processors import TemplateProcessing
-
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", 1)]
-    )
-    assert plain_text(tokenizer, "x") == "<s>x"
-    assert models.token_ids(tokenizer, "<s>x") == tokenizer("x")["input_ids"], "never doubled"

@@ -1,11 +1,10 @@
-"""Hidden states are those of the stimulus' last token, wherever it stands in the probe and whatever pads the batch."""
+"""Hidden states are those of the stimulus' last token, in any place of a padded batch."""
 
 from pathlib import Path
 
 import torch
 
 from emotion_games.engine.hooks import capture
-from emotion_games.engine.models import chat_text
 from emotion_games.engine.probes import hidden_states
 from emotion_games.prompts.messages import probe
 from emotion_games.prompts.templates import load_templates
@@ -21,15 +20,15 @@ STIMULI = [
 
 
 def test_states_are_read_at_the_last_token_of_the_stimulus():
-    loaded = tiny_model("llama")
+    model = tiny_model("llama")
     counted = []
-    found = hidden_states(loaded, TEMPLATES, STIMULI, counted.append)
+    found = hidden_states(model, TEMPLATES, STIMULI, counted.append)
     assert counted == [3]
     assert found.shape == (4, 3, 32)
     # A text that ends with the stimulus has it at its last position, whatever follows in the probe.
-    text = "".join(chat_text(loaded.tokenizer, probe(TEMPLATES, STIMULI[2])[0]))
+    text = model.chat_text(probe(TEMPLATES, STIMULI[2])[0])
     cut = text[: text.rindex(STIMULI[2]) + len(STIMULI[2])]
-    with torch.inference_mode(), capture(loaded.layers, [0, 3]) as seen:
-        loaded.model(torch.tensor([loaded.tokenizer(cut)["input_ids"]]))
+    with torch.inference_mode(), capture(model.layers, [0, 3]) as seen:
+        model.model(torch.tensor([model.token_ids(cut)]))
     torch.testing.assert_close(found[0, 2], seen[0][0, -1], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found[3, 2], seen[3][0, -1], atol=1e-5, rtol=1e-4)

@@ -7,7 +7,6 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from emotion_games.engine.generation import read
 from emotion_games.engine.hooks import steer
 from emotion_games.engine.scoring import (
     Continuation,
@@ -16,21 +15,21 @@ from emotion_games.engine.scoring import (
     score_options,
     scores,
 )
-from tiny import byte_tokenizer, tiny_model
+from tiny import tiny_model
 
 torch.set_num_threads(1)
 OPENING, CLOSING = '{"decision": "', '"}'
 
 
 def test_scored_tokens_are_the_text_and_the_closing_quote():
-    found = continuation(byte_tokenizer(), "<s>Decide!", OPENING, "Go now", CLOSING)
-    text = byte_tokenizer().decode(found.ids)
-    assert text == OPENING + 'Go now"'
-    assert byte_tokenizer().decode(found.ids[found.start : found.end]) == 'Go now"'
+    model = tiny_model("llama")
+    found = continuation(model, "<s>Decide!", OPENING, "Go now", CLOSING)
+    assert model.tokenizer.decode(found.ids) == OPENING + 'Go now"'
+    assert model.tokenizer.decode(found.ids[found.start : found.end]) == 'Go now"'
 
 
 def test_without_closing_the_text_alone_is_scored():
-    found = continuation(byte_tokenizer(), "How?", "", "fear", "")
+    found = continuation(tiny_model("llama"), "How?", "", "fear", "")
     assert (found.start, found.end) == (0, 4)
 
 
@@ -45,7 +44,9 @@ def test_line_breaks_that_end_a_prompt_are_not_read_twice():
     assert (
         len(tokenizer("Hi.\n\n")["input_ids"]) == 4 and len(tokenizer("Hi.\n\n{")["input_ids"]) == 6
     )
-    found = continuation(tokenizer, "Hi.\n\n", OPENING, "Go", CLOSING)
+    model = tiny_model("llama")
+    model.tokenizer = tokenizer
+    found = continuation(model, "Hi.\n\n", OPENING, "Go", CLOSING)
     assert tokenizer.decode(found.ids) == OPENING + 'Go"'
     assert tokenizer.decode(found.ids[found.start : found.end]) == 'Go"'
 
@@ -72,20 +73,18 @@ def test_normalising_survives_tiny_probabilities():
 
 @torch.inference_mode()
 def test_scores_of_a_real_model_are_products_of_its_token_probabilities():
-    loaded = tiny_model("llama")
+    model = tiny_model("llama")
     prompt, texts = "<s>Take one.", {"x": "red", "y": "a long blue thing"}
     pushes = {1: torch.full((1, 32), 0.1)}
-    rows = read(loaded, [loaded.tokenizer(prompt)["input_ids"]], pushes)
-    options = {
-        k: continuation(loaded.tokenizer, prompt, OPENING, t, CLOSING) for k, t in texts.items()
-    }
-    found = score_options(loaded, rows, [0], [options])[0]
+    rows = model.read([model.token_ids(prompt)], pushes)
+    options = {k: continuation(model, prompt, OPENING, t, CLOSING) for k, t in texts.items()}
+    found = score_options(rows, [0], [options])[0]
     totals = {}
     for label, text in texts.items():
-        ids = loaded.tokenizer(prompt + OPENING + text + '"')["input_ids"]
-        begin = len(loaded.tokenizer(prompt + OPENING)["input_ids"])
-        with steer(loaded.model, loaded.layers, pushes):
-            logs = loaded.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        ids = model.token_ids(prompt + OPENING + text + '"')
+        begin = len(model.token_ids(prompt + OPENING))
+        with steer(model.model, model.layers, pushes):
+            logs = model.model(torch.tensor([ids])).logits[0].log_softmax(-1)
         totals[label] = sum(float(logs[i - 1, ids[i]]) for i in range(begin, len(ids)))
     weights = {label: math.exp(total - totals["x"]) for label, total in totals.items()}
     expected = {label: weight / sum(weights.values()) for label, weight in weights.items()}

@@ -1,15 +1,15 @@
-"""The self-check passes on an honest engine and turns every kind of broken steering into an error."""
+"""The self-check passes for a correct engine and finds every kind of broken steering."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 
-from emotion_games.engine import batches, generation, self_check
+from emotion_games.engine import self_check
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.hooks import SteeringError
 from emotion_games.engine.self_check import check_steering
+from emotion_games.engine.transformers_backend import TransformersBackend
 from tiny import tiny_model
 
 torch.set_num_threads(1)
@@ -32,7 +32,19 @@ def requests():
     ]
 
 
-def test_an_honest_engine_passes(instrument, requests):
+def change_vectors(monkeypatch, method, position, change):
+    """Change the vectors that a method of the back end gets as its argument at `position`."""
+    honest = getattr(TransformersBackend, method)
+
+    def broken(*arguments):
+        arguments = list(arguments)
+        arguments[position] = change(arguments[position])
+        return honest(*arguments)
+
+    monkeypatch.setattr(TransformersBackend, method, broken)
+
+
+def test_a_correct_engine_passes(instrument, requests):
     check_steering(instrument, requests)
 
 
@@ -47,33 +59,30 @@ def test_every_request_is_checked_also_where_nothing_is_scored(instrument, reque
 
 
 def test_a_removed_hook_is_found(instrument, requests, monkeypatch):
-    monkeypatch.setattr(generation, "steer", lambda *_: nullcontext())
+    change_vectors(monkeypatch, "forward", 3, lambda vectors: {})
     with pytest.raises(SteeringError, match="differs from the plain model"):
         check_steering(instrument, requests)
 
 
 def test_a_wrong_layer_is_found(instrument, requests, monkeypatch):
-    honest = generation.steer
-    monkeypatch.setattr(
-        generation,
-        "steer",
-        lambda m, layers, v: honest(m, layers, {k + 1: x for k, x in v.items()}),
+    change_vectors(
+        monkeypatch, "forward", 3, lambda vectors: {k + 1: v for k, v in vectors.items()}
     )
     with pytest.raises(SteeringError, match="differs from the plain model"):
         check_steering(instrument, requests)
 
 
 def test_a_stale_cache_is_found(instrument, requests, monkeypatch):
-    honest, kept = batches.read, []
+    honest, kept = TransformersBackend.read, []
 
-    def stale(loaded, prompts, pushes, share):
-        rows = honest(loaded, prompts, {k: torch.zeros_like(v) for k, v in pushes.items()}, share)
-        kept.append(rows.cache)
-        fresh = honest(loaded, prompts, pushes, share)
+    def stale(model, prompts, pushes, *others):
+        zeros = {layer: torch.zeros_like(push) for layer, push in pushes.items()}
+        kept.append(honest(model, prompts, zeros, *others).cache)
+        fresh = honest(model, prompts, pushes, *others)
         fresh.cache = kept[0]
         return fresh
 
-    monkeypatch.setattr(batches, "read", stale)
+    monkeypatch.setattr(TransformersBackend, "read", stale)
     with pytest.raises(SteeringError, match="differs from the plain model"):
         check_steering(instrument, requests)
 
@@ -90,11 +99,8 @@ def test_swapped_rows_are_found(instrument, requests, monkeypatch):
 
 
 def test_a_push_that_misses_its_layer_is_found(instrument, requests, monkeypatch):
-    honest = self_check.steer
-    monkeypatch.setattr(
-        self_check,
-        "steer",
-        lambda m, layers, v: honest(m, layers, {k: x * 0.5 for k, x in v.items()}),
+    change_vectors(
+        monkeypatch, "capture", 2, lambda vectors: {k: v / 2 for k, v in vectors.items()}
     )
     with pytest.raises(SteeringError, match="layer 1 is off"):
         check_steering(instrument, requests)

@@ -8,18 +8,17 @@ import torch
 
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.directions import Directions
-from emotion_games.engine.models import chat_text
 from emotion_games.experiment import check_requests
 from emotion_games.experiment.conditions import Condition, plan_conditions
 from emotion_games.experiment.pushes import condition_pushes
 from emotion_games.experiment.requests import load_questions
 from emotion_games.prompts.check_items import load_check_items
-from tiny import byte_tokenizer, tiny_model
+from tiny import tiny_model
 from tiny_experiment import FILES, GAME, ROOT, SETTINGS
 
 
 def to_text(messages):
-    return chat_text(byte_tokenizer(), messages)
+    return tiny_model("llama").chat_text(messages)
 
 
 @pytest.fixture(scope="module")

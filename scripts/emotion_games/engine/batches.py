@@ -1,6 +1,6 @@
-"""Measure requests in batches: score options, write answers, and score again after each rationale.
+"""Measure requests in batches: score options, write answers, score again after each rationale.
 
-A request is one prompt under one push. If the memory of a GPU runs out, a batch is halved.
+A request is one prompt under one push. If a GPU runs out of memory, the batch is halved.
 """
 
 import gc
@@ -9,31 +9,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_games.engine.generation import Rows, generate, read
-from emotion_games.engine.models import LoadedModel, ModelError, token_ids
+from emotion_games.engine.backend import Backend, ModelError, Rows
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.scoring import Scores, continuation, score_options
 from emotion_games.prompts.answers import answer_is_closed
 
-# Tokens (prompt and answer) that are held at once on a CPU, where larger batches gain nothing.
-CPU_BATCH_TOKENS = 16_384
-# Share of the free GPU memory that the cache of a batch may take: answers are written into a copy of it, and another
-# copy takes over when finished rows leave.
-GPU_MEMORY_SHARE = 0.25
 LARGEST_BATCH = 256
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt (with its special tokens), and what is wanted of it.
+    """A prompt and what is to be measured after it.
 
-    `push` names a push of the instrument, None stands for an unsteered model; `options` maps labels to the texts whose probabilities are wanted between `opening` and `closing`; `uniforms` holds
-    one array of random numbers (steps,) for each answer to be written.
+    Attributes:
+        key: Its name in the journal.
+        prompt: The text, special tokens included.
+        push: Name of a push of the instrument; None for an unsteered model.
+        options: {label: text}; the probability of each text after `opening` is measured.
+        opening: The beginning of an answer.
+        closing: What follows an option.
+        scored: Whether the options are scored at once.
+        uniforms: For each answer to be written, its random numbers (largest number of tokens,).
     """
 
     key: str
@@ -48,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What came of a request: scores of the options, the answers, and the scores after each answer's rationale."""
+    """The results of a request: scores of the options, answers, scores after each rationale."""
 
     scores: Scores | None
     answers: list[str]
@@ -57,13 +60,21 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Instrument:
-    """A model with its pushes {name: (steered layers, hidden)} and how it answers.
+    """A model with its pushes, and how it answers.
 
-    `reopen` turns an answer into the opening after which its options are scored again, or None; `share` lets rows of
-    one prompt share the layers below the first steered one.
+    Attributes:
+        model: The model.
+        layers: The steered layers.
+        pushes: {name: (steered layers, hidden)}.
+        temperature: Of the answers; 0 always takes the most likely token.
+        top_p: Probability mass of the nucleus from which tokens are drawn.
+        reopen: Returns the opening after which the options are scored again, or None if the answer
+            has no rationale. Without this function nothing is scored again.
+        share: Whether rows of one prompt may share the layers below the first steered one.
+        seconds: Time spent so far, by part of the work.
     """
 
-    loaded: LoadedModel
+    model: Backend
     layers: list[int]
     pushes: Mapping[str, Tensor]
     temperature: float
@@ -77,42 +88,38 @@ class Instrument:
         """Add the time of the body to `seconds[part]`."""
         start = time.perf_counter()
         yield
-        if self.loaded.device.type == "cuda":
+        # A GPU works on after the call that started it has returned.
+        if torch.cuda.is_initialized():
             torch.cuda.synchronize()
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
 
     def batch_pushes(self, names: Sequence[str | None]) -> dict[int, Tensor]:
-        """{layer: (rows, hidden)} for one named push a row; zeros where the name is None."""
-        nothing = torch.zeros(len(self.layers), self.loaded.hidden_size)
+        """Return {layer: (rows, hidden)} for one push per row; None is a row of zeros."""
+        nothing = torch.zeros(len(self.layers), self.model.hidden_size)
         stack = torch.stack([nothing if name is None else self.pushes[name] for name in names])
-        stack = stack.to(self.loaded.device, self.loaded.model.dtype)
         return {layer: stack[:, place].contiguous() for place, layer in enumerate(self.layers)}
 
-
-def batch_budget(loaded: LoadedModel, wanted: int | None) -> int:
-    """Tokens that a batch may hold: as configured, or from the free memory and the size of the key-value cache."""
-    if wanted:
-        return wanted
-    if loaded.device.type != "cuda":
-        return CPU_BATCH_TOKENS
-    free, _ = torch.cuda.mem_get_info(loaded.device)
-    return max(1, int(free * GPU_MEMORY_SHARE / cache_bytes(loaded)))
-
-
-def cache_bytes(loaded: LoadedModel) -> int:
-    """Bytes of one token in the key-value cache."""
-    config = loaded.model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * width * loaded.model.dtype.itemsize
+    def read(
+        self, prompts: Sequence[str], names: Sequence[str | None], watched: Sequence[int] = ()
+    ) -> Rows:
+        """Read each prompt under the push of that name; see `Backend.read`."""
+        tokens = cache(self.model.token_ids)
+        ids = [tokens(prompt) for prompt in prompts]
+        return self.model.read(ids, self.batch_pushes(names), self.share, watched)
 
 
 def plan_batches(
     requests: Sequence[Request], lengths: Mapping[str, int], answer_tokens: int, budget: int
 ) -> list[list[Request]]:
-    """Deal requests into batches of at most `budget` tokens, neighbours of like length, one prompt's rows together.
+    """Return batches of similar prompts, in which the rows of one prompt stay together.
 
-    `lengths` gives the tokens of each prompt. The same requests always make the same batches.
+    The same requests always make the same batches.
+
+    Args:
+        requests: What is to be measured.
+        lengths: The number of tokens of each prompt.
+        answer_tokens: The largest number of tokens of an answer.
+        budget: The largest number of tokens of a batch.
     """
     batches: list[list[Request]] = []
     rows = 0
@@ -130,16 +137,19 @@ def plan_batches(
 def measure(
     instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None] = print
 ) -> list[Measurement]:
-    """Measure a batch; where a GPU's memory runs out, its halves."""
+    """Measure a batch, or its halves if a GPU runs out of memory."""
     return in_halves(partial(_measure, instrument), requests, log)
 
 
 def in_halves(
-    work: Callable[[Sequence[Request]], list],
+    work: Callable[[Sequence[Request]], list[Result]],
     requests: Sequence[Request],
     log: Callable[[str], None],
-) -> list:
-    """`work(requests)`, one result a request; where a GPU's memory runs out, that of its halves."""
+) -> list[Result]:
+    """Return `work(requests)`, or that of its halves if a GPU runs out of memory.
+
+    `work` returns one result per request. The error is raised if a single request is too large.
+    """
     try:
         return work(requests)
     except torch.OutOfMemoryError:
@@ -154,65 +164,59 @@ def in_halves(
 
 
 def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measurement]:
-    loaded = instrument.loaded
-    ids = {
-        prompt: token_ids(loaded.tokenizer, prompt)
-        for prompt in dict.fromkeys(r.prompt for r in requests)
-    }
+    model = instrument.model
     with instrument.timed("prefill"):
-        pushes = instrument.batch_pushes([r.push for r in requests])
-        rows = read(loaded, [ids[r.prompt] for r in requests], pushes, instrument.share)
+        rows = instrument.read([r.prompt for r in requests], [r.push for r in requests])
     broken = (~torch.isfinite(rows.logits).all(-1)).nonzero().flatten().tolist()
     if broken:
         raise ModelError(f"{requests[broken[0]].key}: {OVERFLOW}")
-    scored = [place for place, r in enumerate(requests) if r.scored]
     with instrument.timed("score"):
-        direct = _score(loaded, rows, [(i, requests[i], requests[i].opening) for i in scored])
+        direct = [r.opening if r.scored else None for r in requests]
+        scores = _score(model, rows, requests, list(enumerate(direct)))
     writing = [(place, numbers) for place, r in enumerate(requests) for numbers in r.uniforms]
+    places = [place for place, _ in writing]
     with instrument.timed("decode"):
         answers = _write(instrument, rows, writing)
-    openings = [instrument.reopen(text) if instrument.reopen else None for text in answers]
-    reopened = [
-        (place, requests[place], o)
-        for (place, _), o in zip(writing, openings, strict=True)
-        if o is not None
-    ]
     with instrument.timed("score"):
-        again = iter(_score(loaded, rows, reopened))
-    found = dict(zip(scored, direct, strict=True))
-    measured = [Measurement(found.get(place), [], []) for place in range(len(requests))]
-    for (place, _), text, opening in zip(writing, answers, openings, strict=True):
-        measured[place].answers.append(text)
-        measured[place].after.append(None if opening is None else next(again))
+        openings = [instrument.reopen(a) if instrument.reopen else None for a in answers]
+        after = _score(model, rows, requests, list(zip(places, openings, strict=True)))
+    measured = [Measurement(found, [], []) for found in scores]
+    for place, answer, again in zip(places, answers, after, strict=True):
+        measured[place].answers.append(answer)
+        measured[place].after.append(again)
     return measured
 
 
 def _score(
-    loaded: LoadedModel, rows: Rows, wanted: Sequence[tuple[int, Request, str]]
-) -> list[Scores]:
-    """Scores for (row, request, opening), the options in the request's order."""
-    if not wanted:
-        return []
-    # All conditions of a prompt ask for the same options, whose tokens are made once.
-    tokens = cache(partial(continuation, loaded.tokenizer))
-    options = [
-        {label: tokens(r.prompt, opening, text, r.closing) for label, text in r.options.items()}
-        for _, r, opening in wanted
-    ]
-    return score_options(loaded, rows, [place for place, _, _ in wanted], options)
+    model: Backend,
+    rows: Rows,
+    requests: Sequence[Request],
+    openings: Sequence[tuple[int, str | None]],
+) -> list[Scores | None]:
+    """Score the options after each (row, opening); the result is None if there is no opening."""
+    # All conditions of a prompt have the same options, whose tokens are made once.
+    tokens = cache(partial(continuation, model))
+    places, options = [], []
+    for place, opening in openings:
+        if opening is not None:
+            r, found = requests[place], {}
+            for label, text in r.options.items():
+                found[label] = tokens(r.prompt, opening, text, r.closing)
+            places.append(place)
+            options.append(found)
+    scored = iter(score_options(rows, places, options) if places else [])
+    return [None if opening is None else next(scored) for _, opening in openings]
 
 
 def _write(
     instrument: Instrument, rows: Rows, writing: Sequence[tuple[int, np.ndarray]]
 ) -> list[str]:
-    """One answer for each (row, random numbers), at most LARGEST_BATCH at once."""
-    loaded, answers = instrument.loaded, []
+    """Write one answer for each (row, random numbers), at most LARGEST_BATCH at once."""
+    answers = []
     for start in range(0, len(writing), LARGEST_BATCH):
-        part = writing[start : start + LARGEST_BATCH]
-        numbers = torch.from_numpy(np.stack([numbers for _, numbers in part]))
-        branch = rows.take([place for place, _ in part], room=numbers.shape[1])
-        found = generate(
-            loaded, branch, numbers, instrument.temperature, instrument.top_p, answer_is_closed
-        )
-        answers += [loaded.tokenizer.decode(ids, skip_special_tokens=True) for ids in found]
+        places, numbers = zip(*writing[start : start + LARGEST_BATCH], strict=True)
+        uniforms = torch.from_numpy(np.stack(numbers))
+        sampling = instrument.temperature, instrument.top_p
+        found = rows.generate(places, uniforms, *sampling, answer_is_closed)
+        answers += [instrument.model.decode(ids) for ids in found]
     return answers

@@ -1,23 +1,22 @@
-"""Choice probabilities: how likely the model is to write each option, as it stands, at the place of the answer.
+"""Choice probabilities: how likely the model is to write each option at the place of the answer.
 
-The probability of an option is that of its whole text with the closing quote, given the opening of the answer; there is
-no length normalisation. Knows texts and tokens; knows nothing of conditions.
+The probability of an option is that of its whole text with the closing quote, given the opening of
+the answer. There is no length normalisation.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from emotion_games.engine.generation import Rows, token_logprobs
-from emotion_games.engine.models import LoadedModel, ModelError
+from emotion_games.engine.backend import Backend, Rows
 
-# What is written to files; float32 results agree over batch sizes well beyond this.
+# Digits that are written to files. Results in float32 agree over batch sizes well beyond this.
 DIGITS = 5
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """Token ids of an answer; those in [start, end) belong to the scored text, the others to what leads up to it."""
+    """Token ids of an answer. Those in [start, end) are scored; the others lead up to them."""
 
     ids: tuple[int, ...]
     start: int
@@ -26,9 +25,13 @@ class Continuation:
 
 @dataclass(frozen=True)
 class Scores:
-    """Probabilities over the options (sum 1), their total mass before normalising, and the same over branching tokens.
+    """What is known about the options of a request.
 
-    `per_token` is the mean log-probability a token of each option's text, in nats.
+    Attributes:
+        probabilities: Normalised over the options (sum 1).
+        mass: Sum of the options' probabilities before they are normalised.
+        branch: The same as `probabilities`, from the tokens only at which options differ.
+        per_token: Mean log-probability of the tokens of each option, in nats.
     """
 
     probabilities: dict[str, float]
@@ -38,78 +41,67 @@ class Scores:
 
 
 def continuation(
-    tokenizer: object, prompt: str, opening: str, text: str, closing: str
+    model: Backend, prompt: str, opening: str, text: str, closing: str
 ) -> Continuation:
-    """Tokens of `opening + text + closing` after a prompt, and which of them are scored.
+    """Return the tokens of `opening + text + closing` after a prompt.
 
-    Scored are all tokens that reach beyond the opening, up to the one that holds the first character of the closing
-    (or the last of the text, where there is no closing).
+    Scored are all tokens that reach beyond the opening, up to the one that holds the first
+    character of the closing (or the last of the text, if there is no closing).
+
+    Raises:
+        ModelError: If the tokenizer has no character offsets.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"tokenizer {type(tokenizer).__name__}: has no character offsets; a fast tokenizer is needed"
-        )
-    encoded = tokenizer(
-        prompt + opening + text + closing, add_special_tokens=False, return_offsets_mapping=True
-    )
-    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
-    # By characters, not by counting: a prompt's closing line breaks may be other tokens before text than at the end.
-    skip = next(i for i, (_, reached) in enumerate(offsets) if reached > len(prompt))
+    ids, spans = model.token_spans(prompt + opening + text + closing)
     first = len(prompt) + len(opening)
     last = first + len(text) + min(1, len(closing))
-    start = next(i for i in range(skip, len(ids)) if offsets[i][1] > first)
-    end = max(i for i in range(start, len(ids)) if offsets[i][0] < last) + 1
+    # By characters, not by counting tokens: line breaks at the end of a prompt may be tokenized
+    # differently if more text follows.
+    skip = next(i for i, (_, end) in enumerate(spans) if end > len(prompt))
+    start = next(i for i, (_, end) in enumerate(spans) if end > first)
+    end = max(i for i, (begin, _) in enumerate(spans) if begin < last) + 1
     return Continuation(tuple(ids[skip:end]), start - skip, end - skip)
 
 
 def score_options(
-    loaded: LoadedModel,
-    rows: Rows,
-    places: Sequence[int],
-    options: Sequence[Mapping[str, Continuation]],
+    rows: Rows, places: Sequence[int], options: Sequence[Mapping[str, Continuation]]
 ) -> list[Scores]:
-    """Score sets of options, the k-th after row `places[k]`; a row may stand there more than once."""
-    logprobs = token_logprobs(
-        loaded, rows, places, [[c.ids for c in several.values()] for several in options]
-    )
-    return [scores(several, values) for several, values in zip(options, logprobs, strict=True)]
+    """Score sets of options, the k-th after row `places[k]`. Rows may be used more than once."""
+    texts = [[c.ids for c in several.values()] for several in options]
+    found = rows.score(places, texts)
+    return [scores(several, values) for several, values in zip(options, found, strict=True)]
 
 
 def scores(options: Mapping[str, Continuation], logprobs: Sequence[Sequence[float]]) -> Scores:
-    """Combine token log-probabilities, one list an option, into probabilities."""
-    spans = [
-        (c.ids[c.start : c.end], values[c.start : c.end])
-        for c, values in zip(options.values(), logprobs, strict=True)
-    ]
+    """Combine the log-probabilities of the options' tokens (nats, one list per option)."""
+    spans = []
+    for option, values in zip(options.values(), logprobs, strict=True):
+        scored = slice(option.start, option.end)
+        spans.append((option.ids[scored], values[scored]))
     totals = [sum(values) for _, values in spans]
+    means = [round(sum(values) / len(values), DIGITS) for _, values in spans]
     return Scores(
         probabilities=dict(zip(options, normalised(totals), strict=True)),
         mass=round(sum(map(math.exp, totals)), DIGITS),
         branch=dict(zip(options, normalised(_branching_sums(spans)), strict=True)),
-        per_token={
-            label: round(sum(v) / len(v), DIGITS)
-            for label, (_, v) in zip(options, spans, strict=True)
-        },
+        per_token=dict(zip(options, means, strict=True)),
     )
 
 
 def normalised(logs: Sequence[float]) -> list[float]:
-    """exp(logs) divided by their sum, rounded to what is written."""
+    """Return exp(logs) divided by their sum, rounded as it is written to files."""
     top = max(logs)
     weights = [math.exp(value - top) for value in logs]
     return [round(weight / sum(weights), DIGITS) for weight in weights]
 
 
 def _branching_sums(spans: Sequence[tuple[Sequence[int], Sequence[float]]]) -> list[float]:
-    """Sum over the tokens at which an option parts from another one that agreed with it so far."""
+    """Sum over the tokens at which an option differs from another that agreed with it so far."""
     sums = []
     for ids, values in spans:
         total = 0.0
         for place, value in enumerate(values):
-            others = [
-                o for o, _ in spans if o is not ids and tuple(o[:place]) == tuple(ids[:place])
-            ]
-            if any(len(o) <= place or o[place] != ids[place] for o in others):
+            rivals = [o for o, _ in spans if o is not ids and o[:place] == ids[:place]]
+            if any(o[place : place + 1] != ids[place : place + 1] for o in rivals):
                 total += value
         sums.append(total)
     return sums

@@ -1,0 +1,208 @@
+"""The interface between the engine and the library that runs a language model.
+
+Everything else deals in texts, token ids and tensors. Another back end is one module with
+subclasses of `Rows` and `Backend`, and a branch in `models.load_model`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from emotion_games.errors import UserError
+from emotion_games.prompts.messages import Message
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+
+class ModelError(UserError):
+    """A model cannot be loaded or used. Its experiments fail, the series goes on."""
+
+
+class Rows(ABC):
+    """Prompts that a model has read, one per row, each under its own vectors.
+
+    Attributes:
+        logits: Those of the next token, (rows, vocabulary).
+        states: {layer: (rows, hidden)}, outputs of the captured layers at the last token.
+    """
+
+    logits: Tensor
+    states: dict[int, Tensor]
+
+    @abstractmethod
+    def score(
+        self, places: Sequence[int], texts: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[list[float]]]:
+        """Return the log-probability (nats) of every token of continuations.
+
+        The rows stay as they are.
+
+        Args:
+            places: For each group of continuations, the row that it follows; repeats are allowed.
+            texts: For each group, the token ids of its continuations.
+
+        Returns:
+            Lists of the same shape as `texts`.
+        """
+
+    @abstractmethod
+    def generate(
+        self,
+        places: Sequence[int],
+        uniforms: Tensor,
+        temperature: float,
+        top_p: float,
+        is_closed: Callable[[str], bool],
+    ) -> list[list[int]]:
+        """Write an answer after each of the rows `places`; repeats are allowed.
+
+        The rows stay as they are.
+
+        Args:
+            places: The row that each answer follows.
+            uniforms: The random numbers that decide the tokens, (answers, largest length).
+            temperature: Divides the logits; 0 always takes the most likely token.
+            top_p: Probability mass of the nucleus.
+            is_closed: Returns True if a text is a complete answer. An answer ends there, or at an
+                end token.
+
+        Returns:
+            The token ids of each answer, without an end token.
+        """
+
+
+class Backend(ABC):
+    """A language model that can be steered.
+
+    Vectors are given as {layer: (rows, hidden)} and added to the output of that decoder layer at
+    every position of row i. They may be on any device and of any number format.
+
+    Attributes:
+        name: The id in the config, for messages.
+        depth: Number of decoder layers.
+        hidden_size: Width of the residual stream.
+        dtype: Number format of the weights.
+        tokenizer: Only the methods of this class use it.
+    """
+
+    name: str
+    depth: int
+    hidden_size: int
+    dtype: torch.dtype
+    tokenizer: PreTrainedTokenizerBase
+
+    @abstractmethod
+    def read(
+        self,
+        prompts: Sequence[Sequence[int]],
+        vectors: dict[int, Tensor],
+        share: bool = True,
+        watched: Sequence[int] = (),
+    ) -> Rows:
+        """Read prompts (token ids), one per row, so that they can be continued.
+
+        Args:
+            prompts: Token ids of each row.
+            vectors: What is added, {layer: (rows, hidden)}.
+            share: Whether rows of the same prompt may share the layers below the first vector.
+            watched: Layers whose outputs at the last token are kept in `Rows.states`.
+        """
+
+    @abstractmethod
+    def capture(
+        self, texts: Sequence[Sequence[int]], vectors: dict[int, Tensor], watched: Sequence[int]
+    ) -> tuple[dict[int, Tensor], Tensor]:
+        """Run one plain forward pass over whole texts: no cache, nothing shared.
+
+        This is the reference of the self-check, so it must not use the code behind `read`.
+
+        Args:
+            texts: Token ids of each row; shorter rows are padded on the right.
+            vectors: What is added, {layer: (rows, hidden)}.
+            watched: Layers whose outputs are returned.
+
+        Returns:
+            {layer: (rows, positions, hidden)} and the logits (rows, positions, vocabulary).
+        """
+
+    @abstractmethod
+    def batch_tokens(self, configured: int | None) -> int:
+        """Return how many tokens (prompts and answers) a batch may hold.
+
+        Args:
+            configured: The limit from the config; None lets the memory decide.
+        """
+
+    def chat_text(self, messages: list[Message]) -> str:
+        """Return the text that the model reads for a chat, special tokens included.
+
+        A chat that ends with the user gets the beginning of the answer. The chat template of the
+        model is used, with a thinking mode switched off. If it has no system role, the system
+        text precedes the first user message. A base model reads the messages as paragraphs.
+
+        Raises:
+            ModelError: If the template refuses a user message without a system text.
+        """
+        answering = messages[-1]["role"] == "user"
+        if not self.tokenizer.chat_template:
+            paragraphs = "\n\n".join(message["content"] for message in messages)
+            return self.plain_text(paragraphs + "\n\n" * answering)
+        system = messages[0]["content"].strip() if messages[0]["role"] == "system" else ""
+        try:
+            text = self._templated(messages, answering)
+        except jinja2.TemplateError:
+            text = ""
+        # Some templates raise an error for a system role, others leave its text out.
+        if system not in text or not text:
+            if not system:
+                raise ModelError(
+                    f"tokenizer {type(self.tokenizer).__name__}: "
+                    "its chat template refuses a question alone"
+                )
+            content = f"{messages[0]['content']}\n\n{messages[1]['content']}"
+            merged = [{"role": "user", "content": content}, *messages[2:]]
+            text = self._templated(merged, answering)
+        begin = self.plain_text("")
+        return text if text.startswith(begin) else begin + text
+
+    def _templated(self, messages: list[Message], answering: bool) -> str:
+        text = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=answering, enable_thinking=False
+        )
+        return str(text)
+
+    def plain_text(self, text: str) -> str:
+        """Return a text outside any chat, begun by the special token that this model expects."""
+        begin, ids = self.tokenizer.bos_token_id, self.tokenizer("a")["input_ids"]
+        has_begin = begin is not None and ids[:1] == [begin]
+        return f"{self.tokenizer.bos_token}{text}" if has_begin else text
+
+    def token_ids(self, text: str) -> list[int]:
+        """Return the tokens of a text that already contains its special tokens."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def token_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the tokens of a text, and the characters [start, end) that each one covers.
+
+        Raises:
+            ModelError: If the tokenizer cannot report characters.
+        """
+        if not self.tokenizer.is_fast:
+            raise ModelError(
+                f"tokenizer {type(self.tokenizer).__name__}: has no character offsets; "
+                "a fast tokenizer is needed"
+            )
+        options = {"add_special_tokens": False, "return_offsets_mapping": True}
+        encoded = self.tokenizer(text, **options)
+        return encoded["input_ids"], encoded["offset_mapping"]
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of an answer without special tokens."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))

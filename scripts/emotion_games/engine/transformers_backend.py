@@ -1,0 +1,277 @@
+"""The back end for transformers: many rows at once, each under its own vectors.
+
+Prompts are read once. Repeats, scores of options and rationales branch off a copy of their
+key-value cache.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os.path import commonprefix
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from emotion_games.engine import hooks
+from emotion_games.engine.backend import Backend, Rows
+from emotion_games.engine.caches import copy_rows, layers_of, spread_rows
+from emotion_games.engine.sampling import next_tokens
+
+# Finished rows leave the batch if they are this share of it: copying the cache costs a few steps.
+LEAVING_SHARE = 0.25
+# Logits held at once while scoring, in elements (1 GiB in float32).
+LOGITS_AT_ONCE = 2**28
+# Rows that are scored together.
+SCORED_AT_ONCE = 64
+# Tokens of a batch on a CPU, where larger batches gain nothing.
+CPU_BATCH_TOKENS = 16_384
+# Share of the free GPU memory for the cache of a batch. Answers are written into a copy of it, and
+# another copy takes over when finished rows leave.
+GPU_MEMORY_SHARE = 0.25
+
+
+class TransformersBackend(Backend):
+    """A causal language model of transformers. `layers` are its decoder layers in order."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        layers: nn.ModuleList,
+        name: str,
+    ) -> None:
+        self.model, self.tokenizer, self.layers, self.name = model, tokenizer, layers, name
+        self.depth, self.dtype = len(layers), model.dtype
+        self.hidden_size = model.config.get_text_config().hidden_size
+        # A model on several devices takes its token ids where its embeddings are.
+        self.device = next(model.get_input_embeddings().parameters()).device
+        configured = model.generation_config.eos_token_id if model.generation_config else None
+        ends = configured if isinstance(configured, list) else [configured]
+        self.end_tokens = {*ends, tokenizer.eos_token_id} - {None}
+
+    def batch_tokens(self, configured: int | None) -> int:
+        """Return the configured limit, or one from the free memory and the size of the cache."""
+        if configured:
+            return configured
+        if self.device.type != "cuda":
+            return CPU_BATCH_TOKENS
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return max(1, int(free * GPU_MEMORY_SHARE / self.cache_bytes()))
+
+    def cache_bytes(self) -> int:
+        """Return the bytes of one token in the key-value cache."""
+        config = self.model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = getattr(config, "head_dim", None) or self.hidden_size // config.num_attention_heads
+        return 2 * self.depth * heads * width * self.dtype.itemsize
+
+    @torch.inference_mode()
+    def capture(
+        self, texts: Sequence[Sequence[int]], vectors: dict[int, Tensor], watched: Sequence[int]
+    ) -> tuple[dict[int, Tensor], Tensor]:
+        """Run one plain forward pass over whole texts; see `Backend.capture`."""
+        ids, mask = self.padded(texts)
+        # The engine always passes a mask; without padding the reference does not depend on it.
+        masks = {} if bool(mask.all()) else {"attention_mask": mask}
+        with (
+            hooks.steer(self.model, self.layers, vectors),
+            hooks.capture(self.layers, watched) as states,
+        ):
+            out = self.model(input_ids=ids, use_cache=False, **masks)
+        return states, out.logits
+
+    def read(
+        self,
+        prompts: Sequence[Sequence[int]],
+        vectors: dict[int, Tensor],
+        share: bool = True,
+        watched: Sequence[int] = (),
+    ) -> "CachedRows":
+        """Read prompts, padded on the left; see `Backend.read`."""
+        ids, mask = self.padded(prompts, side="left")
+        vectors = {layer: v.to(self.device, self.dtype) for layer, v in vectors.items()}
+        numbers = {p: i for i, p in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        groups = torch.tensor([numbers[tuple(p)] for p in prompts], device=self.device)
+        # Rows of one prompt differ from the first vector on; watched layers need every row.
+        first = min([*vectors, *watched], default=-1)
+        depth = first + 1 if share and len(numbers) < len(prompts) else 0
+        cache = DynamicCache()
+        with hooks.shared_lower_layers(self.layers, depth, groups):
+            logits, states = self.forward(ids, mask, vectors, cache, 1, watched)
+        spread_rows(cache, depth, groups)
+        last = {layer: state[:, -1] for layer, state in states.items()}
+        return CachedRows(self, cache, mask, vectors, logits[:, -1], last)
+
+    def padded(self, texts: Sequence[Sequence[int]], side: str = "right") -> tuple[Tensor, Tensor]:
+        """Return token ids and their mask, both (rows, longest); the mask is 0 at padding."""
+        mask = _padded([[1] * len(text) for text in texts], 0, side)
+        ids = _padded(texts, self.tokenizer.pad_token_id, side)
+        return ids.to(self.device), mask.to(self.device)
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        vectors: dict[int, Tensor],
+        cache: DynamicCache,
+        keep: int,
+        watched: Sequence[int] = (),
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """Run the model over new tokens and extend the cache.
+
+        Args:
+            ids: New tokens, (rows, new).
+            mask: 0 at padding, (rows, past + new).
+            vectors: What is added, {layer: (rows, hidden)}.
+            cache: What has been read before.
+            keep: For how many of the last positions logits are wanted.
+            watched: Layers whose outputs are returned.
+
+        Returns:
+            Logits (rows, keep, vocabulary) and {layer: (rows, new, hidden)}.
+        """
+        accepted = inspect.signature(self.model.forward).parameters
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        extras = {"position_ids": positions, "logits_to_keep": keep}
+        extras = {name: value for name, value in extras.items() if name in accepted}
+        with (
+            hooks.steer(self.model, self.layers, vectors),
+            hooks.capture(self.layers, watched) as states,
+        ):
+            out = self.model(
+                input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **extras
+            )
+        return out.logits[:, -keep:], states
+
+
+@dataclass
+class CachedRows(Rows):
+    """Rows with their key-value cache. `mask` (rows, length) is 0 at padding."""
+
+    backend: TransformersBackend
+    cache: DynamicCache
+    mask: Tensor
+    vectors: dict[int, Tensor]
+    logits: Tensor
+    states: dict[int, Tensor]
+
+    def take(self, places: Sequence[int], room: int) -> "CachedRows":
+        """Return a copy of some rows, repeats allowed, with room for `room` more tokens."""
+        at = torch.as_tensor(places, device=self.mask.device)
+        cache = copy_rows(self.cache, at, room)
+        vectors = {layer: v[at] for layer, v in self.vectors.items()}
+        return CachedRows(self.backend, cache, self.mask[at], vectors, self.logits[at], {})
+
+    def extend(self, ids: Tensor, real: Tensor) -> Tensor:
+        """Read `ids` (rows, new) in place and return the logits after each of them.
+
+        `real` (rows, new) is 0 at padding. `self.logits` stay as they are.
+        """
+        self.mask = torch.cat([self.mask, real], 1)
+        return self.backend.forward(ids, self.mask, self.vectors, self.cache, ids.shape[1])[0]
+
+    def forget(self, tokens: int) -> None:
+        """Go back to before the last `tokens` tokens; `logits` stay as they are."""
+        for layer in layers_of(self.cache):
+            layer.crop(-tokens)
+        self.mask = self.mask[:, : self.mask.shape[1] - tokens]
+
+    def score(
+        self, places: Sequence[int], texts: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[list[float]]]:
+        """Return log-probabilities; what a group's texts begin with is read once."""
+        begins = [len(commonprefix([list(ids[:-1]) for ids in several])) for several in texts]
+        # Padding between the tokens of a row would fill its sliding window. So rows that are
+        # scored together read on together only as far as each of them can, and neighbours can go
+        # about equally far.
+        order = sorted(range(len(texts)), key=begins.__getitem__)
+        longest = max(len(ids) for several in texts for ids in several)
+        chunk = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * self.logits.shape[-1])))
+        results: dict[int, list[list[float]]] = {}
+        for start in range(0, len(order), chunk):
+            part = order[start : start + chunk]
+            branch = self.take([places[k] for k in part], room=longest)
+            found = branch._follow([texts[k] for k in part], begins[part[0]])
+            results |= zip(part, found, strict=True)
+        return [results[k] for k in range(len(texts))]
+
+    def _follow(
+        self, texts: Sequence[Sequence[Sequence[int]]], begin: int
+    ) -> list[list[list[float]]]:
+        """Score several texts after each row, which all begin with the same `begin` tokens."""
+        opening = [several[0][:begin] for several in texts]
+        logits = self._read_on(opening)
+        self.logits, begun = logits[:, -1], _logprobs(logits, opening)
+        results: list[list[list[float]]] = [[] for _ in texts]
+        length = self.mask.shape[1]
+        for number in range(max(map(len, texts))):
+            rest = [several[number][begin:] if number < len(several) else [] for several in texts]
+            # The last token of a text is scored but never read.
+            found = _logprobs(self._read_on([ids[:-1] for ids in rest]), rest)
+            self.forget(self.mask.shape[1] - length)
+            for place, several in enumerate(texts):
+                if number < len(several):
+                    results[place].append(begun[place] + found[place])
+        return results
+
+    def _read_on(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        """Read one text per row in place; logits before the first token and after each."""
+        if not any(texts):
+            return self.logits[:, None]
+        return torch.cat([self.logits[:, None], self.extend(*self.backend.padded(texts))], 1)
+
+    def generate(
+        self,
+        places: Sequence[int],
+        uniforms: Tensor,
+        temperature: float,
+        top_p: float,
+        is_closed: Callable[[str], bool],
+    ) -> list[list[int]]:
+        """Write answers; finished ones leave the batch. See `Rows.generate`."""
+        steps, uniforms = uniforms.shape[1], uniforms.to(self.backend.device)
+        rows = self.take(places, room=steps)
+        answers: list[list[int]] = [[] for _ in places]
+        at = list(range(len(places)))  # the answer that each row of the batch belongs to
+        alive = set(at)
+        for step in range(steps):
+            tokens = next_tokens(rows.logits, uniforms[at, step], temperature, top_p)
+            for answer, token in zip(at, tokens.tolist(), strict=True):
+                if answer in alive and self._ends(answers[answer], token, is_closed):
+                    alive.remove(answer)
+            if not alive or step + 1 == steps:
+                break
+            if len(alive) <= (1 - LEAVING_SHARE) * len(at):
+                keep = [place for place, answer in enumerate(at) if answer in alive]
+                rows, tokens = rows.take(keep, steps - step), tokens[keep]
+                at = [at[place] for place in keep]
+            new = tokens[:, None]
+            rows.logits = rows.extend(new, torch.ones_like(new))[:, -1]
+        return answers
+
+    def _ends(self, answer: list[int], token: int, is_closed: Callable[[str], bool]) -> bool:
+        """Append a token unless it is an end token; return True if the answer is complete."""
+        if token in self.backend.end_tokens:
+            return True
+        answer.append(token)
+        decode = self.backend.tokenizer.decode
+        return "}" in decode([token]) and is_closed(str(decode(answer)))
+
+
+def _padded(texts: Sequence[Sequence[int]], value: int, side: str = "right") -> Tensor:
+    rows = [torch.tensor(text, dtype=torch.long) for text in texts]
+    return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
+
+
+def _logprobs(logits: Tensor, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+    """Return the log-probability of each token of one text per row.
+
+    The t-th token of a text follows `logits[:, t]`.
+    """
+    ids = _padded(texts, 0).to(logits.device)
+    logprobs = logits[:, : ids.shape[1]].float().log_softmax(-1)
+    values = logprobs.gather(-1, ids[..., None])[..., 0].tolist()
+    return [row[: len(text)] for row, text in zip(values, texts, strict=True)]

@@ -1,0 +1,86 @@
+"""Chats become the text that the model was trained on, and texts become tokens."""
+
+import pytest
+from tokenizers.processors import TemplateProcessing
+
+from emotion_games.engine.backend import ModelError
+from tiny import CHAT, byte_tokenizer, tiny_model
+
+SYSTEM = {"role": "system", "content": "You are Ann."}
+USER = {"role": "user", "content": "Decide."}
+
+
+class SlowTokenizer:
+    """A tokenizer in pure Python."""
+
+    is_fast = False
+
+
+def with_template(chat_template):
+    """A model whose tokenizer has this chat template."""
+    model = tiny_model("llama")
+    model.tokenizer = byte_tokenizer(chat_template)
+    return model
+
+
+def test_the_chat_template_is_used_and_begins_once():
+    text = with_template(CHAT).chat_text([SYSTEM, USER])
+    assert text == "<s><|system|>You are Ann.<|end|><|user|>Decide.<|end|><|assistant|>"
+    assert with_template(CHAT.replace("{{ bos_token }}", "")).chat_text([USER]).count("<s>") <= 1
+
+
+def test_a_template_without_a_system_role_gets_the_text_in_the_first_question():
+    refusing = CHAT.replace(
+        "{% for",
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}{% for",
+        1,
+    )
+    ignoring = CHAT.replace(
+        "<|{{ m['role'] }}|>{{ m['content'] }}<|end|>",
+        "{% if m['role'] != 'system' %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endif %}",
+    )
+    for template in (refusing, ignoring):
+        text = with_template(template).chat_text([SYSTEM, USER])
+        assert text == "<s><|user|>You are Ann.\n\nDecide.<|end|><|assistant|>"
+
+
+def test_thinking_is_off():
+    template = (
+        CHAT
+        + "{% if add_generation_prompt and enable_thinking is false %}<think></think>{% endif %}"
+    )
+    assert with_template(template).chat_text([USER]).endswith("<|assistant|><think></think>")
+
+
+def test_a_base_model_reads_paragraphs():
+    assert with_template(None).chat_text([SYSTEM, USER]) == "You are Ann.\n\nDecide.\n\n"
+
+
+def test_a_chat_that_ends_with_an_answer_is_not_continued():
+    chat = [USER, {"role": "assistant", "content": "Yes."}]
+    assert (
+        with_template(CHAT).chat_text(chat) == "<s><|user|>Decide.<|end|><|assistant|>Yes.<|end|>"
+    )
+    assert with_template(None).chat_text(chat) == "Decide.\n\nYes."
+
+
+def test_a_text_gets_the_beginning_token_that_the_tokenizer_would_add():
+    model = with_template(None)
+    assert model.plain_text("x") == "x"
+    model.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    assert model.plain_text("x") == "<s>x"
+    assert model.token_ids("<s>x") == model.tokenizer("x")["input_ids"], "never doubled"
+
+
+def test_spans_are_the_characters_of_each_token():
+    ids, spans = with_template(CHAT).token_spans("<s>ab")
+    assert len(ids) == 3 and spans == [(0, 3), (3, 4), (4, 5)]
+
+
+def test_a_tokenizer_without_offsets_is_refused():
+    model = with_template(CHAT)
+    model.tokenizer = SlowTokenizer()
+    with pytest.raises(ModelError, match="SlowTokenizer: has no character offsets"):
+        model.token_spans("x")
