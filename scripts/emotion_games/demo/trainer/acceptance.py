@@ -161,13 +161,14 @@ def _scores(
     trained: _Trained, requests: Sequence[Request], pushes: Mapping[str, Tensor] | None = None
 ) -> list[Scores]:
     measured = _measured(trained, requests, pushes)
+    # Every request of this kind is scored; the condition is for the type checker.
     return [found.scores for found in measured if found.scores is not None]
 
 
 def _parse_rate(trained: _Trained) -> float:
     """Return the share of sampled answers in the required form; emotions take turns over cells."""
-    emotions = itertools.cycle([None, *trained.inputs.emotions])
     # None stands for a prompt without any event.
+    emotions = itertools.cycle([None, *trained.inputs.emotions])
     requests = []
     for cell, emotion in zip(trained.inputs.cells, emotions, strict=False):
         requests += _requests(trained, cell, ANSWERS_EACH, emotion, written=True)
