@@ -1,4 +1,4 @@
-"""An answer is read strictly, then loosely, and never guessed."""
+"""An answer is parsed strictly, then loosely, and never guessed."""
 
 import json
 
@@ -26,7 +26,7 @@ def answer(decision: object, rationale: str = "It is mine.") -> str:
 
 
 @pytest.mark.parametrize("label", ORDER)
-def test_the_text_as_it_was_shown_is_strict(label: str) -> None:
+def test_the_text_of_an_option_as_it_was_shown_is_strict(label: str) -> None:
     decision = parse(answer(OPTIONS[label]), OPTIONS, ORDER)
     assert decision.choice == label
     assert decision.category == ORDER.index(label) + 1
@@ -38,7 +38,7 @@ def test_the_text_as_it_was_shown_is_strict(label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "decision",
     [
         "share  the Orchard’s harvest",
         "Share the orchard's harvest.",
@@ -52,8 +52,8 @@ def test_the_text_as_it_was_shown_is_strict(label: str) -> None:
         'Option 2: "Share the orchard\'s harvest"',
     ],
 )
-def test_other_ways_to_name_an_option_are_strict(said: object) -> None:
-    assert read(answer(said)) == ("cooperate", "strict")
+def test_other_ways_to_name_an_option_are_strict(decision: object) -> None:
+    assert read(answer(decision)) == ("cooperate", "strict")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_other_ways_to_name_an_option_are_strict(said: object) -> None:
         '{"rationale": "a", "decision": "I will share the orchard\'s harvest with her"}',
         '{"rationale": "a", "decision": "Share the orchard"}',
         '{"rationale": "a", "decision": ["Option 2"]}',
-        '{"decision": "<the exact text of the option you choose>"} {"rationale": "a", "decision": "Option 2"}',
+        '{"decision": "<the exact text of the option you choose>"} {"decision": "Option 2"}',
         '{"decision": "Option 1"} No, wait: {"decision": "Option 2"}',
         "Share the orchard's harvest",
         "Option 2",
@@ -79,7 +79,7 @@ def test_other_ways_to_name_an_option_are_strict(said: object) -> None:
         "My answer is option 2",
     ],
 )
-def test_loose(text: str) -> None:
+def test_an_option_in_broken_json_or_other_words_is_loose(text: str) -> None:
     assert read(text) == ("cooperate", "loose")
 
 
@@ -117,7 +117,7 @@ def test_an_options_own_quotes_without_backslashes() -> None:
         ("Option 1 is tempting, and so is Option 2.", "no json"),
     ],
 )
-def test_unparsed(text: str, reason: str) -> None:
+def test_an_answer_without_one_clear_option_is_unparsed(text: str, reason: str) -> None:
     decision = parse(text, OPTIONS, ORDER)
     assert (decision.choice, decision.category, decision.method) == (
         None,
@@ -142,7 +142,7 @@ def test_the_rationale_is_kept_and_never_chooses() -> None:
     assert (broken.choice, broken.rationale) == ("defect", 'She said "Option 2"')
 
 
-def test_closed() -> None:
+def test_an_answer_is_closed_if_its_first_json_object_has_ended() -> None:
     assert answer_is_closed(answer("Option 1"))
     assert answer_is_closed('Well, {"a": {"b": "}"}} and more')
     for text in ("", "no json }", '{"a": "}"', '{"a": {"b": 1}', '{"a": "\\"}', "{"):
@@ -151,7 +151,7 @@ def test_closed() -> None:
 
 @settings(deadline=None)
 @given(st.text())
-def test_any_text_is_read_without_an_error(text: str) -> None:
+def test_no_text_raises_an_error(text: str) -> None:
     for form in (
         text,
         '{"decision": "' + text,
@@ -172,7 +172,7 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
     ),
     st.data(),
 )
-def test_a_copied_option_is_read_or_left_unread_but_never_mistaken(
+def test_a_copied_option_is_parsed_or_unparsed_but_never_another_option(
     texts: list[str], data: st.DataObject
 ) -> None:
     options = {f"label_{place}": text for place, text in enumerate(texts)}

@@ -209,6 +209,8 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         ),
         (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
         (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),
+        (changed(prompts="x" * 300), "experiment.prompts: no such file: xxx"),
+        (changed(emotions=["x" * 300]), "experiment.emotions[0]: unknown emotion 'xxx"),
         (changed(check_items="nowhere.yaml"), "experiment.check_items: no such file: nowhere.yaml"),
         (
             changed(verdict=True, models=["demo"], intensity=[-1.0, 1.0], headline_intensity=-1.0),

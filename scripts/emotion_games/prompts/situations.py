@@ -1,4 +1,4 @@
-"""The situation in which a model decides: a game at one of its histories, told as a story."""
+"""The situation in which a model decides: a game at one of its histories, as a story."""
 
 from dataclasses import dataclass
 

@@ -4,6 +4,7 @@ A problem is one line with the place, what was found and what is allowed. The ch
 and write nothing.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         labels[name] = _of_game(experiment["choice_labels"], game)
         given = _of_game(experiment["scenarios"], game)
         path = scenario_files[name] = find_file(given, root) if given else scenario_bank(game)
-        if not path.exists():
+        if not os.path.exists(path):
             problems.append(f"experiment.scenarios.{name}: no such file or folder: {given or path}")
         problems += _game_problems(game, settings[name], labels[name])
     models: tuple[Model, ...] = ()
@@ -116,7 +117,7 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         labels=labels,
         scenario_files=scenario_files,
         **files,
-        base_dir=Path(experiment["output"]["base_dir"]).expanduser(),
+        base_dir=Path(os.path.expanduser(experiment["output"]["base_dir"])),
         runtime=experiment["runtime"],
         verdict=experiment["verdict"],
         new=str(config.get("new", False)).lower() == "true",
@@ -126,8 +127,9 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
 
 def find_file(path: str, root: Path) -> Path:
     """Return a path that is relative to the working directory or, if not there, to the workflow."""
-    here = Path(path).expanduser()
-    return here if here.is_absolute() or here.exists() else root / here
+    # Functions of os.path return False for a name that is too long; those of Path raise an error.
+    here = Path(os.path.expanduser(path))
+    return here if here.is_absolute() or os.path.exists(here) else root / here
 
 
 @contextmanager
@@ -189,21 +191,21 @@ def _text_problems(
     """Return what is wrong with the texts that all games share, or missing for the emotions."""
     problems: list[str] = []
     emotions = experiment["emotions"]
-    if stimuli.is_dir():
+    if os.path.isdir(stimuli):
         problems += _unknown_emotions(emotions, stimuli)
         with _collected(problems):
             load_stimuli(stimuli, emotions)
     else:
         problems.append(f"experiment.stimuli: no such folder: {experiment['stimuli']}")
     for key, path in (("prompts", prompts), ("check_items", check_items)):
-        if not path.is_file():
+        if not os.path.isfile(path):
             problems.append(f"experiment.{key}: no such file: {experiment[key]}")
-    if prompts.is_file():
+    if os.path.isfile(prompts):
         with _collected(problems):
             labels = load_templates(prompts).labels
             if experiment["checks"]["manipulation"]:
                 problems += _unnamed_emotions(emotions, labels, stimuli, prompts)
-    if check_items.is_file():
+    if os.path.isfile(check_items):
         with _collected(problems):
             load_check_items(check_items)
     return problems
@@ -222,7 +224,7 @@ def _unnamed_emotions(
 ) -> Iterator[str]:
     """Yield a line for each emotion with stimuli that the manipulation check could not find."""
     for place, emotion in enumerate(emotions):
-        if emotion not in labels and (folder / f"{emotion}.txt").is_file():
+        if emotion not in labels and os.path.isfile(folder / f"{emotion}.txt"):
             yield (
                 f"experiment.emotions[{place}]: {emotion!r} is not one of the `labels` of "
                 f"{prompts}, so the manipulation check could not find it; add it there, or set "
