@@ -189,7 +189,7 @@ def train(
         loss = _step_loss(model, course, step, means, pad)
         model.zero_grad()
         loss.backward()
-        # The updates of Muon have a fixed size, whatever the size of the gradients.
+        # The size of Muon's updates does not depend on the gradients, so they need no clipping.
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
