@@ -24,6 +24,7 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
     """A safe YAML loader that records repeated keys and reads dates as text."""
 
 
+# Used for JSON objects and YAML mappings alike.
 def _mapping(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     mapping = dict(pairs)
     if len(mapping) == len(pairs):
@@ -42,6 +43,7 @@ def _construct_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
         (loader.construct_object(key, deep=True), loader.construct_object(item, deep=True))
         for key, item in node.value
     ]
+    # YAML allows lists and mappings as keys, Python does not.
     unhashable = next((key for key, _ in pairs if isinstance(key, (list, dict))), None)
     if unhashable is not None:
         raise yaml.constructor.ConstructorError(
@@ -62,6 +64,7 @@ def read_data(path: Path) -> Any:
         UserError: The file cannot be read.
     """
     try:
+        # Some editors on Windows begin UTF-8 files with a byte order mark.
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
             return json.loads(text, object_pairs_hook=_mapping)

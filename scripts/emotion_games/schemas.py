@@ -62,6 +62,7 @@ def problems(
     for name, check in formats.items():
         checker.checks(name, raises=ValueError)(partial(_passes, check))
     validator = jsonschema.Draft202012Validator(schema, format_checker=checker)
+    # Python's stack can be too small for data that the parser could still read.
     try:
         data = _with_text_keys(data, (), lines)
         for error in sorted(validator.iter_errors(data), key=_position):
@@ -145,6 +146,7 @@ def _worded(error: jsonschema.ValidationError) -> Iterator[str]:
             yield f"{place((*path, key))}: {unknown('key', key, known)}"
     elif error.validator == "required":
         for key in [key for key in rule if key not in found]:
+            # The key may be there under a misspelt name, which an open schema would allow.
             near = get_close_matches(key, found.keys() - known.keys(), n=1)
             hint = f" (found {near[0]!r}: rename it)" if near else ""
             meaning = known.get(key, {}).get("description")
@@ -162,6 +164,7 @@ def _worded(error: jsonschema.ValidationError) -> Iterator[str]:
 def _worded_value(error: jsonschema.ValidationError) -> str:
     """Return what is wrong with a value, without its place."""
     found, kind, rule = error.instance, error.validator, error.validator_value
+    # Without a description there is nothing to expect, and no empty brackets either.
     about = error.schema.get("description", "")
     expected, details = (f"; expected {about}", f" ({about})") if about else ("", "")
     if kind == "format":
@@ -169,6 +172,7 @@ def _worded_value(error: jsonschema.ValidationError) -> str:
     if kind == "type":
         kinds = [rule] if isinstance(rule, str) else rule
         types = " or ".join(_TYPES[k] for k in kinds)
+        # YAML reads 2025 and yes as a number and a boolean.
         can_be_quoted = kinds == ["string"] and isinstance(found, (int, float))
         hint = "; put it in quotes" if can_be_quoted else ""
         return f"expected {types}{details}, found {shown(found)}{hint}"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion_games.prompts.answers import answer_is_closed, parse
+from emotion_games.prompts.answers import parse
+from emotion_games.prompts.json_answers import answer_is_closed
 
 OPTIONS = {
     "cooperate": "Share the orchard's harvest",

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_games.engine.backend import Backend, ModelError, Rows
+from emotion_games.engine.backend import Backend, ByLayer, Layers, ModelError, Rows
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.scoring import Scores, continuation, score_options
-from emotion_games.prompts.answers import answer_is_closed
+from emotion_games.prompts.json_answers import answer_is_closed
 
 LARGEST_BATCH = 256
 Result = TypeVar("Result")
@@ -93,14 +93,14 @@ class Instrument:
             torch.cuda.synchronize()
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
 
-    def batch_pushes(self, names: Sequence[str | None]) -> dict[int, Tensor]:
+    def batch_pushes(self, names: Sequence[str | None]) -> ByLayer:
         """Return {layer: (rows, hidden)} for one push per row; None is a row of zeros."""
         nothing = torch.zeros(len(self.layers), self.model.hidden_size)
         stack = torch.stack([nothing if name is None else self.pushes[name] for name in names])
         return {layer: stack[:, place].contiguous() for place, layer in enumerate(self.layers)}
 
     def read(
-        self, prompts: Sequence[str], names: Sequence[str | None], watched: Sequence[int] = ()
+        self, prompts: Sequence[str], names: Sequence[str | None], watched: Layers = ()
     ) -> Rows:
         """Read each prompt under the push of that name; see `Backend.read`."""
         tokens = cache(self.model.token_ids)

@@ -3,31 +3,37 @@
 An answer that names no option, or more than one, is unparsed; it is not a choice.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+
+from emotion_games.prompts.json_answers import (
+    Reading,
+    answer_is_closed,
+    as_text,
+    find_decisions,
+    find_rationale,
+    read_object,
+)
 
 STRICT, LOOSE, UNPARSED = "strict", "loose", "unparsed"
 
+# Models write typographic quotes and dashes for the plain ones of an option.
 _QUOTES = str.maketrans(
     {c: "'" for c in "‘’‚‛`´"} | {c: '"' for c in "“”„«»"} | {c: "-" for c in "‐‑‒–—"}
 )
 _NUMBERED = re.compile(r"\boption\s*#?\s*(\d+)\b")
+# An option shortly after one of these words is not chosen: "I will not share".
 _NEGATION = re.compile(
     r"(\b(not|never|no|refuse|refusing|decline|avoid|without|against|instead of|rather than)\b"
     r"|n't\b)"
 )
+# In free text a number alone is no choice: "Option 1 is tempting".
 _CHOOSING = re.compile(
     r"\b(?:choose|pick|select|take|go with|decide on|decide for|opt for|decision is|choice is"
     r"|answer is)\s*:?\s*\"?option\s*#?\s*(\d+)\b"
 )
-_FIELD = re.compile(r"([\"'])decision\1\s*[:=]\s*", re.IGNORECASE)
-_BARE_FIELD = re.compile(r"\bdecision\s*[:=]\s*", re.IGNORECASE)
-_RATIONALE = re.compile(r"[\"']?\brationale[\"']?\s*[:=]\s*\"((?:[^\"\\]|\\.)*)", re.IGNORECASE)
-_QUOTED_RATIONALE = re.compile(r"[\"']rationale[\"']", re.IGNORECASE)
 # Letters of an option that a cut-off answer must have at least.
 _LEAST_PREFIX = 4
 
@@ -51,13 +57,6 @@ class Decision:
     method: str
 
 
-class _Reading(NamedTuple):
-    """A possible value of a decision; `cut_off` if the answer ends within it."""
-
-    text: str
-    cut_off: bool
-
-
 def parse(text: str, options: Mapping[str, str], order: Sequence[str]) -> Decision:
     """Return the decision in an answer.
 
@@ -72,18 +71,20 @@ def parse(text: str, options: Mapping[str, str], order: Sequence[str]) -> Decisi
         order: The labels in the order in which they were shown.
     """
     shown = {label: options[label] for label in order}
-    whole = _object(text.strip())
-    rationale = _text(whole.get("rationale")) if whole else _search_rationale(text)
+    whole = read_object(text.strip())
+    rationale = as_text(whole.get("rationale")) if whole else find_rationale(text)
     decision = whole.get("decision")
+    # In Python a boolean is an integer, too.
     if isinstance(decision, (str, int)) and not isinstance(decision, bool):
-        named = _named(_text(decision), shown)
+        named = _named(as_text(decision), shown)
         if len(named) == 1:
-            return _found(named, _text(decision), rationale, STRICT, shown)
+            return _found(named, as_text(decision), rationale, STRICT, shown)
     if not text.strip():
         return _unparsed("empty answer")
-    fields = _fields(text)
+    fields = find_decisions(text)
     if not fields:
         return _free_text(text, rationale, shown)
+    # A model may repeat the form of the answer first, or correct itself: the last object counts.
     for same_object in reversed(fields):
         found = [_read(readings, shown) for readings in same_object]
         named = set().union(*(labels for labels, _ in found))
@@ -92,26 +93,6 @@ def parse(text: str, options: Mapping[str, str], order: Sequence[str]) -> Decisi
             return _found(named, reading, rationale, LOOSE, shown)
     last = fields[-1][-1][0].text
     return _unparsed("unknown option" if last else "no decision", last, rationale)
-
-
-def answer_is_closed(text: str) -> bool:
-    """Return True if the first JSON object of a text has ended, so that nothing more is needed."""
-    depth, in_string, escaped = 0, False, False
-    for character in text[max(text.find("{"), 0) :]:
-        if escaped:
-            escaped = False
-        elif in_string:
-            escaped = character == "\\"
-            in_string = character != '"'
-        elif character == '"':
-            in_string = depth > 0
-        elif character == "{":
-            depth += 1
-        elif character == "}" and depth:
-            depth -= 1
-            if depth == 0:
-                return True
-    return False
 
 
 def _found(
@@ -145,6 +126,7 @@ def _named(reading: str, shown: Mapping[str, str]) -> set[str]:
     if number:
         named |= _at(number[1], shown)
     both = re.fullmatch(r"option\s*#?\s*(\d+)\s*[.:,)-]*\s*(.+)", words)
+    # A number with any other text is left to the loose reading.
     if both:
         texts = {label for label, text in shown.items() if _normal(both[2]) == _normal(text)}
         named |= _at(both[1], shown) | texts if texts else set()
@@ -153,6 +135,7 @@ def _named(reading: str, shown: Mapping[str, str]) -> set[str]:
 
 def _at(number: str, shown: Mapping[str, str]) -> set[str]:
     """Return the label of the option with a number, if there is one."""
+    # int() refuses numbers of some thousand digits.
     is_shown = len(number) < 4 and 1 <= int(number) <= len(shown)
     return {list(shown)[int(number) - 1]} if is_shown else set()
 
@@ -185,7 +168,7 @@ def _is_longer(span: tuple[int, int, str], other: tuple[int, int, str]) -> bool:
     return span[0] <= other[0] and other[1] <= span[1] and span[:2] != other[:2]
 
 
-def _by_prefix(reading: _Reading, shown: Mapping[str, str]) -> set[str]:
+def _by_prefix(reading: Reading, shown: Mapping[str, str]) -> set[str]:
     """Return the only option that begins with a reading.
 
     The reading may end within a word only if the answer was cut off there.
@@ -205,6 +188,7 @@ def _free_text(text: str, rationale: str, shown: Mapping[str, str]) -> Decision:
 
     It may have an option on a line of its own, or the text of one option in a sentence.
     """
+    # The options that broken JSON mentions are part of its rationale.
     if "{" in text or rationale:
         is_closed = answer_is_closed(text)
         reason = "no decision" if is_closed else "cut off before the decision"
@@ -217,29 +201,14 @@ def _free_text(text: str, rationale: str, shown: Mapping[str, str]) -> Decision:
     for found in _CHOOSING.finditer(words):
         named |= _at(found[1], shown)
     if not named:
-        # A number alone, as in "Option 1 is tempting", is not a choice.
         named = _inside(_NUMBERED.sub("", words), shown)
     if not named:
         return _unparsed("no json", "", rationale)
+    # A second option anywhere in the text makes the answer ambiguous.
     return _found(named | _inside(text, shown), text.strip(), rationale, LOOSE, shown)
 
 
-def _fields(text: str) -> list[list[list[_Reading]]]:
-    """Return the possible readings of every decision field, in order and grouped by JSON object."""
-    objects: list[list[list[_Reading]]] = []
-    matches = list(_FIELD.finditer(text))
-    # Beside a quoted rationale, a bare `decision:` may be a word of that rationale.
-    if not matches and not _QUOTED_RATIONALE.search(text):
-        matches = list(_BARE_FIELD.finditer(text))
-    for place, match in enumerate(matches):
-        end = matches[place + 1].start() if place + 1 < len(matches) else len(text)
-        if place == 0 or "}" in text[matches[place - 1].end() : match.start()]:
-            objects.append([])
-        objects[-1].append(_readings(text[match.end() : end]))
-    return objects
-
-
-def _read(readings: Sequence[_Reading], shown: Mapping[str, str]) -> tuple[set[str], str]:
+def _read(readings: Sequence[Reading], shown: Mapping[str, str]) -> tuple[set[str], str]:
     """Return the labels that the first reading of a field with any names, and that reading."""
     for reading in readings:
         exact = _named(reading.text, shown)
@@ -247,52 +216,3 @@ def _read(readings: Sequence[_Reading], shown: Mapping[str, str]) -> tuple[set[s
         if named:
             return named, reading.text
     return set(), ""
-
-
-def _readings(rest: str) -> list[_Reading]:
-    """Return possible values at the start of a text: up to its closing quote, or the last one."""
-    if not rest.startswith('"'):
-        bare = re.match(r"[^\n}\]]*", rest.lstrip("["))
-        return [_Reading(_text(bare[0] if bare else "").strip(" \"'"), False)]
-    closed = re.match(r'"((?:[^"\\]|\\.)*)"', rest, re.DOTALL)
-    if closed is None:
-        return [_Reading(rest[1:], True)]
-    # A model may copy an option with quotes but without their backslashes.
-    longest = re.match(r'"(.*)"\s*\}', rest, re.DOTALL)
-    values = [longest[1]] if longest and longest[1] != closed[1] else []
-    return [_Reading(_unescaped(value), False) for value in (*values, closed[1])]
-
-
-def _search_rationale(text: str) -> str:
-    """Return the rationale of an answer that is not a JSON object."""
-    found = _RATIONALE.search(text)
-    return _unescaped(found[1]) if found else ""
-
-
-def _unescaped(text: str) -> str:
-    try:
-        return _complete(json.loads(f'"{text}"', strict=False))
-    except json.JSONDecodeError:
-        return text.replace('\\"', '"').replace("\\'", "'").replace("\\n", "\n")
-
-
-def _complete(text: str) -> str:
-    """Return a text in which half of an escaped character (\\ud83d) is replaced.
-
-    Such a half can be neither written to a file nor tokenized.
-    """
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _text(value: Any) -> str:
-    return _complete(value) if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _object(text: str) -> dict[str, Any]:
-    """Return the JSON object that a text is; an empty one if it is none or has a key twice."""
-    try:
-        pairs = json.loads(text, object_pairs_hook=lambda pairs: pairs, strict=False)
-    except (json.JSONDecodeError, RecursionError, ValueError):
-        return {}
-    is_object = text.startswith("{") and len({key for key, _ in pairs}) == len(pairs)
-    return dict(pairs) if is_object else {}

@@ -113,6 +113,7 @@ def probe(templates: Templates, stimulus: str) -> tuple[list[Message], str]:
 
     Directions are read at the last token of the last occurrence of that text in the user message.
     """
+    # The engine looks for the stimulus in the rendered chat, so it must occur there unchanged.
     text = " ".join(stimulus.split())
     user = templates.fill("probe.user", stimulus=text)
     return _messages(templates.fill("probe.system"), user), text
@@ -124,6 +125,7 @@ def _messages(system: str, user: str) -> list[Message]:
 
 def _system(templates: Templates, scenario: Scenario, context: str = "") -> str:
     name = scenario.you.name
+    # A story that calls the model `you` has no name for it.
     key = "system.unnamed" if name == "you" else "system.named"
     return f"{context.strip()} {templates.fill(key, name=name)}".strip()
 
@@ -192,6 +194,7 @@ def _from_your_side(text: str, scenario: Scenario) -> str:
     """
     if _FIRST_OR_SECOND_PERSON.search(text):
         return ""
+    # First "Ann's", so that it becomes "your" and not "you's".
     name = re.escape(scenario.you.name)
     text = re.sub(rf"\b{name}['’]s\b", "your", text, flags=re.IGNORECASE)
     return re.sub(rf"\b{name}\b", "you", text, flags=re.IGNORECASE)

@@ -41,6 +41,7 @@ def outcomes(situation: Situation) -> list[tuple[Path, Payoff]]:
         found = [
             (((first, own), (second, other)), game.payoffs[own, other]) for own, other in pairs
         ]
+    # Games list payoffs in the order of their players.
     if situation.you == first:
         return found
     return [(path, (yours, theirs)) for path, (theirs, yours) in found]

@@ -6,7 +6,9 @@ from pathlib import Path
 from emotion_games.errors import ProblemList
 
 NEUTRAL = "neutral"
+# Of eight stimuli two are held out.
 LEAST_STIMULI = 8
+# Every fourth stimulus tests the direction that the others make.
 HELD_OUT_EVERY = 4
 
 

@@ -80,6 +80,7 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     if problems:
         raise ProblemList(problems)
     experiment = schemas.with_defaults(config, schema)["experiment"]
+    # Two orders of the same layers are the same setting.
     if experiment["layers"] != "middle_third":
         experiment["layers"] = sorted(experiment["layers"])
     if experiment["headline_intensity"] not in experiment["intensity"]:
@@ -99,6 +100,7 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         if not os.path.exists(path):
             problems.append(f"experiment.scenarios.{name}: no such file or folder: {given or path}")
         problems += _game_problems(game, settings[name], labels[name])
+    # After a problem the checks go on with what there is, to find all other problems.
     models: tuple[Model, ...] = ()
     with _collected(problems):
         models = plan_models(experiment["models"], root)
@@ -157,6 +159,8 @@ def _games(experiment: Mapping[str, Any], root: Path, problems: list[str]) -> di
         for role in roles:
             with _collected(problems):
                 games[role] = load_game(folder / role)
+    # A family's entry serves all its roles, so families are allowed here. Finding them loads all
+    # games, which is skipped if no key names a game.
     named = [(key, name) for key in PER_GAME for name in experiment[key]]
     with _collected(problems):
         known = [*game_names(folder), *families(folder)] if named else []
@@ -223,6 +227,7 @@ def _unnamed_emotions(
     emotions: Sequence[str], labels: Sequence[str], folder: Path, prompts: Path
 ) -> Iterator[str]:
     """Yield a line for each emotion with stimuli that the manipulation check could not find."""
+    # An emotion without stimuli is already reported.
     for place, emotion in enumerate(emotions):
         if emotion not in labels and os.path.isfile(folder / f"{emotion}.txt"):
             yield (
