@@ -17,8 +17,7 @@ def recompute_statistics(series_dir: Path) -> int:
     """Replace the statistics of every finished experiment, and return how many were refused."""
     # These load pandas.
     from emotion_games.analysis.experiment_statistics import analyse
-    from emotion_games.experiment.finished import read_outcome
-    from emotion_games.experiment.results import replace_statistics
+    from emotion_games.experiment.results import read_outcome, replace_statistics
 
     series, refused = read_series(series_dir), 0
     for exp_id in series["experiments"]:
@@ -32,9 +31,8 @@ def recompute_statistics(series_dir: Path) -> int:
             print(f"ERROR: {exp_id}: {error}", file=sys.stderr)
             refused += 1
             continue
-        statistics = analyse(
-            found.trials, found.checks, found.game, found.settings, found.n_planned
-        )
+        settings = found.configuration["settings"]
+        statistics = analyse(found.trials, found.checks, found.game, settings, len(found.trials))
         replace_statistics(folder, statistics)
         print(f"{exp_id}: recomputed")
         if statistics["plan"]["hash"] != found.configuration["plan"]["hash"]:

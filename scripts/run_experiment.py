@@ -46,9 +46,8 @@ def run_experiment(rule: Any) -> None:
             import_seconds=imported,
         )
         found = run(inputs, Control(should_stop, job.progress))
-        statistics = analyse(
-            found.trials, found.checks, found.game, found.settings, found.n_planned
-        )
+        settings, n_trials = spec["settings"], len(found.trials)
+        statistics = analyse(found.trials, found.checks, found.game, settings, n_trials)
         publish(Path(rule.output[0]).parent, found.trials, found.configuration, statistics)
 
 

@@ -50,5 +50,6 @@ def spec_of(settings, hashes=None):
 def finish(inputs, out, control):
     """Run an experiment and publish its results, as the entry script does."""
     found = run(inputs, control)
-    statistics = analyse(found.trials, found.checks, found.game, found.settings, found.n_planned)
+    settings = inputs.spec["settings"]
+    statistics = analyse(found.trials, found.checks, found.game, settings, len(found.trials))
     publish(out, found.trials, found.configuration, statistics)

@@ -26,7 +26,7 @@ PATIENCE = 600
 GAMES = ("Prisoners_Dilemma", "Stag_Hunt")
 _COUNTING = """
 
-_measure_unseen = measure
+_measure_uncounted = measure
 
 
 def measure(instrument, requests, log):
@@ -36,7 +36,7 @@ def measure(instrument, requests, log):
     with open("computed.txt", "a") as computed:
         computed.write(" ".join(request.key for request in requests) + "\\n")
     time.sleep(json.loads(Path("controls.json").read_text())["seconds"])
-    return _measure_unseen(instrument, requests, log)
+    return _measure_uncounted(instrument, requests, log)
 """
 
 
@@ -48,7 +48,7 @@ def copy_workflow(folder: Path) -> Path:
     library = folder / "scripts" / "emotion_games"
     for name in ("reporting/page", "reporting/figure_files", "analysis/series_statistics"):
         shutil.copy(ROOT / "tests" / "stand_ins" / f"{name}.py", library / f"{name}.py")
-    with open(library / "experiment" / "measuring.py", "a") as module:
+    with open(library / "experiment" / "run.py", "a") as module:
         module.write(_COUNTING)
     loaded = tiny_model("qwen2")
     loaded.model.save_pretrained(folder / "tiny")

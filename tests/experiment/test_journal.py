@@ -13,9 +13,9 @@ BATCHES = [[{"key": "a", "answer": "ä"}, {"key": "b"}], [{"key": "c"}]]
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "x.trials.jsonl"
-    with Journal(path, "f1") as journal:
-        for batch in BATCHES:
-            journal.append(batch)
+    journal = Journal(path, "f1")
+    for batch in BATCHES:
+        journal.append(batch)
     return path
 
 
@@ -26,8 +26,9 @@ def read(path, fingerprint="f1"):
 
 def test_everything_appended_comes_back(path):
     assert read(path) == (["a", "b", "c"], [])
-    with Journal(path, "f1") as journal:
-        journal.append([{"key": "d"}])
+    journal = Journal(path, "f1")
+    assert list(journal.records) == ["a", "b", "c"]
+    journal.append([{"key": "d"}])
     assert read(path)[0] == ["a", "b", "c", "d"]
 
 
@@ -68,8 +69,8 @@ def test_a_journal_without_a_header_is_damaged(path, content):
 
 
 def test_numbers_that_json_cannot_hold_are_refused(path):
-    with Journal(path, "f1") as journal, pytest.raises(ValueError):
-        journal.append([{"key": "d", "value": float("nan")}])
+    with pytest.raises(ValueError):
+        Journal(path, "f1").append([{"key": "d", "value": float("nan")}])
     assert read(path)[0] == ["a", "b", "c"]
 
 

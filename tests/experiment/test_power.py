@@ -1,4 +1,4 @@
-"""The planner's t distributions against scipy and statsmodels, and its sizes against their definition."""
+"""The power of planned tests against scipy and statsmodels, and sizes against their definition."""
 
 import ast
 from math import inf, sqrt
@@ -59,7 +59,15 @@ def test_the_plans_power_says_what_it_assumes():
     assert everything["smallest_detectable_difference"] is None
 
 
-def test_only_the_standard_library_is_loaded():
+def test_the_module_itself_loads_the_standard_library_only():
     tree = ast.parse(Path(power.__file__).read_text())
-    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert modules <= {"functools", "math", "typing", "emotion_games.experiment.analysis_plan"}
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 8, 150])
+@pytest.mark.parametrize("tests", [1, 18, 600])
+def test_every_number_of_directions_has_its_power(k, tests):
+    shift = smallest_detectable_from_random(k, 0.95, tests) / (0.08 * sqrt(1 + 1 / k))
+    critical = stats.t.isf(0.05 / tests / 2, k - 1)
+    assert stats.nct.sf(critical, k - 1, shift) == pytest.approx(0.8, abs=1e-6)

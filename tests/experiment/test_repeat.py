@@ -1,10 +1,12 @@
-"""Two tables agree exactly when every trial says the same."""
+"""Two tables agree if every trial has the same text, choice and numbers."""
 
 import pandas as pd
 import pytest
 
 from emotion_games.errors import UserError
-from emotion_games.experiment.repeat import NUMBERS, changes, compare, repeat
+from emotion_games.experiment.repeat import changes, compare, repeat
+
+PROBABILITIES = ("choice_probabilities", "branch_probabilities", "choice_probabilities_after")
 
 
 def table(**changes):
@@ -12,8 +14,8 @@ def table(**changes):
         "trial_id": ["a", "b"],
         "output": ["x", ""],
         "choice": ["go", ""],
-        **{name: ['{"go": 0.25, "wait": 0.75}', ""] for name in NUMBERS[:3]},
-        **{name: ["0.9", ""] for name in NUMBERS[3:]},
+        **{name: ['{"go": 0.25, "wait": 0.75}', ""] for name in PROBABILITIES},
+        **{name: ["0.9", ""] for name in ("valid_mass", "valid_mass_after")},
     }
     return pd.DataFrame(rows | changes, dtype=str).set_index("trial_id")
 
@@ -30,12 +32,14 @@ def test_equal_tables_agree():
         {"choice": ["wait", ""]},
         {"valid_mass": ["0.91", ""]},
         {"valid_mass": ["", ""]},
+        {"valid_mass_after": ["0.8", ""]},
+        {"choice_probabilities_after": ['{"go": 0.5, "wait": 0.5}', ""]},
         {"choice_probabilities": ['{"go": 0.26, "wait": 0.74}', ""]},
         {"choice_probabilities": ['{"go": 1.0}', ""]},
         {"trial_id": ["a", "c"]},
     ],
 )
-def test_any_difference_is_told(changes):
+def test_any_difference_is_found(changes):
     agreement = compare(table(), table(**changes))
     assert not agreement.holds and "DIFFER" in str(agreement)
 

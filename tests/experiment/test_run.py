@@ -10,7 +10,7 @@ import yaml
 
 from emotion_games.engine import models
 from emotion_games.errors import ProblemList
-from emotion_games.experiment import measuring
+from emotion_games.experiment import run as module
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.repeat import repeat
 from emotion_games.layout import RESULT_FILES
@@ -138,7 +138,7 @@ def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path
     before = results(tmp_path / "out")
     (tmp_path / "out" / "exp_results.csv").unlink()
     monkeypatch.setattr(
-        measuring, "load_model", lambda *_: pytest.fail("the model must not be loaded")
+        module, "load_model", lambda *_: pytest.fail("the model must not be loaded")
     )
     play()
     assert results(tmp_path / "out") == before
@@ -153,7 +153,7 @@ def test_another_setting_starts_another_journal(play, tmp_path):
 
 def test_running_only_settings_keep_the_journal(play, monkeypatch):
     play()
-    monkeypatch.setattr(measuring, "load_model", lambda *_: pytest.fail("the journal must serve"))
+    monkeypatch.setattr(module, "load_model", lambda *_: pytest.fail("the journal must serve"))
     play(runtime={"batch_tokens": 1000, "threads": 1, "device": "cpu"})
 
 
@@ -175,15 +175,15 @@ def test_skipped_scenarios_are_counted_in_the_configuration(play, files, tmp_pat
 
 
 def test_weights_that_changed_since_the_directions_were_measured_are_refused(play, monkeypatch):
-    monkeypatch.setattr(measuring, "weights_hash", lambda *_: "other")
+    monkeypatch.setattr(module, "weights_hash", lambda *_: "other")
     with pytest.raises(models.ModelError, match="delete the directions file"):
         play()
 
 
 def test_a_model_is_loaded_in_the_number_format_of_its_directions(play, monkeypatch):
-    entries, load = [], measuring.load_model
+    entries, load = [], module.load_model
     monkeypatch.setattr(
-        measuring, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest)
+        module, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest)
     )
     play()
     assert "dtype" not in ENTRY and [entry["dtype"] for entry in entries] == ["float32"]

@@ -7,9 +7,10 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from emotion_games.experiment.conditions import Arm, random_directions
-from emotion_games.experiment.spec import Plan, Settings
+from emotion_games.experiment.spec import Settings
 from emotion_games.experiment.trials import count_trials
 from emotion_games.games.records import Game
 
@@ -53,18 +54,17 @@ class Contrast:
         return self.reference == self.arm.reference
 
 
+def _has(arm: str) -> Callable[[Settings], bool]:
+    return lambda settings: settings["arms"][arm]
+
+
 # In the order in which a plan lists them.
 CONTRASTS = (
     Contrast(EMOTION_MINUS_NEUTRAL, Arm.STEERED, Arm.NEUTRAL, lambda _: True),
     Contrast(EMOTION_MINUS_RANDOM, Arm.STEERED, Arm.RANDOM, lambda s: random_directions(s) > 1),
     Contrast(EMOTION_MINUS_OTHERS, Arm.STEERED, Arm.STEERED, lambda s: len(s["emotions"]) > 1),
-    Contrast(
-        PROMPTED_MINUS_NEUTRAL,
-        Arm.PROMPTED,
-        Arm.PROMPTED_NEUTRAL,
-        lambda s: s["arms"]["prompted"],
-    ),
-    Contrast(SHUFFLED_MINUS_NEUTRAL, Arm.SHUFFLED, Arm.NEUTRAL, lambda s: s["arms"]["shuffled"]),
+    Contrast(PROMPTED_MINUS_NEUTRAL, Arm.PROMPTED, Arm.PROMPTED_NEUTRAL, _has("prompted")),
+    Contrast(SHUFFLED_MINUS_NEUTRAL, Arm.SHUFFLED, Arm.NEUTRAL, _has("shuffled")),
     Contrast(RANDOM_MINUS_NEUTRAL, Arm.RANDOM, Arm.NEUTRAL, lambda _: False),
 )
 
@@ -76,7 +76,7 @@ CLAIM_RULE = (
 )
 
 
-def the_plan(settings: Settings, game: Game) -> Plan:
+def the_plan(settings: Settings, game: Game) -> dict[str, Any]:
     """Return what will be tested in an experiment; all its other results are exploratory."""
     is_scored, statistics = settings["scoring"]["direct"], settings["statistics"]
     labels = [choice.label for choice in game.choices]
@@ -117,7 +117,7 @@ def the_plan(settings: Settings, game: Game) -> Plan:
     }
 
 
-def plan_hash(plan: Plan) -> str:
+def plan_hash(plan: dict[str, Any]) -> str:
     """Return the SHA-256 of the plan's canonical JSON, which ignores the order of keys."""
     text = json.dumps(plan, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,44 +6,22 @@ beyond what was added. Damage is checked by non-social items with one dominant a
 likelihood of neutral texts. Comprehension is checked by asking who gets what, if payoffs are shown.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
+from emotion_games.engine.backend import Backend
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.directions import Directions
-from emotion_games.experiment.check_records import (
-    BETTER,
-    RIGHT,
-    TEXT,
-    WORSE,
-    Check,
-    check_key,
-)
+from emotion_games.experiment.check_records import BETTER, RIGHT, TEXT, WORSE, Check, check_key
 from emotion_games.experiment.conditions import Arm, Condition, plan_conditions
+from emotion_games.experiment.inputs import Experiment
 from emotion_games.experiment.requests import CLOSING, Questions
-from emotion_games.experiment.spec import Settings
+from emotion_games.experiment.spec import Record
 from emotion_games.experiment.trials import Trial
+from emotion_games.prompts import messages as texts
 from emotion_games.prompts.answers import parse
 from emotion_games.prompts.check_items import LEAD_WORDS, CheckItems
-from emotion_games.prompts.messages import (
-    Message,
-    answer_prefix,
-    comprehension_messages,
-    decision_prefix,
-    label_question,
-    option_literal,
-    self_report_question,
-)
 from emotion_games.prompts.payoffs import comprehension_questions
 from emotion_games.prompts.situations import Situation
-
-
-@dataclass(frozen=True)
-class Texts:
-    """How a model reads: `chat` turns messages into a prompt, and `plain` a text."""
-
-    chat: Callable[[list[Message]], str]
-    plain: Callable[[str], str]
 
 
 def checked_trials(questions: Questions) -> list[Trial]:
@@ -63,55 +41,53 @@ def checked_trials(questions: Questions) -> list[Trial]:
 
 
 def check_requests(
-    questions: Questions,
-    settings: Settings,
-    outputs: Mapping[str, str],
-    items: CheckItems,
-    texts: Texts,
+    experiment: Experiment, records: Mapping[str, Record], model: Backend
 ) -> list[Request]:
     """Return the requests of all checks in the settings.
 
     Args:
-        questions: The questions of the experiment.
-        settings: Its settings.
-        outputs: The written answers, by trial_id.
-        items: The material of the damage checks.
-        texts: How the model reads.
+        experiment: The experiment.
+        records: The records of its trials, by their keys.
+        model: The model, which turns messages into prompts.
     """
+    settings, questions = experiment.settings, experiment.questions
     requests: list[Request] = []
     if settings["checks"]["manipulation"]:
-        requests += manipulation_requests(questions, outputs, texts)
+        requests += manipulation_requests(questions, records, model)
     if settings["checks"]["damage"]:
-        requests += damage_requests(questions, plan_conditions(settings), items, texts)
+        conditions = plan_conditions(settings)
+        requests += damage_requests(questions, conditions, experiment.items, model)
     if settings["show_payoffs"]:
-        requests += comprehension_requests(questions, texts)
+        requests += comprehension_requests(questions, model)
     return requests
 
 
 def manipulation_requests(
-    questions: Questions, outputs: Mapping[str, str], texts: Texts
+    questions: Questions, records: Mapping[str, Record], model: Backend
 ) -> Iterator[Request]:
     """Yield self-reports under the trial's push, and blind labellings without a push."""
-    labels = {label: label for label in questions.templates.labels}
+    templates = questions.templates
+    labels = {label: label for label in templates.labels}
     for trial in checked_trials(questions):
-        output, condition = outputs[trial.trial_id], trial.condition
-        messages = [
+        name, push = trial.condition.name, trial.condition.push
+        output = records[trial.request_key]["answers"][trial.repeat]
+        conversation = [
             *questions.prompts[trial.request_key],
             {"role": "assistant", "content": output},
-            {"role": "user", "content": self_report_question(questions.templates)},
+            {"role": "user", "content": texts.self_report_question(templates)},
         ]
-        key = check_key(Check.SELF_REPORT, condition.name, trial.scenario_id)
-        yield Request(key, texts.chat(messages), condition.push, labels)
+        key = check_key(Check.SELF_REPORT, name, trial.scenario_id)
+        yield Request(key, model.chat_text(conversation), push, labels)
         options = questions.scenarios[trial.scenario_id].options
         rationale = parse(output, options, trial.order).rationale
         if rationale:
-            key = check_key(Check.BLIND_LABEL, condition.name, trial.scenario_id)
-            prompt = texts.chat(label_question(questions.templates, rationale))
+            key = check_key(Check.BLIND_LABEL, name, trial.scenario_id)
+            prompt = model.chat_text(texts.label_question(templates, rationale))
             yield Request(key, prompt, None, labels)
 
 
 def damage_requests(
-    questions: Questions, conditions: Sequence[Condition], items: CheckItems, texts: Texts
+    questions: Questions, conditions: Sequence[Condition], items: CheckItems, model: Backend
 ) -> Iterator[Request]:
     """Yield dominance items in both orders, and neutral texts.
 
@@ -121,20 +97,25 @@ def damage_requests(
         if condition.arm != Arm.NEUTRAL and not (condition.is_pushed and condition.generated):
             continue
         for item in items.dominance:
-            options = {BETTER: option_literal(item.better), WORSE: option_literal(item.worse)}
+            options = {
+                BETTER: texts.option_literal(item.better),
+                WORSE: texts.option_literal(item.worse),
+            }
             for order in ((BETTER, WORSE), (WORSE, BETTER)):
                 shown = [options[name] for name in order]
-                prompt = texts.chat(_item_messages(questions, item.question, shown))
+                prompt = model.chat_text(_item_messages(questions, item.question, shown))
                 key = check_key(Check.DOMINANCE, condition.name, f"{item.item_id}/{order[0]}")
-                yield Request(key, prompt, condition.push, options, decision_prefix(), CLOSING)
+                yield Request(
+                    key, prompt, condition.push, options, texts.decision_prefix(), CLOSING
+                )
         for number, text in enumerate(items.neutral_texts):
             words = text.split()
             lead, rest = " ".join(words[:LEAD_WORDS]), " " + " ".join(words[LEAD_WORDS:])
             key = check_key(Check.PERPLEXITY, condition.name, number)
-            yield Request(key, texts.plain(lead), condition.push, {TEXT: rest})
+            yield Request(key, model.plain_text(lead), condition.push, {TEXT: rest})
 
 
-def _item_messages(questions: Questions, question: str, options: list[str]) -> list[Message]:
+def _item_messages(questions: Questions, question: str, options: list[str]) -> list[texts.Message]:
     templates = questions.templates
     shown = [
         templates.fill("option", number=i, text=text) for i, text in enumerate(options, start=1)
@@ -143,7 +124,7 @@ def _item_messages(questions: Questions, question: str, options: list[str]) -> l
     return [{"role": "user", "content": templates.texts["separator"].join(parts)}]
 
 
-def comprehension_requests(questions: Questions, texts: Texts) -> Iterator[Request]:
+def comprehension_requests(questions: Questions, model: Backend) -> Iterator[Request]:
     """Yield the questions about payoffs, in neutral and with the payoffs shown."""
     histories = {h.name: h for h in questions.game.histories}
     for trial in checked_trials(questions):
@@ -152,14 +133,18 @@ def comprehension_requests(questions: Questions, texts: Texts) -> Iterator[Reque
         scenario = questions.scenarios[trial.scenario_id]
         situation = Situation(questions.game, scenario, histories[trial.history], trial.order)
         for number, question in enumerate(comprehension_questions(questions.templates, situation)):
-            messages = comprehension_messages(questions.templates, situation, question)
+            conversation = texts.comprehension_messages(questions.templates, situation, question)
             answers = {
-                RIGHT if place == question.correct else f"wrong_{place}": option_literal(answer)
+                RIGHT if place == question.correct else f"wrong_{place}": texts.option_literal(
+                    answer
+                )
                 for place, answer in enumerate(question.answers)
             }
             item = f"{trial.scenario_id}/{trial.history}/{number}"
             key = check_key(Check.COMPREHENSION, trial.condition.name, item)
-            yield Request(key, texts.chat(messages), None, answers, answer_prefix(), CLOSING)
+            yield Request(
+                key, model.chat_text(conversation), None, answers, texts.answer_prefix(), CLOSING
+            )
 
 
 def projection_key(request: Request) -> str:
@@ -177,7 +162,7 @@ def projections(
     instrument: Instrument,
     directions: Directions,
     requests: Sequence[Request],
-    conditions: Mapping[str, Condition],
+    emotions: Mapping[str, str],
 ) -> list[float]:
     """Measure how far pushes move the last token of a prompt in a later layer.
 
@@ -185,7 +170,7 @@ def projections(
         instrument: The model with its pushes.
         directions: The directions of the model; `later_layer` is not None.
         requests: One prompt under several pushes. It is read without a push, too.
-        conditions: The conditions by name.
+        emotions: The emotion of each push.
 
     Returns:
         For each request the shift along the direction of its emotion, minus the part that was
@@ -199,7 +184,7 @@ def projections(
     last = rows.states[layer].float().cpu()
     shifts = []
     for row, name in enumerate(names, start=1):
-        target = directions.vectors[conditions[name].emotion][layer]
+        target = directions.vectors[emotions[name]][layer]
         moved = last[row] - last[0] - instrument.pushes[name].sum(0)
         shifts.append(round(float(moved @ target / (target @ target)), 5))
     return shifts

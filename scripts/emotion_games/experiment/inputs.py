@@ -10,7 +10,7 @@ from emotion_games.engine import directions
 from emotion_games.engine.directions import Directions
 from emotion_games.experiment.provenance import answering_code_hash
 from emotion_games.experiment.requests import Questions, load_questions
-from emotion_games.experiment.spec import Spec
+from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.hashing import digest
 from emotion_games.prompts.check_items import CheckItems, load_check_items
 
@@ -67,6 +67,11 @@ class Experiment:
     directions: Directions
     fingerprint: str
     seconds: dict[str, float]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the experiment."""
+        return self.inputs.spec["settings"]
 
 
 def load_experiment(inputs: Inputs, log: Callable[[str], None]) -> Experiment:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from emotion_games.experiment.spec import Record
 
@@ -73,14 +73,13 @@ def _parse(line: bytes) -> Any:
 
 
 class Journal:
-    """A journal open for appending. `records` holds its records by their keys."""
+    """A journal that is continued. `records` holds its records by their keys."""
 
     def __init__(self, path: Path, fingerprint: str, log: Callable[[str], None] = print) -> None:
         self.records = {record["key"]: record for record in read_journal(path, fingerprint, log)}
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists() or path.stat().st_size == 0
-        self._file = open(path, "ab")  # noqa: SIM115 (closed in __exit__)
-        if is_new:
+        if not path.exists() or path.stat().st_size == 0:
             self._write({"fingerprint": fingerprint})
 
     def append(self, records: list[Record]) -> None:
@@ -89,12 +88,8 @@ class Journal:
         self.records |= {record["key"]: record for record in records}
 
     def _write(self, content: object) -> None:
-        self._file.write(json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+        line = json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        with open(self._path, "ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())

@@ -2,10 +2,9 @@
 
 from functools import lru_cache
 from math import inf, sqrt
-from typing import Any, TypedDict
+from typing import Any
 
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS
-from emotion_games.experiment.spec import Plan
 
 # How far an emotion's true effect varies between scenarios (sd), and how far a random direction
 # pushes (sd over directions). Both are cautious guesses; the results contain the measured values.
@@ -14,21 +13,6 @@ SD_OF_RANDOM_DIRECTIONS = 0.08
 POWER = 0.8
 # The rate of a choice at which its variance is largest.
 RATE = 0.5
-
-
-class PlannedPower(TypedDict):
-    """The smallest detectable differences of a plan, in units of the outcome (0 to 1).
-
-    Numbers that depend on all scenarios of a file are None; infinite ones cannot be tested.
-    """
-
-    smallest_detectable_difference: float | None
-    with_holm: float | None
-    from_random: float
-    from_random_with_holm: float
-    assumptions: dict[str, Any]
-    unit: str
-    method: str
 
 
 def smallest_detectable_difference(
@@ -78,8 +62,11 @@ def smallest_detectable_from_random(k: int, confidence: float = 0.95, tests: int
     return shift * SD_OF_RANDOM_DIRECTIONS * sqrt(1 + 1 / k)
 
 
-def planned_power(plan: Plan, orders: int) -> PlannedPower:
+def planned_power(plan: dict[str, Any], orders: int) -> dict[str, Any]:
     """Return the smallest detectable differences of a plan, with what they assume.
+
+    They are in units of the outcome (0 to 1); infinite ones cannot be tested. Those that depend on
+    all scenarios of a file are None.
 
     Args:
         plan: The analysis plan.
@@ -120,11 +107,11 @@ def _detectable_shift(df: int, alpha: float) -> float:
     from scipy.optimize import brentq
     from scipy.special import ncfdtr, stdtrit
 
-    critical = -stdtrit(df, alpha / 2)
+    critical = -float(stdtrit(df, alpha / 2))
 
     def lacking(shift: float) -> float:
         # A squared noncentral t is a noncentral F. SciPy's noncentral t, `nctdtr`, is NaN in its
         # far lower tail.
-        return ncfdtr(1, df, shift**2, critical**2) - (1 - POWER)
+        return float(ncfdtr(1, df, shift**2, critical**2)) - (1 - POWER)
 
     return brentq(lacking, 0.0, 3.0 + 1.5 * critical)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from emotion_games.hashing import code_hash
 
-PACKAGES = (
+PACKAGES = [
     "torch",
     "transformers",
     "tokenizers",
@@ -20,23 +21,15 @@ PACKAGES = (
     "statsmodels",
     "pandas",
     "snakemake",
-)
+]
 # A change in these rooms can change an answer, so that trials start again, except in the modules
 # that turn trials into files or only check them.
 ANSWERING_ROOMS = ("games", "prompts", "engine", "experiment")
+_RECORDING = "analysis_plan check_records journal power provenance repeat results spec"
 NOT_ANSWERING = (
     "games/equilibria.py",
     "engine/self_check.py",
-    "experiment/analysis_plan.py",
-    "experiment/check_records.py",
-    "experiment/finished.py",
-    "experiment/journal.py",
-    "experiment/outcome.py",
-    "experiment/power.py",
-    "experiment/provenance.py",
-    "experiment/repeat.py",
-    "experiment/results.py",
-    "experiment/spec.py",
+    *(f"experiment/{name}.py" for name in _RECORDING.split()),
 )
 
 
@@ -79,7 +72,6 @@ def environment() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    try:
+    with suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return None

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import yaml
@@ -18,29 +18,16 @@ from emotion_games.errors import UserError
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.results import TRIALS, publish, read_configuration
 from emotion_games.experiment.run import run
-from emotion_games.experiment.spec import Configuration, Spec
+from emotion_games.experiment.spec import Spec
 
 # Numbers are written with five decimals; on a CPU in float32, all but the last one agree.
 NUMBER_TOLERANCE = 2e-5
-NUMBERS = (
-    "choice_probabilities",
-    "branch_probabilities",
-    "choice_probabilities_after",
-    "valid_mass",
-    "valid_mass_after",
-)
-# The keys of exp_config.yaml that describe what can change an answer. The fingerprint covers the
-# texts, too.
-INPUTS = (
-    "machine.",
-    "runtime.",
-    "code.",
-    "scenarios.",
-    "directions.weights_hash",
-    "directions.stimuli_hash",
-    "directions.content_hash",
-    "fingerprint",
-)
+# The beginnings of the names of columns with numbers, or with JSON of numbers.
+NUMBERS = ("choice_probabilities", "branch_probabilities", "valid_mass")
+# The beginnings of the keys of exp_config.yaml that describe what can change an answer. The
+# fingerprint covers the texts, too.
+INPUTS = ("machine.", "runtime.", "code.", "scenarios.", "fingerprint")
+HASHES = ("directions.weights_hash", "directions.stimuli_hash", "directions.content_hash")
 
 
 @dataclass(frozen=True)
@@ -62,10 +49,8 @@ class Agreement:
     @property
     def holds(self) -> bool:
         """Return True if texts and choices are identical, and numbers to the written digits."""
-        return (
-            self.same_texts == self.same_choices == 1
-            and self.largest_difference <= NUMBER_TOLERANCE
-        )
+        identical = self.same_texts == self.same_choices == 1
+        return identical and self.largest_difference <= NUMBER_TOLERANCE
 
     def __str__(self) -> str:
         verdict = "agree" if self.holds else "DIFFER"
@@ -94,7 +79,7 @@ def repeat(
     try:
         configuration = read_configuration(folder)
         inputs = Inputs(
-            spec=_spec(configuration),
+            spec=cast(Spec, {key: dict(configuration)[key] for key in Spec.__annotations__}),
             files={name: Path(path) for name, path in configuration["files"].items()},
             model_path=configuration["model_path"],
             directions=vectors,
@@ -106,16 +91,9 @@ def repeat(
         before = _table(folder)
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: not the folder of a finished experiment ({error})") from error
-    directions.extract(
-        entry,
-        inputs.model_path,
-        configuration["settings"],
-        inputs.files["stimuli"],
-        inputs.files["prompts"],
-        vectors,
-        inputs.runtime,
-        log,
-    )
+    settings, path, runtime = dict(configuration["settings"]), inputs.model_path, inputs.runtime
+    stimuli, prompts = inputs.files["stimuli"], inputs.files["prompts"]
+    directions.extract(entry, path, settings, stimuli, prompts, vectors, runtime, log)
     outcome = run(inputs, Control(log=log))
     publish(scratch / "out", outcome.trials, outcome.configuration, statistics={})
     for line in changes(configuration, read_configuration(scratch / "out")):
@@ -123,23 +101,12 @@ def repeat(
     return compare(before, _table(scratch / "out"))
 
 
-def _spec(configuration: Configuration) -> Spec:
-    return {
-        "exp_id": configuration["exp_id"],
-        "game": configuration["game"],
-        "model": configuration["model"],
-        "model_name": configuration["model_name"],
-        "settings": configuration["settings"],
-        "hashes": configuration["hashes"],
-    }
-
-
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return one line per input that differs between the contents of two exp_config.yaml."""
     old, new = (pd.json_normalize(dict(content)).iloc[0].to_dict() for content in (before, now))
     lines = []
     for name in sorted(map(str, old | new)):
-        if name.startswith(INPUTS) and old.get(name) != new.get(name):
+        if name.startswith(INPUTS + HASHES) and old.get(name) != new.get(name):
             lines.append(f"{name}: {old.get(name)} -> {new.get(name)}")
     return lines
 
@@ -159,11 +126,10 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
     ids = one.index.union(other.index)
     both = one.index.intersection(other.index)
     first, second = one.loc[both], other.loc[both]
-    differences = [
-        _difference(a, b)
-        for name in NUMBERS
-        for a, b in zip(first[name], second[name], strict=True)
-    ]
+    differences: list[float] = []
+    for name in map(str, first.columns):
+        if name.startswith(NUMBERS):
+            differences += map(_difference, first[name], second[name])
     return Agreement(
         trials=len(ids),
         same_texts=float((first["output"] == second["output"]).sum() / len(ids)),

@@ -12,14 +12,8 @@ from emotion_games.experiment.trials import Trial, choose_scenarios, plan_trials
 from emotion_games.games.catalog import apply_settings, load_game
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario, load_scenarios
+from emotion_games.prompts import messages as texts
 from emotion_games.prompts.answers import parse
-from emotion_games.prompts.messages import (
-    Message,
-    after_rationale_prefix,
-    decision_prefix,
-    option_literal,
-    render,
-)
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 from emotion_games.prompts.templates import Templates, load_templates
@@ -46,7 +40,7 @@ class Questions:
     problems: list[str]
     templates: Templates
     trials: list[Trial]
-    prompts: dict[str, list[Message]]
+    prompts: dict[str, list[texts.Message]]
 
 
 def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
@@ -64,12 +58,12 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
     trials = plan_trials(options, list(histories), settings, len(templates.instructions))
     stimuli = load_stimuli(files["stimuli"], settings["emotions"])
     # The prompted arms use the stimuli that no direction was made from.
-    events = {emotion: split_stimuli(texts)[1] for emotion, texts in stimuli.items()}
-    prompts: dict[str, list[Message]] = {}
+    events = {emotion: split_stimuli(lines)[1] for emotion, lines in stimuli.items()}
+    prompts: dict[str, list[texts.Message]] = {}
     for trial in trials:
         if trial.request_key not in prompts:
             scenario, history = scenarios[trial.scenario_id], histories[trial.history]
-            prompts[trial.request_key] = render(
+            prompts[trial.request_key] = texts.render(
                 templates,
                 Situation(game, scenario, history, trial.order),
                 trial.wording,
@@ -99,7 +93,7 @@ def _context(trial: Trial, events: Mapping[str, list[str]]) -> str:
 
 
 def trial_requests(
-    questions: Questions, spec: Spec, to_text: Callable[[list[Message]], str]
+    questions: Questions, spec: Spec, to_text: Callable[[list[texts.Message]], str]
 ) -> list[Request]:
     """Return one request per prompt and condition, in the order of the plan.
 
@@ -116,13 +110,13 @@ def trial_requests(
     for trial in questions.trials:
         by_request.setdefault(trial.request_key, []).append(trial)
     # All pushed conditions read the neutral prompt, which is made once.
-    texts: dict[str, str] = {}
+    made: dict[str, str] = {}
     requests = []
     for key, trials in by_request.items():
         condition, order = trials[0].condition, trials[0].order
         messages = questions.prompts[key]
-        if str(messages) not in texts:
-            texts[str(messages)] = to_text(messages)
+        if str(messages) not in made:
+            made[str(messages)] = to_text(messages)
         options = questions.scenarios[trials[0].scenario_id].options
         uniforms = [
             trial_uniforms((spec["game"], *trial.sampling_key), settings["seed"], steps)
@@ -132,10 +126,10 @@ def trial_requests(
         requests.append(
             Request(
                 key=key,
-                prompt=texts[str(messages)],
+                prompt=made[str(messages)],
                 push=condition.push,
-                options={label: option_literal(options[label]) for label in order},
-                opening=decision_prefix(),
+                options={label: texts.option_literal(options[label]) for label in order},
+                opening=texts.decision_prefix(),
                 closing=CLOSING,
                 scored=condition.scored,
                 uniforms=tuple(uniforms),
@@ -150,4 +144,4 @@ def reopen_after_rationale(answer: str) -> str | None:
     The options are scored again after it.
     """
     rationale = parse(answer, {}, ()).rationale
-    return after_rationale_prefix(rationale) if rationale else None
+    return texts.after_rationale_prefix(rationale) if rationale else None

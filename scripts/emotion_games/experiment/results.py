@@ -15,25 +15,31 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from emotion_games.experiment.spec import Configuration, Settings
+from emotion_games.errors import UserError
+from emotion_games.experiment.check_records import check_table
+from emotion_games.experiment.conditions import plan_conditions
+from emotion_games.experiment.inputs import Experiment
+from emotion_games.experiment.journal import COMPLETE, PLAN, journal_fingerprint, read_journal
+from emotion_games.experiment.provenance import answering_code_hash, code_commit
+from emotion_games.experiment.pushes import push_ratios
+from emotion_games.experiment.spec import Configuration, Record
+from emotion_games.experiment.trials import Trial
 from emotion_games.files import replace_text
+from emotion_games.games.catalog import apply_settings, load_game
 from emotion_games.games.records import Game
+from emotion_games.hashing import content_hash
 from emotion_games.layout import RESULT_FILES
+from emotion_games.prompts.answers import parse
 
 CONFIGURATION, TRIALS, TRIALS_JSON, STATISTICS = RESULT_FILES
 # The extraction method of a trial without an answer.
 NOT_GENERATED = "not generated"
-# The columns of the table of trials that are not text.
-_TYPES = {
-    "intensity": float,
-    "repeat_num": int,
-    "category": "Int64",
-    "valid_mass": float,
-    "seed": int,
-    "wording": int,
-    "generated": bool,
-    "valid_mass_after": float,
-    "push_ratio": float,
+# The columns of the table of trials that are not text. `category` and some numbers may be missing.
+_NUMBERS = ("intensity", "valid_mass", "valid_mass_after", "push_ratio")
+_TYPES: dict[str, Any] = {
+    **{"category": "Int64", "generated": bool},
+    **dict.fromkeys(("repeat_num", "seed", "wording"), int),
+    **dict.fromkeys(_NUMBERS, float),
 }
 
 
@@ -45,17 +51,103 @@ class Outcome:
         trials: One row per trial.
         checks: One row per answer to a check.
         game: The game, with its settings.
-        settings: The settings of the experiment.
-        n_planned: The planned number of trials.
         configuration: The content of exp_config.yaml.
     """
 
     trials: pd.DataFrame
     checks: pd.DataFrame
     game: Game
-    settings: Settings
-    n_planned: int
     configuration: Configuration
+
+
+def outcome(experiment: Experiment, records: Mapping[str, Record]) -> Outcome:
+    """Return everything that was measured in an experiment."""
+    return Outcome(
+        trials=_trial_table(experiment, records),
+        checks=check_table(records, plan_conditions(experiment.settings)),
+        game=experiment.questions.game,
+        configuration=_configuration(experiment, records),
+    )
+
+
+def _trial_table(experiment: Experiment, records: Mapping[str, Record]) -> pd.DataFrame:
+    """Return one row per trial, in the order of the plan."""
+    ratios = push_ratios(experiment.directions, plan_conditions(experiment.settings))
+    rows = [
+        _row(experiment, trial, records[trial.request_key], ratios.get(trial.condition.name, 0.0))
+        for trial in experiment.questions.trials
+    ]
+    # Whole numbers with gaps: an unparsed answer has no category.
+    return pd.DataFrame(rows).astype({"category": "Int64"})
+
+
+def _row(experiment: Experiment, trial: Trial, record: Record, push_ratio: float) -> dict[str, Any]:
+    questions, spec = experiment.questions, experiment.inputs.spec
+    scenario, condition = questions.scenarios[trial.scenario_id], trial.condition
+    scores = record["scores"] or {}
+    output, after, decision = "", {}, None
+    if condition.generated:
+        output = record["answers"][trial.repeat]
+        after = record["after"][trial.repeat] or {}
+        decision = parse(output, scenario.options, trial.order)
+    messages = questions.prompts[trial.request_key]
+    return {
+        "trial_id": trial.trial_id,
+        "game_name": spec["game"],
+        "model_name": spec["model_name"],
+        "arm": str(condition.arm),
+        "emotion": condition.emotion,
+        "intensity": condition.intensity,
+        "scenario_id": trial.scenario_id,
+        "scenario": scenario.title,
+        "description": scenario.description,
+        "history": trial.history,
+        "option_order": json.dumps(trial.order),
+        "option_lengths": json.dumps([len(scenario.options[label]) for label in trial.order]),
+        "repeat_num": trial.repeat,
+        "input": "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages),
+        "output": output,
+        "rationale": decision.rationale if decision else "",
+        "decision": decision.decision if decision else "",
+        "category": decision.category if decision else None,
+        "choice": (decision.choice if decision else None) or "",
+        "choice_probabilities": _json(scores.get("probabilities")),
+        "valid_mass": scores.get("mass"),
+        "extraction_method": decision.method if decision else NOT_GENERATED,
+        "seed": spec["settings"]["seed"],
+        "wording": trial.wording,
+        "generated": condition.generated,
+        "branch_probabilities": _json(scores.get("branch")),
+        "choice_probabilities_after": _json(after.get("probabilities")),
+        "valid_mass_after": after.get("mass"),
+        "push_ratio": push_ratio,
+    }
+
+
+def _json(content: object) -> str:
+    return "" if content is None else json.dumps(content, ensure_ascii=False)
+
+
+def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Configuration:
+    inputs, questions, directions = experiment.inputs, experiment.questions, experiment.directions
+    plan, complete = records[PLAN], records[COMPLETE]
+    return {
+        **inputs.spec,
+        "model_path": inputs.model_path,
+        "files": {name: str(path) for name, path in inputs.files.items()},
+        "plan": {"plan": plan["plan"], "hash": plan["hash"], "frozen": plan["frozen"]},
+        "fingerprint": experiment.fingerprint,
+        "code": {"commit": code_commit(), "answering_modules": answering_code_hash()},
+        "directions": {**directions.about, "content_hash": directions.content_hash},
+        "scenarios": {
+            "used": list(questions.scenarios),
+            "skipped": len(questions.problems),
+            "problems": questions.problems,
+        },
+        "machine": complete["machine"],
+        "runtime": inputs.runtime,
+        "seconds": complete["seconds"],
+    }
 
 
 def publish(
@@ -103,10 +195,42 @@ def read_configuration(output_dir: Path) -> Configuration:
 def read_trials(output_dir: Path) -> pd.DataFrame:
     """Return the table of trials with the types that it was written with."""
     # An empty cell is an empty text, or a missing number; `NA` may be the text of an answer.
-    missing = {column: [""] for column, kind in _TYPES.items() if kind in (float, "Int64")}
+    missing = dict.fromkeys(("category", *_NUMBERS), [""])
     return pd.read_csv(
         output_dir / TRIALS,
         dtype=defaultdict(lambda: str, _TYPES),
         keep_default_na=False,
         na_values=missing,
+    )
+
+
+def read_outcome(output_dir: Path, journal: Path) -> Outcome:
+    """Return everything that was measured in a finished experiment, without its model.
+
+    Args:
+        output_dir: The folder with its four result files.
+        journal: Its journal, which has the answers to the checks.
+
+    Raises:
+        UserError: The journal or the game is not the one that the results were made with.
+    """
+    configuration = read_configuration(output_dir)
+    settings, fingerprint = configuration["settings"], configuration["fingerprint"]
+    if journal_fingerprint(journal) != fingerprint:
+        raise UserError(
+            f"{journal}: is missing, or does not belong to the results in {output_dir}; put the "
+            "journal back, or delete the result files and run the experiment again"
+        )
+    records = {record["key"]: record for record in read_journal(journal, fingerprint)}
+    if COMPLETE not in records:
+        raise UserError(f"{journal}: is not complete; run the series to its end")
+    folder = Path(configuration["files"]["game"])
+    path = folder / "game.yaml"
+    if content_hash(path) != configuration["hashes"]["game"]:
+        raise UserError(f"{path}: is missing, or has changed since the experiment; put it back")
+    return Outcome(
+        trials=read_trials(output_dir),
+        checks=check_table(records, plan_conditions(settings)),
+        game=apply_settings(load_game(folder), settings["game_settings"]),
+        configuration=configuration,
     )

@@ -43,42 +43,12 @@ class Spec(TypedDict):
     hashes: dict[str, str]
 
 
-class Plan(TypedDict):
-    """The analysis plan. Its JSON is hashed, so keys and values must stay as they are."""
-
-    game: str
-    outcome: str
-    choices: dict[str, float]
-    histories: list[str]
-    emotions: list[str]
-    intensities: list[float]
-    headline_intensity: float
-    layers: str | list[int]
-    direction_method: str
-    arms: dict[str, Any]
-    contrasts: list[str]
-    measures: list[str]
-    claim: dict[str, Any]
-    confidence: float
-    equivalence_margin: float
-    minimum_scenarios: int
-    planned: dict[str, Any]
-
-
-class FrozenPlan(TypedDict):
-    """A plan as it was recorded before the first trial, with its hash and the time."""
-
-    plan: Plan
-    hash: str
-    frozen: str
-
-
 class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
     Trials and most checks have `scores`, `answers` and `after`, with one entry per answer; a
-    projection has a `value`; the first record has the fields of FrozenPlan, and the last one has
-    `seconds` and `machine`.
+    projection has a `value`; the first record has `plan`, `hash` and `frozen` (the time), and the
+    last one `seconds` and `machine`.
     """
 
     key: str
@@ -86,7 +56,7 @@ class Record(TypedDict):
     answers: NotRequired[list[str]]
     after: NotRequired[list[dict[str, Any] | None]]
     value: NotRequired[float]
-    plan: NotRequired[Plan]
+    plan: NotRequired[dict[str, Any]]
     hash: NotRequired[str]
     frozen: NotRequired[str]
     seconds: NotRequired[dict[str, float]]
@@ -94,11 +64,14 @@ class Record(TypedDict):
 
 
 class Configuration(Spec):
-    """The content of exp_config.yaml: everything that is needed to repeat the experiment."""
+    """The content of exp_config.yaml: everything that is needed to repeat the experiment.
+
+    `plan` holds the analysis plan, its hash, and the time at which it was frozen.
+    """
 
     model_path: str
     files: dict[str, str]
-    plan: FrozenPlan
+    plan: dict[str, Any]
     fingerprint: str
     code: dict[str, str | None]
     directions: dict[str, Any]

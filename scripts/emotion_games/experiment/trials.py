@@ -87,7 +87,8 @@ def plan_trials(
         orders = enumerate(option_orders(sorted(labels)))
         cells = itertools.product(histories, orders, conditions)
         for history, (place, order), condition in cells:
-            for repeat in range(_repeats(condition, settings)):
+            # Probabilities have no randomness that a repeat could average out.
+            for repeat in range(settings["repeat"] if condition.generated else 1):
                 plan.append(
                     Trial(
                         trial_id=f"{scenario_id}/{history}/o{place}/{condition.name}/r{repeat}",
@@ -101,11 +102,6 @@ def plan_trials(
                     )
                 )
     return plan
-
-
-def _repeats(condition: Condition, settings: Settings) -> int:
-    # Probabilities have no randomness that a repeat could average out.
-    return settings["repeat"] if condition.generated else 1
 
 
 def count_trials(

@@ -18,25 +18,20 @@ from emotion_games.signals import STOP_SIGNALS, Interrupted
 def run(inputs, control):
     controls, spec = json.loads(Path("controls.json").read_text()), inputs.spec
     trials, trouble = controls["trials"], controls.get(spec["model_name"])
-    with Journal(inputs.journal, digest(spec)) as journal:
-        for number in range(len(journal.records), trials):
-            control.progress(number, trials)
-            if control.should_stop():
-                raise Interrupted(f"interrupted after {number} of {trials} trials")
-            if trouble and number == trials // 2:
-                _make(trouble)
-            time.sleep(controls["seconds"])
-            with open("computed.txt", "a") as computed:
-                computed.write(f"{spec['exp_id']}/{number}\n")
-            journal.append([{"key": str(number)}])
+    journal = Journal(inputs.journal, digest(spec))
+    for number in range(len(journal.records), trials):
+        control.progress(number, trials)
+        if control.should_stop():
+            raise Interrupted(f"interrupted after {number} of {trials} trials")
+        if trouble and number == trials // 2:
+            _make(trouble)
+        time.sleep(controls["seconds"])
+        with open("computed.txt", "a") as computed:
+            computed.write(f"{spec['exp_id']}/{number}\n")
+        journal.append([{"key": str(number)}])
     control.progress(trials, trials)
     return SimpleNamespace(
-        trials=list(journal.records.values()),
-        checks=None,
-        game=None,
-        settings=None,
-        n_planned=trials,
-        configuration={},
+        trials=list(journal.records.values()), checks=None, game=None, configuration={}
     )
 
 
