@@ -9,7 +9,7 @@ from emotion_games.engine import self_check
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.hooks import SteeringError
 from emotion_games.engine.self_check import check_steering
-from emotion_games.engine.transformers_backend import TransformersBackend
+from emotion_games.engine.transformers_backend import CachedRows, TransformersBackend
 from tiny import tiny_model
 
 torch.set_num_threads(1)
@@ -32,16 +32,18 @@ def requests():
     ]
 
 
-def change_vectors(monkeypatch, method, position, change):
-    """Change the vectors that a method of the back end gets as its argument at `position`."""
-    honest = getattr(TransformersBackend, method)
+def change_vectors(monkeypatch, change):
+    """Change the vectors that are added when the engine reads, without its notice."""
+    honest = CachedRows.extend
 
-    def broken(*arguments):
-        arguments = list(arguments)
-        arguments[position] = change(arguments[position])
-        return honest(*arguments)
+    def broken(rows, *arguments):
+        configured = rows.vectors
+        rows.vectors = change(configured)
+        found = honest(rows, *arguments)
+        rows.vectors = configured
+        return found
 
-    monkeypatch.setattr(TransformersBackend, method, broken)
+    monkeypatch.setattr(CachedRows, "extend", broken)
 
 
 def test_a_correct_engine_passes(instrument, requests):
@@ -59,15 +61,13 @@ def test_every_request_is_checked_also_where_nothing_is_scored(instrument, reque
 
 
 def test_a_removed_hook_is_found(instrument, requests, monkeypatch):
-    change_vectors(monkeypatch, "forward", 3, lambda vectors: {})
+    change_vectors(monkeypatch, lambda vectors: {})
     with pytest.raises(SteeringError, match="differs from the plain model"):
         check_steering(instrument, requests)
 
 
 def test_a_wrong_layer_is_found(instrument, requests, monkeypatch):
-    change_vectors(
-        monkeypatch, "forward", 3, lambda vectors: {k + 1: v for k, v in vectors.items()}
-    )
+    change_vectors(monkeypatch, lambda vectors: {k + 1: v for k, v in vectors.items()})
     with pytest.raises(SteeringError, match="differs from the plain model"):
         check_steering(instrument, requests)
 
@@ -99,8 +99,13 @@ def test_swapped_rows_are_found(instrument, requests, monkeypatch):
 
 
 def test_a_push_that_misses_its_layer_is_found(instrument, requests, monkeypatch):
-    change_vectors(
-        monkeypatch, "capture", 2, lambda vectors: {k: v / 2 for k, v in vectors.items()}
+    honest = TransformersBackend.capture
+    monkeypatch.setattr(
+        TransformersBackend,
+        "capture",
+        lambda model, texts, vectors, watched: honest(
+            model, texts, {layer: v / 2 for layer, v in vectors.items()}, watched
+        ),
     )
     with pytest.raises(SteeringError, match="layer 1 is off"):
         check_steering(instrument, requests)

@@ -4,21 +4,25 @@ Everything else deals in texts, token ids and tensors. Another back end is one m
 subclasses of `Rows` and `Backend`, and a branch in `models.load_model`.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import jinja2
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from emotion_games.errors import UserError
 from emotion_games.prompts.messages import Message
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-    from transformers import PreTrainedTokenizerBase
+# The token ids of a text.
+Ids = Sequence[int]
+# Indices of decoder layers, counted from 0.
+Layers = Sequence[int]
+# A tensor per decoder layer.
+ByLayer = dict[int, Tensor]
+# For several rows, the log-probabilities (nats) of the tokens of several continuations.
+Logprobs = list[list[list[float]]]
 
 
 class ModelError(UserError):
@@ -34,13 +38,11 @@ class Rows(ABC):
     """
 
     logits: Tensor
-    states: dict[int, Tensor]
+    states: ByLayer
 
     @abstractmethod
-    def score(
-        self, places: Sequence[int], texts: Sequence[Sequence[Sequence[int]]]
-    ) -> list[list[list[float]]]:
-        """Return the log-probability (nats) of every token of continuations.
+    def score(self, places: Sequence[int], texts: Sequence[Sequence[Ids]]) -> Logprobs:
+        """Return the log-probability of every token of continuations.
 
         The rows stay as they are.
 
@@ -100,16 +102,12 @@ class Backend(ABC):
 
     @abstractmethod
     def read(
-        self,
-        prompts: Sequence[Sequence[int]],
-        vectors: dict[int, Tensor],
-        share: bool = True,
-        watched: Sequence[int] = (),
+        self, prompts: Sequence[Ids], vectors: ByLayer, share: bool = True, watched: Layers = ()
     ) -> Rows:
-        """Read prompts (token ids), one per row, so that they can be continued.
+        """Read prompts, one per row, so that they can be continued.
 
         Args:
-            prompts: Token ids of each row.
+            prompts: The text of each row.
             vectors: What is added, {layer: (rows, hidden)}.
             share: Whether rows of the same prompt may share the layers below the first vector.
             watched: Layers whose outputs at the last token are kept in `Rows.states`.
@@ -117,14 +115,14 @@ class Backend(ABC):
 
     @abstractmethod
     def capture(
-        self, texts: Sequence[Sequence[int]], vectors: dict[int, Tensor], watched: Sequence[int]
-    ) -> tuple[dict[int, Tensor], Tensor]:
+        self, texts: Sequence[Ids], vectors: ByLayer, watched: Layers
+    ) -> tuple[ByLayer, Tensor]:
         """Run one plain forward pass over whole texts: no cache, nothing shared.
 
         This is the reference of the self-check, so it must not use the code behind `read`.
 
         Args:
-            texts: Token ids of each row; shorter rows are padded on the right.
+            texts: The text of each row; shorter ones are padded on the right.
             vectors: What is added, {layer: (rows, hidden)}.
             watched: Layers whose outputs are returned.
 

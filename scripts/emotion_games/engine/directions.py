@@ -18,13 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from emotion_games.engine.estimation import (
-    calibrate,
-    cosines,
-    direction,
-    separation,
-    shuffled_directions,
-)
+from emotion_games.engine import estimation
 from emotion_games.engine.models import load_model, steered_layers, weights_hash
 from emotion_games.engine.probes import hidden_states
 from emotion_games.errors import UserError
@@ -177,11 +171,14 @@ def extract(
     states = {e: hidden_states(model, templates, parts[e][0], count) for e in emotions}
     held_out = {e: hidden_states(model, templates, parts[e][1], count) for e in emotions}
     layers, method = steered_layers(settings["layers"], model.depth), settings["direction_method"]
-    vectors = {e: direction(states[e], states[NEUTRAL], method) for e in settings["emotions"]}
+    vectors = {
+        e: estimation.direction(states[e], states[NEUTRAL], method) for e in settings["emotions"]
+    }
     doses, separations = {}, {}
     for emotion, stack in vectors.items():
-        doses[emotion] = calibrate(model, templates, parts[NEUTRAL][1], stack, layers)
-        separations[emotion] = separation(held_out[emotion], held_out[NEUTRAL], stack)
+        neutral = parts[NEUTRAL][1]
+        doses[emotion] = estimation.calibrate(model, templates, neutral, stack, layers)
+        separations[emotion] = estimation.separation(held_out[emotion], held_out[NEUTRAL], stack)
     about: About = {
         "model": entry["id"],
         "revision": entry.get("revision"),
@@ -195,9 +192,10 @@ def extract(
         "realised_dose": {e: dose.realised for e, dose in doses.items()},
         "push_ratio": {e: dose.push_ratio for e, dose in doses.items()},
         "separation": separations,
-        "cosines": cosines(vectors, layers[-1]),
+        "cosines": estimation.cosines(vectors, layers[-1]),
     }
-    save(Directions(vectors, shuffled_directions(states, vectors, settings["seed"]), about), output)
+    shuffled = estimation.shuffled_directions(states, vectors, settings["seed"])
+    save(Directions(vectors, shuffled, about), output)
     log(f"directions of {entry['id']}: written to {output}")
 
 

@@ -126,13 +126,9 @@ def shared_lower_layers(layers: nn.ModuleList, depth: int, groups: Tensor) -> It
             return value[first_rows.to(value.device)]
         return tuple(map(narrow, value)) if isinstance(value, tuple) else value
 
-    def before(
-        number: int, _module: nn.Module, args: tuple, kwargs: dict[str, Any]
-    ) -> tuple[tuple, dict[str, Any]]:
-        hidden, *rest = args
-        # Later layers already get the narrow output of the layer before.
-        hidden = hidden[first_rows.to(hidden.device)] if number == 0 else hidden
-        return (hidden, *map(narrow, rest)), {name: narrow(value) for name, value in kwargs.items()}
+    # Layers above the first already get the narrow output of the layer below.
+    def before(_module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
+        return narrow(args), {name: narrow(value) for name, value in kwargs.items()}
 
     def spread(_module: nn.Module, _args: tuple, output: Output) -> Output:
         hidden = _hidden(output)
@@ -140,9 +136,8 @@ def shared_lower_layers(layers: nn.ModuleList, depth: int, groups: Tensor) -> It
         return _replaced(output, hidden[groups.to(hidden.device)])
 
     with ExitStack() as hooks:
-        for number, layer in enumerate(layers[:depth]):
-            narrowing = layer.register_forward_pre_hook(partial(before, number), with_kwargs=True)
-            hooks.callback(narrowing.remove)
-            if number == depth - 1:
-                hooks.callback(layer.register_forward_hook(spread).remove)
+        for layer in layers[:depth]:
+            hooks.callback(layer.register_forward_pre_hook(before, with_kwargs=True).remove)
+        if depth:
+            hooks.callback(layers[depth - 1].register_forward_hook(spread).remove)
         yield

@@ -13,12 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils.logging import disable_progress_bar
 
 from emotion_games.engine.backend import Backend, ModelError
@@ -81,7 +76,6 @@ def load_model(entry: dict[str, Any], path: str, runtime: dict[str, Any]) -> Bac
         raise ModelError(
             f"model {entry['id']}: {where}cannot be loaded: {_first_line(error)}"
         ) from error
-    _prepare_padding(tokenizer, entry["id"])
     model.eval().requires_grad_(False)
     layers = decoder_layers(model, entry.get("layers_path"))
     return TransformersBackend(model, tokenizer, layers, entry["id"])
@@ -96,13 +90,6 @@ def _quantization(bits: str | None) -> BitsAndBytesConfig | None:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-
-
-def _prepare_padding(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token is None:
-            raise ModelError(f"model {name}: its tokenizer has neither a padding nor an end token")
-        tokenizer.pad_token = tokenizer.eos_token
 
 
 def decoder_layers(model: nn.Module, layers_path: str | None = None) -> nn.ModuleList:

@@ -1,7 +1,8 @@
 """Choosing the next token with random numbers that belong to the trial, not to the batch.
 
-Each trial brings one uniform number a step; the token is the inverse of the cumulative distribution at that number.
-A trial's answer therefore depends neither on its neighbours nor on the order of the batches.
+Each trial has one uniform number per step, and the token is the inverse of the cumulative
+distribution at that number. An answer therefore depends neither on the other rows of its batch nor
+on the order of the batches.
 """
 
 import hashlib
@@ -13,24 +14,41 @@ from torch import Tensor
 
 from emotion_games.errors import UserError
 
-# Beyond this many tokens the nucleus is found by sorting the whole vocabulary.
+# If the nucleus is larger than this many tokens, the whole vocabulary is sorted to find it.
 CANDIDATES = 1024
 OVERFLOW = "the model's numbers overflow; use dtype bfloat16 or float32, or a smaller intensity"
 
 
 def trial_uniforms(key: tuple, seed: int, steps: int) -> np.ndarray:
-    """Uniform numbers (steps,) in [0, 1) for one trial: a Philox stream keyed by a hash of the seed and the key."""
+    """Return the uniform numbers of a trial, (steps,) in [0, 1).
+
+    They are a Philox stream (Salmon et al. 2011) whose key is a hash of seed and trial, so that a
+    longer stream begins with a shorter one.
+
+    Args:
+        key: What identifies the trial; anything that JSON can hold.
+        seed: The seed of the series.
+        steps: The largest number of tokens of the answer.
+    """
     hashed = hashlib.sha256(json.dumps([seed, *key]).encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(hashed[:16], "little"))).random(
-        steps
-    )
+    stream = np.random.Philox(key=int.from_bytes(hashed[:16], "little"))
+    return np.random.Generator(stream).random(steps)
 
 
 def next_tokens(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:
-    """One token a row from logits (rows, vocabulary) and uniforms (rows,); temperature 0 takes the likeliest.
+    """Return one token per row, (rows,).
 
-    The nucleus holds the likeliest tokens until their mass reaches `top_p` (Holtzman et al. 2020, arXiv:1904.09751),
-    and all that are as likely as the last of them. Raises UserError for logits that are not finite.
+    The nucleus holds the most likely tokens until their mass reaches `top_p` (Holtzman et al.
+    2020, arXiv:1904.09751), and all tokens that are as likely as the last of them.
+
+    Args:
+        logits: (rows, vocabulary).
+        uniforms: (rows,) in [0, 1).
+        temperature: Divides the logits; 0 takes the most likely token.
+        top_p: Probability mass of the nucleus.
+
+    Raises:
+        UserError: If a logit is infinite or not a number.
     """
     if temperature == 0:
         return logits.argmax(-1)
@@ -41,9 +59,10 @@ def next_tokens(logits: Tensor, uniforms: Tensor, temperature: float, top_p: flo
             raise UserError(OVERFLOW)
         top = probabilities.sort(descending=True).values
     least = top.masked_fill(top.cumsum(-1) - top >= top_p, 1.0).amin(-1, keepdim=True)
-    # In the order of the vocabulary, nearly equal probabilities cannot change places between two batch sizes.
+    # In the order of the vocabulary, so that nearly equal probabilities cannot change places
+    # between two batch sizes.
     cumulative = torch.where(probabilities >= least, probabilities, 0.0).cumsum(-1)
     mass = cumulative[:, -1:]
-    # Below the mass even when the product is rounded up to it, so that the place is a token of the nucleus.
+    # The product may be rounded up to the mass itself, where there is no token of the nucleus.
     at = (uniforms[:, None] * mass).minimum(mass.nextafter(torch.zeros_like(mass)))
     return torch.searchsorted(cumulative, at, right=True)[:, 0]

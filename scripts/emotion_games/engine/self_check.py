@@ -42,7 +42,8 @@ def check_steering(instrument: Instrument, requests: Sequence[Request]) -> None:
         # Written so that NaN fails, too.
         if not worst <= tolerance:
             raise SteeringError(
-                f"{request.key}: the engine differs from the plain model by {worst:.2g} nats a token"
+                f"{request.key}: the engine differs from the plain model "
+                f"by {worst:.2g} nats a token"
             )
 
 

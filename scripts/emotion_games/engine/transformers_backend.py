@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion_games.engine import hooks
-from emotion_games.engine.backend import Backend, Rows
+from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, Logprobs, ModelError, Rows
 from emotion_games.engine.caches import copy_rows, layers_of, spread_rows
 from emotion_games.engine.sampling import next_tokens
 
@@ -50,6 +50,12 @@ class TransformersBackend(Backend):
         configured = model.generation_config.eos_token_id if model.generation_config else None
         ends = configured if isinstance(configured, list) else [configured]
         self.end_tokens = {*ends, tokenizer.eos_token_id} - {None}
+        if tokenizer.pad_token_id is None:
+            if tokenizer.eos_token is None:
+                raise ModelError(
+                    f"model {name}: its tokenizer has neither a padding nor an end token"
+                )
+            tokenizer.pad_token = tokenizer.eos_token
 
     def batch_tokens(self, configured: int | None) -> int:
         """Return the configured limit, or one from the free memory and the size of the cache."""
@@ -69,25 +75,19 @@ class TransformersBackend(Backend):
 
     @torch.inference_mode()
     def capture(
-        self, texts: Sequence[Sequence[int]], vectors: dict[int, Tensor], watched: Sequence[int]
-    ) -> tuple[dict[int, Tensor], Tensor]:
+        self, texts: Sequence[Ids], vectors: ByLayer, watched: Layers
+    ) -> tuple[ByLayer, Tensor]:
         """Run one plain forward pass over whole texts; see `Backend.capture`."""
         ids, mask = self.padded(texts)
         # The engine always passes a mask; without padding the reference does not depend on it.
         masks = {} if bool(mask.all()) else {"attention_mask": mask}
-        with (
-            hooks.steer(self.model, self.layers, vectors),
-            hooks.capture(self.layers, watched) as states,
-        ):
-            out = self.model(input_ids=ids, use_cache=False, **masks)
+        model, layers = self.model, self.layers
+        with hooks.steer(model, layers, vectors), hooks.capture(layers, watched) as states:
+            out = model(input_ids=ids, use_cache=False, **masks)
         return states, out.logits
 
     def read(
-        self,
-        prompts: Sequence[Sequence[int]],
-        vectors: dict[int, Tensor],
-        share: bool = True,
-        watched: Sequence[int] = (),
+        self, prompts: Sequence[Ids], vectors: ByLayer, share: bool = True, watched: Layers = ()
     ) -> "CachedRows":
         """Read prompts, padded on the left; see `Backend.read`."""
         ids, mask = self.padded(prompts, side="left")
@@ -97,54 +97,19 @@ class TransformersBackend(Backend):
         # Rows of one prompt differ from the first vector on; watched layers need every row.
         first = min([*vectors, *watched], default=-1)
         depth = first + 1 if share and len(numbers) < len(prompts) else 0
-        cache = DynamicCache()
+        rows = CachedRows(self, DynamicCache(), mask[:, :0], vectors, torch.empty(0), {})
         with hooks.shared_lower_layers(self.layers, depth, groups):
-            logits, states = self.forward(ids, mask, vectors, cache, 1, watched)
-        spread_rows(cache, depth, groups)
-        last = {layer: state[:, -1] for layer, state in states.items()}
-        return CachedRows(self, cache, mask, vectors, logits[:, -1], last)
+            logits, states = rows.extend(ids, mask, 1, watched)
+        spread_rows(rows.cache, depth, groups)
+        rows.logits = logits[:, -1]
+        rows.states = {layer: state[:, -1] for layer, state in states.items()}
+        return rows
 
-    def padded(self, texts: Sequence[Sequence[int]], side: str = "right") -> tuple[Tensor, Tensor]:
+    def padded(self, texts: Sequence[Ids], side: str = "right") -> tuple[Tensor, Tensor]:
         """Return token ids and their mask, both (rows, longest); the mask is 0 at padding."""
         mask = _padded([[1] * len(text) for text in texts], 0, side)
         ids = _padded(texts, self.tokenizer.pad_token_id, side)
         return ids.to(self.device), mask.to(self.device)
-
-    @torch.inference_mode()
-    def forward(
-        self,
-        ids: Tensor,
-        mask: Tensor,
-        vectors: dict[int, Tensor],
-        cache: DynamicCache,
-        keep: int,
-        watched: Sequence[int] = (),
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Run the model over new tokens and extend the cache.
-
-        Args:
-            ids: New tokens, (rows, new).
-            mask: 0 at padding, (rows, past + new).
-            vectors: What is added, {layer: (rows, hidden)}.
-            cache: What has been read before.
-            keep: For how many of the last positions logits are wanted.
-            watched: Layers whose outputs are returned.
-
-        Returns:
-            Logits (rows, keep, vocabulary) and {layer: (rows, new, hidden)}.
-        """
-        accepted = inspect.signature(self.model.forward).parameters
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        extras = {"position_ids": positions, "logits_to_keep": keep}
-        extras = {name: value for name, value in extras.items() if name in accepted}
-        with (
-            hooks.steer(self.model, self.layers, vectors),
-            hooks.capture(self.layers, watched) as states,
-        ):
-            out = self.model(
-                input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **extras
-            )
-        return out.logits[:, -keep:], states
 
 
 @dataclass
@@ -154,9 +119,9 @@ class CachedRows(Rows):
     backend: TransformersBackend
     cache: DynamicCache
     mask: Tensor
-    vectors: dict[int, Tensor]
+    vectors: ByLayer
     logits: Tensor
-    states: dict[int, Tensor]
+    states: ByLayer
 
     def take(self, places: Sequence[int], room: int) -> "CachedRows":
         """Return a copy of some rows, repeats allowed, with room for `room` more tokens."""
@@ -165,13 +130,32 @@ class CachedRows(Rows):
         vectors = {layer: v[at] for layer, v in self.vectors.items()}
         return CachedRows(self.backend, cache, self.mask[at], vectors, self.logits[at], {})
 
-    def extend(self, ids: Tensor, real: Tensor) -> Tensor:
-        """Read `ids` (rows, new) in place and return the logits after each of them.
+    @torch.inference_mode()
+    def extend(
+        self, ids: Tensor, real: Tensor, keep: int, watched: Layers = ()
+    ) -> tuple[Tensor, ByLayer]:
+        """Read new tokens in place; `self.logits` stay as they are.
 
-        `real` (rows, new) is 0 at padding. `self.logits` stay as they are.
+        Args:
+            ids: New tokens, (rows, new).
+            real: 0 at padding, (rows, new).
+            keep: For how many of the last positions logits are wanted.
+            watched: Layers whose outputs are returned.
+
+        Returns:
+            Logits (rows, keep, vocabulary) and {layer: (rows, new, hidden)}.
         """
+        model, layers = self.backend.model, self.backend.layers
         self.mask = torch.cat([self.mask, real], 1)
-        return self.backend.forward(ids, self.mask, self.vectors, self.cache, ids.shape[1])[0]
+        # Position ids count real tokens only, so that padding does not change a row.
+        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        extras = {"position_ids": positions, "logits_to_keep": keep}
+        accepted = inspect.signature(model.forward).parameters
+        extras = {name: value for name, value in extras.items() if name in accepted}
+        state = {"past_key_values": self.cache, "use_cache": True, **extras}
+        with hooks.steer(model, layers, self.vectors), hooks.capture(layers, watched) as states:
+            out = model(input_ids=ids, attention_mask=self.mask, **state)
+        return out.logits[:, -keep:], states
 
     def forget(self, tokens: int) -> None:
         """Go back to before the last `tokens` tokens; `logits` stay as they are."""
@@ -179,9 +163,7 @@ class CachedRows(Rows):
             layer.crop(-tokens)
         self.mask = self.mask[:, : self.mask.shape[1] - tokens]
 
-    def score(
-        self, places: Sequence[int], texts: Sequence[Sequence[Sequence[int]]]
-    ) -> list[list[list[float]]]:
+    def score(self, places: Sequence[int], texts: Sequence[Sequence[Ids]]) -> Logprobs:
         """Return log-probabilities; what a group's texts begin with is read once."""
         begins = [len(commonprefix([list(ids[:-1]) for ids in several])) for several in texts]
         # Padding between the tokens of a row would fill its sliding window. So rows that are
@@ -198,14 +180,12 @@ class CachedRows(Rows):
             results |= zip(part, found, strict=True)
         return [results[k] for k in range(len(texts))]
 
-    def _follow(
-        self, texts: Sequence[Sequence[Sequence[int]]], begin: int
-    ) -> list[list[list[float]]]:
+    def _follow(self, texts: Sequence[Sequence[Ids]], begin: int) -> Logprobs:
         """Score several texts after each row, which all begin with the same `begin` tokens."""
         opening = [several[0][:begin] for several in texts]
         logits = self._read_on(opening)
         self.logits, begun = logits[:, -1], _logprobs(logits, opening)
-        results: list[list[list[float]]] = [[] for _ in texts]
+        results: Logprobs = [[] for _ in texts]
         length = self.mask.shape[1]
         for number in range(max(map(len, texts))):
             rest = [several[number][begin:] if number < len(several) else [] for several in texts]
@@ -217,11 +197,12 @@ class CachedRows(Rows):
                     results[place].append(begun[place] + found[place])
         return results
 
-    def _read_on(self, texts: Sequence[Sequence[int]]) -> Tensor:
+    def _read_on(self, texts: Sequence[Ids]) -> Tensor:
         """Read one text per row in place; logits before the first token and after each."""
         if not any(texts):
             return self.logits[:, None]
-        return torch.cat([self.logits[:, None], self.extend(*self.backend.padded(texts))], 1)
+        ids, real = self.backend.padded(texts)
+        return torch.cat([self.logits[:, None], self.extend(ids, real, ids.shape[1])[0]], 1)
 
     def generate(
         self,
@@ -249,7 +230,7 @@ class CachedRows(Rows):
                 rows, tokens = rows.take(keep, steps - step), tokens[keep]
                 at = [at[place] for place in keep]
             new = tokens[:, None]
-            rows.logits = rows.extend(new, torch.ones_like(new))[:, -1]
+            rows.logits = rows.extend(new, torch.ones_like(new), 1)[0][:, -1]
         return answers
 
     def _ends(self, answer: list[int], token: int, is_closed: Callable[[str], bool]) -> bool:
@@ -261,12 +242,12 @@ class CachedRows(Rows):
         return "}" in decode([token]) and is_closed(str(decode(answer)))
 
 
-def _padded(texts: Sequence[Sequence[int]], value: int, side: str = "right") -> Tensor:
+def _padded(texts: Sequence[Ids], value: int, side: str = "right") -> Tensor:
     rows = [torch.tensor(text, dtype=torch.long) for text in texts]
     return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
 
 
-def _logprobs(logits: Tensor, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+def _logprobs(logits: Tensor, texts: Sequence[Ids]) -> list[list[float]]:
     """Return the log-probability of each token of one text per row.
 
     The t-th token of a text follows `logits[:, t]`.
