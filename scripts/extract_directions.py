@@ -1,4 +1,4 @@
-"""Measure a model's emotion directions; a failure is recorded for each experiment that needs them."""
+"""Measure the emotion directions of a model; a failure is recorded for all its experiments."""
 
 from pathlib import Path
 from typing import Any
