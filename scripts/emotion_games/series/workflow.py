@@ -103,7 +103,7 @@ class Run:
             )
         except OSError as error:
             sys.exit(
-                f"ERROR: {folder} cannot be written: {error}; free some space or set output.base_dir."
+                f"ERROR: {folder} cannot be written: {error}; free space or set output.base_dir."
             )
         self._signals = stop_workflow_on_signal(
             self.workflow.scheduler.exit_gracefully, self.workflow.local_exec
