@@ -1,4 +1,4 @@
-"""The engine's benchmark prints its whole table; how fast this machine is, is not a test."""
+"""The engine's benchmark prints its whole table. The speed of this machine is not tested."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import torch
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "engine.py"
 MEASURED = (
-    "peak memory / what the batch size reckons with",
+    "peak memory / planned memory",
     "steered / unsteered, same batches",
     "scoring all options / generating",
     "whole job / plain hooks, 1 repeat",

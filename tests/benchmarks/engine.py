@@ -1,8 +1,9 @@
 """What the engine gains, as one table of ratios: `python tests/benchmarks/engine.py`.
 
-Every ratio comes from alternating runs on the same machine; its spread stands beside it. On a CPU, seconds are the
-processor time of one thread. `--packages` names the python of an environment with requirements.txt, `--series` a
-finished series folder; what is not given, or has no GPU to run on, is said not to be measured.
+Every ratio comes from alternating runs on the same machine and has its spread beside it. On a CPU,
+seconds are the processor time of one thread. `--packages` names the python of an environment with
+requirements.txt, `--series` a finished series folder. Measures without them, or without a GPU, are
+listed as not measured.
 """
 
 import argparse
@@ -26,7 +27,18 @@ import yaml  # noqa: E402
 from gpu import gpu_lines  # noqa: E402
 from plain_ways import save_case, write_answers  # noqa: E402
 from table import HEAD, Line, machine, ratio  # noqa: E402
-from workload import CPU, GPU, OPENING, OPTION, QUICK, Work, alternate, build, run, timed  # noqa: E402
+from workload import (  # noqa: E402
+    CPU,
+    GPU,
+    OPENING,
+    OPTION,
+    QUICK,
+    Work,
+    alternate,
+    build,
+    run,
+    timed,
+)
 
 from emotion_games.engine.scoring import continuation, score_options  # noqa: E402
 from emotion_games.engine.transformers_backend import GPU_MEMORY_SHARE  # noqa: E402
@@ -38,7 +50,7 @@ HOOK_ROWS = 19
 
 
 def memory_line(work: Work) -> Line:
-    """Peak memory of the first batch, above what was taken before, against what the batch size reckons with."""
+    """Compare the peak memory of the first batch with what the batch size is planned for."""
     batch, device = work.batches()[0], work.model.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -51,15 +63,14 @@ def memory_line(work: Work) -> Line:
     else:
         taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     tokens = len(batch) * (work.shape.prompt + work.shape.answer)
-    reckoned = tokens * work.model.cache_bytes() / GPU_MEMORY_SHARE
-    note = f"{len(batch)} rows: {taken / 2**20:.0f} MiB taken, {reckoned / 2**20:.0f} MiB reckoned with"
-    return Line(
-        "peak memory / what the batch size reckons with", [taken / reckoned], ("≤", 1.0), note
-    )
+    planned = tokens * work.model.cache_bytes() / GPU_MEMORY_SHARE
+    used, limit = (f"{size / 2**20:.0f} MiB" for size in (taken, planned))
+    note = f"{len(batch)} rows: {used} used, {limit} planned"
+    return Line("peak memory / planned memory", [taken / planned], ("≤", 1.0), note)
 
 
 def hook_line(work: Work, rounds: int) -> Line:
-    """The same batches with and without pushes, nothing shared."""
+    """Compare the same batches with and without pushes, nothing shared."""
     ratios = []
     for batch in work.batches(budget=HOOK_ROWS * (work.shape.prompt + work.shape.answer)):
         ways = {
@@ -73,7 +84,7 @@ def hook_line(work: Work, rounds: int) -> Line:
 
 
 def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
-    """The whole job by the engine against one condition after the other, in this environment and by the packages."""
+    """Compare the whole job with one condition after the other, with hooks or the packages."""
     prompts, pushes = work.prompt_ids(), work.layer_pushes()
 
     def ours(repeats: int, share: bool = True) -> Callable[[], float]:
@@ -104,7 +115,7 @@ def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
 
 @contextmanager
 def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], float]]]:
-    """The plain way by the packages, in one process of their own that stays alive between the rounds."""
+    """Yield the packages' ways, run by one process of their own that lives through all rounds."""
     with tempfile.TemporaryDirectory() as folder:
         save_case(Path(folder), work.model.model, work.prompt_ids(), work.layer_pushes())
         script = [python, str(HERE / "plain_ways.py"), folder]
@@ -113,8 +124,8 @@ def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], flo
         ) as process:
 
             def answers(way: str) -> float:
-                asked = {"way": way, "tokens": work.shape.answer, "repeats": 1, "rows": PLAIN_ROWS}
-                print(json.dumps(asked), file=process.stdin, flush=True)
+                sizes = {"tokens": work.shape.answer, "repeats": 1, "rows": PLAIN_ROWS}
+                print(json.dumps({"way": way, **sizes}), file=process.stdin, flush=True)
                 return json.loads(process.stdout.readline())["seconds"]
 
             yield {way: lambda w=way: answers(w) for way in ("steering-vectors", "repeng")}
@@ -122,7 +133,7 @@ def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], flo
 
 
 def scoring_line(work: Work, rounds: int) -> Line:
-    """Scoring the options of a batch that has been read, and writing its answers."""
+    """Compare scoring the options of a batch that has been read with writing its answers."""
     batch, instrument = work.batches()[0], work.instrument()
     rows = instrument.read([r.prompt for r in batch], [r.push for r in batch])
     uniforms = torch.from_numpy(np.stack([r.uniforms[0] for r in batch]))
@@ -146,14 +157,17 @@ def scoring_line(work: Work, rounds: int) -> Line:
         },
         rounds,
     )
-    note = f"{len(options[0])} options of {OPTION} tokens after {OPENING}, {work.shape.answer} new tokens; prompts apart"
+    note = (
+        f"{len(options[0])} options of {OPTION} tokens after {OPENING}, "
+        f"{work.shape.answer} new tokens; without the prompts"
+    )
     return Line(
         "scoring all options / generating", ratio(seconds, "score", "write"), ("≤", 0.5), note
     )
 
 
 def start_line(series: Path | None) -> Line:
-    """The share of an experiment's wall time that went by before its first batch, from a finished series."""
+    """Return the share of the wall time that experiments spent before their first batch."""
     what, target = "import + load + directions / wall time of a demo experiment", ("≤", 0.35)
     if series is None:
         return Line(what, [], target, "no --series given")
@@ -173,7 +187,10 @@ def start_line(series: Path | None) -> Line:
 
 
 def cpu_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
-    """All that is measured on a CPU; memory first, before anything that was freed can hide what is taken."""
+    """Yield everything that is measured on a CPU.
+
+    Memory comes first: later, memory that was freed would hide what a batch takes.
+    """
     yield memory_line(work)
     yield hook_line(work, rounds)
     yield scoring_line(work, 2 * rounds)
@@ -181,7 +198,7 @@ def cpu_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
 
 
 def lines(options: argparse.Namespace) -> Iterator[Line]:
-    """The whole table."""
+    """Yield the whole table."""
     yield from cpu_lines(build(QUICK if options.quick else CPU), options.rounds, options.packages)
     yield start_line(options.series)
     if not torch.cuda.is_available():
@@ -193,16 +210,20 @@ def lines(options: argparse.Namespace) -> Iterator[Line]:
 
 
 def main() -> None:
-    """Print the table line by line, as it is measured."""
+    """Print each line of the table as soon as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (3)")
-    parser.add_argument("--packages", default=os.environ.get("STEERING_PACKAGES_PYTHON", ""), metavar="PYTHON",
-                        help="python of an environment with tests/benchmarks/requirements.txt")  # fmt: skip
+    parser.add_argument(
+        "--packages",
+        default=os.environ.get("STEERING_PACKAGES_PYTHON", ""),
+        metavar="PYTHON",
+        help="python of an environment with tests/benchmarks/requirements.txt",
+    )
     parser.add_argument("--series", type=Path, help="a finished series folder")
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="a tiny model: shows that the table is made, not how fast",
+        help="a tiny model, to test that the table is made",
     )
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,12 +1,14 @@
-"""What the engine reaches on a CUDA GPU, against the bound that the card's own measured rates allow.
+"""The speed of the engine on a CUDA GPU, relative to a bound from the measured rates of the card.
 
-Bound of one trial, in seconds, where R repeats share a prefill and the card decodes B rows at once:
+If R repeats share a prefill and the card decodes B rows at once, one trial takes at least, in
+seconds,
 
-    prefill FLOP · unshared part / R / matrix rate + steps · (weights + B · context · bytes a token) / B / bandwidth
+    prefill FLOP · unshared part / R / matrix rate
+    + steps · (weights + B · context · cache bytes per token) / B / bandwidth.
 
-`bytes a token` are those of the key-value cache. The unshared part counts the layers up to the first steered one once
-for all conditions. The matrix rate is that of a large product in the model's number format, the bandwidth that of a
-large copy, both measured just before.
+The unshared part counts the layers up to the first steered one once for all conditions. The matrix
+rate is that of a large product in the model's number format, the bandwidth that of a large copy,
+both measured just before.
 """
 
 from collections.abc import Iterator
@@ -19,13 +21,13 @@ from workload import Work, alternate, run, timed
 
 from emotion_games.engine.batches import LARGEST_BATCH
 
-# The bound reckons with this many rows decoded at once.
+# Rows that are decoded at once, for the bound.
 BOUND_ROWS = 128
 MATRIX, COPIED_BYTES, TRIES = 8192, 2**32, 10
 
 
 def gpu_lines(work: Work, rounds: int) -> Iterator[Line]:
-    """Job against bound and against plain hooks, prefill against matrix rate, decode against bandwidth."""
+    """Compare the job with bound and plain hooks, then prefill and decode with the rates."""
     shape, trials = work.shape, work.shape.scenarios * work.shape.conditions
     flops, bandwidth = matrix_rate(work), copy_rate(work)
     bound = trials * bound_seconds(work, flops, bandwidth)
@@ -56,7 +58,7 @@ def gpu_lines(work: Work, rounds: int) -> Iterator[Line]:
 
 
 def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iterator[Line]:
-    """Prefill (nothing shared) and decode by themselves, on the largest batch."""
+    """Compare prefill (nothing shared) and decode on the largest batch with the card's rates."""
     shape, instrument = work.shape, work.instrument()
     batch = max(work.batches(), key=len)
     pushes = instrument.batch_pushes([r.push for r in batch])
@@ -91,7 +93,7 @@ def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iter
 def bound_seconds(
     work: Work, flops: float, bandwidth: float, repeats: int = 1, rows: int = BOUND_ROWS
 ) -> float:
-    """Least seconds of a trial; the formula stands at the top of this file."""
+    """Return the least seconds of a trial by the formula at the top of this file."""
     shape = work.shape
     shared_layers = (shape.steered[0] + 1) / shape.layers
     unshared = 1 - shared_layers * (1 - 1 / shape.conditions)
@@ -100,14 +102,14 @@ def bound_seconds(
 
 
 def prefill_flop(work: Work) -> float:
-    """FLOP to read one prompt: two a weight of the layers and token, and causal attention."""
+    """Return the FLOP of one prompt: two per token and weight, and causal attention."""
     shape = work.shape
     weights = sum(p.numel() for p in work.model.layers.parameters())
     return 2 * weights * shape.prompt + 2 * shape.hidden * shape.prompt**2 * shape.layers
 
 
 def step_bytes(work: Work, rows: int) -> float:
-    """Bytes that one decoding step has to read: all weights but the input embedding, and the cache of every row."""
+    """Return the bytes that a decoding step reads: weights without input embedding, and cache."""
     model, shape = work.model.model, work.shape
     weights = (
         sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
@@ -117,13 +119,13 @@ def step_bytes(work: Work, rows: int) -> float:
 
 
 def matrix_rate(work: Work) -> float:
-    """FLOP a second of a large matrix product, the best of several."""
+    """Return the FLOP per second of a large matrix product, the best of several."""
     square = torch.randn(MATRIX, MATRIX, device=work.model.device, dtype=work.model.dtype)
     return 2 * MATRIX**3 / min(timed(work, lambda: square @ square) for _ in range(TRIES))
 
 
 def copy_rate(work: Work) -> float:
-    """Bytes a second, read and written, of a large copy, the best of several."""
+    """Return the bytes per second, read and written, of a large copy, the best of several."""
     source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=work.model.device)
     target = torch.empty_like(source)
     return 2 * COPIED_BYTES / min(timed(work, lambda: target.copy_(source)) for _ in range(TRIES))

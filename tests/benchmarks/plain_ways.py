@@ -1,8 +1,9 @@
 """Steered answers the plain way: one condition after the other, for comparison with the engine.
 
-Three ways: forward hooks as anyone would write them, the package steering-vectors and the package repeng. Knows torch
-and transformers only and nothing of the engine, so that it also runs beside the packages, which need an older
-transformers (requirements.txt). As a script it answers one JSON request a line on its standard input.
+There are three ways: plain forward hooks, the package steering-vectors and the package repeng. This
+module imports nothing of the engine, so that it also runs in the packages' environment, which needs
+an older transformers (requirements.txt). As a script it answers one JSON request per line of its
+standard input.
 """
 
 import json
@@ -75,9 +76,16 @@ def write_answers(
     repeats: int,
     rows: int,
 ) -> None:
-    """Write `tokens` tokens after every prompt (prompts, length), `rows` at once, condition after condition.
+    """Write `tokens` tokens after every prompt, one condition after the other.
 
-    `pushes` is {layer: (conditions, hidden)}.
+    Args:
+        way: A key of WAYS.
+        model: The model.
+        prompts: (prompts, length).
+        pushes: {layer: (conditions, hidden)}.
+        tokens: Length of each answer.
+        repeats: Answers per prompt.
+        rows: Prompts of a batch.
     """
     for condition in range(len(next(iter(pushes.values())))):
         with WAYS[way](model, {layer: p[condition] for layer, p in pushes.items()}) as steered:
@@ -97,7 +105,7 @@ def write_answers(
 
 @torch.inference_mode()
 def all_logits(way: str, model: nn.Module, prompts: Tensor, pushes: Mapping[int, Tensor]) -> Tensor:
-    """Logits (conditions, prompts, length, vocabulary), one prompt and one condition at a time."""
+    """Return the logits (conditions, prompts, length, vocabulary), one prompt at a time."""
     found = []
     for condition in range(len(next(iter(pushes.values())))):
         with WAYS[way](model, {layer: p[condition] for layer, p in pushes.items()}) as steered:
@@ -115,9 +123,10 @@ def save_case(
 
 
 def serve(folder: Path) -> None:
-    """Answer requests on standard input: {"way", "logits": file} or {"way", "tokens", "repeats", "rows"}.
+    """Answer the requests on standard input.
 
-    The answer to the first is {}, to the second {"seconds": processor time}.
+    {"way", "logits": file} writes logits and is answered by {}; {"way", "tokens", "repeats",
+    "rows"} writes answers and is answered by {"seconds": processor time}.
     """
     torch.set_num_threads(1)
     model = (
@@ -129,15 +138,14 @@ def serve(folder: Path) -> None:
     prompts = case.pop("prompts")
     pushes = {int(name.split()[1]): push for name, push in case.items()}
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "logits" in asked:
-            save_file({"logits": all_logits(asked["way"], model, prompts, pushes)}, asked["logits"])
+        request = json.loads(line)
+        way = request.pop("way")
+        if "logits" in request:
+            save_file({"logits": all_logits(way, model, prompts, pushes)}, request["logits"])
             print(json.dumps({}), flush=True)
             continue
         start = time.process_time()
-        write_answers(
-            asked["way"], model, prompts, pushes, asked["tokens"], asked["repeats"], asked["rows"]
-        )
+        write_answers(way, model, prompts, pushes, **request)
         print(json.dumps({"seconds": time.process_time() - start}), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A table of ratios with their spread and targets, and the line that says on which machine they were measured."""
+"""A table of ratios with their spread and targets, and a description of the machine."""
 
 import math
 import os
@@ -16,7 +16,14 @@ HEAD = "| measure | median ratio | spread | target | met | note |\n|---|---|---|
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: ratios of paired runs (none: not measured), and the target as (relation, number)."""
+    """A line of the table.
+
+    Attributes:
+        what: The measure.
+        ratios: Those of paired runs; none if it was not measured.
+        target: A relation and a number.
+        note: A remark.
+    """
 
     what: str
     ratios: Sequence[float]
@@ -24,12 +31,13 @@ class Line:
     note: str = ""
 
     def text(self) -> str:
-        """The line in Markdown."""
+        """Return the line in Markdown."""
         target = f"{self.target[0]} {self.target[1]:g}" if self.target else ""
         if not self.ratios:
             return f"| {self.what} | not measured | | {target} | | {self.note} |"
         middle = statistics.median(self.ratios)
-        return f"| {self.what} | {middle:.3f} | {spread(self.ratios)} | {target} | {self._met(middle)} | {self.note} |"
+        cells = (f"{middle:.3f}", spread(self.ratios), target, self._met(middle), self.note)
+        return f"| {self.what} | {' | '.join(cells)} |"
 
     def _met(self, middle: float) -> str:
         if not self.target:
@@ -39,9 +47,10 @@ class Line:
 
 
 def spread(values: Sequence[float]) -> str:
-    """An interval that holds the median with at least 95 % (order statistics), or the range of too few values."""
+    """Return a 95 % interval of the median from order statistics, or the range of few values."""
     ordered, n = sorted(values), len(values)
-    # P(at most k of n values below the median) = sum of binomial terms; k values may be left out at either end.
+    # P(at most k of n values are below the median) is a sum of binomial terms. At either end, the
+    # largest k with P <= .025 values may be left out.
     tails = [sum(math.comb(n, i) for i in range(k + 1)) / 2**n for k in range(n)]
     left_out = max((k for k, tail in enumerate(tails) if 2 * tail <= 0.05), default=None)
     if left_out is None:
@@ -50,12 +59,12 @@ def spread(values: Sequence[float]) -> str:
 
 
 def ratio(seconds: Mapping[str, Sequence[float]], above: str, below: str) -> list[float]:
-    """Ratios of two ways, round by round."""
+    """Return the ratios of two ways, round by round."""
     return [a / b for a, b in zip(seconds[above], seconds[below], strict=True)]
 
 
 def machine() -> str:
-    """Processor, GPU and versions, and how busy the machine is."""
+    """Return processor, GPU, versions and load of this machine."""
     info = Path("/proc/cpuinfo")
     names = (
         [x.split(":")[1].strip() for x in info.read_text().splitlines() if "model name" in x]
@@ -63,6 +72,8 @@ def machine() -> str:
         else []
     )
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
+    python, libraries = platform.python_version(), (torch, transformers)
+    versions = ", ".join(f"{library.__name__} {library.__version__}" for library in libraries)
     processor = names[0] if names else platform.processor() or platform.machine()
-    return f"{processor}, {os.cpu_count()} cores (one thread used), {gpu}; {versions}; load {os.getloadavg()[0]:.1f}"
+    cores, load = f"{os.cpu_count()} cores (one thread used)", os.getloadavg()[0]
+    return f"{processor}, {cores}, {gpu}; Python {python}, {versions}; load {load:.1f}"

@@ -1,7 +1,7 @@
-"""What the benchmarks measure: a random Llama of a given shape, requests of exact lengths, and clocks.
+"""What the benchmarks measure: a random Llama, requests of exact lengths, and clocks.
 
-Knows the engine's functions; knows nothing of games. A prompt is random letters, one token each, and no token that the
-model can write ends an answer, so that every run does the same work.
+A prompt is random letters, one token each, and no token that the model can write ends an answer, so
+that every run does the same work.
 """
 
 import random
@@ -20,13 +20,13 @@ from emotion_games.engine.models import decoder_layers
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.engine.transformers_backend import TransformersBackend
 
-# Tokens of an answer's opening and of one option, as real tokenizers cut them: two options of eight words.
+# Tokens of an answer's opening and of one option: two options of eight words in real tokenizers.
 OPENING, OPTION, OPTIONS = 5, 11, 2
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model and the work it is given. `steered` are layers; lengths are in tokens."""
+    """A model and its work. `steered` are layers; lengths are in tokens."""
 
     hidden: int
     inner: int
@@ -71,53 +71,43 @@ class Work:
     pushes: dict[str, Tensor]
 
     def instrument(self, share: bool = True, steered: bool = True) -> Instrument:
-        """The engine's instrument; unsteered, the same rows are read and written without any hook."""
+        """Return the instrument; unsteered, it reads and writes the same rows without hooks."""
         layers, pushes = (list(self.shape.steered), self.pushes)
         if not steered:
             layers, pushes = [], {name: push[:0] for name, push in pushes.items()}
         return Instrument(self.model, layers, pushes, TEMPERATURE, TOP_P, share=share)
 
     def requests(self, repeats: int) -> list[Request]:
-        """One request for each prompt and condition; options are there, to be scored or not."""
+        """Return one request per prompt and condition; its options are not scored."""
         letters = random.Random(1)
         options = {f"option {i}": _letters(letters, OPTION - 1) for i in range(OPTIONS)}
-        return [
-            Request(
-                f"{n}/{name}",
-                prompt,
-                name,
-                options,
-                "o" * OPENING,
-                '"',
-                scored=False,
-                uniforms=uniforms,
-            )
-            for n, prompt in enumerate(self.prompts)
-            for uniforms in [
-                tuple(trial_uniforms((n, r), 0, self.shape.answer) for r in range(repeats))
-            ]
-            for name in self.conditions
-        ]
+        requests, opening = [], "o" * OPENING
+        for n, prompt in enumerate(self.prompts):
+            drawn = tuple(trial_uniforms((n, r), 0, self.shape.answer) for r in range(repeats))
+            for name in self.conditions:
+                key = f"{n}/{name}"
+                requests.append(Request(key, prompt, name, options, opening, '"', False, drawn))
+        return requests
 
     def batches(self, repeats: int = 1, budget: int | None = None) -> list[list[Request]]:
-        """The requests in the batches that an experiment would make of them."""
+        """Return the requests in the batches that an experiment would make of them."""
         lengths = {prompt: self.shape.prompt for prompt in self.prompts}
         tokens = self.model.batch_tokens(budget)
         return plan_batches(self.requests(repeats), lengths, self.shape.answer, tokens)
 
     def prompt_ids(self) -> Tensor:
-        """Tokens (scenarios, length) of the prompts."""
+        """Return the tokens of the prompts, (scenarios, length)."""
         ids = [self.model.token_ids(prompt) for prompt in self.prompts]
         return torch.tensor(ids, device=self.model.device)
 
     def layer_pushes(self) -> dict[int, Tensor]:
-        """{layer: (conditions, hidden)}."""
+        """Return {layer: (conditions, hidden)}."""
         pushes = self.instrument().batch_pushes(self.conditions)
         return {at: push.to(self.model.device, self.model.dtype) for at, push in pushes.items()}
 
 
 def build(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Work:
-    """Random weights, prompts and pushes of a shape."""
+    """Return random weights, prompts and pushes of a shape."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=shape.vocabulary,
@@ -144,7 +134,10 @@ def build(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32)
 
 
 def byte_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
-    """One token a byte; the end token lies outside the model's vocabulary, so that no answer ends early."""
+    """Return a tokenizer with one token per byte.
+
+    Its end token is outside the model's vocabulary, so that no answer ends early.
+    """
     tokens = ["<pad>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     ids = {token: i for i, token in enumerate(tokens)} | {"<end>": vocabulary}
     backend = Tokenizer(models.BPE(vocab=ids, merges=[]))
@@ -164,9 +157,10 @@ def run(instrument: Instrument, batches: list[list[Request]]) -> None:
 
 
 def timed(work: Work, body: Callable[[], object]) -> float:
-    """Seconds of the body: wall time on a GPU; on a CPU the processor time of this one-threaded process.
+    """Return the seconds of the body: wall time on a GPU, processor time of this thread on a CPU.
 
-    Other programs on the machine do not count into processor time, so that ratios hold where cores are shared.
+    Other programs on the machine do not change the processor time, so that ratios hold on shared
+    cores.
     """
     if work.model.device.type == "cuda":
         torch.cuda.synchronize()
@@ -180,7 +174,10 @@ def timed(work: Work, body: Callable[[], object]) -> float:
 
 
 def alternate(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Run ways in turn, every other round backwards, so that none is always the first; each returns its seconds."""
+    """Return the seconds of each way in each round.
+
+    Every other round runs backwards, so that no way is always the first.
+    """
     found: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: 1 if number % 2 == 0 else -1]:

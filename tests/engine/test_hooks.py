@@ -1,4 +1,4 @@
-"""Steering acts on the right row, layer and position of every architecture, and never fails in silence."""
+"""Steering acts on the right row, layer and position in every architecture, or fails loudly."""
 
 import pytest
 import torch

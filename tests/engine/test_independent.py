@@ -1,4 +1,7 @@
-"""Steered logits agree with two independent packages, run beside an older transformers in their own environment."""
+"""Steered logits agree with two independent packages.
+
+They run in an environment of their own, with an older transformers.
+"""
 
 import json
 import os
@@ -29,14 +32,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not PYTHON,
-        reason="STEERING_PACKAGES_PYTHON names no python (of an environment with tests/benchmarks/requirements.txt)",
+        reason="STEERING_PACKAGES_PYTHON names no python of an environment with "
+        "tests/benchmarks/requirements.txt",
     ),
 ]
 
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    """A random Llama on disk, prompts, and pushes {layer: (conditions, hidden)}; condition 0 pushes nothing."""
+    """A Llama on disk, prompts, pushes {layer: (conditions, hidden)}; condition 0 is unsteered."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,

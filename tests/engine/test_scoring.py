@@ -52,7 +52,7 @@ def test_line_breaks_that_end_a_prompt_are_not_read_twice():
 
 
 def test_probabilities_of_a_known_tree():
-    # Both options begin with token 1; they branch into 2 (three quarters) and 3 (one quarter), then close.
+    # Both options begin with token 1, then branch into 2 (three quarters) and 3 (one quarter).
     options = {"a": Continuation((9, 1, 2, 5), 1, 4), "b": Continuation((9, 1, 3, 5), 1, 4)}
     logs = [
         [-7.0, math.log(0.8), math.log(0.75), math.log(0.5)],

@@ -120,8 +120,9 @@ def test_log_probabilities_are_those_of_the_whole_text(model):
             assert values == pytest.approx(expected, abs=2e-5)
 
 
-# "so I stay" and "so I go on" in two rows, "I stay" and "I go on" in the others. What each pair begins with is read
-# once, as far as the rows scored together can go ("I " is 2 tokens, "so I " 5). No last token is ever read.
+# "so I stay" and "so I go on" in two rows, "I stay" and "I go on" in the others. What each pair
+# begins with is read once, as far as the rows scored together can go ("I " is 2 tokens, "so I " 5).
+# No last token is ever read.
 @pytest.mark.parametrize(
     "at_once, tokens", [(4, 4 * (2 + 6 + 7)), (2, 2 * (2 + 3 + 4) + 2 * (5 + 3 + 4))]
 )

@@ -22,6 +22,7 @@ class RoomyLayer(DynamicLayer):
         assert layer.keys is not None and layer.values is not None, "nothing has been read yet"
         self.lazy_initialization(layer.keys, layer.values)
         length = layer.keys.shape[-2]
+        # A slice of the whole tensor is what the model sees; it grows without a copy.
         self._whole = []
         for old in (layer.keys, layer.values):
             whole = old.new_empty(len(rows), old.shape[1], length + room, old.shape[3])
@@ -62,4 +63,5 @@ def spread_rows(cache: DynamicCache, depth: int, groups: Tensor) -> None:
     `groups` (rows,) numbers the prompt of each row from 0.
     """
     for layer in layers_of(cache)[:depth]:
+        # A model on several devices has its layers elsewhere than its embeddings.
         layer.batch_select_indices(groups.to(layer.device))

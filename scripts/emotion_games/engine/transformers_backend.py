@@ -49,6 +49,7 @@ class TransformersBackend(Backend):
         self.device = next(model.get_input_embeddings().parameters()).device
         configured = model.generation_config.eos_token_id if model.generation_config else None
         ends = configured if isinstance(configured, list) else [configured]
+        # Chat models end an answer with another token than the one that ends a document.
         self.end_tokens = {*ends, tokenizer.eos_token_id} - {None}
         if tokenizer.pad_token_id is None:
             if tokenizer.eos_token is None:
