@@ -48,7 +48,7 @@ def run_experiment(rule: Any) -> None:
         found = run(inputs, Control(should_stop, job.progress))
         settings, n_trials = spec["settings"], len(found.trials)
         statistics = analyse(found.trials, found.checks, found.game, settings, n_trials)
-        publish(Path(rule.output[0]).parent, found.trials, found.configuration, statistics)
+        publish(Path(rule.output[0]).parent, found, statistics)
 
 
 def experiment_files(files: dict[str, Any], game: str) -> dict[str, Path]:

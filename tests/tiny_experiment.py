@@ -52,4 +52,4 @@ def finish(inputs, out, control):
     found = run(inputs, control)
     settings = inputs.spec["settings"]
     statistics = analyse(found.trials, found.checks, found.game, settings, len(found.trials))
-    publish(out, found.trials, found.configuration, statistics)
+    publish(out, found, statistics)

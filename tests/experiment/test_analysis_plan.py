@@ -1,4 +1,4 @@
-"""The plan is fixed by the settings and the game, and changes its hash when anything that matters changes."""
+"""The plan follows from the settings and the game; its hash changes with its content."""
 
 import subprocess
 import sys
@@ -57,7 +57,10 @@ def test_the_hash_does_not_depend_on_the_order_of_keys_or_on_running():
 
 def test_loading_the_plan_and_the_power_loads_nothing_heavy():
     heavy = "{'numpy', 'pandas', 'scipy', 'torch', 'statsmodels', 'transformers', 'pygambit'}"
-    code = f"import sys; from emotion_games.experiment import analysis_plan, power; sys.exit(bool({heavy} & set(sys.modules)))"
+    code = (
+        "import sys; from emotion_games.experiment import analysis_plan, power; "
+        f"sys.exit(bool({heavy} & set(sys.modules)))"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": "scripts"}

@@ -1,4 +1,4 @@
-"""Checks ask the right thing under the right push, and their rows say what was measured."""
+"""Checks are made under the right push, and their rows hold what was measured."""
 
 import json
 from pathlib import Path
@@ -60,16 +60,16 @@ def names():
 def test_dominance_items_are_asked_in_both_orders_under_every_written_push(questions):
     conditions = plan_conditions(SETTINGS)
     items = load_check_items(ROOT / "config" / "checks.yaml")
-    wanted = list(check_requests.damage_requests(questions, conditions, items, MODEL))
-    first = [r for r in wanted if r.key.startswith("dominance|neutral|cash_prize")]
+    found = list(check_requests.damage_requests(questions, conditions, items, MODEL))
+    first = [r for r in found if r.key.startswith("dominance|neutral|cash_prize")]
     assert len(first) == 2 and first[0].prompt != first[1].prompt
-    assert {(r.push or "neutral").split("-")[0] for r in wanted} == {
+    assert {(r.push or "neutral").split("-")[0] for r in found} == {
         "neutral",
         "steered",
         "random",
         "shuffled",
     }
-    assert not any(r.push == "random-2-1" for r in wanted), (
+    assert not any(r.push == "random-2-1" for r in found), (
         "scored-only directions write nothing to damage"
     )
     row = check_row(
@@ -93,9 +93,9 @@ def test_comprehension_counts_only_the_right_answer():
 
 
 def test_comprehension_is_asked_in_neutral_about_every_outcome(questions):
-    wanted = list(check_requests.comprehension_requests(questions, MODEL))
-    assert len(wanted) == 4 * len(questions.scenarios), "a matrix of two by two has four outcomes"
-    assert all(list(r.options).count("right") == 1 and r.push is None for r in wanted)
+    found = list(check_requests.comprehension_requests(questions, MODEL))
+    assert len(found) == 4 * len(questions.scenarios), "a matrix of two by two has four outcomes"
+    assert all(list(r.options).count("right") == 1 and r.push is None for r in found)
 
 
 @torch.inference_mode()

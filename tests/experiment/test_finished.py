@@ -8,7 +8,8 @@ import pytest
 import recompute_statistics
 from emotion_games import files, layout
 from emotion_games.engine import models
-from emotion_games.experiment.results import STATISTICS, read_configuration
+from emotion_games.experiment.results import read_configuration
+from emotion_games.layout import STATISTICS
 
 STAMP = "20300101_000000"
 
@@ -39,7 +40,7 @@ def test_recomputed_statistics_are_the_same_to_the_byte(series, folder, capsys, 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert layout.journal_path(series, "x").read_bytes() == journal
     for name, time in times.items():
-        # A result file that is younger than it was would be drawn again; the others stay as they are.
+        # Only the statistics are newer, so that only figures and pages are made again.
         assert (name == STATISTICS) == ((folder / name).stat().st_mtime_ns > time), name
     output = capsys.readouterr().out
     assert "x: recomputed\ny: skipped, it is not finished\n" in output

@@ -1,4 +1,4 @@
-"""What is in the journal survives; what is torn, damaged or foreign is never mixed in."""
+"""Records in the journal survive; unfinished, damaged and foreign lines are never mixed in."""
 
 import json
 
@@ -20,8 +20,8 @@ def path(tmp_path):
 
 
 def read(path, fingerprint="f1"):
-    told = []
-    return [r["key"] for r in read_journal(path, fingerprint, told.append)], told
+    lines = []
+    return [r["key"] for r in read_journal(path, fingerprint, lines.append)], lines
 
 
 def test_everything_appended_comes_back(path):
@@ -37,8 +37,8 @@ def test_every_cut_of_the_last_line_loses_that_batch_only(path):
     start = whole.rindex(b"\n", 0, -1) + 1
     for end in range(start + 1, len(whole)):
         path.write_bytes(whole[:end])
-        keys, told = read(path)
-        assert keys == ["a", "b"] and "unfinished last line" in told[0]
+        keys, lines = read(path)
+        assert keys == ["a", "b"] and "unfinished last line" in lines[0]
         assert path.read_bytes() == whole[:start], (
             "what was torn is cut off, so that appending goes on cleanly"
         )
@@ -47,14 +47,14 @@ def test_every_cut_of_the_last_line_loses_that_batch_only(path):
 def test_a_damaged_line_keeps_what_came_before_and_the_old_file(path):
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b'[{"key": "a"', b'[{"key": "a\x00'))
-    keys, told = read(path)
-    assert keys == [] and "line 2 is damaged" in told[0]
+    keys, lines = read(path)
+    assert keys == [] and "line 2 is damaged" in lines[0]
     assert path.with_suffix(".cut").exists()
 
 
 def test_a_foreign_journal_is_kept_aside(path):
-    keys, told = read(path, "f2")
-    assert keys == [] and "other settings" in told[0]
+    keys, lines = read(path, "f2")
+    assert keys == [] and "other settings" in lines[0]
     assert not path.exists()
     aside = list(path.parent.glob("*.aside"))
     assert len(aside) == 1 and json.loads(aside[0].read_text().splitlines()[0]) == {

@@ -1,4 +1,4 @@
-"""The hash of the answering code covers whole packages, and nothing that cannot change an answer."""
+"""The hash of the answering code covers whole packages, less what cannot change an answer."""
 
 import shutil
 
@@ -30,7 +30,8 @@ def test_the_hash_ignores_words_and_layout(tmp_path, monkeypatch):
     module, found = tmp_path / "engine" / "a.py", []
     for text in (
         'def f(x):\n    """Docs."""\n    return x + 1\n',
-        '"""Module."""\n\n\ndef f(\n    x,\n):  # a comment\n    """Other docs."""\n    return x + 1\n',
+        '"""Module."""\n\n\ndef f(\n    x,\n):  # a comment\n'
+        '    """Other docs."""\n    return x + 1\n',
         "def f(x):\n    return x + 2\n",
     ):
         module.write_text(text)
@@ -39,5 +40,6 @@ def test_the_hash_ignores_words_and_layout(tmp_path, monkeypatch):
 
 
 def test_environment_names_what_matters():
-    told = provenance.environment()
-    assert told["packages"]["torch"] and told["packages"]["transformers"] and told["python"]
+    found = provenance.environment()
+    assert found["python"]
+    assert found["packages"]["torch"] and found["packages"]["transformers"]

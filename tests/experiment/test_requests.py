@@ -1,4 +1,4 @@
-"""Requests ask what was planned: the same prompt under every condition, other events only in the prompted arms."""
+"""Requests follow the plan: one prompt under every condition, events only in the prompted arms."""
 
 import pytest
 

@@ -5,10 +5,14 @@ import json
 import pandas as pd
 import pytest
 
-from emotion_games.experiment.results import NOT_GENERATED, publish, read_trials
+from emotion_games.experiment.results import NOT_GENERATED, Outcome, publish, read_trials
 from emotion_games.layout import RESULT_FILES
 
 WILD = 'a "quoted"\r\nline,\rwith <script> and ünicode\t'
+
+
+def an_outcome(trials, configuration=None):
+    return Outcome(trials, checks=None, game=None, configuration=configuration or {})
 
 
 def table():
@@ -22,7 +26,7 @@ def table():
 
 
 def test_wild_text_comes_back_from_both_files(tmp_path):
-    publish(tmp_path / "x", table(), {"a": 1}, {"p": None})
+    publish(tmp_path / "x", an_outcome(table(), {"a": 1}), {"p": None})
     assert sorted(f.name for f in (tmp_path / "x").iterdir()) == sorted(RESULT_FILES)
     read = pd.read_csv(tmp_path / "x" / "exp_results.csv", keep_default_na=False)
     assert read["output"].tolist() == [WILD, ""] and read["category"].tolist() == ["1", ""]
@@ -31,15 +35,15 @@ def test_wild_text_comes_back_from_both_files(tmp_path):
 
 def test_not_a_number_never_reaches_a_file_and_leaves_none(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
-        publish(tmp_path / "x", table(), {}, {"p": float("nan")})
+        publish(tmp_path / "x", an_outcome(table()), {"p": float("nan")})
     assert list((tmp_path / "x").iterdir()) == []
 
 
 def test_earlier_results_stay_when_writing_fails(tmp_path):
-    publish(tmp_path / "x", table(), {}, {"p": 1})
+    publish(tmp_path / "x", an_outcome(table()), {"p": 1})
     before = {f.name: f.read_bytes() for f in (tmp_path / "x").iterdir()}
     with pytest.raises(ValueError):
-        publish(tmp_path / "x", table().assign(output="other"), {}, {"p": float("inf")})
+        publish(tmp_path / "x", an_outcome(table().assign(output="other")), {"p": float("inf")})
     assert {f.name: f.read_bytes() for f in (tmp_path / "x").iterdir()} == before
 
 
@@ -53,5 +57,5 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
         valid_mass=[0.98765, None] * 3,
         valid_mass_after=[None, 1e-5] * 3,
     )
-    publish(tmp_path / "x", written, {}, {})
+    publish(tmp_path / "x", an_outcome(written), {})
     pd.testing.assert_frame_equal(read_trials(tmp_path / "x"), written)

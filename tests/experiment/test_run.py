@@ -1,4 +1,4 @@
-"""One experiment, from plan to files: its content, and that stopping and batching change nothing."""
+"""One experiment, from plan to files; stopping it and other batches change nothing."""
 
 import json
 from pathlib import Path
@@ -73,7 +73,8 @@ def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
     assert {file.name for file in reference.iterdir()} == set(RESULT_FILES)
     table = pd.read_csv(reference / "exp_results.csv", keep_default_na=False)
     assert table["trial_id"].is_unique
-    # 2 scenarios × 2 orders × (neutral, 4 steered, 1 random, 2 shuffled, 3 prompted) × 2 repeats + 2 scored random ones
+    # 2 scenarios × 2 orders × ((neutral, 4 steered, 1 random, 2 shuffled, 3 prompted) × 2 repeats
+    # + 2 random directions that are only scored)
     assert len(table) == 2 * 2 * (11 * 2 + 2)
     assert list(json.loads((reference / "exp_results.json").read_text())[0]) == list(table.columns)
     scored_only = table[table["extraction_method"] == "not generated"]

@@ -17,10 +17,7 @@ from emotion_games.games.records import Game
 MINIMUM_SCENARIOS = 12
 
 # Measures of a decision.
-CHOSEN = "chosen"
-SCORED = "scored"
-SCORED_AFTER = "scored_after"
-BRANCH = "branch"
+CHOSEN, SCORED, SCORED_AFTER, BRANCH = "chosen", "scored", "scored_after", "branch"
 
 EMOTION_MINUS_NEUTRAL = "emotion_minus_neutral"
 EMOTION_MINUS_RANDOM = "emotion_minus_random"

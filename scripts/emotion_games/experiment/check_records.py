@@ -13,10 +13,8 @@ from emotion_games.experiment.spec import Record
 # Separates the parts of a check's key; no key of a trial contains it.
 SEPARATOR = "|"
 CHECK_COLUMNS = ("check", "arm", "emotion", "intensity", "item", "probabilities", "value")
-# Names of the options of a dominance item and of a comprehension question.
-BETTER, WORSE, RIGHT = "better", "worse", "right"
-# Name of the only option of a neutral text.
-TEXT = "text"
+# Names of the options of a dominance item, of a comprehension question and of a neutral text.
+BETTER, WORSE, RIGHT, TEXT = "better", "worse", "right", "text"
 
 
 class Check(StrEnum):

@@ -117,9 +117,7 @@ def damage_requests(
 
 def _item_messages(questions: Questions, question: str, options: list[str]) -> list[texts.Message]:
     templates = questions.templates
-    shown = [
-        templates.fill("option", number=i, text=text) for i, text in enumerate(options, start=1)
-    ]
+    shown = [templates.fill("option", number=i, text=text) for i, text in enumerate(options, 1)]
     parts = [question, "\n".join(shown), templates.fill("answer_form.decision")]
     return [{"role": "user", "content": templates.texts["separator"].join(parts)}]
 

@@ -82,7 +82,7 @@ class Condition:
 
 
 def random_directions(settings: Settings) -> int:
-    """Return the number of random directions; one that is neither scored nor generated is not made."""
+    """Return the number of random directions that are scored or generated."""
     arm = settings["arms"]["random"]
     return max(arm["generated"], arm["scored"] if settings["scoring"]["direct"] else 0)
 

@@ -93,15 +93,15 @@ def load_experiment(inputs: Inputs, log: Callable[[str], None]) -> Experiment:
 
 def _fingerprint(inputs: Inputs, questions: Questions, vectors: Directions) -> str:
     spec, scenarios = inputs.spec, questions.scenarios
-    return digest(
-        {
-            "spec": {key: spec[key] for key in ("game", "model", "settings")},
-            "weights": vectors.about["weights_hash"],
-            "directions": vectors.content_hash,
-            "prompts": digest(questions.prompts),
-            "options": digest({name: dict(s.options) for name, s in scenarios.items()}),
-            "templates": digest(asdict(questions.templates)),
-            "checks": inputs.files["checks"].read_text(encoding="utf-8"),
-            "code": answering_code_hash(),
-        }
-    )
+    identity = {
+        "spec": {key: spec[key] for key in ("game", "model", "settings")},
+        "weights": vectors.about["weights_hash"],
+        "directions": vectors.content_hash,
+        "prompts": digest(questions.prompts),
+        "options": digest({name: dict(s.options) for name, s in scenarios.items()}),
+        "templates": digest(asdict(questions.templates)),
+        # The whole text, comments included.
+        "checks": inputs.files["checks"].read_text(encoding="utf-8"),
+        "code": answering_code_hash(),
+    }
+    return digest(identity)

@@ -1,7 +1,7 @@
 """The trial journal: what an experiment has measured so far, on disk batch by batch.
 
-A journal is a file of JSON lines. The first line holds the fingerprint of everything that can change
-an answer, and each further line the records of one batch.
+A journal is a file of JSON lines. The first line holds the fingerprint of everything that can
+change an answer, and each further line the records of one batch.
 """
 
 import json

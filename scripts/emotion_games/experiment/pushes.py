@@ -15,8 +15,7 @@ def condition_pushes(directions: Directions, conditions: Sequence[Condition]) ->
         if c.arm == Arm.RANDOM:
             pushes[c.name] = directions.random_push(c.random_seed, c.intensity)
         elif c.is_pushed:
-            shuffled = c.arm == Arm.SHUFFLED
-            pushes[c.name] = directions.push(c.emotion, c.intensity, shuffled=shuffled)
+            pushes[c.name] = directions.push(c.emotion, c.intensity, c.arm == Arm.SHUFFLED)
     return pushes
 
 

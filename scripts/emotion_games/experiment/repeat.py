@@ -95,7 +95,7 @@ def repeat(
     stimuli, prompts = inputs.files["stimuli"], inputs.files["prompts"]
     directions.extract(entry, path, settings, stimuli, prompts, vectors, runtime, log)
     outcome = run(inputs, Control(log=log))
-    publish(scratch / "out", outcome.trials, outcome.configuration, statistics={})
+    publish(scratch / "out", outcome, statistics={})
     for line in changes(configuration, read_configuration(scratch / "out")):
         log(f"not as it was: {line}")
     return compare(before, _table(scratch / "out"))
@@ -103,7 +103,7 @@ def repeat(
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return one line per input that differs between the contents of two exp_config.yaml."""
-    old, new = (pd.json_normalize(dict(content)).iloc[0].to_dict() for content in (before, now))
+    old, new = (pd.json_normalize(dict(each)).iloc[0].to_dict() for each in (before, now))
     lines = []
     for name in sorted(map(str, old | new)):
         if name.startswith(INPUTS + HASHES) and old.get(name) != new.get(name):
@@ -139,7 +139,7 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
 
 
 def _difference(one: str, other: str) -> float:
-    """Return the largest difference of two cells, each empty, a number, or JSON of probabilities."""
+    """Return the largest difference of two cells: empty, a number, or JSON of probabilities."""
     if not one or not other:
         return 0.0 if one == other else math.inf
     a, b = json.loads(one), json.loads(other)

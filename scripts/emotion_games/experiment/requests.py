@@ -104,8 +104,7 @@ def trial_requests(
         spec: Its specification.
         to_text: A function that turns messages into the prompt of the model.
     """
-    settings = spec["settings"]
-    steps = settings["generation"]["max_new_tokens"]
+    settings, steps = spec["settings"], spec["settings"]["generation"]["max_new_tokens"]
     by_request: dict[str, list[Trial]] = {}
     for trial in questions.trials:
         by_request.setdefault(trial.request_key, []).append(trial)

@@ -1,6 +1,6 @@
-"""The result files of an experiment: its trials as CSV and JSON, its configuration, its statistics.
+"""The results of an experiment: what was measured, its four result files, and how to read them.
 
-All four files appear together, by rename, when an experiment is complete.
+The files appear together, by rename, when an experiment is complete.
 """
 
 import csv
@@ -28,10 +28,10 @@ from emotion_games.files import replace_text
 from emotion_games.games.catalog import apply_settings, load_game
 from emotion_games.games.records import Game
 from emotion_games.hashing import content_hash
-from emotion_games.layout import RESULT_FILES
+from emotion_games.layout import CONFIGURATION, RESULT_FILES, STATISTICS
 from emotion_games.prompts.answers import parse
 
-CONFIGURATION, TRIALS, TRIALS_JSON, STATISTICS = RESULT_FILES
+_, TRIALS, TRIALS_JSON, _ = RESULT_FILES
 # The extraction method of a trial without an answer.
 NOT_GENERATED = "not generated"
 # The columns of the table of trials that are not text. `category` and some numbers may be missing.
@@ -77,7 +77,7 @@ def _trial_table(experiment: Experiment, records: Mapping[str, Record]) -> pd.Da
         _row(experiment, trial, records[trial.request_key], ratios.get(trial.condition.name, 0.0))
         for trial in experiment.questions.trials
     ]
-    # Whole numbers with gaps: an unparsed answer has no category.
+    # Whole numbers that may be missing: an unparsed answer has no category.
     return pd.DataFrame(rows).astype({"category": "Int64"})
 
 
@@ -150,24 +150,19 @@ def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Con
     }
 
 
-def publish(
-    output_dir: Path,
-    table: pd.DataFrame,
-    configuration: Configuration,
-    statistics: Mapping[str, Any],
-) -> None:
+def publish(output_dir: Path, outcome: Outcome, statistics: Mapping[str, Any]) -> None:
     """Write the four result files under temporary names, then rename all of them."""
     output_dir.mkdir(parents=True, exist_ok=True)
+    table, content = outcome.trials, outcome.configuration
+    configuration = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     parts = {name: output_dir / f".{name}.{os.getpid()}.part" for name in RESULT_FILES}
     try:
-        # All text in quotes: an answer may contain a lone carriage return, which ends an unquoted row.
+        # All text in quotes: an answer may contain a lone carriage return, which would otherwise
+        # end the row.
         table.to_csv(parts[TRIALS], index=False, quoting=csv.QUOTE_NONNUMERIC)
         table.to_json(parts[TRIALS_JSON], orient="records", indent=1, force_ascii=False)
         parts[STATISTICS].write_text(_statistics_text(statistics), encoding="utf-8")
-        parts[CONFIGURATION].write_text(
-            yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=120),
-            encoding="utf-8",
-        )
+        parts[CONFIGURATION].write_text(configuration, encoding="utf-8")
         for part in parts.values():
             with open(part, "rb") as written:
                 os.fsync(written.fileno())

@@ -95,9 +95,9 @@ def _measure_missing(session: Session) -> None:
     _measure_all(session, instrument, requests, "trials")
     _measure_all(session, instrument, checks.check_requests(experiment, records, model), "checks")
     _project(session, instrument, requests)
-    seconds = experiment.seconds | instrument.seconds
-    rounded = {part: round(spent, 2) for part, spent in seconds.items()}
-    session.journal.append([{"key": COMPLETE, "seconds": rounded, "machine": environment()}])
+    spent = experiment.seconds | instrument.seconds
+    seconds = {part: round(number, 2) for part, number in spent.items()}
+    session.journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
 
 
 def _load_model(experiment: Experiment) -> Backend:
@@ -162,17 +162,15 @@ def _measure_all(
         session.keep([cast(Record, {"key": r.key, **asdict(m)}) for r, m in pairs])
         done += len(batch)
         rate = done / (time.perf_counter() - start)
-        log(
-            f"  {what}: batch {number} of {len(batches)}, {len(batch)} requests, {rate:.1f} a second"
-        )
+        where = f"batch {number} of {len(batches)}, {len(batch)} requests"
+        log(f"  {what}: {where}, {rate:.1f} a second")
 
 
 def _project(session: Session, instrument: Instrument, requests: Sequence[Request]) -> None:
     """Measure the shift in a later layer, for the prompts of the manipulation checks."""
     experiment = session.experiment
     directions, conditions = experiment.directions, plan_conditions(experiment.settings)
-    is_checked = experiment.settings["checks"]["manipulation"]
-    if not is_checked or checks.later_layer(directions) is None:
+    if not experiment.settings["checks"]["manipulation"] or checks.later_layer(directions) is None:
         return
     trials = checks.checked_trials(experiment.questions)
     steered = {trial.request_key for trial in trials if trial.condition.arm == Arm.STEERED}
