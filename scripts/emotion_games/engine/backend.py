@@ -26,7 +26,7 @@ Logprobs = list[list[list[float]]]
 
 
 class ModelError(UserError):
-    """A model cannot be loaded or used. Its experiments fail, the series goes on."""
+    """A model cannot be loaded or used. Its experiments fail; the series continues."""
 
 
 class Rows(ABC):
@@ -119,7 +119,7 @@ class Backend(ABC):
     ) -> tuple[ByLayer, Tensor]:
         """Run one plain forward pass over whole texts: no cache, nothing shared.
 
-        This is the reference of the self-check, so it must not use the code behind `read`.
+        This is the reference of the self-check, so it must share as little as possible with `read`.
 
         Args:
             texts: The text of each row; shorter ones are padded on the right.
