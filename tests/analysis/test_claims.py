@@ -1,4 +1,4 @@
-"""When an emotion effect is claimed, and each thing that alone forbids it."""
+"""When an emotion effect is claimed, and each reason that alone prevents it."""
 
 import numpy as np
 import pytest
@@ -74,26 +74,26 @@ def test_a_claim_needs_both_contrasts_and_an_intact_model():
 @pytest.mark.parametrize(
     ("contrasts", "damages", "interim", "reason"),
     [
-        ([contrast("anger", p=0.2), against_random("anger")], None, False, "the contrast with neutral does not hold"),
-        ([contrast("anger"), against_random("anger", p=0.2)], None, False, "with random directions does not hold"),
+        ([contrast("anger", p=0.2), against_random("anger")], None, False, "no significant difference from neutral (corrected"),
+        ([contrast("anger"), against_random("anger", p=0.2)], None, False, "no significant difference from random directions"),
         ([contrast("anger")], None, False, "no random directions"),
-        ([contrast("anger"), against_random("anger", estimate=0.3)], None, False, "opposite ways"),
+        ([contrast("anger"), against_random("anger", estimate=0.3)], None, False, "differ in sign"),
         (BOTH, [damage("anger", damaged=True, reasons=["perplexity 9"])], False, "damages the model: perplexity 9"),
-        (BOTH, [damage("anger", complete=False)], False, "was not run in full"),
-        (BOTH, [], False, "was not run in full"),
+        (BOTH, [damage("anger", complete=False)], False, "damage check is incomplete"),
+        (BOTH, [], False, "damage check is incomplete"),
         (BOTH, None, True, "interim"),
         ([FEW, against_random("anger", p=None)], None, False, "only 8 scenarios"),
         ([contrast("anger"), against_random("anger", p=None, reason="do not differ")], None, False, "do not differ"),
         ([contrast("anger"), against_random("anger", p=np.nan, reason="all equal")], None, False, "all equal"),
     ],
 )  # fmt: skip
-def test_each_thing_alone_forbids_the_claim(contrasts, damages, interim, reason):
+def test_each_reason_alone_prevents_the_claim(contrasts, damages, interim, reason):
     found = anger(contrasts, damages, interim)
     assert found["claim"] is False
     assert any(reason in text for text in found["claim_reasons"]), found["claim_reasons"]
 
 
-def test_the_claims_p_is_the_larger_one_and_corrected_over_the_family():
+def test_the_p_of_a_claim_is_the_larger_one_and_corrected_over_the_family():
     contrasts = [contrast("anger", p=0.001), against_random("anger", p=0.03)]
     contrasts += [contrast("fear", p=0.04), against_random("fear", p=0.02)]
     rows = emotion_analysis(contrasts, [damage("anger"), damage("fear")], PLAN, False)
@@ -105,7 +105,7 @@ def test_the_claims_p_is_the_larger_one_and_corrected_over_the_family():
     assert not rows["anger"][0]["claim"]  # 0.06 after correction
 
 
-def test_disagreement_of_the_branching_tokens_is_flagged():
+def test_a_different_sign_of_the_branching_tokens_is_flagged():
     scored = [
         contrast("anger", measure="scored", estimate=-0.1),
         contrast("anger", measure="branch", estimate=0.1),
@@ -118,9 +118,7 @@ def test_equivalence_is_corrected_and_needs_a_small_effect():
     trials = simulate(
         GAME, seed=1, n_scenarios=60, repeats=10, effects={"anger": -0.3}, effect_sd=0.02
     )
-    records = equivalence_records(
-        cells_of(trials, GAME), the_plan(SETTINGS, GAME), "cooperation", set()
-    )
+    records = equivalence_records(cells_of(trials, GAME), the_plan(SETTINGS, GAME), set())
     found = {(r["emotion"], r["measure"]): r for r in records}
     assert not found["anger", "scored"]["equivalent"]
     assert found["sadness", "scored"]["equivalent"] and found["sadness", "chosen"]["equivalent"]
@@ -134,6 +132,6 @@ def test_intensities_are_listed_in_order_with_the_headline_marked():
     assert [rows[0]["headline"] for rows in found.values()] == [False, True, False]
 
 
-def test_no_claim_family_without_p_values():
+def test_without_p_values_nothing_is_corrected():
     few = [contrast("anger", p=None, descriptive_only=True), against_random("anger", p=np.nan)]
     assert anger(few)["p_claim_holm"] is None

@@ -20,16 +20,14 @@ def found():
     trials = pd.concat([trials, swapped], ignore_index=True)
     cells = cells_of(trials, GAME)
     settings = SETTINGS | {"arms": SETTINGS["arms"] | {"shuffled": True}}
-    return cells, contrast_records(
-        cells, the_plan(settings, GAME), "cooperation", {"steered-sadness-1"}
-    )
+    return cells, contrast_records(cells, the_plan(settings, GAME), {"steered-sadness-1"})
 
 
 def pick(records, **wanted):
     return [r for r in records if all(r[key] == value for key, value in wanted.items())]
 
 
-def test_every_planned_contrast_is_there_once_for_each_emotion_and_measure(found):
+def test_every_planned_contrast_exists_once_for_each_emotion_and_measure(found):
     for contrast in the_plan(SETTINGS, GAME)["contrasts"] + ["shuffled_minus_neutral"]:
         for measure in ("chosen", "scored"):
             records = pick(found[1], contrast=contrast, measure=measure, intensity=1.0)
@@ -50,7 +48,7 @@ def test_roles_follow_the_plan(found):
     assert {r["role"] for r in pick(found[1], contrast="random_minus_neutral")} == {"exploratory"}
 
 
-def test_planted_effects_stand_in_the_contrasts(found):
+def test_contrasts_recover_planted_effects(found):
     for contrast, measure, expected in (
         ("emotion_minus_neutral", "scored", -0.3),
         ("emotion_minus_neutral", "chosen", -0.3),
@@ -80,9 +78,7 @@ def test_random_directions_are_compared_in_proportion_to_the_size_of_their_push(
 
     def effects(ratio):
         trials.loc[long, "push_ratio"] = ratio * trials["intensity"]
-        records = contrast_records(
-            cells_of(trials, GAME), the_plan(SETTINGS, GAME), "cooperation", set()
-        )
+        records = contrast_records(cells_of(trials, GAME), the_plan(SETTINGS, GAME), set())
         known = {"measure": "scored", "intensity": 1.0, "emotion": "anger"}
         (of_anger,) = pick(records, contrast="emotion_minus_random", **known)
         (own,) = pick(records, contrast="emotion_minus_neutral", **known)
@@ -100,7 +96,7 @@ def test_a_damaged_condition_is_flagged_in_each_of_its_contrasts(found):
     }
 
 
-def test_worst_case_contains_the_estimate_and_grows_with_what_is_missing():
+def test_worst_case_contains_the_estimate_and_grows_with_missing_answers():
     widths = []
     for unparsed in (0.0, 0.1, 0.3):
         cells = cells_of(simulate(GAME, seed=2, unparsed=unparsed), GAME)
@@ -120,9 +116,10 @@ def test_odds_ratio_for_two_choices(found):
 
 
 def test_compare_gives_no_p_under_twelve_scenarios():
-    differences = np.random.default_rng(0).normal(0, 1, (11, 1))
-    few = compare(differences, 0.95)[0]
+    differences = np.random.default_rng(0).normal(0, 1, 11)
+    few = compare({"anger": differences}, 0.95)["anger"]
     assert few["p"] is None and few["p_t"] is None and few["descriptive_only"] and few["interval"]
     assert "fewer than 12" in few["reason"]
-    enough = compare(np.vstack([differences, [[0.0]]]), 0.95)[0]
+    enough = compare({"anger": np.append(differences, 0.0)}, 0.95)["anger"]
     assert enough["p"] is not None and enough["reason"] is None
+    assert compare({}, 0.95) == {}

@@ -34,7 +34,7 @@ def test_a_curve_that_levels_off_has_negative_curvature():
     assert found["estimate"] == pytest.approx(-0.15, abs=0.03) and found["interval"][1] < 0
 
 
-def test_too_few_doses_and_missing_doses_are_said():
+def test_too_few_doses_and_missing_doses_have_a_reason():
     one = coefficient(np.array([1.0]), curve(0.1, 0)[:, :1], 2, 0.95)
     assert one["estimate"] is None and one["reason"] == "too few doses"
     effects = curve(0.1, 0)
@@ -65,7 +65,7 @@ def test_records_carry_every_dose_negative_ones_too_and_the_random_band():
         n_scenarios=60,
     )
     plan = the_plan(SETTINGS | {"intensity": [-1.0, 0.5, 1.0]}, game)
-    records = dose_records(cells_of(trials, game), plan, "cooperation", {"steered-anger-1"})
+    records = dose_records(cells_of(trials, game), plan, {"steered-anger-1"})
     anger = next(r for r in records if r["emotion"] == "anger" and r["measure"] == "scored")
     assert [dose["intensity"] for dose in anger["doses"]] == [-1.0, 0.5, 1.0]
     assert [dose["damaged"] for dose in anger["doses"]] == [False, False, True]

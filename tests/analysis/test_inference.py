@@ -127,7 +127,7 @@ def test_equivalence_is_statsmodels_tost():
     assert np.isnan(equivalence(np.zeros(30), 0.1)["p"])
 
 
-def test_holm_is_statsmodels_holm_and_skips_what_has_no_p():
+def test_holm_is_statsmodels_holm_and_skips_missing_p_values():
     given = [0.01, 0.04, 0.03, 0.005, 0.04, 0.8]
     assert holm(given) == pytest.approx(multipletests(given, method="holm")[1].tolist())
     found = holm([0.01, None, float("nan"), 0.5])
@@ -140,17 +140,17 @@ def test_rate_interval_is_wilson_when_scenarios_behave_like_independent_answers(
     levels = np.repeat([1.0, 0.0], [1_200, 2_800])
     found = rate_interval(levels, 4_000, sampled=True)
     low, high = proportion_confint(1_200, 4_000, method="wilson")
-    assert [found["low"], found["high"]] == pytest.approx([low, high], abs=2e-5)
+    assert found["interval"] == pytest.approx([low, high], abs=2e-5)
     assert found["design_effect"] == pytest.approx(1, abs=1e-3)
 
 
 def test_repeats_of_the_same_answer_do_not_narrow_a_rate():
     levels = np.repeat([1.0, 0.0], [12, 12])
     one, ten = rate_interval(levels, 24, True), rate_interval(levels, 240, True)
-    assert (one["low"], one["high"]) == pytest.approx((ten["low"], ten["high"]), abs=1e-3)
+    assert one["interval"] == pytest.approx(ten["interval"], abs=1e-3)
     assert ten["design_effect"] == pytest.approx(240 / 23, rel=0.05)
 
 
 def test_a_rate_of_zero_has_an_upper_bound_that_counts_scenarios():
     found = rate_interval(np.zeros(24), 240, True)
-    assert found["low"] == 0 and 0.1 < found["high"] < 0.2
+    assert found["interval"][0] == 0 and 0.1 < found["interval"][1] < 0.2

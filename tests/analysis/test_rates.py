@@ -55,7 +55,7 @@ def test_validity_counts_by_condition_and_gives_reasons():
 
 def test_position_bias_by_choice_and_by_score():
     trials = simulate(GAME, seed=3, position=0.2, n_scenarios=60)
-    records = preference_records(cells_of(trials, GAME), "first", "share", 0.95)
+    records = preference_records(cells_of(trials, GAME), "first", 0.95)
     for measure, near in (("chosen", 0.1), ("scored", 0.03)):
         neutral = one(records, condition="neutral", measure=measure)
         assert neutral["estimate"] == pytest.approx(0.2, abs=near) and neutral["p"] < 0.01
@@ -70,7 +70,7 @@ def test_a_condition_that_takes_short_options_shows_in_the_length_bias():
         (trials["emotion"] == "anger") & (trials["arm"] == "steered") & (trials["intensity"] == 1.0)
     )
     trials.loc[anger, "choice"] = "defect"
-    records = preference_records(cells_of(trials, GAME), "length", "ratio", 0.95)
+    records = preference_records(cells_of(trials, GAME), "length", 0.95)
     short, long = len("I will defect with them."), len("I will cooperate with them.")
     found = one(records, condition="steered-anger-1", measure="chosen")
     assert found["estimate"] == pytest.approx(short / ((short + long) / 2) - 1)

@@ -1,4 +1,4 @@
-"""The sentences say what the intervals support and no more."""
+"""The sentences state what the intervals support and no more."""
 
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.sentences import at, points
@@ -18,7 +18,7 @@ def analysed(seed=1, checks=None, **planted):
     )
 
 
-def test_an_effect_is_asserted_only_where_it_is_claimed():
+def test_an_effect_is_stated_only_if_it_is_claimed():
     found = analysed(effects={"anger": -0.4})
     for records in found["emotion_analysis"].values():
         for record in records:
@@ -32,17 +32,14 @@ def test_an_effect_is_asserted_only_where_it_is_claimed():
     )
 
 
-def test_a_null_result_says_what_is_excluded():
+def test_a_null_result_states_what_is_excluded():
     record = analysed()["emotion_analysis"]["sadness"][0]
     low, high = record["versus_neutral"]["interval"]
-    assert (
-        f"A difference larger than {points(high)} or than {points(low)} is excluded"
-        in record["sentence"]
-    )
-    assert "anything between is not" in record["sentence"]
+    excluded = f"Differences above {points(high)} and below {points(low)} are excluded"
+    assert f"{excluded}; those between are not." in record["sentence"]
 
 
-def test_damage_takes_the_place_of_an_effect():
+def test_damage_is_described_instead_of_an_effect():
     found = analysed(effects={"anger": -0.5}, checks=simulate_checks(broken=("anger",)))
     sentence = found["emotion_analysis"]["anger"][0]["sentence"]
     assert "No effect is reported, since the condition damages the model: dominance" in sentence
@@ -53,30 +50,30 @@ def test_too_few_scenarios_exclude_nothing():
     found = analyse(simulate(GAME, n_scenarios=6), simulate_checks(), GAME, SETTINGS)
     text = found["text_description"]
     assert "descriptive only" in text and "excluded" not in text
-    assert "24 scenarios were asked for, of which the others cannot be used" in text
+    assert "24 scenarios were requested, but only 6 have trials" in text
 
 
-def test_equivalence_is_told():
+def test_equivalence_is_described():
     found = analysed(effects={}, repeats=10, effect_sd=0.01, scenario_sd=0.05)
     assert "equivalent to none within the planned margin of 10 points" in found["text_description"]
 
 
-def test_position_validity_and_power_are_told():
+def test_position_validity_and_power_are_described():
     text = analysed(position=0.1, unparsed=0.05)["text_description"]
     assert "the option shown first was chosen more (+) or less (-) often" in text
-    assert "written answers could not be read" in text
-    assert "to be found against neutral four times in five" in text
+    assert "written answers could not be parsed" in text
+    assert "to be detected against neutral with 80 % power" in text
     assert "All " in analysed()["text_description"]
 
 
-def test_an_emotion_without_anything_to_compare_is_not_passed_over():
+def test_an_emotion_without_any_comparison_is_mentioned():
     trials = simulate(GAME, n_scenarios=2)
     trials["choice"], trials["extraction_method"] = "", "unparsed: no json"
     text = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
-    assert text.count("no scenario has a readable answer with it and in neutral") == 3
+    assert text.count("no scenario has both a parsed answer with it and one in neutral") == 3
 
 
-def test_small_words():
+def test_points_and_histories():
     assert points(-0.123) == "-12.3 points" and points(0.05) == "+5.0 points"
     assert at("start", {"histories": ["start"]}) == ""
     assert at("low", {"histories": ["low", "high"]}) == " at history low"

@@ -181,7 +181,7 @@ def test_an_emotion_with_a_long_push_is_no_more_often_taken_for_more_than_a_dire
         )
         for ratio, found in ((0.24, errors), (0.12, blind)):
             trials.loc[trials["arm"] == "steered", "push_ratio"] = ratio
-            records = contrast_records(cells_of(trials, game), plan, "cooperation", set())
+            records = contrast_records(cells_of(trials, game), plan, set())
             (record,) = [
                 r
                 for r in records
@@ -221,8 +221,10 @@ def test_rates_are_covered():
         rng = np.random.default_rng([int(10 * base), n, repeats])
         truth = scenario_rates(np.random.default_rng(1), base, 2_000)[:50].mean()
         levels = answers(rng, scenario_rates(rng, base, n), repeats)
-        found = [rate_interval(row, n * ORDERS * repeats, sampled=True) for row in levels]
-        covers.append(np.mean([interval["low"] <= truth <= interval["high"] for interval in found]))
+        ends = [
+            rate_interval(row, n * ORDERS * repeats, sampled=True)["interval"] for row in levels
+        ]
+        covers.append(np.mean([low <= truth <= high for low, high in ends]))
     print(f"\nrates: coverage {np.mean(covers):.4f} (cells {min(covers):.3f} to {max(covers):.3f})")
     assert 0.93 <= np.mean(covers) <= 0.98 and min(covers) >= 0.93
 

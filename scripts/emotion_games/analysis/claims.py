@@ -1,241 +1,204 @@
-"""Where an emotion effect is claimed, and where a large one is excluded.
+"""Which emotion effects are claimed, and which are equivalent to none.
 
-Knows the contrasts and the damage records as they stand; computes no new estimate. A claim needs both main contrasts,
-so its p is the larger of the two (intersection-union test), corrected by Holm over the emotions and histories of the
-experiment.
+A claim requires two contrasts, so its p is the larger of theirs (intersection-union test, Berger
+1982), corrected by Holm over the emotions and histories of the experiment.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
+from itertools import product
 
 import numpy as np
 
+from emotion_games.analysis import records
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import equivalence, holm
+from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.records import Contrast, Damage, EmotionEffect, Plan, first, narrowed
 from emotion_games.experiment.analysis_plan import (
+    BRANCH,
     EMOTION_MINUS_NEUTRAL,
     EMOTION_MINUS_OTHERS,
     EMOTION_MINUS_RANDOM,
     MINIMUM_SCENARIOS,
     PROMPTED_MINUS_NEUTRAL,
+    SCORED,
 )
-
-_BRIEF = (
-    "estimate",
-    "interval",
-    "p",
-    "p_holm",
-    "n_scenarios",
-    "n_trials",
-    "n_directions",
-    "unit",
-    "method",
-    "reason",
-)
+from emotion_games.experiment.conditions import Arm
 
 
 def emotion_analysis(
-    contrasts: list[dict[str, Any]],
-    damage: list[dict[str, Any]],
-    plan: dict[str, Any],
-    interim: bool,
-) -> dict[str, list[dict[str, Any]]]:
-    """For each emotion one record a history, with both main contrasts, the claim and what stands against it."""
-    measures = {part["contrast"]: part["measure"] for part in plan["claim"]["requires"]}
-    find = _finder(contrasts, plan["headline_intensity"])
-    state = {(d["arm"], d["emotion"], d["intensity"]): d for d in damage}
-    rows = []
+    contrasts: list[Contrast], damage: list[Damage], plan: Plan, interim: bool
+) -> dict[str, list[EmotionEffect]]:
+    """Judge each emotion at each history.
+
+    Args:
+        contrasts: All contrasts.
+        damage: All damage records.
+        plan: The plan.
+        interim: Some planned trials are missing, so that nothing is claimed.
+
+    Returns:
+        One record per history, by emotion.
+    """
+    effects: dict[str, list[EmotionEffect]] = {}
+    dose = plan["headline_intensity"]
     for emotion in plan["emotions"]:
+        own_damage = first(damage, arm=Arm.STEERED, emotion=emotion, intensity=dose)
+        effects[emotion] = []
         for history in plan["histories"]:
-            neutral = find(EMOTION_MINUS_NEUTRAL, emotion, history, measures[EMOTION_MINUS_NEUTRAL])
-            if neutral is None:
-                continue
-            random = find(EMOTION_MINUS_RANDOM, emotion, history, measures[EMOTION_MINUS_RANDOM])
-            own_damage = state.get(("steered", emotion, neutral["intensity"]))
-            row = {
-                "emotion": emotion,
-                "history": history,
-                "intensity": neutral["intensity"],
-                "measure": measures[EMOTION_MINUS_NEUTRAL],
-            }
-            row["versus_neutral"], row["versus_random"] = _brief(neutral), _brief(random)
-            row["versus_other_emotions"] = _brief(
-                find(EMOTION_MINUS_OTHERS, emotion, history, measures[EMOTION_MINUS_NEUTRAL])
-            )
-            row["prompted"] = _brief(
-                find(
-                    PROMPTED_MINUS_NEUTRAL,
-                    emotion,
-                    history,
-                    measures[EMOTION_MINUS_NEUTRAL],
-                    dose=None,
-                )
-            )
-            row["p_claim"] = _larger_p(neutral, random)
-            row["damaged"] = bool(own_damage and own_damage["damaged"])
-            row["damage_reasons"] = own_damage["reasons"] if own_damage else []
-            row["branch_disagrees"] = _signs_differ(
-                find(EMOTION_MINUS_NEUTRAL, emotion, history, "scored"),
-                find(EMOTION_MINUS_NEUTRAL, emotion, history, "branch"),
-            )
-            row["claim_reasons"] = _against(neutral, random, own_damage, interim)
-            rows.append(row)
-    for row, adjusted in zip(rows, holm([row["p_claim"] for row in rows]), strict=True):
-        row["p_claim_holm"], row["n_tests"] = adjusted, len(rows)
-        if adjusted is not None and adjusted > 1 - plan["confidence"]:
-            row["claim_reasons"].insert(0, _unclear(row, 1 - plan["confidence"]))
-        row["claim"] = adjusted is not None and not row["claim_reasons"]
-    return {
-        emotion: [row for row in rows if row["emotion"] == emotion] for emotion in plan["emotions"]
-    }
+            own = [c for c in contrasts if (c["emotion"], c["history"]) == (emotion, history)]
+            effect = _effect(own, own_damage, plan, interim)
+            if effect:
+                effects[emotion].append(effect)
+    _decide([effect for several in effects.values() for effect in several], plan["confidence"])
+    return effects
 
 
-def equivalence_records(
-    cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[str]
-) -> list[dict[str, Any]]:
-    """TOST of emotion - neutral at the headline intensity with the plan's margin; Holm over emotions and histories."""
-    margin, confidence, neutral = (
-        plan["equivalence_margin"],
-        plan["confidence"],
-        cells.find("neutral"),
-    )
-    records = []
-    for measure in plan["measures"] if neutral else ():
+def equivalence_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.Equivalence]:
+    """Test whether each emotion - neutral at the headline intensity is within the plan's margin.
+
+    Holm corrects over the emotions and histories of a measure.
+    """
+    neutral = cells.find(Arm.NEUTRAL)
+    steered = cells.find(Arm.STEERED, intensity=plan["headline_intensity"]) if neutral else []
+    margin, confidence = plan["equivalence_margin"], plan["confidence"]
+    found = []
+    for measure in plan["measures"]:
         family = []
-        for position in cells.find("steered", intensity=plan["headline_intensity"]):
-            for history in cells.histories:
-                differences = cells.difference(measure, history, position, neutral[0])
-                n = int((~np.isnan(differences)).sum())
-                if not n:
-                    continue
-                found = equivalence(differences, margin, confidence)
-                few = n < MINIMUM_SCENARIOS
-                flat = (
-                    "every scenario has the same difference: no test"
-                    if np.isnan(found["p"])
-                    else None
-                )
-                row = cells.conditions.iloc[position]
-                family.append(
-                    {
-                        "emotion": row["emotion"],
-                        "history": history,
-                        "measure": measure,
-                        "intensity": float(row["intensity"]),
-                    }
-                    | {
-                        "margin": margin,
-                        "p": None if few else found["p"],
-                        "interval": [found["low"], found["high"]],
-                    }
-                    | {"n_scenarios": n, "damaged": row["condition"] in damaged}
-                    | {
-                        "reason": f"fewer than {MINIMUM_SCENARIOS} scenarios: no test"
-                        if few
-                        else flat
-                    }
-                    | {"unit": f"difference in expected {outcome}, -1 to 1"}
-                    | {
-                        "method": f"two one-sided t tests over scenarios; {2 * confidence - 1:.0%} interval"
-                    }
-                )
-        for record, adjusted in zip(family, holm([record["p"] for record in family]), strict=True):
+        for position, history in product(steered, cells.histories):
+            differences = cells.difference(measure, history, position, neutral[0])
+            n = int((~np.isnan(differences)).sum())
+            if not n:
+                continue
+            who, test = cells.who(position), equivalence(differences, margin, confidence)
+            few, flat = n < MINIMUM_SCENARIOS, np.isnan(test["p"])
+            reason = "every scenario has the same difference: no test" if flat else None
+            record = records.Equivalence(
+                emotion=who["emotion"],
+                history=history,
+                measure=measure,
+                intensity=who["intensity"],
+                margin=margin,
+                p=None if few else test["p"],
+                interval=[test["low"], test["high"]],
+                n_scenarios=n,
+                damaged=who["condition"] in damaged,
+                reason=f"fewer than {MINIMUM_SCENARIOS} scenarios: no test" if few else reason,
+                unit=f"difference in {MEASURES[measure].of(plan['outcome'])}, -1 to 1",
+                method=f"two one-sided t tests over scenarios; {2 * confidence - 1:.0%} interval",
+                p_holm=None,
+                equivalent=False,
+            )
+            family.append(record)
+        for record, adjusted in zip(family, holm([r["p"] for r in family]), strict=True):
             record["p_holm"] = adjusted
             record["equivalent"] = adjusted is not None and adjusted <= 1 - confidence
-        records += family
-    return records
+        found += family
+    return found
 
 
 def intensity_analysis(
-    contrasts: Iterable[dict[str, Any]], plan: dict[str, Any]
-) -> dict[str, list[dict[str, Any]]]:
-    """Emotion - neutral by intensity; all but the headline intensity is exploratory."""
-    out: dict[str, list[dict[str, Any]]] = {}
-    keys = (
-        "emotion",
-        "history",
-        "measure",
-        "estimate",
-        "interval",
-        "n_scenarios",
-        "p",
-        "role",
-        "damaged",
-        "unit",
-        "method",
-    )
+    contrasts: Iterable[Contrast], plan: Plan
+) -> dict[str, list[records.IntensityEffect]]:
+    """Group emotion - neutral by intensity. All but the headline intensity is exploratory."""
+    effects: dict[str, list[records.IntensityEffect]] = {}
     for record in sorted(contrasts, key=lambda record: record["intensity"]):
         if record["contrast"] == EMOTION_MINUS_NEUTRAL and record["measure"] in plan["measures"]:
-            headline = bool(np.isclose(record["intensity"], plan["headline_intensity"]))
-            entry = {key: record[key] for key in keys} | {"headline": headline}
-            out.setdefault(f"{record['intensity']:g}", []).append(entry)
-    return out
+            effect = narrowed(record, records.IntensityEffect)
+            effect["headline"] = record["intensity"] == plan["headline_intensity"]
+            effects.setdefault(f"{record['intensity']:g}", []).append(effect)
+    return effects
 
 
-def _finder(contrasts: list[dict[str, Any]], headline: float):
-    index = {
-        (r["contrast"], r["emotion"], r["history"], r["measure"], round(r["intensity"], 9)): r
-        for r in contrasts
+def _effect(
+    contrasts: list[Contrast], damage: Damage | None, plan: Plan, interim: bool
+) -> EmotionEffect | None:
+    """The record of one emotion and history, from its contrasts and without its decision."""
+    measures = {part["contrast"]: part["measure"] for part in plan["claim"]["requires"]}
+    measure = measures[EMOTION_MINUS_NEUTRAL]
+    find = partial(first, contrasts)
+    at_dose = partial(find, intensity=plan["headline_intensity"])
+    neutral = at_dose(contrast=EMOTION_MINUS_NEUTRAL, measure=measure)
+    if neutral is None:
+        return None
+    random = at_dose(contrast=EMOTION_MINUS_RANDOM, measure=measures[EMOTION_MINUS_RANDOM])
+    others = at_dose(contrast=EMOTION_MINUS_OTHERS, measure=measure)
+    scored = at_dose(contrast=EMOTION_MINUS_NEUTRAL, measure=SCORED)
+    branch = at_dose(contrast=EMOTION_MINUS_NEUTRAL, measure=BRANCH)
+    return {
+        "emotion": neutral["emotion"],
+        "history": neutral["history"],
+        "intensity": neutral["intensity"],
+        "measure": measure,
+        "versus_neutral": narrowed(neutral, records.Versus),
+        "versus_random": _versus(random),
+        "versus_other_emotions": _versus(others),
+        "prompted": _versus(find(contrast=PROMPTED_MINUS_NEUTRAL, measure=measure)),
+        "p_claim": float(np.maximum(_p(neutral), _p(random))),
+        "damaged": bool(damage and damage["damaged"]),
+        "damage_reasons": damage["reasons"] if damage else [],
+        "branch_disagrees": _signs_differ(scored, branch),
+        "claim_reasons": _reasons(neutral, random, damage, interim),
+        "p_claim_holm": None,
+        "n_tests": 0,
+        "claim": False,
+        "sentence": "",
     }
 
-    def find(
-        contrast: str, emotion: str, history: str, measure: str, dose: float | None = headline
-    ):
-        return index.get(
-            (contrast, emotion, history, measure, round(1.0 if dose is None else dose, 9))
-        )
 
-    return find
+def _decide(effects: list[EmotionEffect], confidence: float) -> None:
+    """Correct the p values of the claims, and decide each claim."""
+    alpha = 1 - confidence
+    corrected = holm([effect["p_claim"] for effect in effects])
+    for effect, p in zip(effects, corrected, strict=True):
+        effect["p_claim_holm"], effect["n_tests"] = p, len(effects)
+        if p is not None and p > alpha:
+            effect["claim_reasons"].insert(0, _not_significant(effect, p, alpha))
+        effect["claim"] = p is not None and not effect["claim_reasons"]
 
 
-def _against(neutral: dict, random: dict | None, damage: dict | None, interim: bool) -> list[str]:
-    """What forbids a claim, apart from the size of the p-value."""
+def _reasons(
+    neutral: Contrast, random: Contrast | None, damage: Damage | None, interim: bool
+) -> list[str]:
+    """What prevents a claim, apart from the size of p."""
     reasons = []
     if neutral["descriptive_only"]:
         reasons.append(f"only {neutral['n_scenarios']} scenarios: descriptive only")
     if random is None:
-        reasons.append("no random directions to compare with")
-    elif (random["p"] is None or np.isnan(random["p"])) and not neutral["descriptive_only"]:
-        reasons.append(random["reason"])
+        reasons.append("there are no random directions to compare with")
+    elif np.isnan(_p(random)) and not neutral["descriptive_only"]:
+        reasons.append(str(random["reason"]))
     elif _signs_differ(neutral, random):
-        reasons.append(
-            "the contrasts with neutral and with random directions point in opposite ways"
-        )
+        reasons.append("the contrasts with neutral and with random directions differ in sign")
     if damage is None or not damage["complete"]:
-        reasons.append("the damage check was not run in full")
+        reasons.append("the damage check is incomplete")
     if damage and damage["damaged"]:
         reasons.append("the condition damages the model: " + "; ".join(damage["reasons"]))
     if interim:
-        reasons.append("interim: not every planned trial is done")
+        reasons.append("interim: some planned trials are missing")
     return reasons
 
 
-def _unclear(row: dict[str, Any], alpha: float) -> str:
-    weak = [
-        name
-        for name, part in (
-            ("neutral", row["versus_neutral"]),
-            ("random directions", row["versus_random"]),
-        )
-        if part is None or part["p"] is None or part["p"] > alpha
-    ]
-    against = (
-        "the contrast with " + " and with ".join(weak)
-        if weak
-        else "one of the contrasts after correction"
-    )
-    return f"{against} does not hold (corrected p of the claim {row['p_claim_holm']:.3g})"
+def _not_significant(effect: EmotionEffect, corrected: float, alpha: float) -> str:
+    parts = {"neutral": effect["versus_neutral"], "random directions": effect["versus_random"]}
+    weak = []
+    for name, part in parts.items():
+        if part is None or part["p"] is None or part["p"] > alpha:
+            weak.append(f"from {name}")
+    difference = f"no significant difference {' or '.join(weak)}" if weak else "not significant"
+    return f"{difference} (corrected p of the claim {corrected:.3g})"
 
 
-def _larger_p(*records: dict[str, Any] | None) -> float | None:
-    p_values = [record and record["p"] for record in records]
-    known = [p for p in p_values if p is not None and not np.isnan(p)]
-    return max(known) if len(known) == len(p_values) else None
+def _p(contrast: Contrast | None) -> float:
+    return np.nan if contrast is None or contrast["p"] is None else contrast["p"]
 
 
-def _signs_differ(a: dict[str, Any] | None, b: dict[str, Any] | None) -> bool | None:
-    return None if a is None or b is None else bool(a["estimate"] * b["estimate"] < 0)
+def _signs_differ(a: Contrast | None, b: Contrast | None) -> bool | None:
+    if a is None or b is None or a["estimate"] is None or b["estimate"] is None:
+        return None
+    return bool(a["estimate"] * b["estimate"] < 0)
 
 
-def _brief(record: dict[str, Any] | None) -> dict[str, Any] | None:
-    return record and {key: record[key] for key in _BRIEF if key in record}
+def _versus(contrast: Contrast | None) -> records.Versus | None:
+    return narrowed(contrast, records.Versus) if contrast else None

@@ -1,62 +1,59 @@
-"""Whether a condition breaks the model, which would make its choices no emotion effect.
+"""Whether a condition damages the model, so that a change of its choices is no emotion effect.
 
-Knows limits on signs of damage, each against the neutral condition of its kind, and no direction in which an emotion
-may move a choice. A condition over one limit is damaged; one for which perplexity, or a dominance item that neutral was
-asked, is missing is not cleared.
+Each sign of damage has a fixed limit relative to the neutral condition, none of which favours a
+direction in which an emotion may move a choice. A condition beyond one limit is damaged. A
+condition is cleared only if perplexity and the dominance items of neutral were measured.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.rates import condition_of
+from emotion_games.analysis.cells import Cells, mean_of_present
+from emotion_games.analysis.records import Damage, DamageCheck, Who
+from emotion_games.experiment.check_records import Check
+from emotion_games.experiment.conditions import Arm
+from emotion_games.prompts.stimuli import NEUTRAL as NO_EMOTION
 
 # One answer in ten lost can hide or make an effect of .1, the usual equivalence margin.
 PARSE_RATE_DROP = 0.10
-# With less than half of neutral's mass on the options, the normalised probabilities describe mostly other answers.
+# With less than half of neutral's mass on the options, the probabilities of the options, which
+# are normalised, say little about what the model would answer.
 VALID_MASS_RATIO = 0.5
-# Share of repeated 4-word sequences: plain prose has next to none, a loop soon has most of them.
+# Share of repeated 4-word sequences: plain prose has almost none, a loop consists of them.
 REPETITION_RISE = 0.10
 # Half or twice neutral's number of words: truncated or rambling answers.
 LENGTH_RATIO = 2.0
-# One dominance item in ten lost ("10 or 5 euros") has nothing to do with any emotion.
+# One dominance item in ten lost ("10 or 5 euros"), which no emotion explains.
 DOMINANCE_DROP = 0.10
-# Neutral text half as probable again a token: the language model itself is hurt.
+# Perplexity on neutral texts: 1.5 times neutral's.
 PERPLEXITY_RATIO = 1.5
-ITEM_CHECKS = ("dominance", "perplexity")
-# check -> measure, allowed range given neutral's value, unit
+
+# The measure of each check that the trials contain.
 _TRIAL_CHECKS = {
-    "parse_rate": (
-        "parsed",
-        lambda neutral: (neutral - PARSE_RATE_DROP, np.inf),
-        "share of answers",
-    ),
-    "valid_mass": (
-        "valid_mass",
-        lambda neutral: (neutral * VALID_MASS_RATIO, np.inf),
-        "probability",
-    ),
-    "repetition": (
-        "repetition",
-        lambda neutral: (-np.inf, neutral + REPETITION_RISE),
-        "share of 4-word sequences",
-    ),
-    "output_length": (
-        "words",
-        lambda neutral: (neutral / LENGTH_RATIO, neutral * LENGTH_RATIO),
-        "words",
-    ),
+    "parse_rate": "parsed",
+    "valid_mass": "valid_mass",
+    "repetition": "repetition",
+    "output_length": "words",
+}
+# The unit of each check, and the range that is allowed for a given value of neutral.
+_LIMITS: dict[str, tuple[str, Callable[[float], tuple[float, float]]]] = {
+    "parse_rate": ("share of answers", lambda n: (n - PARSE_RATE_DROP, np.inf)),
+    "valid_mass": ("probability", lambda n: (n * VALID_MASS_RATIO, np.inf)),
+    "repetition": ("share of 4-word sequences", lambda n: (-np.inf, n + REPETITION_RISE)),
+    "output_length": ("words", lambda n: (n / LENGTH_RATIO, n * LENGTH_RATIO)),
+    Check.DOMINANCE: ("probability of the better option", lambda n: (n - DOMINANCE_DROP, np.inf)),
+    Check.PERPLEXITY: ("perplexity", lambda n: (-np.inf, n * PERPLEXITY_RATIO)),
 }
 
 
 def text_measures(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Number of words and share of repeated 4-word sequences of each generated output; NaN for the others."""
-    generated = table["generated"].to_numpy()
+    """Count the words and the share of repeated 4-word sequences of each output, `(trials,)`."""
     words, repetition = np.full(len(table), np.nan), np.full(len(table), np.nan)
     texts = table["output"].to_numpy()
-    for row in np.flatnonzero(generated):
+    for row in np.flatnonzero(table["generated"]):
         split = texts[row].split()
         grams = list(zip(split, split[1:], split[2:], split[3:], strict=False))
         words[row] = len(split)
@@ -64,121 +61,98 @@ def text_measures(table: pd.DataFrame) -> dict[str, np.ndarray]:
     return {"words": words, "repetition": repetition}
 
 
-def damage_records(cells: Cells, checks: pd.DataFrame) -> list[dict[str, Any]]:
-    """One record a condition: each check with its value, neutral's, the limit, and whether it passed."""
+def damage_records(cells: Cells, checks: pd.DataFrame) -> list[Damage]:
+    """Compare each condition with its neutral condition in every sign of damage.
+
+    Args:
+        cells: The trials.
+        checks: One row per item of a check and condition; see `check_records`.
+    """
     records = []
     items = _items(checks)
-    needed = {"perplexity"} | {name for name, arm, *_ in items if arm == "neutral"}
+    needed = {Check.PERPLEXITY} | {name for name, arm, *_ in items if arm == Arm.NEUTRAL}
     for position in range(len(cells.conditions)):
-        condition = condition_of(cells, position)
-        if condition["arm"] in ("neutral", "prompted_neutral"):
+        who = cells.who(position)
+        arm = Arm(who["arm"])
+        if arm in (Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL):
             continue
-        reference_arm = "prompted_neutral" if condition["arm"] == "prompted" else "neutral"
-        reference = cells.find(reference_arm)
+        reference = cells.find(arm.reference)
         found = _from_trials(cells, position, reference[0]) if reference else {}
-        found |= _from_checks(items, condition, reference_arm)
+        found |= _from_items(items, who, arm.reference)
         reasons = [_sentence(name, check) for name, check in found.items() if not check["passed"]]
-        records.append(
-            condition
-            | {
-                "damaged": bool(reasons),
-                "complete": all(name in found for name in needed),
-                "reasons": reasons,
-                "checks": found,
-                "unit": "each check its own",
-                "method": "worst history against neutral; a fixed limit on the estimate, no test",
-            }
+        damage = Damage(
+            **who,
+            damaged=bool(reasons),
+            complete=needed <= set(found),
+            reasons=reasons,
+            checks=found,
+            unit="given with each check",
+            method="worst history against neutral; a fixed limit on the estimate, no test",
         )
+        records.append(damage)
     return records
 
 
-def _from_trials(cells: Cells, position: int, reference: int) -> dict[str, dict[str, Any]]:
-    """The checks that the trials themselves carry; the worst history of each."""
-    worst: dict[str, dict[str, Any]] = {}
+def _from_trials(cells: Cells, position: int, reference: int) -> dict[str, DamageCheck]:
+    """The checks that the trials contain, each at its worst history."""
+    excesses: dict[str, float] = {}
+    worst: dict[str, DamageCheck] = {}
     for history in cells.histories:
-        for name, (measure, limit_of, unit) in _TRIAL_CHECKS.items():
-            value, neutral = (_mean(cells, measure, history, c) for c in (position, reference))
+        for name, measure in _TRIAL_CHECKS.items():
+            levels = (cells.level(measure, history, c) for c in (position, reference))
+            value, neutral = (float(mean_of_present(level, axis=0)) for level in levels)
             if np.isnan(value) or np.isnan(neutral):
                 continue
-            low, high = limit_of(neutral)
-            excess = max(low - value, value - high)
-            if name not in worst or excess > worst[name]["excess"]:
-                n = cells.trials(measure, history, position)
-                limit = low if low - value > value - high else high
-                worst[name] = _check(value, neutral, limit, excess, n, unit) | {
-                    "history": history if len(cells.histories) > 1 else None
-                }
-    return {name: _without_excess(check) for name, check in worst.items()}
+            n = cells.trials(measure, history, position)
+            excess, check = _check(name, value, neutral, n)
+            if excess > excesses.get(name, -np.inf):
+                check["history"] = history if len(cells.histories) > 1 else None
+                excesses[name], worst[name] = excess, check
+    return worst
 
 
-def _from_checks(
-    items: dict[tuple, pd.Series], condition: dict[str, Any], reference_arm: str
-) -> dict[str, dict[str, Any]]:
-    out = {}
-    for name in ITEM_CHECKS:
-        own = items.get((name, condition["arm"], condition["emotion"], condition["intensity"]))
-        base = items.get(
-            (name, reference_arm, "neutral", 0.0), items.get((name, "neutral", "neutral", 0.0))
-        )
-        paired = (
-            pd.concat([own, base], axis=1, join="inner").dropna()
-            if own is not None and base is not None
-            else ()
-        )
-        if not len(paired):
+def _from_items(items: dict[Any, pd.Series], who: Who, reference: Arm) -> dict[str, DamageCheck]:
+    """The checks with items, paired by item; without prompted items, against neutral."""
+    out: dict[str, DamageCheck] = {}
+    for name in (Check.DOMINANCE, Check.PERPLEXITY):
+        own = items.get((name, who["arm"], who["emotion"], who["intensity"]))
+        neutral = items.get((name, reference, NO_EMOTION, 0.0))
+        if neutral is None:
+            neutral = items.get((name, Arm.NEUTRAL, NO_EMOTION, 0.0))
+        if own is None or neutral is None:
             continue
-        value, neutral = paired.mean()
-        if name == "dominance":
-            excess, limit = neutral - value - DOMINANCE_DROP, neutral - DOMINANCE_DROP
-            unit = "probability of the better option"
-        else:
-            value, neutral = np.exp(value), np.exp(neutral)
-            excess, limit, unit = (
-                value / neutral - PERPLEXITY_RATIO,
-                neutral * PERPLEXITY_RATIO,
-                "perplexity",
-            )
-        check = _check(value, neutral, limit, excess, len(paired), unit)
-        out[name] = _without_excess(check)
+        paired = pd.concat([own, neutral], axis=1, join="inner").dropna()
+        if paired.empty:
+            continue
+        means = paired.mean().to_list()
+        # Perplexity items hold negative log-likelihoods in nats per token.
+        value, base = np.exp(means) if name == Check.PERPLEXITY else means
+        _, out[name] = _check(name, value, base, len(paired))
     return out
 
 
-def _items(checks: pd.DataFrame) -> dict[tuple, pd.Series]:
-    """(check, arm, emotion, intensity) -> value by item, of the checks that have items."""
-    rows = checks[checks["check"].isin(ITEM_CHECKS)]
-    rows = rows.assign(
-        value=pd.to_numeric(rows["value"]), intensity=rows["intensity"].astype(float)
-    )
+def _items(checks: pd.DataFrame) -> dict[Any, pd.Series]:
+    """The value of each item, by (check, arm, emotion, intensity)."""
+    rows = checks[checks["check"].isin([Check.DOMINANCE, Check.PERPLEXITY])]
+    value, intensity = pd.to_numeric(rows["value"]), rows["intensity"].astype(float)
+    rows = rows.assign(value=value, intensity=intensity)
     groups = rows.groupby(["check", "arm", "emotion", "intensity"])
     return {key: group.groupby("item")["value"].mean() for key, group in groups}
 
 
-def _check(
-    value: float, neutral: float, limit: float, excess: float, n: int, unit: str
-) -> dict[str, Any]:
-    """`excess` is how far the value lies beyond the limit, in the check's unit; negative within it."""
+def _check(name: str, value: float, neutral: float, n: int) -> tuple[float, DamageCheck]:
+    """How far the value is beyond the limit (negative within it), and the record."""
+    unit, allowed = _LIMITS[name]
+    low, high = allowed(neutral)
+    below, above = low - value, value - high
+    excess, limit = max(below, above), low if below > above else high
     passed = bool(excess <= 1e-9)
-    return {
-        "value": value,
-        "neutral": neutral,
-        "limit": limit,
-        "passed": passed,
-        "n": n,
-        "unit": unit,
-        "excess": excess,
-    }
+    return excess, DamageCheck(
+        value=value, neutral=neutral, limit=limit, passed=passed, n=n, unit=unit
+    )
 
 
-def _without_excess(check: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in check.items() if key != "excess"}
-
-
-def _mean(cells: Cells, measure: str, history: str, position: int) -> float:
-    level = cells.level(measure, history, position)
-    return float(np.nanmean(level)) if (~np.isnan(level)).any() else np.nan
-
-
-def _sentence(name: str, check: dict[str, Any]) -> str:
+def _sentence(name: str, check: DamageCheck) -> str:
     where = f" at history {check['history']}" if check.get("history") else ""
     against = f"{check['value']:.3g} against {check['neutral']:.3g} in neutral{where}"
     return f"{name.replace('_', ' ')} {against} (limit {check['limit']:.3g})"

@@ -1,142 +1,144 @@
-"""How the effect grows with the intensity: slope and curvature of each scenario, then tests over scenarios.
+"""How the effect depends on the intensity: slope and curvature per scenario, and a trend test.
 
-Knows doses in natural gaps and the effect against neutral; dose 0 is neutral itself, with effect 0 by definition.
+Doses are intensities. Dose 0 is neutral, whose effect is 0 by definition.
 """
 
-from typing import Any
+from itertools import product
 
 import numpy as np
 from scipy.stats import page_trend_test, t
 
+from emotion_games.analysis import records
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.contrasts import compare
+from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.records import Coefficient, Plan, Tested, narrowed
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS
+from emotion_games.experiment.conditions import Arm
 
 _METHOD = (
-    "least squares of each scenario's effects on the dose, neutral at dose 0; t interval and sign-flip mid-p over "
-    "scenarios, not corrected; Page's trend test on scenario x dose"
+    "least squares of each scenario's effects on the dose, with neutral at dose 0; t interval and "
+    "two-sided sign-flip test (mid-p) over scenarios, not corrected; Page's trend test on scenario "
+    "x dose"
 )
 
 
-def dose_records(
-    cells: Cells, plan: dict[str, Any], outcome: str, damaged: set[str]
-) -> list[dict[str, Any]]:
-    """One record for each emotion, history and measure (chosen, scored) that was run at one dose or more."""
-    neutral = cells.find("neutral")
-    steered = cells.find("steered")
-    emotions = dict.fromkeys(cells.conditions["emotion"].iloc[steered])
-    records = []
-    for measure in ("chosen", "scored") if neutral else ():
-        for history in cells.histories:
-            band = random_band(cells, measure, history, plan["confidence"])
-            for emotion in emotions:
-                places = [
-                    c for c in cells.find("steered", emotion) if cells.trials(measure, history, c)
-                ]
-                places.sort(key=lambda c: cells.conditions["intensity"][c])
-                if not places:
-                    continue
-                record = {"emotion": emotion, "history": history, "measure": measure}
-                record |= _one(cells, plan["confidence"], measure, history, neutral[0], places)
-                for dose, place in zip(record["doses"], places, strict=True):
-                    dose["damaged"] = cells.conditions["condition"][place] in damaged
-                record |= {
-                    "random_band": band,
-                    "unit": f"difference in expected {outcome} a natural gap",
-                    "method": _METHOD,
-                }
-                records.append(record)
-    return records
+def dose_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.DoseResponse]:
+    """Fit each emotion's doses at each history, for the main measures.
 
-
-def _one(
-    cells: Cells, confidence: float, measure: str, history: str, neutral: int, places: list[int]
-) -> dict[str, Any]:
-    doses = cells.conditions["intensity"].to_numpy()[places]
-    effects = np.column_stack([cells.difference(measure, history, c, neutral) for c in places])
-    levels = np.column_stack([cells.level(measure, history, c) for c in (neutral, *places)])
-    at_dose = [
-        {"intensity": float(dose)}
-        | {key: result[key] for key in ("estimate", "interval", "p", "n_scenarios", "reason")}
-        for dose, result in zip(doses, compare(effects, confidence), strict=True)
-    ]
-    return {
-        "doses": at_dose,
-        "slope": coefficient(doses, effects, 1, confidence),
-        "curvature": coefficient(doses, effects, 2, confidence),
-        "page_trend": page_trend(np.append(0.0, doses), levels),
-        "n_scenarios": int((~np.isnan(effects).any(1)).sum()),
-    }
+    Args:
+        cells: The trials.
+        plan: The plan.
+        damaged: Names of the conditions that damage the model.
+    """
+    neutral = cells.find(Arm.NEUTRAL)
+    steered = cells.conditions.iloc[cells.find(Arm.STEERED)].sort_values("intensity", kind="stable")
+    measures = [measure for measure in MEASURES.values() if neutral and measure.is_main]
+    responses = []
+    for measure, history in product(measures, cells.histories):
+        name = measure.name
+        band = random_band(cells, name, history, plan["confidence"])
+        for emotion in cells.conditions["emotion"].iloc[cells.find(Arm.STEERED)].unique():
+            own = steered.index[steered["emotion"] == emotion]
+            places = [*neutral, *(c for c in own if cells.trials(name, history, c))]
+            if len(places) == 1:
+                continue
+            levels = np.column_stack([cells.level(name, history, c) for c in places])
+            effects = {c: cells.difference(name, history, c, neutral[0]) for c in places[1:]}
+            doses = cells.conditions["intensity"].to_numpy()[places]
+            matrix = np.column_stack(list(effects.values()))
+            response = records.DoseResponse(
+                emotion=emotion,
+                history=history,
+                measure=name,
+                doses=_doses(cells, effects, plan["confidence"], damaged),
+                slope=coefficient(doses[1:], matrix, 1, plan["confidence"]),
+                curvature=coefficient(doses[1:], matrix, 2, plan["confidence"]),
+                page_trend=page_trend(doses, levels),
+                random_band=band,
+                n_scenarios=int((~np.isnan(matrix).any(1)).sum()),
+                unit=f"difference in {measure.of(plan['outcome'])}, per unit of intensity",
+                method=_METHOD,
+            )
+            responses.append(response)
+    return responses
 
 
 def coefficient(
     doses: np.ndarray, effects: np.ndarray, degree: int, confidence: float
-) -> dict[str, Any]:
-    """The highest coefficient of a polynomial of `degree`, fitted to each scenario's `effects` (scenarios, doses).
+) -> Coefficient:
+    """Test the highest coefficient of a polynomial that is fitted to each scenario's effects.
 
-    Every scenario has a further point, no effect at dose 0. Degree 1: effect a natural gap. Degree 2: the quadratic
-    term; its sign tells whether the effect speeds up or levels off.
+    Args:
+        doses: `(doses,)`; no effect at dose 0 is added to them.
+        effects: `(scenarios, doses)`. A scenario without every dose is left out.
+        degree: 1 for the effect per unit of dose. 2 for the quadratic term, whose sign shows
+            whether the effect accelerates or levels off.
+        confidence: The level of the interval.
     """
     x = np.append(0.0, doses)
     complete = effects[~np.isnan(effects).any(1)]
-    if len(set(x)) <= degree:
-        return {
-            "estimate": None,
-            "interval": None,
-            "p": None,
-            "n_scenarios": len(complete),
-            "reason": "too few doses",
-        }
-    if not len(complete):
-        return {
-            "estimate": None,
-            "interval": None,
-            "p": None,
-            "n_scenarios": 0,
-            "reason": "no scenario has every dose",
-        }
-    y = np.column_stack([np.zeros(len(complete)), complete])
+    n, too_few = len(complete), len(set(x)) <= degree
+    if too_few or not n:
+        reason = "too few doses" if too_few else "no scenario has every dose"
+        return Coefficient(estimate=None, interval=None, p=None, n_scenarios=n, reason=reason)
+    y = np.column_stack([np.zeros(n), complete])
     fitted = np.polyfit(x, y.T, degree)[0]
-    result = compare(fitted[:, None], confidence)[0]
-    return {
-        key: result[key]
-        for key in ("estimate", "interval", "sd", "t", "df", "p", "p_t", "n_scenarios", "reason")
-    }
+    return narrowed(compare({degree: fitted}, confidence)[degree], Coefficient)
 
 
-def page_trend(doses: np.ndarray, levels: np.ndarray) -> dict[str, Any]:
-    """Page's L on the (scenarios, doses) table, two-sided: twice the smaller of the rising and the falling p."""
+def page_trend(doses: np.ndarray, levels: np.ndarray) -> records.PageTrend:
+    """Compute Page's trend test, two-sided: p is twice the smaller one of rising and falling.
+
+    Args:
+        doses: `(doses,)`, with neutral.
+        levels: `(scenarios, doses)`. A scenario without every dose is left out.
+    """
     table = levels[~np.isnan(levels).any(1)][:, np.argsort(doses)]
-    if len(table) < MINIMUM_SCENARIOS or len(doses) < 3:
-        nothing = dict.fromkeys(("statistic", "p", "direction"))
-        return nothing | {"n_scenarios": len(table), "reason": "too few scenarios or doses"}
+    n = len(table)
+    if n < MINIMUM_SCENARIOS or len(doses) < 3:
+        reason = "too few scenarios or doses"
+        return records.PageTrend(
+            statistic=None, p=None, direction=None, n_scenarios=n, reason=reason
+        )
     rising = page_trend_test(table, method="asymptotic")
     falling = page_trend_test(-table, method="asymptotic")
     return {
         "statistic": rising.statistic,
         "p": min(1.0, 2 * min(rising.pvalue, falling.pvalue)),
         "direction": "rising" if rising.pvalue < falling.pvalue else "falling",
-        "n_scenarios": len(table),
+        "n_scenarios": n,
         "reason": None,
     }
 
 
 def random_band(
     cells: Cells, measure: str, history: str, confidence: float
-) -> dict[str, Any] | None:
-    """Where one further random direction would fall: mean and prediction interval of their effects, at their dose."""
-    neutral = cells.find("neutral")
-    seeds = [c for c in cells.find("random") if cells.trials(measure, history, c)]
-    if not neutral or len(seeds) < 2:
+) -> records.RandomBand | None:
+    """Return the prediction interval of one further random direction, None without two of them."""
+    neutral = cells.find(Arm.NEUTRAL)
+    directions = [c for c in cells.find(Arm.RANDOM) if cells.trials(measure, history, c)]
+    k = len(directions)
+    if not neutral or k < 2:
         return None
-    effects = [np.nanmean(cells.difference(measure, history, c, neutral[0])) for c in seeds]
-    k, mean = len(effects), float(np.mean(effects))
+    effects = [np.nanmean(cells.difference(measure, history, c, neutral[0])) for c in directions]
+    mean = float(np.mean(effects))
     reach = t.ppf(0.5 + confidence / 2, k - 1) * np.std(effects, ddof=1) * np.sqrt(1 + 1 / k)
-    intensity = float(cells.conditions["intensity"][seeds[0]])
     return {
-        "intensity": intensity,
+        "intensity": cells.who(directions[0])["intensity"],
         "low": mean - reach,
         "mean": mean,
         "high": mean + reach,
         "n_directions": k,
     }
+
+
+def _doses(
+    cells: Cells, effects: dict[int, np.ndarray], confidence: float, damaged: set[str]
+) -> list[records.Dose]:
+    doses = []
+    for c, test in compare(effects, confidence).items():
+        who = cells.who(c)
+        tested, is_damaged = narrowed(test, Tested), who["condition"] in damaged
+        doses.append(records.Dose(**tested, intensity=who["intensity"], damaged=is_damaged))
+    return doses

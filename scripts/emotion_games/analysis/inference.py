@@ -1,20 +1,23 @@
-"""Tests and intervals on scenario-level numbers.
+"""Tests and intervals for numbers per scenario.
 
-Knows arrays of scenario differences, effects of directions and p-values; knows no trial, condition or emotion. The
-scenario is the unit: a difference that varies from scenario to scenario is noise for the mean, which is why nothing
-here permutes trials. Functions of a matrix take one contrast a column, (scenarios, contrasts), NaN where a scenario
-has no value.
+The scenario is the unit of inference: a difference that varies between scenarios is noise for the
+mean, so nothing here permutes trials. Functions of a matrix take one contrast per column,
+`(scenarios, contrasts)`, with NaN for a scenario without a value.
 """
 
+import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.weightstats import DescrStatsW
+from statsmodels.stats.weightstats import DescrStatsW  # type: ignore[import-untyped]
 
-# 2**15 sign patterns are enumerated; beyond, 9,999 drawn ones plus the observed give p to about a tenth of itself at
-# .01.
+from emotion_games.analysis.records import RateEstimate
+
+# Up to 15 scenarios all 2**15 sign patterns are enumerated. Beyond, 9,999 drawn patterns and the
+# observed one estimate a p of .01 with a standard error of a tenth of it.
 EXACT_UP_TO = 15
 DRAWS = 9_999
 SIGN_SEED = 20_240_229
@@ -22,45 +25,56 @@ _TINY = 1e-12
 
 
 def paired_t(differences: np.ndarray, confidence: float = 0.95) -> dict[str, np.ndarray]:
-    """Mean, sd, n, t, df, two-sided p and t interval of each column.
+    """Compute a t test of each column's mean against 0.
 
-    A column whose values are all equal has no t; its interval then bounds the mean by the share of unseen scenarios
-    that could differ (exact binomial with none seen), so that no variation is never read as certainty.
+    A column whose values are all equal has no t. Its interval bounds the mean by the share of
+    unseen scenarios that could differ (exact binomial with none seen), so that no variation is
+    never read as certainty.
+
+    Args:
+        differences: `(scenarios, contrasts)`, on a scale from -1 to 1.
+        confidence: The level of the intervals.
+
+    Returns:
+        Arrays of shape `(contrasts,)`: n, estimate (the mean), sd, t, df, p_t (two-sided), low,
+        high, and flat (whether all values are equal). NaN if a number does not exist.
     """
     n = (~np.isnan(differences)).sum(0)
-    safe_n = np.maximum(n, 1)
-    mean = np.nansum(differences, 0) / safe_n
-    spread = np.where(np.isnan(differences), 0.0, differences - mean)
-    sd = np.sqrt((spread**2).sum(0) / np.maximum(n - 1, 1))
+    with warnings.catch_warnings():
+        # NumPy and SciPy warn of columns that are empty, too short or flat.
+        warnings.simplefilter("ignore")
+        mean, sd = np.nanmean(differences, 0), np.nanstd(differences, 0, ddof=1)
+        test = stats.ttest_1samp(differences, 0, nan_policy="omit")
+        low, high = test.confidence_interval(confidence)
     flat = sd < _TINY
-    se = np.where(flat, 1.0, sd) / np.sqrt(safe_n)
-    df = np.maximum(n - 1, 1)
-    reach = stats.t.ppf(0.5 + confidence / 2, df) * se
-    unseen = 1 - ((1 - confidence) / 2) ** (1 / safe_n)
-    low = np.where(flat, mean - unseen * (1 + mean), mean - reach)
-    high = np.where(flat, mean + unseen * (1 - mean), mean + reach)
-    t = np.where(flat, np.nan, mean / se)
-    few = n < 2
+    unseen = 1 - ((1 - confidence) / 2) ** (1 / np.maximum(n, 1))
     return {
         "n": n,
-        "estimate": np.where(n > 0, mean, np.nan),
-        "sd": np.where(few, np.nan, sd),
-        "t": np.where(few, np.nan, t),
+        "estimate": mean,
+        "sd": sd,
+        "t": np.where(flat, np.nan, test.statistic),
         "df": n - 1,
-        "p_t": np.where(few, np.nan, 2 * stats.t.sf(np.abs(t), df)),
-        "low": np.where(few, np.nan, low),
-        "high": np.where(few, np.nan, high),
-        "flat": flat & ~few,
+        "p_t": np.where(flat, np.nan, test.pvalue),
+        "low": np.where(flat, mean - unseen * (1 + mean), low),
+        "high": np.where(flat, mean + unseen * (1 - mean), high),
+        "flat": flat,
     }
 
 
 def sign_flip_p(differences: np.ndarray) -> np.ndarray:
-    """Two-sided p of each column: how often the mean is further from 0 when the scenarios' signs are drawn at random.
+    """Compute the two-sided p of a sign-flip test of each column.
 
-    Equally far counts half (mid-p): answers are discrete, and counting ties in full makes the test reject 3 % instead
-    of 5 % and lose power. Zeros do not move under a flip and are left out. Exact up to 15 others, else 9,999 draws of a
-    fixed seed, the same for every column, so the same data always give the same p. A column of zeros has p = 1, an
-    empty one NaN.
+    p is the share of random signs of the scenarios for which the mean is further from 0 than the
+    observed one. Equally far counts half (mid-p, Lancaster 1961): answers are discrete, and
+    counting ties in full makes the test reject 3 % instead of 5 % and lose power. Zeros do not
+    change under a flip and are left out. Up to 15 other values the test is exact. Beyond, it uses
+    9,999 draws with a fixed seed, the same for each column, so the same data give the same p.
+
+    Args:
+        differences: `(scenarios, contrasts)`.
+
+    Returns:
+        `(contrasts,)`; 1 for a column of zeros, NaN for an empty one.
     """
     values = np.nan_to_num(differences)
     out = np.where((~np.isnan(differences)).any(0), 1.0, np.nan)
@@ -79,7 +93,7 @@ def sign_flip_p(differences: np.ndarray) -> np.ndarray:
 
 
 def _further(drawn: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    # Sums equal in exact arithmetic must count as equal whatever the order of the additions was.
+    # Sums that are equal in exact arithmetic must count as equal in any order of additions.
     excess = np.abs(drawn) - np.abs(observed)
     return np.where(excess > 1e-9, 1.0, np.where(excess >= -1e-9, 0.5, 0.0))
 
@@ -97,114 +111,112 @@ def _drawn_signs(n: int) -> np.ndarray:
 def against_random(
     effect: float, random_effects: np.ndarray, confidence: float = 0.95
 ) -> dict[str, float]:
-    """An emotion's effect against the effects of k random directions, the direction being the random factor.
+    """Compare an emotion's effect with the effects of k random directions.
 
-    t = (effect - mean_j) / (s_j * sqrt(1 + 1/k)) with k - 1 degrees of freedom: the prediction of one further draw.
-    p_rank: share of the k + 1 directions at least as far from their common mean; it cannot fall below 1 / (k + 1)."""
+    The direction is the random factor. t = (effect - mean) / (sd * sqrt(1 + 1 / k)) with k - 1
+    degrees of freedom is the prediction of one further draw.
+
+    Returns:
+        n_directions (k), estimate (effect less the mean), sd over directions, t, df, p, low, high,
+        and p_rank: the share of the k + 1 directions at least as far from their common mean, which
+        is at least 1 / (k + 1). NaN if a number does not exist.
+    """
     others = np.asarray(random_effects, float)
     others = others[~np.isnan(others)]
     k = len(others)
-    nothing = {
-        "n_directions": k,
-        "estimate": np.nan,
-        "t": np.nan,
-        "df": k - 1,
-        "p": np.nan,
-        "p_rank": np.nan,
-    }
+    numbers = ("estimate", "sd", "t", "p", "p_rank", "low", "high")
+    found = {"n_directions": k, "df": k - 1} | dict.fromkeys(numbers, np.nan)
     if k < 2 or np.isnan(effect):
-        return nothing | {"low": np.nan, "high": np.nan, "sd": np.nan}
+        return found
     estimate, sd = effect - others.mean(), others.std(ddof=1)
     everything = np.append(others, effect)
     distance = np.abs(everything - everything.mean())
-    p_rank = (distance >= distance[-1] - 1e-9).mean()
+    found |= {"estimate": estimate, "sd": sd, "p_rank": (distance >= distance[-1] - 1e-9).mean()}
     if sd < _TINY:
-        same = 1.0 if abs(estimate) < _TINY else np.nan
-        return nothing | {
-            "estimate": estimate,
-            "sd": 0.0,
-            "p": same,
-            "p_rank": p_rank,
-            "low": np.nan,
-            "high": np.nan,
-        }
+        # Directions without spread: equal is no evidence, and unequal cannot be judged.
+        return found | {"sd": 0.0, "p": 1.0 if abs(estimate) < _TINY else np.nan}
     scale = sd * np.sqrt(1 + 1 / k)
-    reach = stats.t.ppf(0.5 + confidence / 2, k - 1) * scale
-    return {
-        "n_directions": k,
-        "estimate": estimate,
-        "sd": sd,
-        "t": estimate / scale,
-        "df": k - 1,
-        "p": 2 * stats.t.sf(abs(estimate) / scale, k - 1),
-        "p_rank": p_rank,
-        "low": estimate - reach,
-        "high": estimate + reach,
-    }
+    t, reach = estimate / scale, stats.t.ppf(0.5 + confidence / 2, k - 1) * scale
+    p = 2 * stats.t.sf(abs(t), k - 1)
+    return found | {"t": t, "p": p, "low": estimate - reach, "high": estimate + reach}
 
 
 def equivalence(
     differences: np.ndarray, margin: float, confidence: float = 0.95
 ) -> dict[str, float]:
-    """Two one-sided t tests (TOST) that the mean difference lies within +-margin.
+    """Test with two one-sided t tests (TOST) that the mean lies within -margin to margin.
 
-    The interval, of level 2 * confidence - 1, lies within the margin exactly where p is under 1 - confidence.
+    Args:
+        differences: `(scenarios,)`.
+        margin: The smallest difference that matters.
+        confidence: The interval is of level 2 * confidence - 1; it lies within the margin if and
+            only if p is less than 1 - confidence.
+
+    Returns:
+        p, low and high; NaN if the differences do not vary.
     """
     values = differences[~np.isnan(differences)]
     if len(values) < 2 or values.std(ddof=1) < _TINY:
-        return {"n": len(values), "p": np.nan, "low": np.nan, "high": np.nan}
+        return {"p": np.nan, "low": np.nan, "high": np.nan}
     sample = DescrStatsW(values)
     low, high = sample.tconfint_mean(alpha=2 * (1 - confidence))
-    return {"n": len(values), "p": sample.ttost_mean(-margin, margin)[0], "low": low, "high": high}
+    return {"p": sample.ttost_mean(-margin, margin)[0], "low": low, "high": high}
 
 
-def holm(p_values: list[float | None]) -> list[float | None]:
-    """Holm-adjusted p of one family; what has no p stays without and does not count."""
-    # Written out, since statsmodels' multipletests collects garbage at each call: a tenth of a second beside pandas.
-    known = np.array(
-        [i for i, p in enumerate(p_values) if p is not None and not np.isnan(p)], dtype=int
-    )
-    out: list[float | None] = [None] * len(p_values)
-    values = np.array([p_values[i] for i in known])
-    order = np.argsort(values)
-    adjusted = np.minimum(1.0, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
-    for i, value in zip(known[order], adjusted, strict=True):
-        out[i] = float(value)
-    return out
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Return the p values of one family after Holm's correction.
+
+    None and NaN stay None and do not count.
+    """
+    # Not statsmodels' multipletests, which collects garbage at each call: a tenth of a second
+    # in a process that has loaded pandas.
+    known = {i: p for i, p in enumerate(p_values) if p is not None and not np.isnan(p)}
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(sorted(known, key=lambda i: known[i])):
+        largest = max(largest, min(1.0, known[i] * (len(known) - rank)))
+        adjusted[i] = float(largest)
+    return adjusted
 
 
 def rate_interval(
     levels: np.ndarray, n_trials: int, sampled: bool, confidence: float = 0.95
-) -> dict[str, float]:
-    """Mean of scenario levels in [0, 1] with Wilson's interval on the effective sample size m(1 - m) / se**2.
+) -> RateEstimate:
+    """Compute the mean of levels in [0, 1] with a Wilson interval that counts scenarios.
 
-    se comes from the variance between scenarios, so repeats of a scenario are not counted as independent; the normal
-    quantile is replaced by Student's with n - 1 degrees of freedom (Franco et al. 2019, J. Surv. Stat. Methodol.
-    7:334). A sampled rate has at most n_trials effective ones, and at 0 or 1 as many as scenarios. design_effect =
-    n_trials / effective.
+    The effective sample size is m(1 - m) / se**2. The standard error comes from the variance
+    between scenarios, so that repeats do not count as independent, and Student's quantile with
+    n - 1 degrees of freedom replaces the normal one (Franco et al. 2019, J. Surv. Stat. Methodol.
+    7:334). The design effect is n_trials over the effective sample size.
+
+    Args:
+        levels: `(scenarios,)`.
+        n_trials: The number of trials behind them.
+        sampled: The levels are shares of drawn answers, which contain at most n_trials
+            independent ones.
+        confidence: The level of the interval.
     """
     values = levels[~np.isnan(levels)]
     n = len(values)
+    mean = float(values.mean()) if n else np.nan
     if n < 2:
-        mean = float(values.mean()) if n else np.nan
-        return {"n": n, "estimate": mean, "low": np.nan, "high": np.nan, "design_effect": np.nan}
-    mean, variance = values.mean(), values.var(ddof=1) / n
+        unknown = [np.nan, np.nan]
+        return {"estimate": mean, "interval": unknown, "n_scenarios": n, "design_effect": np.nan}
+    variance = values.var(ddof=1) / n
     inside = mean * (1 - mean)
     if inside < _TINY:
+        # At 0 or 1 the scenarios do not vary; each counts once.
         effective = float(n)
     else:
         effective = inside / max(variance, 1e-15)
         effective = min(effective, n_trials) if sampled else effective
     z2 = stats.t.ppf(0.5 + confidence / 2, n - 1) ** 2
-    centre = (mean + z2 / (2 * effective)) / (1 + z2 / effective)
-    half = (
-        np.sqrt(z2) / (1 + z2 / effective) * np.sqrt(inside / effective + z2 / (4 * effective**2))
-    )
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    shrunk = 1 + z2 / effective
+    centre = (mean + z2 / (2 * effective)) / shrunk
+    half = np.sqrt(z2 * (inside / effective + z2 / (4 * effective**2))) / shrunk
     return {
-        "n": n,
         "estimate": mean,
-        "low": low,
-        "high": high,
+        "interval": [max(0.0, centre - half), min(1.0, centre + half)],
+        "n_scenarios": n,
         "design_effect": n_trials / effective,
     }

@@ -1,76 +1,79 @@
-"""Whether the intended emotion is there: in the model's words, to a blind reader, and in a later layer.
+"""Whether the intended emotion is present: in the model's words, to a blind reader, and in a layer.
 
-Knows the checks table; knows no choice. Each check is a paired difference from neutral over its items.
+Each check is a paired difference from neutral over the check's items.
 """
 
 import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.contrasts import compare
+from emotion_games.analysis.records import Manipulation
+from emotion_games.experiment.check_records import Check
+from emotion_games.experiment.conditions import Arm
 
 UNITS = {
-    "self_report": "difference in the probability of the intended emotion's label, -1 to 1",
-    "blind_label": "difference in the unsteered model's probability of the intended emotion's label, -1 to 1",
-    "projection": "later-layer projection less what was added, natural gaps",
+    Check.SELF_REPORT: "difference in the probability of naming the intended emotion, -1 to 1",
+    Check.BLIND_LABEL: "difference in the probability that the unsteered model, reading the "
+    "rationale, names the intended emotion, -1 to 1",
+    Check.PROJECTION: "projection of a later layer less what was added, in natural gaps",
 }
 
 
-def manipulation_records(checks: pd.DataFrame, confidence: float) -> list[dict[str, Any]]:
-    """One record for each check, arm with an intended emotion, emotion and intensity."""
+def manipulation_records(checks: pd.DataFrame, confidence: float) -> list[Manipulation]:
+    """Compute each check for every condition that intends an emotion.
+
+    Args:
+        checks: One row per item of a check and condition; see `check_records`.
+        confidence: The level of the intervals.
+    """
     records = []
-    for name, unit in UNITS.items():
-        rows = checks[checks["check"] == name]
-        aimed = rows[rows["arm"].isin(["steered", "prompted", "shuffled"])]
-        for (arm, emotion, intensity), own in aimed.groupby(
-            ["arm", "emotion", "intensity"], sort=False
-        ):
-            reference = rows[
-                rows["arm"] == ("prompted_neutral" if arm == "prompted" else "neutral")
-            ]
-            differences, against = _differences(name, own, reference, emotion)
-            result = compare(differences.to_numpy()[:, None], confidence)[0]
-            record = {"check": name, "arm": arm, "emotion": emotion, "intensity": float(intensity)}
-            record |= {key: result[key] for key in ("estimate", "interval", "p", "sd")}
-            record |= {"n_items": result.pop("n_scenarios"), "unit": unit}
-            record["reason"] = result["reason"] and result["reason"].replace("scenario", "item")
-            record["method"] = (
-                f"mean over items of the paired difference from {against}; t interval; sign-flip mid-p, not corrected"
+    for check, unit in UNITS.items():
+        rows = checks[checks["check"] == check]
+        aimed = rows[rows["arm"].isin([Arm.STEERED, Arm.PROMPTED, Arm.SHUFFLED])]
+        for _, own in aimed.groupby(["arm", "emotion", "intensity"], sort=False):
+            arm, emotion, intensity = own[["arm", "emotion", "intensity"]].iloc[0]
+            neutral = rows[rows["arm"] == Arm(arm).reference]
+            differences, against = _by_item(check, own, emotion), "neutral"
+            if not neutral.empty:
+                differences = (differences - _by_item(check, neutral, emotion)).dropna()
+            elif check == Check.PROJECTION:
+                # What was added is already subtracted, so a projection has 0 as its reference.
+                against = "0"
+            else:
+                against, differences = "neutral, which was not measured", differences * np.nan
+            test = compare({check: differences.to_numpy()}, confidence)[check]
+            record = Manipulation(
+                check=str(check),
+                arm=arm,
+                emotion=emotion,
+                intensity=float(intensity),
+                estimate=test["estimate"],
+                interval=test["interval"],
+                p=test["p"],
+                sd=test["sd"],
+                n_items=test["n_scenarios"],
+                unit=unit,
+                reason=test["reason"] and test["reason"].replace("scenario", "item"),
+                method=f"mean over items of the paired difference from {against}; t interval; "
+                "two-sided sign-flip test (mid-p), not corrected",
             )
             records.append(record)
     return records
 
 
-def _differences(
-    name: str, own: pd.DataFrame, reference: pd.DataFrame, emotion: str
-) -> tuple[pd.Series, str]:
-    value = (
-        _label_probability(emotion)
-        if name != "projection"
-        else lambda rows: pd.to_numeric(rows["value"])
-    )
-    mine = value(own).groupby(own["item"]).mean()
-    # A projection is already free of what was added, so that without neutral rows 0 is its natural reference.
-    if reference.empty:
-        return (
-            (mine, "0")
-            if name == "projection"
-            else (mine * np.nan, "neutral, which was not measured")
-        )
-    return (mine - value(reference).groupby(reference["item"]).mean()).dropna(), "neutral"
+def _by_item(check: str, rows: pd.DataFrame, emotion: str) -> pd.Series:
+    """The projection, or the probability of the emotion's label, of each item."""
+    if check == Check.PROJECTION:
+        values = pd.to_numeric(rows["value"])
+    else:
+        values = rows["probabilities"].map(lambda cell: _mapping(cell).get(emotion, np.nan))
+    return values.groupby(rows["item"]).mean()
 
 
-def _label_probability(emotion: str):
-    def read(rows: pd.DataFrame) -> pd.Series:
-        return rows["probabilities"].map(lambda given: _mapping(given).get(emotion, np.nan))
-
-    return read
-
-
-def _mapping(given: object) -> dict[str, float]:
-    """A cell of the column: a mapping, its JSON, or nothing."""
-    if isinstance(given, str) and given:
-        return json.loads(given)
-    return given if isinstance(given, dict) else {}
+def _mapping(cell: object) -> dict[str, float]:
+    """The content of a cell: a mapping, its JSON, or nothing."""
+    if isinstance(cell, str) and cell:
+        return json.loads(cell)
+    return cell if isinstance(cell, dict) else {}

@@ -1,211 +1,167 @@
-"""What a model does in each condition: choice rates, validity, position and length preferences, distance to humans.
+"""What the model does in each condition: rates, validity, preferences, and distance from people."""
 
-Knows one condition at a time, beside its neutral at most; the contrasts that carry a claim stand in `contrasts`.
-"""
-
-from typing import Any
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis.cells import GENERATED_MEASURES, Cells
+from emotion_games.analysis import records
+from emotion_games.analysis.cells import Cells, mean_of_present
 from emotion_games.analysis.contrasts import compare
 from emotion_games.analysis.inference import rate_interval
+from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.records import Estimate, Plan, Tested, narrowed
+from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
+from emotion_games.experiment.conditions import Arm
 from emotion_games.games.records import Game
 
-RATE_MEASURES = ("chosen", "scored", "scored_after")
+PREFERENCES = {
+    "first": "share of the option shown first, less equal shares",
+    "length": "length of the chosen option over the mean length of the options, less 1",
+}
 _WILSON = (
-    "mean over scenarios, equal weight to option orders; Wilson interval on the effective sample size, scenarios as "
-    "clusters"
+    "mean over scenarios, equal weight to option orders; Wilson interval on the effective sample "
+    "size, scenarios as clusters"
 )
 _TEST = (
-    "mean over scenarios, equal weight to option orders; t interval; sign-flip mid-p, not corrected"
+    "mean over scenarios, equal weight to option orders; t interval; two-sided sign-flip test "
+    "(mid-p), not corrected"
 )
 
 
-def rate_records(cells: Cells, game: Game, confidence: float) -> list[dict[str, Any]]:
-    """Expected outcome and share of each choice, for each condition, history and measure."""
-    labels = [choice.label for choice in game.choices]
-    lowest, highest = min(c.value for c in game.choices), max(c.value for c in game.choices)
-    records = []
-    for position, history, measure in _each(cells, RATE_MEASURES):
-        sampled = measure in GENERATED_MEASURES
-        n_trials = cells.trials(measure, history, position)
-        found = rate_interval(
-            cells.level(measure, history, position), n_trials, sampled, confidence
-        )
+def rate_records(cells: Cells, game: Game, confidence: float) -> list[records.Rate]:
+    """Compute the mean outcome and the share of each choice by condition, history and measure."""
+    rates = []
+    values = [choice.value for choice in game.choices]
+    measures = [measure for measure in MEASURES.values() if measure.is_rated]
+    conditions = range(len(cells.conditions))
+    for measure, history, position in product(measures, cells.histories, conditions):
+        name, sampled = measure.name, measure.is_sampled
+        n_trials = cells.trials(name, history, position)
+        if not n_trials:
+            continue
         shares = []
-        for label in labels:
-            share = rate_interval(
-                cells.level(f"{measure}:{label}", history, position), n_trials, sampled, confidence
-            )
-            shares.append(
-                {
-                    "choice": label,
-                    "estimate": share["estimate"],
-                    "interval": [share["low"], share["high"]],
-                }
-            )
-        missing = cells.trials("parsed", history, position) - n_trials if sampled else 0
-        records.append(
-            condition_of(cells, position)
-            | {
-                "history": history,
-                "measure": measure,
-                "estimate": found["estimate"],
-                "interval": [found["low"], found["high"]],
-                "n_scenarios": found["n"],
-                "n_trials": n_trials,
-                "n_missing": missing,
-                "design_effect": found["design_effect"],
-                "shares": shares,
-                "reason": None if found["n"] > 1 else "one scenario: no interval",
-                "unit": f"expected {game.outcome}, {lowest:g} to {highest:g}",
-                "method": _WILSON,
-            }
+        for label in game.labels:
+            level = cells.level(f"{name}:{label}", history, position)
+            share = rate_interval(level, n_trials, sampled, confidence)
+            shares.append(narrowed({"choice": label, **share}, records.Share))
+        level = cells.level(name, history, position)
+        found = rate_interval(level, n_trials, sampled, confidence)
+        rate = records.Rate(
+            **cells.place(position, history, name),
+            **found,
+            n_trials=n_trials,
+            n_missing=cells.trials("parsed", history, position) - n_trials if sampled else 0,
+            shares=shares,
+            reason=None if found["n_scenarios"] > 1 else "one scenario: no interval",
+            unit=f"{measure.of(game.outcome)}, {min(values):g} to {max(values):g}",
+            method=_WILSON,
         )
-    return records
+        rates.append(rate)
+    return rates
 
 
-def preference_records(
-    cells: Cells, what: str, unit: str, confidence: float
-) -> list[dict[str, Any]]:
-    """Preference for the `first` option or for `length`, by condition, and how it differs from neutral's."""
-    records = []
-    neutral = cells.find("neutral")
-    for measure in ("chosen", "scored"):
-        name = f"{what}:{measure}"
-        for history in cells.histories:
-            present = [c for c in range(len(cells.conditions)) if cells.trials(name, history, c)]
-            present = [c for c in present if cells.conditions["arm"][c] != "random"]
-            if not present:
-                continue
-            own = compare(
-                np.column_stack([cells.level(name, history, c) for c in present]), confidence
+def preference_records(cells: Cells, what: str, confidence: float) -> list[records.Preference]:
+    """Compute a preference by condition, and its difference from that of neutral.
+
+    Args:
+        cells: The trials.
+        what: `first` for the option shown first, `length` for long options.
+        confidence: The level of the intervals.
+    """
+    preferences = []
+    neutral = cells.find(Arm.NEUTRAL)
+    conditions = [c for c, arm in enumerate(cells.conditions["arm"]) if arm != Arm.RANDOM]
+    measures = [measure for measure in MEASURES.values() if measure.is_main]
+    for measure, history in product(measures, cells.histories):
+        name = f"{what}:{measure.name}"
+        present = [c for c in conditions if cells.trials(name, history, c)]
+        own = compare({c: cells.level(name, history, c) for c in present}, confidence)
+        differences = {}
+        for c in present if set(neutral) & set(present) else ():
+            if c not in neutral:
+                differences[c] = cells.difference(name, history, c, neutral[0])
+        versus = compare(differences, confidence)
+        for c, test in own.items():
+            preference = records.Preference(
+                **cells.place(c, history, measure.name),
+                **narrowed(test, Tested),
+                n_trials=cells.trials(name, history, c),
+                versus_neutral=narrowed(versus[c], Tested) if c in versus else None,
+                unit=f"{PREFERENCES[what]} ({measure.label})",
+                method=_TEST,
             )
-            versus: list[dict[str, Any] | None] = [None] * len(present)
-            if neutral and neutral[0] in present:
-                columns = [cells.difference(name, history, c, neutral[0]) for c in present]
-                versus = list(compare(np.column_stack(columns), confidence))
-            for position, result, against in zip(present, own, versus, strict=True):
-                brief = against and {
-                    key: against[key]
-                    for key in ("estimate", "interval", "p", "n_scenarios", "reason")
-                }
-                records.append(
-                    condition_of(cells, position)
-                    | {"history": history, "measure": measure}
-                    | {
-                        key: result[key]
-                        for key in ("estimate", "interval", "p", "n_scenarios", "reason")
-                    }
-                    | {"n_trials": cells.trials(name, history, position)}
-                    | {
-                        "versus_neutral": None if position in neutral else brief,
-                        "unit": unit,
-                        "method": _TEST,
-                    }
-                )
-    return records
+            preferences.append(preference)
+    return preferences
 
 
-def validity_records(cells: Cells, table: pd.DataFrame, confidence: float) -> list[dict[str, Any]]:
-    """How many answers could be read, why others could not, and how much probability the options hold."""
-    failed = table[table["generated"] & (table["extraction_method"].str.startswith("unparsed"))]
-    reasons = failed.groupby(["condition", "history"])["extraction_method"].value_counts()
-    totals = table.groupby(["condition", "history"]).size()
-    records = []
-    for position in range(len(cells.conditions)):
-        condition = condition_of(cells, position)
-        for history in cells.histories:
-            key = (condition["condition"], history)
-            generated = cells.trials("parsed", history, position)
-            rate = rate_interval(
-                cells.level("parsed", history, position), generated, True, confidence
-            )
-            mass = cells.level("valid_mass", history, position)
-            records.append(
-                condition
-                | {
-                    "history": history,
-                    "n_trials": int(totals.get(key, 0)),
-                    "n_generated": generated,
-                    "n_parsed": cells.trials("chosen", history, position),
-                    "n_scenarios": rate["n"],
-                    "parse_rate": rate["estimate"],
-                    "interval": [rate["low"], rate["high"]] if rate["n"] > 1 else None,
-                    "reasons": reasons[key].to_dict() if key in reasons.index.droplevel(2) else {},
-                    "valid_mass": float(np.nanmean(mass)) if (~np.isnan(mass)).any() else None,
-                    "reason": None if generated else "nothing was generated in this condition",
-                    "unit": "share of answers; probability of all options together",
-                    "method": _WILSON,
-                }
-            )
-    return records
+def validity_records(
+    cells: Cells, table: pd.DataFrame, confidence: float
+) -> list[records.Validity]:
+    """Count parsed answers, and why others could not be parsed, by condition and history."""
+    validities = []
+    groups = dict(iter(table.groupby(["condition", "history"])))
+    for position, history in product(range(len(cells.conditions)), cells.histories):
+        who = cells.who(position)
+        trials = groups.get((who["condition"], history), table[:0])
+        failed = trials["generated"] & trials["extraction_method"].str.startswith("unparsed")
+        n_generated = cells.trials("parsed", history, position)
+        level = cells.level("parsed", history, position)
+        rate = rate_interval(level, n_generated, True, confidence)
+        mass = mean_of_present(cells.level("valid_mass", history, position), axis=0)
+        validity = records.Validity(
+            **who,
+            history=history,
+            n_trials=len(trials),
+            n_generated=n_generated,
+            n_parsed=cells.trials(CHOSEN, history, position),
+            n_scenarios=rate["n_scenarios"],
+            parse_rate=rate["estimate"],
+            interval=rate["interval"],
+            reasons=trials["extraction_method"][failed].value_counts().to_dict(),
+            valid_mass=float(mass),
+            reason=None if n_generated else "nothing was generated in this condition",
+            unit="share of the written answers that could be parsed",
+            method=_WILSON,
+        )
+        validities.append(validity)
+    return validities
 
 
-def human_records(cells: Cells, game: Game, plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Distance of neutral and of each emotion at the headline intensity from the game's human reference points."""
-    wanted = cells.find("neutral") + cells.find("steered", intensity=plan["headline_intensity"])
-    records = []
-    for reference in getattr(game, "references", ()):
+def human_records(cells: Cells, game: Game, plan: Plan) -> list[records.HumanDistance]:
+    """Compare neutral and each emotion at the headline intensity with the game's human means."""
+    distances = []
+    steered = cells.find(Arm.STEERED, intensity=plan["headline_intensity"])
+    conditions = cells.find(Arm.NEUTRAL) + steered
+    for reference, position, history in product(game.references, conditions, cells.histories):
         weights = _weights(game, reference.of)
-        for position in wanted if weights else ():
-            for history in cells.histories:
-                measure = "chosen" if cells.trials("chosen", history, position) else "scored"
-                levels = [
-                    cells.level(f"{measure}:{label}", history, position) * w
-                    for label, w in weights.items()
-                ]
-                n_trials = cells.trials(measure, history, position)
-                found = rate_interval(
-                    np.sum(levels, axis=0), n_trials, measure == "chosen", plan["confidence"]
-                )
-                records.append(
-                    condition_of(cells, position)
-                    | {
-                        "history": history,
-                        "measure": measure,
-                        "of": reference.of,
-                        "human": reference.value,
-                    }
-                    | {"estimate": found["estimate"], "interval": [found["low"], found["high"]]}
-                    | {
-                        "distance": found["estimate"] - reference.value,
-                        "n_scenarios": found["n"],
-                        "n_trials": n_trials,
-                    }
-                    | {
-                        "text": reference.text,
-                        "source": reference.source,
-                        "unit": "share",
-                        "method": _WILSON,
-                    }
-                )
-    return records
-
-
-def condition_of(cells: Cells, position: int) -> dict[str, Any]:
-    """The four columns that name a condition."""
-    row = cells.conditions.iloc[position]
-    return {
-        "condition": row["condition"],
-        "arm": row["arm"],
-        "emotion": row["emotion"],
-        "intensity": float(row["intensity"]),
-    }
+        if not weights:
+            continue
+        measure = MEASURES[CHOSEN if cells.trials(CHOSEN, history, position) else SCORED]
+        levels = []
+        for label, weight in weights.items():
+            levels.append(cells.level(f"{measure.name}:{label}", history, position) * weight)
+        level, n_trials = np.sum(levels, axis=0), cells.trials(measure.name, history, position)
+        found = rate_interval(level, n_trials, measure.is_sampled, plan["confidence"])
+        distance = records.HumanDistance(
+            **cells.place(position, history, measure.name),
+            of=reference.of,
+            human=reference.value,
+            **narrowed(found, Estimate),
+            distance=float(mean_of_present(level, axis=0)) - reference.value,
+            n_trials=n_trials,
+            text=reference.text,
+            source=reference.source,
+            unit=f"share of {reference.of}, 0 to 1 ({measure.label})",
+            method=_WILSON,
+        )
+        distances.append(distance)
+    return distances
 
 
 def _weights(game: Game, of: str) -> dict[str, float]:
+    """What each choice counts in a human mean: its amount, or 1 for the choice itself."""
     if of != "amount":
-        return {of: 1.0} if of in [choice.label for choice in game.choices] else {}
-    amounts = {choice.label: getattr(choice, "amount", None) for choice in game.choices}
-    return {} if None in amounts.values() else amounts  # type: ignore[return-value]
-
-
-def _each(cells: Cells, measures: tuple[str, ...]):
-    for measure in measures:
-        for history in cells.histories:
-            for position in range(len(cells.conditions)):
-                if cells.trials(measure, history, position):
-                    yield position, history, measure
+        return {of: 1.0} if of in game.labels else {}
+    amounts = {c.label: c.amount for c in game.choices if c.amount is not None}
+    return amounts if len(amounts) == len(game.choices) else {}

@@ -1,48 +1,55 @@
-"""Equilibrium play and regret in the trials of an experiment.
-
-They mean something only if the prompts showed the payoffs: without them a story has no fixed
-equilibrium.
-"""
+"""Equilibrium play and regret in the trials of an experiment."""
 
 import json
 
 import numpy as np
 import pandas as pd
 
+from emotion_games.analysis.records import Rationality, RationalityRow
 from emotion_games.games.equilibria import solve_node
 from emotion_games.games.records import Game
 
+_HIDDEN = "the prompts did not show the payoffs, so the stories have no fixed equilibrium"
 
-def rationality_rows(game: Game, trials: pd.DataFrame) -> list[dict]:
-    """Share of equilibrium play and mean regret in points, by condition, history and the choices that stories offer.
 
-    `trials` is the results table; only answers that could be read count. Each row says its number of answers.
+def rationality(game: Game, trials: pd.DataFrame, shows_payoffs: bool) -> Rationality:
+    """Return equilibrium play and regret, available only if the prompts showed the payoffs."""
+    if not shows_payoffs:
+        return {"available": False, "reason": _HIDDEN, "rows": []}
+    return {"available": True, "reason": None, "rows": rationality_rows(game, trials)}
+
+
+def rationality_rows(game: Game, trials: pd.DataFrame) -> list[RationalityRow]:
+    """Compute the share of equilibrium play and the mean regret by condition and history.
+
+    Args:
+        game: The game.
+        trials: The results table. Answers that could not be parsed do not count.
     """
+    histories = {history.name: history for history in game.histories}
     answered = trials[trials["choice"] != ""]
     rows = []
     keys = ["arm", "emotion", "intensity", "history"]
-    for (arm, emotion, intensity, history), group in answered.groupby(keys, sort=False):
-        node = next(h for h in game.histories if h.name == history)
-        offers = group["option_order"].map(
-            lambda shown: tuple(sorted(json.loads(shown), key=game.labels.index))
+    for _, group in answered.groupby(keys, sort=False):
+        arm, emotion, intensity, history = group[keys].iloc[0]
+        solved, optimal, regret = {}, [], []
+        for shown, choice in zip(group["option_order"], group["choice"], strict=True):
+            # Scenarios may offer only some choices, which changes the equilibrium.
+            offer = tuple(sorted(json.loads(shown), key=game.labels.index))
+            if offer not in solved:
+                solved[offer] = solve_node(game, histories[history], offer)
+            optimal.append(choice in solved[offer].best)
+            regret.append(solved[offer].regret[choice])
+        row = RationalityRow(
+            arm=arm,
+            emotion=emotion,
+            intensity=intensity,
+            history=history,
+            equilibrium_share=float(np.mean(optimal)),
+            mean_regret=float(np.mean(regret)),
+            n_trials=len(group),
+            unit="share of the written choices; points lost against the best choice",
+            method=next(iter(solved.values())).basis,
         )
-        solved = {labels: solve_node(game, node, labels) for labels in offers.unique()}
-        pairs = list(zip(offers, group["choice"], strict=True))
-        rows.append(
-            {
-                "arm": arm,
-                "emotion": emotion,
-                "intensity": intensity,
-                "history": history,
-                "equilibrium_share": float(
-                    np.mean([choice in solved[labels].best for labels, choice in pairs])
-                ),
-                "mean_regret": float(
-                    np.mean([solved[labels].regret[choice] for labels, choice in pairs])
-                ),
-                "n_trials": len(pairs),
-                "unit": "share of answers; points lost against the best choice",
-                "method": next(iter(solved.values())).basis,
-            }
-        )
+        rows.append(row)
     return rows

@@ -1,189 +1,192 @@
-"""What the results of an experiment do and do not support, in sentences that a paper's reader understands.
+"""The results of an experiment in sentences.
 
-Knows only the finished analysis; an effect is asserted in words only where the planned claim holds.
+An effect is stated as an effect only if the planned claim holds.
 """
 
-from typing import Any
+from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.records import EmotionEffect, Plan, Statistics, Versus
+from emotion_games.experiment.analysis_plan import CHOSEN, EMOTION_MINUS_RANDOM
+from emotion_games.experiment.check_records import Check
+from emotion_games.experiment.conditions import Arm
 
 
-def describe(analysis: dict[str, Any]) -> str:
-    """The text_description: what was done, then each emotion and history, then what weakens the whole."""
-    meta, plan = analysis["meta"], analysis["plan"]
-    lines = [_opening(meta, plan)]
-    for emotion, records in analysis["emotion_analysis"].items():
-        lines += [record["sentence"] for record in records]
-        if not records:
+def describe(statistics: Statistics) -> str:
+    """Return the text_description: the experiment, each emotion and history, and the limits."""
+    lines = [_opening(statistics)]
+    for emotion, effects in statistics["emotion_analysis"].items():
+        lines += [effect["sentence"] for effect in effects]
+        if not effects:
             lines.append(
-                f"{emotion.capitalize()}: no scenario has a readable answer with it and in neutral."
+                f"{emotion.capitalize()}: no scenario has both a parsed answer with it and one in "
+                "neutral."
             )
-    lines += [
-        _position(analysis),
-        _validity(analysis),
-        _manipulation(analysis, plan),
-        _power(analysis),
-    ]
+    for limit in (_position, _validity, _manipulation, _power):
+        lines.append(limit(statistics))
     return "\n".join(line for line in lines if line)
 
 
-def sentence(
-    record: dict[str, Any], plan: dict[str, Any], outcome: str, equivalence: list[dict[str, Any]]
-) -> str:
-    """One emotion at one history."""
-    found = record["versus_neutral"]
-    where = f"{record['emotion'].capitalize()} at intensity {record['intensity']:g}{at(record['history'], plan)}"
-    change = f"{where}: {measured(record['measure'], outcome)} changed by {points(found['estimate'])} against neutral"
-    if found["interval"] is None:
-        return f"{change} ({_count(found)}); there is no interval, so this supports nothing."
-    change += f" ({interval(found, plan)}; {_count(found)})."
-    if record["damaged"]:
-        reasons = "; ".join(record["damage_reasons"])
+def sentence(effect: EmotionEffect, statistics: Statistics) -> str:
+    """Describe one emotion at one history."""
+    plan, versus = statistics["plan"], effect["versus_neutral"]
+    measured = MEASURES[effect["measure"]].of(plan["outcome"])
+    change = (
+        f"{effect['emotion'].capitalize()} at intensity {effect['intensity']:g}"
+        f"{at(effect['history'], plan)}: {measured} changed by {points(versus['estimate'])} "
+        "against neutral"
+    )
+    count = f"{versus['n_scenarios']} scenarios, {versus['n_trials']} trials"
+    if versus["interval"] is None:
+        return f"{change} ({count}); there is no interval, so no conclusion is possible."
+    change += f" ({interval(versus, plan)}; {count})."
+    if effect["damaged"]:
+        reasons = "; ".join(effect["damage_reasons"])
         return f"{change} No effect is reported, since the condition damages the model: {reasons}."
-    if record["claim"]:
-        return f"{change} {_claimed(record, plan)}"
-    return f"{change} {_unclaimed(record, plan, equivalence)}"
+    judge = _claimed if effect["claim"] else _unclaimed
+    return f"{change} {judge(effect, statistics, *versus['interval'])}"
 
 
-def points(value: float) -> str:
-    """A difference on the 0 to 1 scale as signed percentage points."""
-    return f"{100 * value:+.1f} points"
+def points(value: float | None) -> str:
+    """Return a difference on the 0 to 1 scale as signed percentage points."""
+    return "an unknown number of points" if value is None else f"{100 * value:+.1f} points"
 
 
-def at(history: str, plan: dict[str, Any]) -> str:
-    """` at history low`, or nothing where a game has only one."""
+def at(history: str, plan: Plan) -> str:
+    """Return ` at history low`, or nothing if a game has only one history."""
     return f" at history {history}" if len(plan["histories"]) > 1 else ""
 
 
-def interval(found: dict[str, Any], plan: dict[str, Any]) -> str:
-    """`95 % interval -7.2 to +3.1`."""
-    low, high = found["interval"]
+def interval(versus: Versus, plan: Plan) -> str:
+    """Return `95 % interval -7.2 to +3.1`."""
+    if versus["interval"] is None:
+        return "no interval"
+    low, high = versus["interval"]
     return f"{100 * plan['confidence']:g} % interval {100 * low:+.1f} to {100 * high:+.1f}"
 
 
-def measured(measure: str, outcome: str) -> str:
-    """What a measure says, in words."""
-    return {
-        "chosen": f"{outcome} in the written choices",
-        "scored": f"the expected {outcome} under the choice probabilities",
-    }[measure]
-
-
-def _claimed(record: dict[str, Any], plan: dict[str, Any]) -> str:
-    random = record["versus_random"]
-    low, high = record["versus_neutral"]["interval"]
-    nearest = min(abs(low), abs(high)) if low * high > 0 else 0.0
-    beside = f"{points(random['estimate'])} ({interval(random, plan)})"
-    text = f"It also differs from random directions of the same size, by {beside}. "
-    text += (
-        f"This supports an effect of {record['emotion']} (corrected p {record['p_claim_holm']:.2g})"
+def _claimed(effect: EmotionEffect, statistics: Statistics, low: float, high: float) -> str:
+    plan, random = statistics["plan"], effect["versus_random"]
+    assert random is not None, "a claim requires the contrast with random directions"
+    measures = {part["contrast"]: part["measure"] for part in plan["claim"]["requires"]}
+    measured = MEASURES[measures[EMOTION_MINUS_RANDOM]].of(plan["outcome"])
+    text = (
+        f"It also differs from random directions of the same size, by {points(random['estimate'])} "
+        f"in {measured} ({interval(random, plan)}). This supports an effect of {effect['emotion']} "
+        f"(corrected p {effect['p_claim_holm']:.2g})"
     )
+    nearest = min(abs(low), abs(high)) if low * high > 0 else 0.0
     text += f"; an effect smaller than {100 * nearest:.1f} points is excluded." if nearest else "."
-    if record["branch_disagrees"]:
-        text += " The sensitivity value over the branching tokens has the opposite sign, so treat it with caution."
+    if effect["branch_disagrees"]:
+        text += (
+            " The value computed from the branching tokens only has the opposite sign, so treat "
+            "this effect with caution."
+        )
     return text
 
 
-def _unclaimed(
-    record: dict[str, Any], plan: dict[str, Any], equivalence: list[dict[str, Any]]
-) -> str:
-    low, high = record["versus_neutral"]["interval"]
-    text = (
-        "No emotion effect is claimed: " + "; ".join(record["claim_reasons"]) + "."
-        if record["claim_reasons"]
-        else ""
-    )
-    if record["versus_neutral"]["n_scenarios"] < plan["minimum_scenarios"]:
-        return text
+def _unclaimed(effect: EmotionEffect, statistics: Statistics, low: float, high: float) -> str:
+    parts = []
+    if effect["claim_reasons"]:
+        parts.append(f"No emotion effect is claimed: {'; '.join(effect['claim_reasons'])}.")
+    if effect["versus_neutral"]["n_scenarios"] < statistics["plan"]["minimum_scenarios"]:
+        return " ".join(parts)
     if low <= 0 <= high:
-        text += f" A difference larger than {points(high)} or than {points(low)} is excluded; anything between is not."
+        ends = f"above {points(high)} and below {points(low)}"
+        parts.append(f"Differences {ends} are excluded; those between are not.")
     else:
-        text += f" A difference beyond {points(high if high > 0 else low)} and one of the other sign are excluded"
-        text += "; that it is this emotion's is not shown."
-    same = ("emotion", "history", "measure")
-    for test in equivalence:
-        if test["equivalent"] and all(test[key] == record[key] for key in same):
-            text += f" The effect is equivalent to none within the planned margin of {100 * test['margin']:g} points."
-    return text.strip()
+        end = points(high if high > 0 else low)
+        parts.append(
+            f"Differences beyond {end} and those of the opposite sign are excluded, but it is not "
+            "shown that the emotion causes the difference."
+        )
+    for test in statistics["equivalence"]:
+        same = all(test[key] == effect[key] for key in ("emotion", "history", "measure"))
+        if same and test["equivalent"]:
+            parts.append(
+                "The effect is equivalent to none within the planned margin of "
+                f"{100 * test['margin']:g} points."
+            )
+    return " ".join(parts)
 
 
-def _opening(meta: dict[str, Any], plan: dict[str, Any]) -> str:
+def _opening(statistics: Statistics) -> str:
+    meta, plan = statistics["meta"], statistics["plan"]
+    n, requested, minimum = (
+        meta["n_scenarios"],
+        plan["planned"]["scenarios"],
+        plan["minimum_scenarios"],
+    )
     planned = f" of {meta['n_trials_planned']} planned" if meta["n_trials_planned"] else ""
     text = (
-        f"{meta['model']} decided in {meta['n_scenarios']} scenarios of {meta['game']} "
-        f"({meta['n_trials']}{planned} trials). Changes are in percentage points of {meta['outcome']}; the unit of "
-        "inference is the scenario, and histories are kept apart."
+        f"{meta['model']} decided in {n} scenarios of {meta['game']} ({meta['n_trials']}{planned} "
+        f"trials). Changes are in percentage points of {meta['outcome']}; the unit of inference is "
+        "the scenario, and histories are analysed separately."
     )
-    asked = plan["planned"]["scenarios"]
-    if asked and meta["n_scenarios"] < asked:
-        text += f" {asked} scenarios were asked for, of which the others cannot be used."
+    if requested and n < requested:
+        text += f" {requested} scenarios were requested, but only {n} have trials."
     if meta["interim"]:
-        text += " INTERIM: the experiment is not finished, so nothing here is a result yet."
-    if meta["n_scenarios"] < plan["minimum_scenarios"]:
-        text += f" With fewer than {plan['minimum_scenarios']} scenarios everything here is descriptive only."
+        text += " INTERIM: the experiment is not finished, so none of this is a result yet."
+    if n < minimum:
+        text += f" With fewer than {minimum} scenarios all numbers are descriptive only."
     return text
 
 
-def _position(analysis: dict[str, Any]) -> str:
-    rows = [
-        r for r in analysis["position_bias"] if r["arm"] == "neutral" and r["measure"] == "chosen"
-    ]
-    texts = [f"{points(r['estimate'])}{at(r['history'], analysis['plan'])}" for r in rows]
-    if not texts:
+def _position(statistics: Statistics) -> str:
+    parts = []
+    for row in statistics["position_bias"]:
+        if (row["arm"], row["measure"]) == (Arm.NEUTRAL, CHOSEN):
+            parts.append(points(row["estimate"]) + at(row["history"], statistics["plan"]))
+    if not parts:
         return ""
     return (
-        "In neutral the option shown first was chosen more (+) or less (-) often than by equal shares: "
-        + ", ".join(texts)
-        + "; every option was shown in every place, so this does not enter the contrasts."
+        "In neutral the option shown first was chosen more (+) or less (-) often than an equal "
+        f"share: {', '.join(parts)}; every option was shown in every position, so this does not "
+        "affect the contrasts."
     )
 
 
-def _validity(analysis: dict[str, Any]) -> str:
-    rows = [row for row in analysis["validity"] if row["n_generated"]]
-    lost = sum(row["n_generated"] - row["n_parsed"] for row in rows)
+def _validity(statistics: Statistics) -> str:
+    rows = [row for row in statistics["validity"] if row["n_generated"]]
     total = sum(row["n_generated"] for row in rows)
+    lost = total - sum(row["n_parsed"] for row in rows)
     if not total:
-        return "Nothing was generated: all results rest on choice probabilities."
+        return "Nothing was generated: all results come from choice probabilities."
     if not lost:
-        return f"All {total} written answers could be read."
-    worst = min(rows, key=lambda row: row["parse_rate"])
+        return f"All {total} written answers could be parsed."
+    worst = min(rows, key=lambda row: row["parse_rate"] or 0.0)
+    share = 1 - (worst["parse_rate"] or 0.0)
     return (
-        f"{lost} of {total} written answers could not be read (most in {worst['condition']}: "
-        f"{1 - worst['parse_rate']:.1%}); they count as missing, and each contrast carries the worst case."
+        f"{lost} of {total} written answers could not be parsed (most in {worst['condition']}: "
+        f"{share:.1%}); they count as missing, and each contrast of written "
+        "choices includes the worst case."
     )
 
 
-def _manipulation(analysis: dict[str, Any], plan: dict[str, Any]) -> str:
-    parts = []
-    for row in analysis["manipulation"]:
-        at_headline = (
-            row["arm"] == "steered" and abs(row["intensity"] - plan["headline_intensity"]) < 1e-9
-        )
-        if row["check"] == "self_report" and at_headline and row["estimate"] is not None:
+def _manipulation(statistics: Statistics) -> str:
+    parts, headline = [], statistics["plan"]["headline_intensity"]
+    for row in statistics["manipulation"]:
+        at_headline = (row["check"], row["arm"]) == (Check.SELF_REPORT, Arm.STEERED)
+        at_headline = at_headline and row["intensity"] == headline
+        if at_headline and row["estimate"] is not None:
             parts.append(f"{row['emotion']} {points(row['estimate'])}")
     if not parts:
-        return "Whether the intended emotion was there was not measured."
+        return "It was not measured whether the intended emotion was present."
     return (
-        "Asked what it felt, the steered model named the intended emotion with a probability changed by "
-        + ", ".join(parts)
-        + "."
+        "In self-reports steering changed the probability of naming the intended emotion by "
+        f"{', '.join(parts)}."
     )
 
 
-def _power(analysis: dict[str, Any]) -> str:
-    found = analysis["power"]["observed"]
-    parts = [
-        f"{100 * row['smallest_detectable_difference']:.0f} points ({100 * row['with_holm']:.0f} after correction)"
-        f"{at(row['history'], analysis['plan'])}"
-        for row in found
-        if row["smallest_detectable_difference"] is not None
-    ]
+def _power(statistics: Statistics) -> str:
+    plan, parts, measured = statistics["plan"], [], ""
+    for row in statistics["power"]["observed"]:
+        smallest, corrected = row["smallest_detectable_difference"], row["with_holm"]
+        if smallest is not None and corrected is not None:
+            measured = MEASURES[row["measure"]].of(plan["outcome"])
+            size = f"{100 * smallest:.0f} points ({100 * corrected:.0f} after correction)"
+            parts.append(size + at(row["history"], plan))
     if not parts:
         return ""
     return (
-        "With the variation found between scenarios, an effect had to reach "
-        + ", ".join(parts)
-        + " to be found against neutral four times in five."
+        f"With the observed variation between scenarios, an effect on {measured} had to reach "
+        f"{', '.join(parts)} to be detected against neutral with 80 % power."
     )
-
-
-def _count(found: dict[str, Any]) -> str:
-    return f"{found['n_scenarios']} scenarios, {found['n_trials']} trials"

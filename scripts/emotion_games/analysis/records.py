@@ -1,0 +1,328 @@
+"""The records of stats_analysis.json.
+
+In the file a number that cannot be computed is null, and the record's `reason` explains why.
+Probabilities, rates and effects are on the scale of the outcome, from 0 to 1.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NotRequired, TypedDict, TypeVar, cast
+
+Plan = dict[str, Any]  # of `analysis_plan.the_plan`
+Interval = list[float]  # [low, high] at the confidence of the plan
+T = TypeVar("T", bound=Mapping[str, Any])
+
+
+class Dosed(TypedDict):
+    emotion: str  # `random_<number>` in the random arm, `neutral` if there is none
+    intensity: float
+
+
+class Treatment(Dosed):
+    arm: str
+
+
+class Who(Treatment):
+    condition: str  # the name of the condition in trial ids
+
+
+class Where(TypedDict):
+    history: str
+    measure: str  # a name of `measures.MEASURES`, or `<measure>:<choice>` for a choice's share
+
+
+class Place(Who, Where):
+    """A condition at one history in one measure."""
+
+
+class Basis(TypedDict):
+    unit: str
+    method: str
+
+
+class Estimate(TypedDict):
+    estimate: float | None
+    interval: Interval | None
+    n_scenarios: int
+
+
+class RateEstimate(Estimate):
+    design_effect: float  # trials per independent trial
+
+
+class Tested(Estimate):
+    p: float | None  # two-sided, not corrected
+    reason: str | None  # why a number is missing
+
+
+class Coefficient(Tested):
+    """A mean over scenarios that was tested against 0; the test has numbers if there is one."""
+
+    sd: NotRequired[float]
+    t: NotRequired[float | None]
+    df: NotRequired[int]
+    p_t: NotRequired[float | None]
+
+
+class PairedTest(Coefficient):
+    descriptive_only: bool  # too few scenarios for a test
+
+
+class Share(TypedDict):
+    choice: str
+    estimate: float | None
+    interval: Interval | None
+
+
+class Rate(Place, RateEstimate, Basis):
+    n_trials: int
+    n_missing: int  # answers that could not be parsed
+    shares: list[Share]
+    reason: str | None
+
+
+class WorstCase(TypedDict):
+    """Bounds of an effect over every possible choice of the answers that could not be parsed."""
+
+    low: float
+    high: float
+    interval: Interval
+    n_unparsed: int
+
+
+class Contrast(Treatment, Where, PairedTest, Basis):
+    contrast: str  # a name of `analysis_plan.CONTRASTS`
+    role: str  # planned (part of the claim), secondary (in the plan) or exploratory
+    n_trials: int
+    damaged: bool
+    p_holm: float | None  # corrected over the contrast's emotions and histories
+    n_tests: int | None
+    # Against random directions only; then `sd` is over directions.
+    n_directions: NotRequired[int]
+    p_rank: NotRequired[float | None]
+    # Pairs of conditions with written choices only.
+    worst_case: NotRequired[WorstCase]
+    cramers_v: NotRequired[float]
+    odds_ratio: NotRequired[float | None]
+
+
+class Versus(Tested, Basis):
+    """What the record of an emotion repeats of a contrast."""
+
+    p_holm: float | None
+    n_trials: int
+    n_directions: NotRequired[int]
+
+
+class EmotionEffect(Dosed, Where):
+    """An emotion at the headline intensity at one history."""
+
+    versus_neutral: Versus
+    versus_random: Versus | None
+    versus_other_emotions: Versus | None
+    prompted: Versus | None
+    p_claim: float | None  # the larger p of the two contrasts that a claim requires
+    p_claim_holm: float | None
+    n_tests: int
+    claim: bool
+    claim_reasons: list[str]  # everything that prevents the claim
+    damaged: bool
+    damage_reasons: list[str]
+    branch_disagrees: bool | None  # the branching tokens have the opposite sign
+    sentence: str
+
+
+class IntensityEffect(Where, Estimate, Basis):
+    """Emotion - neutral at one intensity."""
+
+    emotion: str
+    p: float | None
+    role: str
+    damaged: bool
+    headline: bool
+
+
+class Dose(Tested):
+    intensity: float
+    damaged: bool
+
+
+class PageTrend(TypedDict):
+    statistic: float | None  # Page's L
+    p: float | None
+    direction: str | None  # rising or falling
+    n_scenarios: int
+    reason: str | None
+
+
+class RandomBand(TypedDict):
+    """The prediction interval of one further random direction."""
+
+    intensity: float
+    low: float
+    mean: float
+    high: float
+    n_directions: int
+
+
+class DoseResponse(Where, Basis):
+    emotion: str
+    doses: list[Dose]
+    slope: Coefficient  # effect per unit of intensity
+    curvature: Coefficient  # negative if a rising effect levels off
+    page_trend: PageTrend
+    random_band: RandomBand | None
+    n_scenarios: int
+
+
+class Preference(Place, Tested, Basis):
+    n_trials: int
+    versus_neutral: Tested | None
+
+
+class Validity(Who, Basis):
+    history: str
+    n_trials: int
+    n_generated: int
+    n_parsed: int
+    n_scenarios: int
+    parse_rate: float | None
+    interval: Interval | None
+    reasons: dict[Any, int]  # answers that could not be parsed, by extraction method
+    valid_mass: float | None  # probability of all options together
+    reason: str | None
+
+
+class DamageCheck(TypedDict):
+    value: float
+    neutral: float
+    limit: float
+    passed: bool
+    n: int
+    unit: str
+    history: NotRequired[str | None]  # the worst one, if there are several
+
+
+class Damage(Who, Basis):
+    damaged: bool
+    complete: bool  # every check was run
+    reasons: list[str]
+    checks: dict[str, DamageCheck]
+
+
+class Manipulation(Treatment, Basis):
+    check: str
+    estimate: float | None
+    interval: Interval | None
+    p: float | None
+    sd: float
+    n_items: int
+    reason: str | None
+
+
+class Equivalence(Dosed, Where, Basis):
+    margin: float
+    p: float | None
+    p_holm: float | None
+    interval: Interval  # of level 2 * confidence - 1
+    n_scenarios: int
+    damaged: bool
+    equivalent: bool
+    reason: str | None
+
+
+class HumanDistance(Place, Estimate, Basis):
+    of: str  # `amount`, or the choice whose share is compared
+    human: float
+    distance: float
+    n_trials: int
+    text: str
+    source: str
+
+
+class RationalityRow(Treatment, Basis):
+    history: str
+    equilibrium_share: float
+    mean_regret: float  # points
+    n_trials: int
+
+
+class Rationality(TypedDict):
+    available: bool
+    reason: str | None
+    rows: list[RationalityRow]
+
+
+class Detectable(TypedDict):
+    """The smallest effects that are detected with 80 % power, alone and after Holm."""
+
+    smallest_detectable_difference: float | None
+    with_holm: float | None
+    method: str
+
+
+class ObservedPower(Where, Detectable):
+    n_scenarios: int
+    sd: float
+    reason: str | None
+
+
+class Power(Detectable):
+    from_random: float | None
+    from_random_with_holm: float | None
+    assumptions: dict[str, Any]
+    unit: str
+    observed: list[ObservedPower]
+
+
+class Meta(TypedDict):
+    game: str
+    model: str | None
+    outcome: str
+    choices: list[dict[str, Any]]  # label and value
+    histories: list[str]
+    n_trials: int
+    n_trials_planned: int | None
+    interim: bool  # some planned trials are missing
+    n_scenarios: int
+    n_generated: int
+    n_parsed: int
+    minimum_scenarios: int
+    confidence: float
+    measures: dict[str, str]  # meaning by name
+    conditions: list[Any]  # Who, push_ratio and n_trials
+
+
+class Statistics(TypedDict):
+    """The content of stats_analysis.json, in the order of the file."""
+
+    meta: Meta
+    plan: Plan  # with its hash
+    rates: list[Rate]
+    contrasts: list[Contrast]
+    emotion_analysis: dict[str, list[EmotionEffect]]  # by emotion
+    intensity_analysis: dict[str, list[IntensityEffect]]  # by intensity
+    dose_response: list[DoseResponse]
+    position_bias: list[Preference]
+    length_bias: list[Preference]
+    validity: list[Validity]
+    damage: list[Damage]
+    manipulation: list[Manipulation]
+    equivalence: list[Equivalence]
+    human_reference: list[HumanDistance]
+    rationality: Rationality
+    power: Power
+    text_description: str
+
+
+def narrowed(record: Mapping[str, Any], kind: type[T]) -> T:
+    """Return the part of a record that has the keys of a smaller kind of record."""
+    part = {key: record[key] for key in kind.__annotations__ if key in record}
+    return cast(T, part)
+
+
+def first(records: Iterable[T], **values: Any) -> T | None:
+    """Return the first record with these values, or None."""
+    for record in records:
+        if all(record[key] == value for key, value in values.items()):
+            return record
+    return None
