@@ -29,6 +29,7 @@ def checked_trials(questions: Questions) -> list[Trial]:
 
     It is the first repeat of the first option order; the scenarios take the histories in turn.
     """
+    # Every history is checked in some scenarios: a check of each trial would double the work.
     histories = [h.name for h in questions.game.histories]
     turn = {name: histories[i % len(histories)] for i, name in enumerate(questions.scenarios)}
     return [
@@ -81,6 +82,7 @@ def manipulation_requests(
         options = questions.scenarios[trial.scenario_id].options
         rationale = parse(output, options, trial.order).rationale
         if rationale:
+            # Without a push, which would also change the reading of the rationale.
             key = check_key(Check.BLIND_LABEL, name, trial.scenario_id)
             prompt = model.chat_text(texts.label_question(templates, rationale))
             yield Request(key, prompt, None, labels)
@@ -94,6 +96,7 @@ def damage_requests(
     They are read under neutral and under every push that also writes answers.
     """
     for condition in conditions:
+        # Only pushes can damage the model, and only answers can suffer from it.
         if condition.arm != Arm.NEUTRAL and not (condition.is_pushed and condition.generated):
             continue
         for item in items.dominance:
@@ -101,6 +104,7 @@ def damage_requests(
                 BETTER: texts.option_literal(item.better),
                 WORSE: texts.option_literal(item.worse),
             }
+            # In both orders, so that a preference for a position cancels out.
             for order in ((BETTER, WORSE), (WORSE, BETTER)):
                 shown = [options[name] for name in order]
                 prompt = model.chat_text(_item_messages(questions, item.question, shown))
@@ -109,6 +113,7 @@ def damage_requests(
                     key, prompt, condition.push, options, texts.decision_prefix(), CLOSING
                 )
         for number, text in enumerate(items.neutral_texts):
+            # The first words are read but not measured: any text may begin in many ways.
             words = text.split()
             lead, rest = " ".join(words[:LEAD_WORDS]), " " + " ".join(words[LEAD_WORDS:])
             key = check_key(Check.PERPLEXITY, condition.name, number)
@@ -152,6 +157,7 @@ def projection_key(request: Request) -> str:
 
 def later_layer(directions: Directions) -> int | None:
     """Return a layer half-way between the last steered one and the end, or None at the end."""
+    # The layers in between must have had a chance to react to the push.
     last, depth = directions.layers[-1], directions.about["depth"]
     return None if last + 1 >= depth else (last + depth) // 2
 
@@ -183,6 +189,7 @@ def projections(
     shifts = []
     for row, name in enumerate(names, start=1):
         target = directions.vectors[emotions[name]][layer]
+        # Layers add to their input, so what was added is still in the state as it was.
         moved = last[row] - last[0] - instrument.pushes[name].sum(0)
         shifts.append(round(float(moved @ target / (target @ target)), 5))
     return shifts

@@ -61,6 +61,7 @@ class Condition:
             return str(self.arm)
         if self.arm == Arm.PROMPTED:
             return f"{self.arm}-{self.emotion}"
+        # The number alone: the arm is already in the name.
         label = self.random_seed if self.arm == Arm.RANDOM else self.emotion
         return f"{self.arm}-{label}-{self.intensity:g}"
 
@@ -99,6 +100,7 @@ def _conditions(settings: Settings) -> Iterator[Condition]:
     for emotion in emotions:
         for intensity in settings["intensity"]:
             yield Condition(Arm.STEERED, emotion, intensity, scored=scored)
+    # At the headline dose only, because claims are made there.
     for number in range(random_directions(settings)):
         written = number < arms["random"]["generated"]
         yield Condition(Arm.RANDOM, f"{_RANDOM_DIRECTION}{number}", dose, written, scored)
@@ -108,4 +110,5 @@ def _conditions(settings: Settings) -> Iterator[Condition]:
     if arms["prompted"]:
         yield Condition(Arm.PROMPTED_NEUTRAL, NO_EMOTION, 0.0, scored=scored)
         for emotion in emotions:
+            # An event in words has no dose.
             yield Condition(Arm.PROMPTED, emotion, 1.0, scored=scored)

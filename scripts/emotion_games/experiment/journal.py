@@ -29,6 +29,7 @@ def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = prin
     lines = path.read_bytes().split(b"\n")
     complete, torn = lines[:-1], lines[-1]
     header = _parse(complete[0]) if complete else None
+    # Trials of another fingerprint cannot be mixed with new ones, but they are never deleted.
     if not isinstance(header, dict) or header.get("fingerprint") != fingerprint:
         aside = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.aside")
         path.rename(aside)
@@ -92,4 +93,5 @@ class Journal:
         with open(self._path, "ab") as file:
             file.write(line)
             file.flush()
+            # A batch may take minutes to measure, and the machine may fail at any time.
             os.fsync(file.fileno())

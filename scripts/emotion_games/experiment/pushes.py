@@ -27,6 +27,7 @@ def push_ratios(directions: Directions, conditions: Sequence[Condition]) -> dict
     ratios = {}
     for c in conditions:
         if c.is_pushed:
+            # A random direction is the push of an emotion, turned, and has its size.
             is_random = c.arm == Arm.RANDOM
             emotion = directions.turned_emotion(c.random_seed) if is_random else c.emotion
             ratios[c.name] = round(directions.about["push_ratio"][emotion] * abs(c.intensity), 5)

@@ -140,6 +140,7 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
 
 def _difference(one: str, other: str) -> float:
     """Return the largest difference of two cells: empty, a number, or JSON of probabilities."""
+    # A number that only one of the tables has is the largest possible difference.
     if not one or not other:
         return 0.0 if one == other else math.inf
     a, b = json.loads(one), json.loads(other)

@@ -61,6 +61,7 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
     events = {emotion: split_stimuli(lines)[1] for emotion, lines in stimuli.items()}
     prompts: dict[str, list[texts.Message]] = {}
     for trial in trials:
+        # Repeats share their prompt.
         if trial.request_key not in prompts:
             scenario, history = scenarios[trial.scenario_id], histories[trial.history]
             prompts[trial.request_key] = texts.render(

@@ -153,6 +153,7 @@ def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Con
 def publish(output_dir: Path, outcome: Outcome, statistics: Mapping[str, Any]) -> None:
     """Write the four result files under temporary names, then rename all of them."""
     output_dir.mkdir(parents=True, exist_ok=True)
+    # Everything is written before anything is renamed, so that a failure leaves no mixture.
     table, content = outcome.trials, outcome.configuration
     configuration = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     parts = {name: output_dir / f".{name}.{os.getpid()}.part" for name in RESULT_FILES}

@@ -95,6 +95,7 @@ def _measure_missing(session: Session) -> None:
     _measure_all(session, instrument, requests, "trials")
     _measure_all(session, instrument, checks.check_requests(experiment, records, model), "checks")
     _project(session, instrument, requests)
+    # The last record: with it, the journal is complete and the model is not loaded again.
     spent = experiment.seconds | instrument.seconds
     seconds = {part: round(number, 2) for part, number in spent.items()}
     session.journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
@@ -106,6 +107,7 @@ def _load_model(experiment: Experiment) -> Backend:
     # not change it.
     entry = {"dtype": about.get("dtype")} | inputs.spec["model"]
     model = load_model(entry, inputs.model_path, inputs.runtime)
+    # The directions of other weights have no meaning in this model.
     if weights_hash(inputs.spec["model"], inputs.model_path) != about["weights_hash"]:
         raise ModelError(
             f"model {model.name}: its weights are not those that its directions were measured "
@@ -180,6 +182,7 @@ def _project(session: Session, instrument: Instrument, requests: Sequence[Reques
             by_prompt.setdefault(request.prompt, []).append(request)
     emotions = {condition.name: condition.emotion for condition in conditions}
     project = partial(checks.projections, instrument, directions, emotions=emotions)
+    # All pushes of a prompt at once, because they are compared with the same unsteered state.
     for group in by_prompt.values():
         keys = [checks.projection_key(request) for request in group]
         if not session.is_done(keys):

@@ -58,6 +58,7 @@ def choose_scenarios(scenario_ids: Sequence[str], number: int | None, seed: int)
     if number is None or number >= len(scenario_ids):
         return list(scenario_ids)
 
+    # By a hash of each id, so that the choice of a few is part of the choice of more.
     def rank(name: str) -> bytes:
         return hashlib.sha256(f"{seed}/{name}".encode()).digest()
 
