@@ -13,7 +13,7 @@ import pytest
 from emotion_games import layout
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import summarize
-from emotion_games.reporting import page, page_data
+from emotion_games.reporting import page, transcripts
 from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
@@ -220,13 +220,13 @@ def test_a_script_in_an_answer_or_an_error_is_shown_as_text(tmp_path, finished):
 def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction(
     complete, finished
 ):
-    transcripts = block(written(complete))["cells"]["Stag_Hunt_a"]["transcripts"]
-    assert len(transcripts) == page_data.MOST_TRANSCRIPTS
-    assert [one["history"] for one in transcripts].count("low") == page_data.MOST_TRANSCRIPTS // 2
-    assert len({one["scenario"] for one in transcripts if one["history"] == "low"}) == 4
+    decisions = block(written(complete))["cells"]["Stag_Hunt_a"]["transcripts"]
+    assert len(decisions) == transcripts.MOST_TRANSCRIPTS
+    assert [one["history"] for one in decisions].count("low") == transcripts.MOST_TRANSCRIPTS // 2
+    assert len({one["scenario"] for one in decisions if one["history"] == "low"}) == 4
     with open(finished / "exp_results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    for one in transcripts:
+    for one in decisions:
         assert [card["emotion"] for card in one["cards"]] == [
             "neutral",
             "anger",
@@ -251,8 +251,8 @@ def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction
 
 def test_which_transcripts_are_shown_does_not_depend_on_the_answers():
     keys = [(f"s{n}", "none", "[]", "0", "0") for n in range(40)]
-    assert page_data._sample(keys) == page_data._sample(reversed(keys))
-    assert page_data._sample(keys[:3]) and len(page_data._sample(keys[:3])) == 3
+    assert transcripts._sample(keys) == transcripts._sample(reversed(keys))
+    assert transcripts._sample(keys[:3]) and len(transcripts._sample(keys[:3])) == 3
 
 
 def test_trials_are_read_once(complete, monkeypatch):
@@ -261,7 +261,7 @@ def test_trials_are_read_once(complete, monkeypatch):
     def no_trials(path):
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(page_data, "_rows", no_trials)
+    monkeypatch.setattr(transcripts, "_rows", no_trials)
     assert block(written(complete)) == first
 
 
@@ -288,9 +288,9 @@ def test_tables_are_complete_and_figures_and_transcripts_share_the_rest_equally(
         assert cell["text"] == full["cells"][exp_id]["text"]
         assert cell["transcripts"][0] == full["cells"][exp_id]["transcripts"][0]
         shown.append(len(cell["transcripts"]) + len(cell["figures"]))
-    assert shown[0] == shown[1] < page_data.MOST_TRANSCRIPTS + 4
+    assert shown[0] == shown[1] < transcripts.MOST_TRANSCRIPTS + 4
     omitted = int(re.search(r"(\d+) figures and decisions did not fit", html).group(1))
-    assert omitted + sum(shown) == 2 * (page_data.MOST_TRANSCRIPTS + 4)
+    assert omitted + sum(shown) == 2 * (transcripts.MOST_TRANSCRIPTS + 4)
     assert page._size(data) <= 50_000
 
 
@@ -331,7 +331,7 @@ def test_a_hundred_experiments_stay_under_five_megabytes(tmp_path, finished):
     assert len(cells) == 100 and all(cell["transcripts"] and cell["contrasts"] for cell in cells)
     omitted = int(re.search(r"(\d+) figures and decisions did not fit", html).group(1))
     shown = sum(len(cell["transcripts"]) + len(cell["figures"]) for cell in cells)
-    assert omitted + shown == 100 * (page_data.MOST_TRANSCRIPTS + 4)
+    assert omitted + shown == 100 * (transcripts.MOST_TRANSCRIPTS + 4)
     started = time.perf_counter()
     page.write_page(tmp_path)
     assert time.perf_counter() - started < 5

@@ -13,15 +13,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from emotion_games.analysis.records import Contrast, Manipulation, Statistics
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.conditions import Arm
 from emotion_games.reporting.selection import (
-    Record,
-    Stats,
     confidence,
+    estimated,
     histories_of,
     measure_of,
     measure_words,
+    percent,
     select,
     title_of,
 )
@@ -31,21 +32,22 @@ CHECKS = {"self_report": "as the model reports it", "blind_label": "label given 
 CHANCE = 50
 
 
-def manipulation_effect(stats: Stats) -> Figure | None:
+def manipulation_effect(stats: Statistics) -> Figure | None:
     """Draw the change of the choices over the change in the manipulation checks.
 
     Histories are columns, checks are rows.
     """
     measure = measure_of(stats)
     steered = select(stats["contrasts"], contrast=EMOTION_MINUS_NEUTRAL, arm=Arm.STEERED)
-    effects = _estimated(select(steered, measure=measure))
-    felt = _estimated(select(stats["manipulation"], arm=Arm.STEERED))
+    effects = estimated(select(steered, measure=measure))
+    felt = estimated(select(stats["manipulation"], arm=Arm.STEERED))
     histories = histories_of(stats, effects)
     checks = [name for name in CHECKS if select(felt, check=name)]
     if not effects or not checks:
         return None
     width, height = 3.2 + 2.6 * len(histories), 0.3 + 2.7 * len(checks)
     figure, axes = frame(len(checks), len(histories), width, height, sharey=True)
+    # The panels come row by row.
     for place, axis in enumerate(axes):
         check, history = checks[place // len(histories)], histories[place % len(histories)]
         _manipulation_panel(
@@ -56,6 +58,7 @@ def manipulation_effect(stats: Stats) -> Figure | None:
         if place % len(histories) == 0:
             axis.set_ylabel(f"{stats['meta']['outcome']},\npoints from neutral")
     handles = []
+    # The look depends on the place in the plan, so an emotion looks the same in all experiments.
     for number, emotion in enumerate(stats["plan"]["emotions"]):
         if select(felt, emotion=emotion):
             handles.append(Line2D([], [], label=words(emotion), **look(number)))
@@ -69,22 +72,18 @@ def manipulation_effect(stats: Stats) -> Figure | None:
     return finish(figure, title, caption, handles, columns=6)
 
 
-def _estimated(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record["estimate"] is not None]
-
-
 def _manipulation_panel(
-    axis: Axes, stats: Stats, felt: Sequence[Record], effects: Sequence[Record]
+    axis: Axes, stats: Statistics, felt: Sequence[Manipulation], effects: Sequence[Contrast]
 ) -> None:
     axis.axhline(0, color="0.3", linewidth=0.8)
     axis.axvline(0, color="0.3", linewidth=0.8)
     for number, emotion in enumerate(stats["plan"]["emotions"]):
         by_dose = {record["intensity"]: record for record in select(effects, emotion=emotion)}
         shown = [m for m in select(felt, emotion=emotion) if m["intensity"] in by_dose]
+        # In the order of the doses, so that the line shows the path.
         shown.sort(key=lambda record: record["intensity"])
         moved = [by_dose[record["intensity"]] for record in shown]
-        xs = [100 * record["estimate"] for record in shown]
-        ys = [100 * record["estimate"] for record in moved]
+        xs, ys = list(map(percent, shown)), list(map(percent, moved))
         drawn = look(number)
         axis.plot(xs, ys, color=drawn["color"], linestyle=drawn["linestyle"], linewidth=1)
         points: dict[str, Any] = drawn | {"linestyle": "", "elinewidth": 0.6}
@@ -93,7 +92,7 @@ def _manipulation_panel(
             axis.errorbar(x, y, **points, ms=4 + 1.5 * size)
 
 
-def direction_separation(stats: Stats, directions: Mapping[str, Any]) -> Figure | None:
+def direction_separation(stats: Statistics, directions: Mapping[str, Any]) -> Figure | None:
     """Draw how well each direction separates held-out emotional and neutral texts, layer by layer.
 
     Args:
@@ -108,6 +107,7 @@ def direction_separation(stats: Stats, directions: Mapping[str, Any]) -> Figure 
     layers = directions.get("layers") or []
     if layers:
         axis.axvspan(min(layers) - 0.5, max(layers) + 0.5, color="0.93", zorder=0)
+    # The axis always shows chance, and all points if some are below it.
     depth, lowest = 1, 45.0
     handles: list[Artist] = []
     for number, (emotion, values) in enumerate(separation.items()):
@@ -125,5 +125,5 @@ def direction_separation(stats: Stats, directions: Mapping[str, Any]) -> Figure 
         "text in which the emotional one lies further along the direction; "
         f"{CHANCE} % is chance. {len(separation)} emotions, {depth} layers."
     )
-    title = f"Where emotional and neutral texts differ: {words(stats['meta']['model'])}"
+    title = f"Where emotional and neutral texts differ: {words(str(stats['meta']['model']))}"
     return finish(figure, title, caption, handles)

@@ -15,15 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.records import Dose, DoseResponse, Rate, Statistics
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.experiment.conditions import Arm
 from emotion_games.reporting.selection import (
-    Record,
-    Stats,
     confidence,
+    estimated,
     histories_of,
     measure_of,
     measure_words,
+    percent,
     select,
     title_of,
 )
@@ -57,7 +59,7 @@ SCORED_LINE: dict[str, Any] = {
 CROSS: dict[str, Any] = {"marker": "x", "linestyle": ""}
 
 
-def choice_rates(stats: Stats) -> Figure | None:
+def choice_rates(stats: Statistics) -> Figure | None:
     """Draw the outcome of every condition at the headline intensity, one panel per history."""
     rates = _headline_rates(stats)
     histories = histories_of(stats, rates)
@@ -73,7 +75,7 @@ def choice_rates(stats: Stats) -> Figure | None:
     return finish(figure, f"What the model chose: {title_of(stats)}", caption, _arm_handles(rates))
 
 
-def choice_shares(stats: Stats) -> Figure | None:
+def choice_shares(stats: Statistics) -> Figure | None:
     """Draw the share of each option at the headline intensity, one row of panels per history.
 
     A game with two options has no such figure, because its choice rates show the same numbers.
@@ -97,7 +99,7 @@ def choice_shares(stats: Stats) -> Figure | None:
     return finish(figure, title, _rate_caption(stats, rates), _arm_handles(rates))
 
 
-def _headline_rates(stats: Stats) -> list[Record]:
+def _headline_rates(stats: Statistics) -> list[Rate]:
     headline, measure = stats["plan"]["headline_intensity"], measure_of(stats)
     rates = []
     for rate in stats["rates"]:
@@ -108,23 +110,23 @@ def _headline_rates(stats: Stats) -> list[Record]:
     return rates
 
 
-def _shares(rates: Iterable[Record], label: str) -> list[Record]:
+def _shares(rates: Iterable[Rate], label: str) -> list[Rate]:
     """Return the rates with the estimate and interval of one option in place of the outcome's."""
-    shares: list[Record] = []
+    shares: list[Rate] = []
     for rate in rates:
         for share in select(rate["shares"] or [], choice=label):
-            shares.append({**rate, **share})
+            shares.append({**rate, "estimate": share["estimate"], "interval": share["interval"]})
     return shares
 
 
-def _rate_rows(stats: Stats, rates: Iterable[Record]) -> list[str]:
+def _rate_rows(stats: Statistics, rates: Iterable[Rate]) -> list[str]:
     random = [RANDOM_ROW] if select(rates, arm=Arm.RANDOM) else []
     return [Arm.NEUTRAL, *stats["plan"]["emotions"], *random]
 
 
-def _rate_panel(axis: Axes, rows: list[str], rates: Iterable[Record], title: str) -> None:
+def _rate_panel(axis: Axes, rows: list[str], rates: Iterable[Rate], title: str) -> None:
     for rate in rates:
-        value = 100 * rate["estimate"]
+        value = percent(rate)
         if rate["arm"] == Arm.RANDOM:
             axis.plot(value, rows.index(RANDOM_ROW), **CROSS, color=GREY, markersize=5)
             continue
@@ -152,7 +154,7 @@ def _rate_panel(axis: Axes, rows: list[str], rates: Iterable[Record], title: str
     axis.label_outer()
 
 
-def _rate_caption(stats: Stats, rates: Sequence[Record]) -> str:
+def _rate_caption(stats: Statistics, rates: Sequence[Rate]) -> str:
     return (
         f"{measure_words(stats)} at intensity {stats['plan']['headline_intensity']:g}; bars are "
         f"{confidence(stats)} intervals with scenarios as clusters, the dashed line is neutral. "
@@ -161,7 +163,7 @@ def _rate_caption(stats: Stats, rates: Sequence[Record]) -> str:
     )
 
 
-def _arm_handles(rates: Iterable[Record]) -> list[Artist]:
+def _arm_handles(rates: Iterable[Rate]) -> list[Artist]:
     arms = {rate["arm"] for rate in rates}
     handles: list[Artist] = [
         Line2D([], [], **WRITTEN_LINE, label="steered (row neutral: unsteered)")
@@ -174,16 +176,17 @@ def _arm_handles(rates: Iterable[Record]) -> list[Artist]:
     return handles
 
 
-def dose_response(stats: Stats) -> Figure | None:
+def dose_response(stats: Statistics) -> Figure | None:
     """Draw the difference from neutral over the intensity, one panel per emotion.
 
     With several histories, each has a row of panels.
     """
-    records = [r for r in stats["dose_response"] if _estimated_doses(r)]
+    records = [r for r in stats["dose_response"] if estimated(r["doses"])]
     emotions = [e for e in stats["plan"]["emotions"] if select(records, emotion=e)]
     histories = histories_of(stats, records)
     if not records:
         return None
+    # With one history there is no second dimension, and the emotions are wrapped.
     columns = len(emotions) if len(histories) > 1 else min(3, len(emotions))
     panels = [(history, emotion) for history in histories for emotion in emotions]
     lines = math.ceil(len(panels) / columns)
@@ -205,20 +208,16 @@ def dose_response(stats: Stats) -> Figure | None:
     return finish(figure, title, _dose_caption(stats, records), _dose_handles(records))
 
 
-def _estimated_doses(record: Record) -> list[Record]:
-    return [dose for dose in record["doses"] if dose["estimate"] is not None]
-
-
-def _dose_limits(records: Iterable[Record]) -> tuple[float, float]:
+def _dose_limits(records: Iterable[DoseResponse]) -> tuple[float, float]:
     """Return the range of the y axis that shows all intervals, in points."""
     ends = [-10.0, 10.0]
     for record in records:
-        for dose in _estimated_doses(record):
-            ends += [100 * end for end in dose["interval"] or [dose["estimate"]]]
+        for dose in estimated(record["doses"]):
+            ends += [percent(dose), *(100 * end for end in dose["interval"] or [])]
     return max(-105, 1.15 * min(ends)), min(105, 1.15 * max(ends))
 
 
-def _dose_panel(axis: Axes, records: Sequence[Record]) -> None:
+def _dose_panel(axis: Axes, records: Sequence[DoseResponse]) -> None:
     axis.axhline(0, color="0.3", linewidth=0.8)
     # More random directions are scored than write answers, so the band of the scores is firmer.
     banded = [*select(records, measure=SCORED), *select(records, measure=CHOSEN)]
@@ -229,16 +228,14 @@ def _dose_panel(axis: Axes, records: Sequence[Record]) -> None:
     # A small shift keeps the error bars of both measures apart.
     for measure, shift, style in ((CHOSEN, -0.02, WRITTEN_LINE), (SCORED, 0.02, SCORED_LINE)):
         for record in select(records, measure=measure):
-            _dose_curve(axis, _estimated_doses(record), shift, style)
+            _dose_curve(axis, estimated(record["doses"]), shift, style)
 
 
-def _dose_curve(
-    axis: Axes, doses: Iterable[Record], shift: float, style: Mapping[str, Any]
-) -> None:
+def _dose_curve(axis: Axes, doses: Iterable[Dose], shift: float, style: Mapping[str, Any]) -> None:
     # At intensity 0 nothing is added, so the difference from neutral is 0.
     points = [(0.0, 0.0)]
     for dose in doses:
-        x, y = dose["intensity"] + shift, 100 * dose["estimate"]
+        x, y = dose["intensity"] + shift, percent(dose)
         points.append((x, y))
         bar = {"color": style["color"], "capsize": 2, "linewidth": 1}
         axis.errorbar(x, y, error_bar(dose), fmt="none", **bar)
@@ -248,12 +245,16 @@ def _dose_curve(
     axis.plot(xs, ys, ms=4, **style)
 
 
-def _dose_caption(stats: Stats, records: Sequence[Record]) -> str:
-    banded = [r for r in records if r["random_band"]]
-    bands = [r["random_band"]["n_directions"] for r in select(banded, measure=SCORED) or banded]
-    numbers = []
+def _dose_caption(stats: Statistics, records: Sequence[DoseResponse]) -> str:
+    numbers: list[int] = []
+    directions: dict[str, list[int]] = {}
     for record in records:
         numbers += [dose["n_scenarios"] for dose in record["doses"] if dose["n_scenarios"]]
+        if record["random_band"]:
+            number = record["random_band"]["n_directions"]
+            directions.setdefault(record["measure"], []).append(number)
+    # The same choice as in the panels.
+    bands = directions.get(SCORED) or directions.get(CHOSEN)
     text = (
         f"Change of {stats['meta']['outcome']} in percentage points, steered minus neutral. "
         "Intensity 1 is the distance between emotional and neutral texts inside the model. "
@@ -267,13 +268,13 @@ def _dose_caption(stats: Stats, records: Sequence[Record]) -> str:
     return f"{text}n = {span(numbers)} scenarios."
 
 
-def _dose_handles(records: Sequence[Record]) -> list[Artist]:
+def _dose_handles(records: Sequence[DoseResponse]) -> list[Artist]:
     measures = {record["measure"] for record in records}
     handles: list[Artist] = []
     if CHOSEN in measures:
-        handles.append(Line2D([], [], **WRITTEN_LINE, label="written choices"))
+        handles.append(Line2D([], [], **WRITTEN_LINE, label=MEASURES[CHOSEN].label))
     if SCORED in measures:
-        handles.append(Line2D([], [], **SCORED_LINE, label="choice probabilities"))
+        handles.append(Line2D([], [], **SCORED_LINE, label=MEASURES[SCORED].label))
     if any(record["random_band"] for record in records):
         handles.append(Patch(**BAND, label="random directions"))
     if any(dose["damaged"] for record in records for dose in record["doses"]):

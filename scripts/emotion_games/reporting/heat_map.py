@@ -40,13 +40,15 @@ def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | N
     if not rows:
         return None
     emotions = _unique(row["emotion"] for row in rows)
-    models = _unique([*(row["model"] for row in rows), *(row["model_name"] for row in missing)])
+    models = _unique([row["model"] for row in rows] + [row["model_name"] for row in missing])
     lines = _lines(rows, missing)
     labels = _labels(lines)
     interim = bool(missing) or any(row["interim"] for row in rows)
-    top = max([10.0, *(abs(100 * row["estimate"]) for row in rows if row["estimate"] is not None)])
+    # The scale is symmetric, so that neutral has the colour of no effect.
+    top = max([10.0] + [abs(100 * (row["estimate"] or 0.0)) for row in rows])
     columns = min(3, len(emotions))
     panels = math.ceil(len(emotions) / columns)
+    # Inches: a character of a label is 0.07 wide.
     width = 1.2 + 0.07 * max(map(len, labels)) + columns * max(1.5, 0.58 * len(models))
     height = 1.3 + panels * (0.45 + 0.27 * len(lines))
     figure, axes = frame(panels, columns, max(6.5, width), height, sharex=True, sharey=True)
@@ -80,6 +82,7 @@ def _lines(rows: Sequence[Row], missing: Sequence[Row]) -> list[Line]:
     for row in rows:
         histories.setdefault(row["game"], []).append(row["history"])
     for row in missing:
+        # Which histories a game has is only known from its results.
         histories.setdefault(row["game_name"], [""])
     lines = []
     for game, names in histories.items():

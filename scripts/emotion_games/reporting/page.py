@@ -67,7 +67,7 @@ def write_page(series_dir: Path) -> None:
                 parts[exp_id] = part_of(series_dir, exp_id, results_folder(series_dir, row))
             except UserError as error:
                 cell["error"] = _short(str(error))
-    whole = [part for part in parts.values() if not part["meta"]["interim"]]
+    whole = [part for part in parts.values() if not part["interim"]]
     final = bool(rows) and len(whole) == len(rows)
     for exp_id, part in parts.items():
         cells[exp_id] |= _results(part, final)
@@ -125,30 +125,12 @@ def _results(part: Part, final: bool) -> Shown:
         # Rows without keys are a third of the size.
         contrasts.append([v for key, v in contrast.items() if final or key not in VERDICTS])
     return {
-        "facts": _facts(part),
+        "facts": part["facts"],
         "text": part["text"] if final else "",
         "contrasts": contrasts,
         "n_contrasts": part["n_contrasts"],
         "n_transcripts": part["n_transcripts"],
     }
-
-
-def _facts(part: Part) -> list[tuple[str, str]]:
-    meta, plan = part["meta"], part["plan"]
-    layers = plan["layers"]
-    if not isinstance(layers, str):
-        layers = ", ".join(map(str, layers))
-    planned = meta["n_trials_planned"] or meta["n_trials"]
-    intervals = f"intervals at {100 * meta['confidence']:g} %"
-    return [
-        ("measured", f"{meta['outcome']}, in percentage points; {intervals}"),
-        ("trials", f"{meta['n_trials']:,} of {planned:,} planned"),
-        ("scenarios", f"{meta['n_scenarios']}, the unit of inference"),
-        ("answers read", f"{meta['n_parsed']:,} of {meta['n_generated']:,}"),
-        ("headline intensity", f"{plan['headline_intensity']:g}"),
-        ("layers", layers.replace("_", " ")),
-        ("plan, frozen before the first trial", plan["hash"]),
-    ]
 
 
 def _series_results(series_dir: Path, parts: Mapping[str, Part], final: bool) -> Shown:

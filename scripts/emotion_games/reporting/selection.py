@@ -1,41 +1,54 @@
 """Which statistics of an experiment its figures draw, and their names in titles and captions."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.records import Statistics
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.reporting.style import words
 
-Stats = Mapping[str, Any]
-Record = Mapping[str, Any]
+T = TypeVar("T", bound=Mapping[str, Any])
 
 
-def select(records: Iterable[Record], **values: Any) -> list[Record]:
+def select(records: Iterable[T], **values: Any) -> list[T]:
     """Return the records that have these values."""
     return [r for r in records if all(r[key] == value for key, value in values.items())]
 
 
-def measure_of(stats: Stats) -> str:
+def estimated(records: Iterable[T]) -> list[T]:
+    """Return the records that have an estimate."""
+    return [r for r in records if r["estimate"] is not None]
+
+
+def percent(record: Mapping[str, Any]) -> float:
+    """Return an estimate in percentage points, NaN if there is none."""
+    estimate = record["estimate"]
+    return math.nan if estimate is None else 100 * estimate
+
+
+def measure_of(stats: Statistics) -> str:
     """Return the measure to draw: written choices, or the probabilities if no answer was read."""
     return CHOSEN if stats["meta"]["n_parsed"] else SCORED
 
 
-def measure_words(stats: Stats) -> str:
+def measure_words(stats: Statistics) -> str:
     """Return the name of that measure at the start of a sentence."""
-    return "Written choices" if measure_of(stats) == CHOSEN else "Choice probabilities"
+    return MEASURES[measure_of(stats)].label.capitalize()
 
 
-def histories_of(stats: Stats, records: Sequence[Record]) -> list[str]:
+def histories_of(stats: Statistics, records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the histories that the records have, in the game's order."""
     return [h for h in stats["meta"]["histories"] if select(records, history=h)]
 
 
-def title_of(stats: Stats) -> str:
+def title_of(stats: Statistics) -> str:
     """Return game and model for a title."""
     interim = " (INTERIM)" if stats["meta"]["interim"] else ""
     return f"{words(stats['meta']['game'])}, {stats['meta']['model']}{interim}"
 
 
-def confidence(stats: Stats) -> str:
+def confidence(stats: Statistics) -> str:
     """Return the level of the intervals, such as `95 %`."""
     return f"{100 * stats['meta']['confidence']:g} %"

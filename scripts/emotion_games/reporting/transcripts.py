@@ -1,0 +1,120 @@
+"""A sample of an experiment's decisions, each with its answers under several conditions.
+
+Standard library only, because every job writes the page.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from emotion_games.analysis.records import Plan
+from emotion_games.experiment.conditions import Arm
+from emotion_games.prompts.stimuli import NEUTRAL
+
+MOST_TRANSCRIPTS = 8
+LONGEST_ANSWER, LONGEST_PROMPT = 1500, 4000  # characters
+# The columns that the same decision has in common under all conditions; scenario and history first.
+SAME_TRIAL = ("scenario_id", "history", "option_order", "wording", "repeat_num")
+
+# A JSON object that the script of the page displays.
+Shown = dict[str, Any]
+Key = tuple[str, ...]
+
+
+def transcripts_of(path: Path, plan: Plan) -> tuple[list[Shown], int]:
+    """Return sampled decisions and the number of all decisions.
+
+    A sampled decision has the answers of the neutral model, of the model steered towards every
+    emotion at the headline intensity, and of the model steered in one random direction.
+    """
+    # The table is read twice instead of being kept, because it can be larger than the memory.
+    decisions: set[Key] = set()
+    random: set[str] = set()
+    for row in _rows(path):
+        if row["arm"] == Arm.NEUTRAL:
+            decisions.add(_key(row))
+        elif row["arm"] == Arm.RANDOM and row["generated"] == "True":
+            random.add(row["emotion"])
+    # The random direction of the lowest number: the shortest name, then the first.
+    example = min(random, key=lambda name: (len(name), name), default="")
+    conditions: list[tuple[str, str]] = [(Arm.NEUTRAL, NEUTRAL)]
+    conditions += [(Arm.STEERED, emotion) for emotion in plan["emotions"]]
+    conditions.append((Arm.RANDOM, example))
+    sample = _sample(decisions)
+    about: dict[Key, Shown] = {}
+    cards: dict[Key, dict[tuple[str, str], Shown]] = {key: {} for key in sample}
+    for row in _rows(path):
+        key, condition = _key(row), (row["arm"], row["emotion"])
+        if key not in cards or condition not in conditions:
+            continue
+        if row["arm"] == Arm.NEUTRAL:
+            about[key] = {
+                "scenario": f"{row['scenario']} ({row['scenario_id']})",
+                "history": row["history"],
+                "order": ", ".join(json.loads(row["option_order"])),
+                "prompt": shortened(row["input"], LONGEST_PROMPT),
+            }
+        if row["arm"] != Arm.STEERED or float(row["intensity"]) == plan["headline_intensity"]:
+            cards[key][condition] = _card(row)
+    sampled = []
+    for key in sample:
+        shown = [cards[key][condition] for condition in conditions if condition in cards[key]]
+        sampled.append(about[key] | {"cards": shown})
+    return sampled, len(decisions)
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _key(row: Mapping[str, str]) -> Key:
+    return tuple(row[name] for name in SAME_TRIAL)
+
+
+def _sample(keys: Iterable[Key]) -> list[Key]:
+    """Return up to MOST_TRANSCRIPTS keys: histories in turn, scenarios not twice if possible.
+
+    The order within a history is that of a hash of the keys, so it does not depend on the answers.
+    """
+    by_history: dict[str, list[Key]] = {}
+    mixed = sorted(keys, key=lambda key: sha256("/".join(key).encode()).digest())
+    for key in sorted(mixed, key=lambda key: key[1]):
+        by_history.setdefault(key[1], []).append(key)
+    chosen: list[Key] = []
+    while len(chosen) < MOST_TRANSCRIPTS and any(by_history.values()):
+        for own in by_history.values():
+            used = {key[0] for key in chosen}
+            if own:
+                key = next((key for key in own if key[0] not in used), own[0])
+                own.remove(key)
+                chosen.append(key)
+    return chosen[:MOST_TRANSCRIPTS]
+
+
+def _card(row: Mapping[str, str]) -> Shown:
+    probabilities = json.loads(row["choice_probabilities"] or "{}")
+    return {
+        "arm": row["arm"],
+        "emotion": row["emotion"],
+        "intensity": number(float(row["intensity"])),
+        "choice": row["choice"],
+        "how": row["extraction_method"],
+        "answer": shortened(row["output"], LONGEST_ANSWER),
+        "probabilities": {label: number(value) for label, value in probabilities.items()},
+        "mass": number(float(row["valid_mass"])) if row["valid_mass"] else None,
+    }
+
+
+def shortened(text: str, most: int) -> str:
+    rest = len(text) - most
+    return f"{text[:most]} … ({rest} more characters in the result files)" if rest > 0 else text
+
+
+def number(value: float | None) -> float | None:
+    """Return a number to four significant digits, which is more than the page displays."""
+    return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None
