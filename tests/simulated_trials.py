@@ -1,7 +1,4 @@
-"""Simulated experiments with a known truth, for the tests of the statistics.
-
-Makes tables in the shape of exp_results.csv; knows the columns and nothing of how they are analysed.
-"""
+"""Simulated experiments with a known truth, as tables of the shape of exp_results.csv."""
 
 import json
 from itertools import permutations
@@ -33,7 +30,7 @@ SETTINGS = {
 
 
 def a_game(labels=("cooperate", "defect"), values=(1.0, 0.0), histories=("none",)) -> Game:
-    """A game that only has what the statistics look at."""
+    """Return a game that only has what the statistics use."""
     return Game(
         name="Prisoners_Dilemma",
         title="A simulated game",
@@ -67,7 +64,10 @@ def simulate(
     position: float = 0.0,
     texts: bool = True,
 ) -> pd.DataFrame:
-    """Trials of one experiment; `effects` are probability differences of the first choice at intensity 1."""
+    """Return the trials of one experiment.
+
+    `effects` are differences in the probability of the first choice at intensity 1, by emotion.
+    """
     rng = np.random.default_rng(seed)
     effects = effects or {}
     conditions = [("neutral", "neutral", 0.0, 0.0, True)]
@@ -172,7 +172,7 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
 def simulate_checks(
     emotions=("anger", "happiness", "sadness"), intensities=(0.5, 1.0, 1.5), seed=0, broken=()
 ):
-    """The checks table; conditions of the emotions named in `broken` fail dominance and perplexity."""
+    """Return the table of checks; the emotions in `broken` fail dominance and perplexity."""
     rng = np.random.default_rng(seed)
     conditions = [("neutral", "neutral", 0.0)] + [
         ("steered", e, i) for e in emotions for i in intensities
@@ -238,6 +238,6 @@ def simulate_checks(
 
 
 def cells_of(trials: pd.DataFrame, game: Game):
-    """Trials as the statistics see them."""
+    """Return trials as cells, with the measures of the texts."""
     table = tidy(trials)
     return cells(table, measures(table, game) | text_measures(table))

@@ -1,4 +1,4 @@
-"""The way from trials to one number a scenario: weights, gaps, and what counts as missing."""
+"""From trials to one number per scenario: weights, gaps, and missing answers."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,7 @@ BOTH = [["cooperate", "defect"], ["defect", "cooperate"]]
 
 
 def trials(rows):
-    """(scenario, order 0 or 1, repeat, condition, choice) to a results table; choice None is unparsed."""
+    """Turn (scenario, order 0 or 1, repeat, condition, choice or None) into a results table."""
     table = pd.DataFrame(rows, columns=["scenario_id", "place", "repeat_num", "emotion", "choice"])
     table["arm"] = np.where(table["emotion"] == "neutral", "neutral", "steered")
     table["intensity"] = np.where(table["emotion"] == "neutral", 0.0, 1.0)
@@ -29,7 +29,7 @@ def cells_of(table, game=None):
     return cells(table, measures(table, game or a_game()))
 
 
-def test_orders_weigh_the_same_whatever_the_number_of_answers():
+def test_orders_have_equal_weight_with_any_number_of_answers():
     found = cells_of(
         trials(
             [("a", 0, r, "neutral", "cooperate") for r in range(3)]
@@ -44,7 +44,7 @@ def test_orders_weigh_the_same_whatever_the_number_of_answers():
 
 
 def test_a_lost_order_is_left_out_on_both_sides():
-    """The model takes whatever stands first; anger lost one order. Only the other order may be compared."""
+    """The model takes the first option; anger lost one order, so only the other one counts."""
     rows = [("a", 0, 0, "neutral", "cooperate"), ("a", 1, 0, "neutral", "defect")]
     rows += [("a", 0, 0, "anger", None), ("a", 1, 0, "anger", "defect")]
     found = cells_of(trials(rows))

@@ -71,22 +71,46 @@ def test_a_claim_needs_both_contrasts_and_an_intact_model():
     assert found["p_claim"] == 0.001
 
 
+NEUTRAL, RANDOM = BOTH
+BROKEN = damage("anger", damaged=True, reasons=["perplexity 9"])
+
+
 @pytest.mark.parametrize(
     ("contrasts", "damages", "interim", "reason"),
     [
-        ([contrast("anger", p=0.2), against_random("anger")], None, False, "no significant difference from neutral (corrected"),
-        ([contrast("anger"), against_random("anger", p=0.2)], None, False, "no significant difference from random directions"),
-        ([contrast("anger")], None, False, "no random directions"),
-        ([contrast("anger"), against_random("anger", estimate=0.3)], None, False, "differ in sign"),
-        (BOTH, [damage("anger", damaged=True, reasons=["perplexity 9"])], False, "damages the model: perplexity 9"),
+        (
+            [contrast("anger", p=0.2), RANDOM],
+            None,
+            False,
+            "no significant difference from neutral (corr",
+        ),
+        (
+            [NEUTRAL, against_random("anger", p=0.2)],
+            None,
+            False,
+            "no significant difference from random",
+        ),
+        ([NEUTRAL], None, False, "no random directions"),
+        ([NEUTRAL, against_random("anger", estimate=0.3)], None, False, "differ in sign"),
+        (BOTH, [BROKEN], False, "damages the model: perplexity 9"),
         (BOTH, [damage("anger", complete=False)], False, "damage check is incomplete"),
         (BOTH, [], False, "damage check is incomplete"),
         (BOTH, None, True, "interim"),
         ([FEW, against_random("anger", p=None)], None, False, "only 8 scenarios"),
-        ([contrast("anger"), against_random("anger", p=None, reason="do not differ")], None, False, "do not differ"),
-        ([contrast("anger"), against_random("anger", p=np.nan, reason="all equal")], None, False, "all equal"),
+        (
+            [NEUTRAL, against_random("anger", p=None, reason="do not differ")],
+            None,
+            False,
+            "do not differ",
+        ),
+        (
+            [NEUTRAL, against_random("anger", p=np.nan, reason="all equal")],
+            None,
+            False,
+            "all equal",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_reason_alone_prevents_the_claim(contrasts, damages, interim, reason):
     found = anger(contrasts, damages, interim)
     assert found["claim"] is False

@@ -1,4 +1,4 @@
-"""The whole analysis: an independent computation, and each mistake that such analyses make."""
+"""The whole analysis: an independent computation, and the mistakes that such analyses make."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def chosen(table, arm, emotion, intensity, choices, order=None):
 
 
 def test_a_worked_example_agrees_with_an_independent_computation():
-    """Loops and plain numpy over the rows, all 4,096 sign patterns, twelve scenarios with unparsed answers."""
+    """Loops and plain NumPy, all 4,096 sign patterns, twelve scenarios with unparsed answers."""
     trials = simulate(
         a_game(), seed=5, n_scenarios=12, repeats=3, unparsed=0.1, effects={"anger": -0.2}, base=0.6
     )
@@ -233,7 +233,7 @@ def test_fault_8_intensities_are_kept_apart():
 
 
 def test_fault_9_position_bias_is_no_behaviour():
-    """A model that always takes what stands first, and a condition that lost most answers of one order."""
+    """The model takes the first option, and a condition lost most answers of one order."""
     trials = simulate(a_game(), seed=9)
     trials["choice"] = [json.loads(order)[0] for order in trials["option_order"]]
     trials["extraction_method"] = "strict"
@@ -336,7 +336,8 @@ game = a_game(histories=("low", "medium", "high"))
 trials = simulate(game, n_scenarios=60, repeats=9, emotions=emotions)
 started = time.time()
 analyse(trials, simulate_checks(emotions), game, SETTINGS | {"emotions": list(emotions)})
-print(len(trials), time.time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(len(trials), time.time() - started, peak)
 """
     environment = {"PYTHONPATH": "scripts", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
     done = subprocess.run(
@@ -345,6 +346,7 @@ print(len(trials), time.time() - started, resource.getrusage(resource.RUSAGE_SEL
     assert done.returncode == 0, done.stderr
     n, seconds, gigabytes = (float(part) for part in done.stdout.split())
     print(
-        f"\n{n:.0f} trials analysed in {seconds:.1f} s, peak memory {gigabytes:.2f} GB (with the simulation)"
+        f"\n{n:.0f} trials analysed in {seconds:.1f} s, "
+        f"peak memory {gigabytes:.2f} GB (with the simulation)"
     )
     assert n >= 100_000 and seconds < 60 and gigabytes < 2

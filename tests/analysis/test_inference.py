@@ -18,12 +18,14 @@ from emotion_games.analysis.inference import (
     sign_flip_p,
 )
 
-# Cushny and Peebles' sleep data in Student (1908), Biometrika 6:1, a data set of R, whose paired t.test prints
-# t = -4.0621, df = 9, p-value = 0.002833, 95 percent confidence interval -2.4598858 -0.7001142, mean -1.58.
+# Cushny and Peebles' sleep data in Student (1908), Biometrika 6:1, a data set of R, whose paired
+# t.test prints t = -4.0621, df = 9, p-value = 0.002833, 95 percent confidence interval -2.4598858
+# -0.7001142, mean -1.58.
 SLEEP_1 = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
 SLEEP_2 = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
-# Darwin's maize in Fisher (1935), The Design of Experiments, section 21: of 32,768 sign patterns 835 have a sum
-# above the observed 314 and 28 equal it, 863 in all; t = 2.148 with 14 degrees of freedom.
+# Darwin's maize in Fisher (1935), The Design of Experiments, section 21: of 32,768 sign patterns
+# 835 have a sum above the observed 314 and 28 equal it, 863 in all; t = 2.148 with 14 degrees of
+# freedom.
 MAIZE = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], float)
 
 
@@ -101,7 +103,7 @@ def test_total_reversal_has_the_smallest_p_and_nothing_moved_has_p_one():
 
 
 def test_against_random_is_the_prediction_t():
-    """Equal to a two-sample t test of one emotion against k directions with the directions' variance."""
+    """Equal to a two-sample t test of one emotion against k directions, with their variance."""
     rng = np.random.default_rng(3)
     others = rng.normal(0, 0.08, 20)
     found = against_random(0.3, others)
@@ -136,7 +138,7 @@ def test_holm_is_statsmodels_holm_and_skips_missing_p_values():
 
 
 def test_rate_interval_is_wilson_when_scenarios_behave_like_independent_answers():
-    """With many scenarios of one answer each, Student's quantile and the variance are those of the binomial."""
+    """With many scenarios of one answer each, quantile and variance are the binomial's."""
     levels = np.repeat([1.0, 0.0], [1_200, 2_800])
     found = rate_interval(levels, 4_000, sampled=True)
     low, high = proportion_confint(1_200, 4_000, method="wilson")

@@ -1,7 +1,8 @@
-"""Error rates, coverage and power on simulated series whose truth is known; run with `-m slow -s` to see the figures.
+"""Error rates, coverage and power on simulated series of known truth; `-m slow -s` prints them.
 
-Each null is simulated with 1,000 series at every base rate (.1 to .9), number of scenarios (12, 24, 60) and number of
-repeats (1, 5), as the scenario-level matrices that the tests receive; the whole analysis follows on fewer.
+Each null is simulated with 1,000 series at every base rate (.1 to .9), number of scenarios (12, 24,
+60) and number of repeats (1, 5), as the scenario-level matrices that the tests receive. The whole
+analysis runs on fewer.
 """
 
 from itertools import product
@@ -35,7 +36,7 @@ ORDERS = 2
 
 
 def scenario_rates(rng, base, n, spread=0.8):
-    """(series, scenarios) probabilities around a base rate, varying by scenario on the logit scale."""
+    """Return `(series, scenarios)` probabilities around a base rate, normal on the logit scale."""
     return 1 / (1 + np.exp(-(np.log(base / (1 - base)) + rng.normal(0, spread, (SERIES, n)))))
 
 
@@ -45,7 +46,7 @@ def answers(rng, p, repeats):
 
 
 def balanced_effects(rng, p, size=0.25):
-    """Effects of mean exactly zero that stay within [0, 1]: plus or minus, by chance, as far as there is room."""
+    """Return effects of mean zero: plus or minus, by chance, as far as [0, 1] has room."""
     room = np.minimum(size, np.minimum(p, 1 - p))
     return room * rng.choice([-1, 1], p.shape) * rng.uniform(0.5, 1, p.shape)
 
@@ -56,7 +57,10 @@ def within(rate, n, level=0.05):
 
 
 def summarize(name, differences_of):
-    """Simulate every cell of the grid; print and return pooled (flip error, t error, coverage) and the worst cells."""
+    """Simulate every cell of the grid, and return the pooled and the worst numbers.
+
+    These are the errors of the sign flips and of t, and the coverage.
+    """
     flips, ts, covers = [], [], []
     for cell in GRID:
         differences = differences_of(
@@ -72,7 +76,8 @@ def summarize(name, differences_of):
     }
     print(
         f"\n{name}: {len(GRID)} cells x {SERIES} series; sign-flip p <= .05: {np.mean(flips):.4f} "
-        f"(cells {min(flips):.3f} to {max(flips):.3f}); t: {np.mean(ts):.4f} ({min(ts):.3f} to {max(ts):.3f}); "
+        f"(cells {min(flips):.3f} to {max(flips):.3f}); "
+        f"t: {np.mean(ts):.4f} ({min(ts):.3f} to {max(ts):.3f}); "
         f"coverage {np.mean(covers):.4f} ({min(covers):.3f} to {max(covers):.3f}); by base rate "
         + ", ".join(f"{rate}: {cover:.3f}" for rate, cover in by_rate.items())
     )
@@ -104,7 +109,7 @@ def test_effects_that_vary_by_scenario_around_zero():
 
 
 def test_unparsed_answers_that_hit_one_condition_and_one_order():
-    """12 % of the emotion's answers lost, most in the order that favours the first choice, under position bias."""
+    """12 % of the emotion's answers lost, most in one order, under position bias."""
 
     def differences(rng, base, n, repeats):
         p = np.clip(
@@ -144,7 +149,7 @@ def test_an_option_that_nobody_chooses():
 
 
 def test_random_directions_that_act():
-    """An emotion is one more random direction of sd .08; clustering by scenario only would call it an effect."""
+    """An emotion that is one more random direction; a test over scenarios alone would claim it."""
     rng = np.random.default_rng(8)
     k, errors, naive, ranks = 20, [], [], []
     for n in (12, 24, 60):
@@ -157,13 +162,14 @@ def test_random_directions_that_act():
         pooled = scored[:, :, 0] - scored[:, :, 1:].mean(2)
         naive.append((paired_t(pooled.T)["p_t"] <= 0.05).mean())
     print(
-        f"\nrandom directions: t {np.round(errors, 3)}, rank {np.round(ranks, 3)}, scenarios only {np.round(naive, 3)}"
+        f"\nrandom directions: t {np.round(errors, 3)}, rank {np.round(ranks, 3)}, "
+        f"scenarios only {np.round(naive, 3)}"
     )
     assert all(within(rate, SERIES) for rate in errors + ranks)
     assert min(naive) > 0.25
 
 
-def test_an_emotion_with_a_long_push_is_no_more_often_taken_for_more_than_a_direction():
+def test_an_emotion_with_a_long_push_has_no_more_false_positives():
     """Effects grow with the push; the emotion's is twice as long as the random directions'."""
     game, settings = a_game(), SETTINGS | {"emotions": ["anger"], "intensity": [1.0]}
     plan, errors, blind = the_plan(settings, game), [], []
@@ -189,7 +195,8 @@ def test_an_emotion_with_a_long_push_is_no_more_often_taken_for_more_than_a_dire
             ]
             found.append(record["p"] <= 0.05)
     print(
-        f"\na push of twice the length: {np.mean(errors):.3f}; as if it were of the same length {np.mean(blind):.3f}"
+        f"\na push of twice the length: {np.mean(errors):.3f}; "
+        f"as if it were of the same length {np.mean(blind):.3f}"
     )
     assert within(np.mean(errors), 200) and np.mean(blind) > 0.15
 
@@ -210,7 +217,8 @@ def test_claims_keep_the_error_of_the_family():
         claims.append(min(holm(list(p_claim))) <= 0.05)
         uncorrected.append(min(p_random) <= 0.05)
     print(
-        f"\nclaims: any of six {np.mean(claims):.3f}; the random contrast uncorrected {np.mean(uncorrected):.3f}"
+        f"\nclaims: any of six {np.mean(claims):.3f}; "
+        f"the random contrast uncorrected {np.mean(uncorrected):.3f}"
     )
     assert within(np.mean(claims), SERIES)
 
@@ -243,7 +251,8 @@ def test_planted_effects_are_found_with_the_planned_power():
         ]
         powers[n, repeats] = (sign_flip_p((written[0] - written[1]).T) <= 0.05).mean()
         print(
-            f"\nplanted {shift:.3f} at {n} scenarios x {trials} answers: found {powers[n, repeats]:.3f}"
+            f"\nplanted {shift:.3f} at {n} scenarios x {trials} answers: "
+            f"found {powers[n, repeats]:.3f}"
         )
     assert all(0.75 <= power <= 0.85 for power in powers.values())
 
@@ -258,7 +267,7 @@ def test_planted_directions_are_found_with_the_planned_power():
 
 
 def test_the_whole_analysis_on_null_and_planted_series():
-    """Random directions of sd .08 and unparsed answers; nothing is claimed beyond the nominal rate, anger is found."""
+    """With random directions and unparsed answers, false claims are rare and anger is found."""
     game, settings = (
         a_game(),
         SETTINGS | {"emotions": ["anger", "happiness", "sadness"], "intensity": [1.0]},
@@ -282,7 +291,8 @@ def test_the_whole_analysis_on_null_and_planted_series():
             record.append([found[emotion][0]["claim"] for emotion in settings["emotions"]])
     any_null, anger = np.any(null, axis=1).mean(), np.mean(planted, axis=0)
     print(
-        f"\nwhole analysis, 80 series: any claim under the null {any_null:.3f}; planted anger claimed {anger[0]:.3f}"
+        f"\nwhole analysis, 80 series: any claim under the null {any_null:.3f}; "
+        f"planted anger claimed {anger[0]:.3f}"
     )
     assert within(any_null, 80)
     assert anger[0] >= 0.8

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
+from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from statsmodels.stats.contingency_tables import Table2x2  # type: ignore[import
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import against_random, holm, paired_t, sign_flip_p
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.records import Contrast, PairedTest, Plan, WorstCase
+from emotion_games.analysis.records import Contrast, PairedTest, Plan, WorstCase, narrowed
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
     CONTRASTS,
@@ -26,14 +27,10 @@ from emotion_games.experiment.conditions import Arm
 K = TypeVar("K", bound=Hashable)
 PLANNED, SECONDARY, EXPLORATORY = "planned", "secondary", "exploratory"
 FEW = f"fewer than {MINIMUM_SCENARIOS} scenarios: descriptive only, no test"
-_FLAT = (
-    "every scenario has the same difference: no t, and the interval comes from the share of "
-    "scenarios that could differ"
-)
-_PAIRED = (
-    "mean over scenarios of the paired differences, equal weight to option orders; t interval; "
-    "two-sided sign-flip test (mid-p)"
-)
+_FLAT = "every scenario has the same difference: no t, interval from the share that could differ"
+# The basis of every `compare`, for the records' `method`.
+TEST = "t interval; two-sided sign-flip test (mid-p)"
+_PAIRED = f"mean over scenarios of paired differences, equal weight to option orders; {TEST}"
 _DIRECTION = (
     "effect less the mean effect of the random directions, each scaled to the size of the "
     "emotion's push; t interval and p with k - 1 degrees of freedom over k directions"
@@ -59,11 +56,10 @@ def contrast_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[Contra
         damaged: Names of the conditions that damage the model.
     """
     records: list[Any] = []
-    for measure in _measured(cells):
-        for history in cells.histories:
-            records += _paired_records(cells, plan, history, measure)
-            if measure in MEASURES:
-                records += _direction_records(cells, plan, history, measure)
+    for measure, history in product(_measured(cells), cells.histories):
+        records += _paired_records(cells, plan, history, measure)
+        if measure in MEASURES:
+            records += _direction_records(cells, plan, history, measure)
     records = [record for record in records if record["n_scenarios"]]
     for record in records:
         record["role"] = role(record, plan)
@@ -103,32 +99,23 @@ def compare(columns: Mapping[K, np.ndarray], confidence: float) -> dict[K, Paire
         n = int(found["n"][i])
         few = n < MINIMUM_SCENARIOS
         reasons = [FEW] * few + [_FLAT] * bool(found["flat"][i])
-        tests[key] = PairedTest(
-            estimate=found["estimate"][i],
-            interval=[found["low"][i], found["high"][i]] if n > 1 else None,
-            n_scenarios=n,
-            sd=found["sd"][i],
-            t=found["t"][i],
-            df=n - 1,
-            p=None if few else flips[i],
-            p_t=None if few else found["p_t"][i],
-            descriptive_only=few,
-            reason="; ".join(reasons) or None,
-        )
+        test = {name: found[name][i] for name in ("estimate", "sd", "t", "df", "p_t")}
+        interval = [found["low"][i], found["high"][i]] if n > 1 else None
+        test |= {"p": flips[i], "n_scenarios": n, "interval": interval, "descriptive_only": few}
+        test |= {"reason": "; ".join(reasons) or None}
+        test |= {"p": None, "p_t": None} if few else {}
+        tests[key] = narrowed(test, PairedTest)
     return tests
 
 
 def pairs(cells: Cells) -> list[Pair]:
     """List the comparisons of a condition with its reference, and of an emotion with the others."""
     out = []
-    for reference in (Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL):
-        compared = [c for c in CONTRASTS if c.is_paired and c.reference == reference]
-        for b in cells.find(reference):
-            for contrast in compared:
-                out += [Pair(contrast.name, a, (b,)) for a in cells.find(contrast.arm)]
-    if not cells.find(Arm.NEUTRAL):
-        return out
-    for a in cells.find(Arm.STEERED):
+    for reference, contrast in product((Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL), CONTRASTS):
+        if contrast.is_paired and contrast.reference == reference:
+            for a, b in product(cells.find(contrast.arm), cells.find(reference)):
+                out.append(Pair(contrast.name, a, (b,)))
+    for a in cells.find(Arm.STEERED) if cells.find(Arm.NEUTRAL) else ():
         same_dose = cells.find(Arm.STEERED, intensity=cells.conditions["intensity"][a])
         others = tuple(position for position in same_dose if position != a)
         if others:
@@ -161,9 +148,11 @@ def _measured(cells: Cells) -> list[str]:
 
 def _paired_records(cells: Cells, plan: Plan, history: str, measure: str) -> list[dict[str, Any]]:
     columns = {}
+    headline = cells.find(Arm.STEERED, intensity=plan["headline_intensity"])
     for pair in pairs(cells):
         # The shares of single choices are compared in the main contrast only.
-        if measure in MEASURES or _is_headline(cells, pair, plan):
+        is_main = pair.contrast == EMOTION_MINUS_NEUTRAL and pair.a in headline
+        if measure in MEASURES or is_main:
             columns[pair] = _difference(cells, measure, history, pair)
     sampled = measure in MEASURES and MEASURES[measure].is_sampled
     records = []
@@ -258,13 +247,6 @@ def _correct(records: Iterable[Contrast]) -> None:
     for family in families.values():
         for record, adjusted in zip(family, holm([r["p"] for r in family]), strict=True):
             record["p_holm"], record["n_tests"] = adjusted, len(family)
-
-
-def _is_headline(cells: Cells, pair: Pair, plan: Plan) -> bool:
-    intensity = cells.conditions["intensity"][pair.a]
-    return pair.contrast == EMOTION_MINUS_NEUTRAL and bool(
-        np.isclose(intensity, plan["headline_intensity"])
-    )
 
 
 def _subject(measure: str, outcome: str) -> str:

@@ -116,9 +116,8 @@ def _from_items(items: dict[Any, pd.Series], who: Who, reference: Arm) -> dict[s
     out: dict[str, DamageCheck] = {}
     for name in (Check.DOMINANCE, Check.PERPLEXITY):
         own = items.get((name, who["arm"], who["emotion"], who["intensity"]))
-        neutral = items.get((name, reference, NO_EMOTION, 0.0))
-        if neutral is None:
-            neutral = items.get((name, Arm.NEUTRAL, NO_EMOTION, 0.0))
+        unprompted = items.get((name, Arm.NEUTRAL, NO_EMOTION, 0.0))
+        neutral = items.get((name, reference, NO_EMOTION, 0.0), unprompted)
         if own is None or neutral is None:
             continue
         paired = pd.concat([own, neutral], axis=1, join="inner").dropna()

@@ -38,5 +38,5 @@ def detectable(contrasts: list[Contrast], plan: Plan, table: pd.DataFrame) -> Po
         observed.append(power)
     orders = int(table.groupby("scenario_id")["option_order"].nunique().min())
     scenarios = int(table["scenario_id"].nunique())
-    usable = {**plan, "planned": {**plan["planned"], "scenarios": scenarios}}
+    usable = plan | {"planned": plan["planned"] | {"scenarios": scenarios}}
     return narrowed(planned_power(usable, orders) | {"observed": observed}, Power)

@@ -10,16 +10,15 @@ from scipy.stats import page_trend_test, t
 
 from emotion_games.analysis import records
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.contrasts import compare
+from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.records import Coefficient, Plan, Tested, narrowed
+from emotion_games.analysis.records import PairedTest, Plan, Tested, narrowed
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS
 from emotion_games.experiment.conditions import Arm
 
 _METHOD = (
-    "least squares of each scenario's effects on the dose, with neutral at dose 0; t interval and "
-    "two-sided sign-flip test (mid-p) over scenarios, not corrected; Page's trend test on scenario "
-    "x dose"
+    f"least squares of each scenario's effects on the dose, with neutral at dose 0; {TEST}, not "
+    "corrected; Page's trend test on scenarios and doses"
 )
 
 
@@ -66,7 +65,7 @@ def dose_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.Do
 
 def coefficient(
     doses: np.ndarray, effects: np.ndarray, degree: int, confidence: float
-) -> Coefficient:
+) -> PairedTest:
     """Test the highest coefficient of a polynomial that is fitted to each scenario's effects.
 
     Args:
@@ -81,10 +80,12 @@ def coefficient(
     n, too_few = len(complete), len(set(x)) <= degree
     if too_few or not n:
         reason = "too few doses" if too_few else "no scenario has every dose"
-        return Coefficient(estimate=None, interval=None, p=None, n_scenarios=n, reason=reason)
+        return PairedTest(estimate=None, interval=None, p=None, n_scenarios=n, reason=reason)
     y = np.column_stack([np.zeros(n), complete])
     fitted = np.polyfit(x, y.T, degree)[0]
-    return narrowed(compare({degree: fitted}, confidence)[degree], Coefficient)
+    test = compare({degree: fitted}, confidence)[degree]
+    del test["descriptive_only"]
+    return test
 
 
 def page_trend(doses: np.ndarray, levels: np.ndarray) -> records.PageTrend:

@@ -95,7 +95,8 @@ def analyse(
     found: dict[str, Any] = {}
     for key, compute in STATISTICS.items():
         found[key] = compute(evidence, found)
-    statistics = strict({key: found[key] for key in Statistics.__annotations__ if key in found})
+    order = list(Statistics.__annotations__)
+    statistics = strict({key: found[key] for key in sorted(found, key=order.index)})
     for effects in statistics["emotion_analysis"].values():
         for effect in effects:
             effect["sentence"] = sentence(effect, statistics)
@@ -103,7 +104,8 @@ def analyse(
     return statistics
 
 
-# Each statistic of the file, from the evidence `e` and the statistics `s` of earlier lines.
+# Each statistic of the file, from the evidence `e` and the statistics `s` of earlier lines. The
+# order is that of the dependencies; the file has the order of `Statistics`.
 STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
     "meta": lambda e, s: _meta(e),
     "plan": lambda e, s: e.registered | {"hash": plan_hash(e.registered)},
@@ -155,11 +157,10 @@ def _effective(plan: Plan, averaged: Cells) -> Plan:
     if averaged.counts["parsed"].any():
         return plan
     claim, measure = plan["claim"], plan["claim"]["if_nothing_was_generated"]
-    requires = []
-    for part in claim["requires"]:
-        of_choices = part["contrast"] == EMOTION_MINUS_NEUTRAL
-        requires.append({**part, "measure": measure} if of_choices else part)
-    return {**plan, "claim": {**claim, "requires": requires}, "measures": [measure]}
+    # The other requirement, random directions, is about probabilities already.
+    requires = [{"contrast": EMOTION_MINUS_NEUTRAL, "measure": measure}]
+    requires += [part for part in claim["requires"] if part["contrast"] != EMOTION_MINUS_NEUTRAL]
+    return plan | {"claim": claim | {"requires": requires}, "measures": [measure]}
 
 
 def _meta(evidence: Evidence) -> Meta:

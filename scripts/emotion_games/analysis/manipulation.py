@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis.contrasts import compare
+from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.records import Manipulation
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
@@ -56,8 +56,7 @@ def manipulation_records(checks: pd.DataFrame, confidence: float) -> list[Manipu
                 n_items=test["n_scenarios"],
                 unit=unit,
                 reason=test["reason"] and test["reason"].replace("scenario", "item"),
-                method=f"mean over items of the paired difference from {against}; t interval; "
-                "two-sided sign-flip test (mid-p), not corrected",
+                method=f"mean over items of the difference from {against}; {TEST}, not corrected",
             )
             records.append(record)
     return records

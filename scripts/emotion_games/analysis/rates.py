@@ -7,7 +7,7 @@ import pandas as pd
 
 from emotion_games.analysis import records
 from emotion_games.analysis.cells import Cells, mean_of_present
-from emotion_games.analysis.contrasts import compare
+from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.inference import rate_interval
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.records import Estimate, Plan, Tested, narrowed
@@ -23,10 +23,7 @@ _WILSON = (
     "mean over scenarios, equal weight to option orders; Wilson interval on the effective sample "
     "size, scenarios as clusters"
 )
-_TEST = (
-    "mean over scenarios, equal weight to option orders; t interval; two-sided sign-flip test "
-    "(mid-p), not corrected"
-)
+_TEST = f"mean over scenarios, equal weight to option orders; {TEST}, not corrected"
 
 
 def rate_records(cells: Cells, game: Game, confidence: float) -> list[records.Rate]:
@@ -44,7 +41,8 @@ def rate_records(cells: Cells, game: Game, confidence: float) -> list[records.Ra
         for label in game.labels:
             level = cells.level(f"{name}:{label}", history, position)
             share = rate_interval(level, n_trials, sampled, confidence)
-            shares.append(narrowed({"choice": label, **share}, records.Share))
+            estimate, interval = share["estimate"], share["interval"]
+            shares.append({"choice": label, "estimate": estimate, "interval": interval})
         level = cells.level(name, history, position)
         found = rate_interval(level, n_trials, sampled, confidence)
         rate = records.Rate(

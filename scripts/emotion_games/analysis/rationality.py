@@ -1,18 +1,19 @@
 """Equilibrium play and regret in the trials of an experiment."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis.records import Rationality, RationalityRow
+from emotion_games.analysis.records import RationalityRow
 from emotion_games.games.equilibria import solve_node
 from emotion_games.games.records import Game
 
 _HIDDEN = "the prompts did not show the payoffs, so the stories have no fixed equilibrium"
 
 
-def rationality(game: Game, trials: pd.DataFrame, shows_payoffs: bool) -> Rationality:
+def rationality(game: Game, trials: pd.DataFrame, shows_payoffs: bool) -> dict[str, Any]:
     """Return equilibrium play and regret, available only if the prompts showed the payoffs."""
     if not shows_payoffs:
         return {"available": False, "reason": _HIDDEN, "rows": []}

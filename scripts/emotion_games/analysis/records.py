@@ -54,35 +54,24 @@ class Tested(Estimate):
     reason: str | None  # why a number is missing
 
 
-class Coefficient(Tested):
-    """A mean over scenarios that was tested against 0; the test has numbers if there is one."""
-
+class PairedTest(Tested):
+    # Missing if nothing could be tested.
     sd: NotRequired[float]
     t: NotRequired[float | None]
     df: NotRequired[int]
     p_t: NotRequired[float | None]
-
-
-class PairedTest(Coefficient):
-    descriptive_only: bool  # too few scenarios for a test
-
-
-class Share(TypedDict):
-    choice: str
-    estimate: float | None
-    interval: Interval | None
+    descriptive_only: NotRequired[bool]  # too few scenarios for a test
 
 
 class Rate(Place, RateEstimate, Basis):
     n_trials: int
     n_missing: int  # answers that could not be parsed
-    shares: list[Share]
+    shares: list[dict[str, Any]]  # choice, estimate and interval
     reason: str | None
 
 
+# Bounds of an effect over every possible choice of the answers that could not be parsed.
 class WorstCase(TypedDict):
-    """Bounds of an effect over every possible choice of the answers that could not be parsed."""
-
     low: float
     high: float
     interval: Interval
@@ -105,17 +94,15 @@ class Contrast(Treatment, Where, PairedTest, Basis):
     odds_ratio: NotRequired[float | None]
 
 
+# What the record of an emotion repeats of a contrast.
 class Versus(Tested, Basis):
-    """What the record of an emotion repeats of a contrast."""
-
     p_holm: float | None
     n_trials: int
     n_directions: NotRequired[int]
 
 
+# An emotion at the headline intensity at one history.
 class EmotionEffect(Dosed, Where):
-    """An emotion at the headline intensity at one history."""
-
     versus_neutral: Versus
     versus_random: Versus | None
     versus_other_emotions: Versus | None
@@ -132,8 +119,6 @@ class EmotionEffect(Dosed, Where):
 
 
 class IntensityEffect(Where, Estimate, Basis):
-    """Emotion - neutral at one intensity."""
-
     emotion: str
     p: float | None
     role: str
@@ -155,10 +140,8 @@ class PageTrend(TypedDict):
 
 
 class RandomBand(TypedDict):
-    """The prediction interval of one further random direction."""
-
     intensity: float
-    low: float
+    low: float  # ends of the prediction interval of one further direction
     mean: float
     high: float
     n_directions: int
@@ -167,8 +150,8 @@ class RandomBand(TypedDict):
 class DoseResponse(Where, Basis):
     emotion: str
     doses: list[Dose]
-    slope: Coefficient  # effect per unit of intensity
-    curvature: Coefficient  # negative if a rising effect levels off
+    slope: PairedTest  # effect per unit of intensity
+    curvature: PairedTest  # negative if a rising effect levels off
     page_trend: PageTrend
     random_band: RandomBand | None
     n_scenarios: int
@@ -246,31 +229,22 @@ class RationalityRow(Treatment, Basis):
     n_trials: int
 
 
-class Rationality(TypedDict):
-    available: bool
-    reason: str | None
-    rows: list[RationalityRow]
-
-
-class Detectable(TypedDict):
-    """The smallest effects that are detected with 80 % power, alone and after Holm."""
-
+# The smallest effects that are detected with 80 % power, by themselves and after Holm.
+class ObservedPower(Where):
     smallest_detectable_difference: float | None
     with_holm: float | None
-    method: str
-
-
-class ObservedPower(Where, Detectable):
     n_scenarios: int
     sd: float
     reason: str | None
+    method: str
 
 
-class Power(Detectable):
+class Power(Basis):
+    smallest_detectable_difference: float | None
+    with_holm: float | None
     from_random: float | None
     from_random_with_holm: float | None
     assumptions: dict[str, Any]
-    unit: str
     observed: list[ObservedPower]
 
 
@@ -309,15 +283,14 @@ class Statistics(TypedDict):
     manipulation: list[Manipulation]
     equivalence: list[Equivalence]
     human_reference: list[HumanDistance]
-    rationality: Rationality
+    rationality: dict[str, Any]  # available, reason, and rows of RationalityRow
     power: Power
     text_description: str
 
 
 def narrowed(record: Mapping[str, Any], kind: type[T]) -> T:
     """Return the part of a record that has the keys of a smaller kind of record."""
-    part = {key: record[key] for key in kind.__annotations__ if key in record}
-    return cast(T, part)
+    return cast(T, {key: record[key] for key in kind.__annotations__ if key in record})
 
 
 def first(records: Iterable[T], **values: Any) -> T | None:

@@ -5,7 +5,7 @@ An effect is stated as an effect only if the planned claim holds.
 
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.records import EmotionEffect, Plan, Statistics, Versus
-from emotion_games.experiment.analysis_plan import CHOSEN, EMOTION_MINUS_RANDOM
+from emotion_games.experiment.analysis_plan import CHOSEN, EMOTION_MINUS_RANDOM, MINIMUM_SCENARIOS
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
 
@@ -16,10 +16,8 @@ def describe(statistics: Statistics) -> str:
     for emotion, effects in statistics["emotion_analysis"].items():
         lines += [effect["sentence"] for effect in effects]
         if not effects:
-            lines.append(
-                f"{emotion.capitalize()}: no scenario has both a parsed answer with it and one in "
-                "neutral."
-            )
+            text = "no scenario has both a parsed answer with it and one in neutral."
+            lines.append(f"{emotion.capitalize()}: {text}")
     for limit in (_position, _validity, _manipulation, _power):
         lines.append(limit(statistics))
     return "\n".join(line for line in lines if line)
@@ -29,11 +27,9 @@ def sentence(effect: EmotionEffect, statistics: Statistics) -> str:
     """Describe one emotion at one history."""
     plan, versus = statistics["plan"], effect["versus_neutral"]
     measured = MEASURES[effect["measure"]].of(plan["outcome"])
-    change = (
-        f"{effect['emotion'].capitalize()} at intensity {effect['intensity']:g}"
-        f"{at(effect['history'], plan)}: {measured} changed by {points(versus['estimate'])} "
-        "against neutral"
-    )
+    who = f"{effect['emotion'].capitalize()} at intensity {effect['intensity']:g}"
+    change = f"{measured} changed by {points(versus['estimate'])} against neutral"
+    change = f"{who}{at(effect['history'], plan)}: {change}"
     count = f"{versus['n_scenarios']} scenarios, {versus['n_trials']} trials"
     if versus["interval"] is None:
         return f"{change} ({count}); there is no interval, so no conclusion is possible."
@@ -76,10 +72,7 @@ def _claimed(effect: EmotionEffect, statistics: Statistics, low: float, high: fl
     nearest = min(abs(low), abs(high)) if low * high > 0 else 0.0
     text += f"; an effect smaller than {100 * nearest:.1f} points is excluded." if nearest else "."
     if effect["branch_disagrees"]:
-        text += (
-            " The value computed from the branching tokens only has the opposite sign, so treat "
-            "this effect with caution."
-        )
+        text += " The branching tokens alone have the opposite sign, so treat it with caution."
     return text
 
 
@@ -87,34 +80,26 @@ def _unclaimed(effect: EmotionEffect, statistics: Statistics, low: float, high: 
     parts = []
     if effect["claim_reasons"]:
         parts.append(f"No emotion effect is claimed: {'; '.join(effect['claim_reasons'])}.")
-    if effect["versus_neutral"]["n_scenarios"] < statistics["plan"]["minimum_scenarios"]:
+    if effect["versus_neutral"]["n_scenarios"] < MINIMUM_SCENARIOS:
         return " ".join(parts)
     if low <= 0 <= high:
         ends = f"above {points(high)} and below {points(low)}"
         parts.append(f"Differences {ends} are excluded; those between are not.")
     else:
         end = points(high if high > 0 else low)
-        parts.append(
-            f"Differences beyond {end} and those of the opposite sign are excluded, but it is not "
-            "shown that the emotion causes the difference."
-        )
+        parts.append(f"Differences beyond {end} and of the opposite sign are excluded,")
+        parts.append("but it is not shown that the emotion causes the difference.")
     for test in statistics["equivalence"]:
         same = all(test[key] == effect[key] for key in ("emotion", "history", "measure"))
         if same and test["equivalent"]:
-            parts.append(
-                "The effect is equivalent to none within the planned margin of "
-                f"{100 * test['margin']:g} points."
-            )
+            margin = f"the planned margin of {100 * test['margin']:g} points"
+            parts.append(f"The effect is equivalent to none within {margin}.")
     return " ".join(parts)
 
 
 def _opening(statistics: Statistics) -> str:
     meta, plan = statistics["meta"], statistics["plan"]
-    n, requested, minimum = (
-        meta["n_scenarios"],
-        plan["planned"]["scenarios"],
-        plan["minimum_scenarios"],
-    )
+    n, requested = meta["n_scenarios"], plan["planned"]["scenarios"]
     planned = f" of {meta['n_trials_planned']} planned" if meta["n_trials_planned"] else ""
     text = (
         f"{meta['model']} decided in {n} scenarios of {meta['game']} ({meta['n_trials']}{planned} "
@@ -125,8 +110,8 @@ def _opening(statistics: Statistics) -> str:
         text += f" {requested} scenarios were requested, but only {n} have trials."
     if meta["interim"]:
         text += " INTERIM: the experiment is not finished, so none of this is a result yet."
-    if n < minimum:
-        text += f" With fewer than {minimum} scenarios all numbers are descriptive only."
+    if n < MINIMUM_SCENARIOS:
+        text += f" With fewer than {MINIMUM_SCENARIOS} scenarios all numbers are descriptive only."
     return text
 
 
@@ -156,24 +141,22 @@ def _validity(statistics: Statistics) -> str:
     share = 1 - (worst["parse_rate"] or 0.0)
     return (
         f"{lost} of {total} written answers could not be parsed (most in {worst['condition']}: "
-        f"{share:.1%}); they count as missing, and each contrast of written "
-        "choices includes the worst case."
+        f"{share:.1%}); they count as missing, and each contrast of written choices includes the "
+        "worst case."
     )
 
 
 def _manipulation(statistics: Statistics) -> str:
-    parts, headline = [], statistics["plan"]["headline_intensity"]
+    parts = []
+    shown = (Check.SELF_REPORT, Arm.STEERED, statistics["plan"]["headline_intensity"])
     for row in statistics["manipulation"]:
-        at_headline = (row["check"], row["arm"]) == (Check.SELF_REPORT, Arm.STEERED)
-        at_headline = at_headline and row["intensity"] == headline
-        if at_headline and row["estimate"] is not None:
+        is_shown = (row["check"], row["arm"], row["intensity"]) == shown
+        if is_shown and row["estimate"] is not None:
             parts.append(f"{row['emotion']} {points(row['estimate'])}")
     if not parts:
         return "It was not measured whether the intended emotion was present."
-    return (
-        "In self-reports steering changed the probability of naming the intended emotion by "
-        f"{', '.join(parts)}."
-    )
+    naming = "the probability of naming the intended emotion"
+    return f"In self-reports, steering changed {naming} by {', '.join(parts)}."
 
 
 def _power(statistics: Statistics) -> str:

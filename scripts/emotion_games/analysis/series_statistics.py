@@ -11,6 +11,7 @@ from typing import Any
 
 from scipy.stats import false_discovery_control
 
+from emotion_games.analysis.contrasts import TEST
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import heterogeneity_records
 from emotion_games.analysis.records import EmotionEffect, Statistics, first
@@ -34,17 +35,13 @@ COLUMNS = (
     "confidence", "plan_hash",
 )  # fmt: skip
 METHODS = {
-    "estimate": "emotion - neutral at the headline intensity: mean over scenarios of the paired "
-    "differences; low and high are its t interval, p its two-sided sign-flip test (mid-p)",
+    "estimate": "emotion - neutral at the headline intensity, mean over scenarios of paired "
+    f"differences; low, high and p: {TEST}",
     "p_random": "emotion - random directions, t over k directions with k - 1 degrees of freedom",
-    "p_claim": "the larger of p and p_random; p_claim_holm: Holm over the emotions and "
-    "histories of the experiment",
-    "q": "Benjamini-Hochberg false-discovery rate of p_claim over the finished, undamaged rows of "
-    "the series",
-    "claim": "the planned claim of the experiment; series_claim: the claim holds and q is at most "
-    "1 - confidence",
-    "neutral_distance": "rate less the human mean, in the unit of human_of; people had other "
-    "stakes and wordings",
+    "p_claim": "the larger of p and p_random; p_claim_holm: Holm over emotions and histories",
+    "q": "Benjamini-Hochberg false-discovery rate of p_claim over finished, undamaged rows",
+    "claim": "the planned claim; series_claim: the claim holds and q is at most 1 - confidence",
+    "neutral_distance": "rate less human mean, share of human_of; people had other stakes",
 }
 
 
