@@ -34,6 +34,12 @@ def test_an_alias_replaces_the_short_name():
     assert slugs_of({"id": "a/Llama", "alias": "small"}, "b/Llama") == ["small", "Llama"]
 
 
+def test_a_home_folder_is_expanded_unless_the_user_is_unknown(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    found = plan_models(["~/models/M/", "~nobody-here/M"], ROOT)
+    assert [model.entry["id"] for model in found] == ["/home/me/models/M", "~nobody-here/M"]
+
+
 def test_recorded_slugs_never_change():
     (model,) = plan_models(["b/Llama"], ROOT)
     taken = assign_slugs([model], {})

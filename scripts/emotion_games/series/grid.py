@@ -1,9 +1,10 @@
 """The grid of a series: its models with their names, and one experiment for each game and model.
 
-Two models are the same if their identity is: the entry in the config without the keys that change
-nothing in an answer.
+Two models are the same if their identities are equal. The identity is the entry in the config
+without the keys that do not affect answers.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from emotion_games.hashing import code_hash, content_hash, digest
 
 DEMO = "demo"
 DEMO_DEFAULTS = {"variant": "planted", "seed": 0}
-# Keys of a model's entry that change nothing in its answers.
+# Keys of a model's entry that do not affect its answers.
 MODEL_RUNNING_ONLY = ("alias", "device_map")
 # Keys of a model's entry that its name shows, besides the id and the revision.
 _NAMED_KEYS = ("dtype", "quantization", "layers_path")
@@ -121,7 +122,8 @@ def _model(entry: dict[str, Any], root: Path) -> Model:
     """Return the model of an entry, in which spellings of the same model become equal."""
     identity = {key: value for key, value in entry.items() if key not in MODEL_RUNNING_ONLY}
     if identity["id"].startswith("~"):
-        identity["id"] = str(Path(identity["id"]).expanduser())
+        # Unlike Path.expanduser, this leaves the name of an unknown user as it is.
+        identity["id"] = os.path.expanduser(identity["id"])
     if len(identity["id"]) > 1:
         identity["id"] = identity["id"].rstrip("/") or "/"
     # The default, written out, is the same model.
@@ -153,7 +155,7 @@ def stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
 
 
 def assign_slugs(models: Iterable[Model], taken: Mapping[str, str]) -> dict[str, str]:
-    """Return folder-safe names by model key; of several models alike, the first gets the short one.
+    """Return folder-safe names by model key; the first of several similar models has the shortest.
 
     Args:
         models: The models of the config.
