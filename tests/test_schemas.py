@@ -27,6 +27,8 @@ properties:
   d: {enum: [left, right], description: a side}
   e: {format: even, description: an even number}
   f: {type: [string, "null"], minLength: 2, description: a text or null}
+  g: {minProperties: 1, maxProperties: 1, propertyNames: {enum: [Ann, Bob]}, description: one name}
+  h: {type: number, maximum: 5, description: a share}
 """)
 
 
@@ -43,12 +45,12 @@ def even(value: object) -> None:
         ({"d": "left", "aa": 1}, "a: missing (found 'aa': rename it); expected how many"),
         (
             {"a": 1, "D": "left"},
-            "D: unknown key 'D' (did you mean 'd'?); allowed: a, b, c, d, e, f",
+            "D: unknown key 'D' (did you mean 'd'?); allowed: a, b, c, d, e, f, g, h",
         ),
         ({"a": "1"}, "a: expected a whole number (how many), found '1'"),
         ({"a": None}, "a: expected a whole number (how many), found nothing"),
         ({"a": 0}, "a: 0 is out of range; allowed: at least 1 (how many)"),
-        ({"a": 1, "b": [0]}, "c: missing; `b` needs it"),
+        ({"a": 1, "b": [0]}, "c: missing; `b` needs it: add it, or remove `b`"),
         ({"a": 1, "b": [], "c": "x"}, "b: is empty; expected some numbers"),
         ({"a": 1, "b": [1, 1], "c": "x"}, "b: listed twice: 1; list each once"),
         ({"a": 1, "c": "y"}, "c: 'y' is not allowed; expected a word with x"),
@@ -60,6 +62,16 @@ def even(value: object) -> None:
         ({"a": 1, "e": 3}, "e: expected an even number, found 3"),
         ({"a": 1, "f": "x"}, "f: 'x' is too short; expected a text or null"),
         ({"a": 1, "f": 1}, "f: expected text or null (a text or null), found 1"),
+        ({"a": 1, "g": {}}, "g: is empty; expected one name"),
+        ({"a": 1, "g": {"Ann": 1, "Bob": 2}}, "g: found Ann, Bob; expected one name"),
+        (
+            {"a": 1, "g": {"ann": 1}},
+            "g.ann: unknown key 'ann' (did you mean 'Ann'?); allowed: Ann, Bob",
+        ),
+        ({"a": 1, "h": float("nan")}, "h: expected a number (a share), found nan"),
+        ({"a": 1, "h": float("inf")}, "h: expected a number (a share), found inf"),
+        ({"a": 1, "h": True}, "h: expected a number (a share), found True"),
+        ({"a": 1, "h": 10**400}, "h: 1000"),
         ({"a": 1, 2: 0}, "the key 2 is not text; put it in quotes"),
         ({"a": 1, "d\n": 0}, "d : unknown key 'd\\n'"),
     ],

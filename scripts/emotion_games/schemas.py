@@ -6,6 +6,7 @@ is part of its messages.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache, partial
@@ -35,6 +36,19 @@ _BOUNDS = {
 }
 
 
+def _is_finite(_: object, value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# YAML has .nan and .inf. JSON does not, and no comparison with a bound would refuse .nan.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("number", _is_finite),
+)
+
+
 @cache
 def read_schema(name: str) -> dict[str, Any]:
     """Return a schema of `config/schemas` by its name; do not change it."""
@@ -61,7 +75,7 @@ def problems(
     checker = jsonschema.FormatChecker(formats=())
     for name, check in formats.items():
         checker.checks(name, raises=ValueError)(partial(_passes, check))
-    validator = jsonschema.Draft202012Validator(schema, format_checker=checker)
+    validator = _Validator(schema, format_checker=checker)
     # Python's stack can be too small for data that the parser could still read.
     try:
         data = _with_text_keys(data, (), lines)
@@ -141,7 +155,10 @@ def _worded(error: jsonschema.ValidationError) -> Iterator[str]:
     """Yield the lines for one error of jsonschema."""
     path, found, rule = tuple(error.absolute_path), error.instance, error.validator_value
     known = error.schema.get("properties", {})
-    if error.validator == "additionalProperties":
+    if "propertyNames" in error.schema_path and error.validator == "enum":
+        # The instance is the key itself, and the path ends at the mapping that has it.
+        yield f"{place((*path, found))}: {unknown('key', found, rule)}"
+    elif error.validator == "additionalProperties":
         for key in sorted(found.keys() - known.keys()):
             yield f"{place((*path, key))}: {unknown('key', key, known)}"
     elif error.validator == "required":
@@ -156,7 +173,8 @@ def _worded(error: jsonschema.ValidationError) -> Iterator[str]:
         for key, others in rule.items():
             for other in others:
                 if key in found and other not in found:
-                    yield f"{place((*path, other))}: missing; `{key}` needs it"
+                    advice = f"`{key}` needs it: add it, or remove `{key}`"
+                    yield f"{place((*path, other))}: missing; {advice}"
     else:
         yield _start(path) + _worded_value(error)
 
@@ -185,8 +203,12 @@ def _worded_value(error: jsonschema.ValidationError) -> str:
         return f"listed twice: {', '.join(twice)}; list each once"
     if kind in _BOUNDS:
         return f"{found!r} is out of range; allowed: {_BOUNDS[kind]} {rule}{details}"
-    if kind in ("minItems", "minLength", "minProperties"):
-        return (f"{shown(found)} is too short" if found else "is empty") + expected
-    if kind in ("maxItems", "maxLength", "maxProperties"):
+    if kind in ("minItems", "minLength", "minProperties") and not found:
+        return f"is empty{expected}"
+    if kind in ("minProperties", "maxProperties"):
+        return f"found {', '.join(found)}{expected}"
+    if kind in ("minItems", "minLength"):
+        return f"{shown(found)} is too short{expected}"
+    if kind in ("maxItems", "maxLength"):
         return f"{shown(found)} is too long{expected}"
     return f"{shown(found)} is not allowed{expected}"

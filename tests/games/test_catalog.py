@@ -278,7 +278,7 @@ moves:
             TREE,
             "{second: {stay",
             "{third: {stay",
-            "payoffs.first.stay: 'third' is not allowed; allowed: first, second",
+            "payoffs.first.stay.third: unknown key 'third'; allowed: first, second",
         ),
         (
             TREE,

@@ -252,6 +252,10 @@ def test_quotes_and_apostrophes_are_kept(tmp_path: Path) -> None:
             "behavior_choices: missing (found 'behaviour_choices': rename it)",
         ),
         (
+            {"behavior_choices": "x"},
+            "behavior_choices: expected keys and values ({label: text} with cooperate, defect)",
+        ),
+        (
             {"behavior_choices": {}},
             "behavior_choices: cooperate, defect missing; found nothing",
         ),
@@ -268,6 +272,13 @@ def test_quotes_and_apostrophes_are_kept(tmp_path: Path) -> None:
 )
 def test_a_problem_is_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     assert problem(tmp_path, **changes).startswith(message)
+
+
+def test_choices_of_the_other_role_are_no_misspelt_ones(tmp_path: Path) -> None:
+    other = {"proposer_behavior_choices": {"offer_low": "Offer little"}}
+    assert problem(tmp_path, RESPONDER, behavior_choices=None, **other) == (
+        "responder_behavior_choices: missing; expected {label: text} with accept, reject"
+    )
 
 
 def test_duplicates_are_reported(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_an_item_keeps_its_texts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"neutral_texts": None}, "neutral_texts: expected a list (one neutral text or more)"),
+        ({"neutral_texts": None}, "neutral_texts: expected a list (at least one neutral text)"),
         (
             {"dominance": None},
             "dominance: expected a list (questions with a dominant answer, or []",
@@ -51,7 +51,10 @@ def test_an_item_keeps_its_texts(tmp_path: Path) -> None:
             {"dominance": ITEM},
             "dominance: expected a list (questions with a dominant answer, or []",
         ),
-        ({"dominance": ["coins"]}, "dominance[0]: expected keys and values (id, question, better"),
+        (
+            {"dominance": ["coins"]},
+            "dominance[0]: expected keys and values (the keys id, question, better",
+        ),
         (
             {"dominance": [{"id": "coins", "question": "Which?", "better": "Two"}]},
             "dominance[0].worse: missing; expected the other answer",
@@ -70,7 +73,7 @@ def test_an_item_keeps_its_texts(tmp_path: Path) -> None:
             {"dominance": [ITEM, ITEM]},
             "dominance[1].id: 'coins' is the id of dominance[0], too; give each item its own",
         ),
-        ({"neutral_texts": []}, "neutral_texts: is empty; expected one neutral text or more"),
+        ({"neutral_texts": []}, "neutral_texts: is empty; expected at least one neutral text"),
         ({"neutral_texts": [7]}, "neutral_texts[0]: expected text (a paragraph), found 7; put it "),
         (
             {"neutral_texts": ["Only four words here"]},
@@ -91,7 +94,8 @@ def test_a_file_without_keys_is_refused(tmp_path: Path, data: object, found: str
     with pytest.raises(ProblemList) as caught:
         load(tmp_path, data)
     (line,) = caught.value.problems
-    assert f"yaml: expected keys and values (dominance and neutral_texts), found {found}" in line
+    expected = "expected keys and values (the keys dominance and neutral_texts)"
+    assert f"yaml: {expected}, found {found}" in line
 
 
 def test_a_misspelt_key_and_the_missing_one_are_both_named(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
 @pytest.mark.parametrize(
     ("config", "line"),
     [
-        ({}, "experiment: missing"),
+        ({}, "experiment: missing; expected the settings of the series"),
         (changed(temprature=1), "experiment.temprature: unknown key 'temprature'"),
         (
             changed(generation={"temprature": 1}),
@@ -188,7 +188,23 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         ),
         (
             changed(headline_intensity=0.7),
-            "experiment.headline_intensity: 0.7 is not one of the intensities; allowed: 0.5, 1.0",
+            (
+                "experiment.headline_intensity: 0.7 is not one of the intensities; allowed: 0.5, "
+                "1.0, 1.5; choose one of them, or add it to intensity"
+            ),
+        ),
+        (
+            changed(headline_intensity=10**400),
+            "experiment.headline_intensity: 1000",
+        ),
+        (changed(intensity=[1.0, float("nan")]), "experiment.intensity[1]: expected a number"),
+        (
+            changed(generation={"temperature": float("inf")}),
+            "experiment.generation.temperature: expected a number",
+        ),
+        (
+            changed(statistics={"confidence": float("nan")}),
+            "experiment.statistics.confidence: expected a number",
         ),
         (changed(models=["a/M", "a/M/"]), "experiment.models[1]: a/M is listed twice"),
         (
@@ -276,7 +292,7 @@ def test_problems_in_files_of_texts_are_found_before_anything_starts(tmp_path):
     assert f"{emotions / 'anger.txt'}: 1 stimuli; expected 8 or more" in found
     prompts, checks = tmp_path / "prompts.yaml", tmp_path / "checks.yaml"
     assert f"{prompts}: system.named: the placeholder {{name}} is missing" in found
-    assert f"{prompts}: history: missing; expected what was played before" in found
+    assert f"{prompts}: history: missing; expected the templates from" in found
     assert f"{checks}: dominance[0].better: missing; expected the answer that is as good" in found
     assert f"{checks}: neutral_texts[0]: 'Too short.' is too short: the model reads the" in found
     broken = problems_of(changed(check_items=str(tmp_path / "broken.yaml")))

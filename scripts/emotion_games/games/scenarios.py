@@ -134,11 +134,13 @@ def _problems(entry: Any, game: Game, aliases: Mapping[str, str]) -> list[str]:
     if not isinstance(entry, Mapping):
         return schemas.problems(entry, schema)
     key = _choices_key(entry, game)
-    # The labels depend on the game, so the schema file cannot name them.
-    about = {key: {"description": f"{{label: text}} with {', '.join(game.labels)}"}}
+    # The names of these fields and their labels depend on the game.
+    choices = schema["$defs"]["choices"]
+    fields = {f"{player}_behavior_choices": choices for player in game.players if game.role}
+    fields[key] = choices | {"description": f"{{label: text}} with {', '.join(game.labels)}"}
     game_schema = schema | {
         "required": [*schema["required"], key],
-        "properties": schema["properties"] | about,
+        "properties": schema["properties"] | fields,
     }
     problems = schemas.problems(entry, game_schema)
     problems += [f"{key}: {line}" for line in _option_problems(entry.get(key), game, aliases)]

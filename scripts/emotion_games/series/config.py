@@ -86,7 +86,8 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     if experiment["headline_intensity"] not in experiment["intensity"]:
         problems.append(
             f"experiment.headline_intensity: {experiment['headline_intensity']} is not one of the "
-            f"intensities; allowed: {', '.join(map(str, experiment['intensity']))}"
+            f"intensities; allowed: {', '.join(map(str, experiment['intensity']))}; choose one of "
+            "them, or add it to intensity"
         )
     games = _games(experiment, root, problems)
     settings: dict[str, dict[str, Any]] = {}
