@@ -23,8 +23,8 @@ def found():
     return cells, contrast_records(cells, the_plan(settings, GAME), {"steered-sadness-1"})
 
 
-def pick(records, **wanted):
-    return [r for r in records if all(r[key] == value for key, value in wanted.items())]
+def pick(records, **values):
+    return [r for r in records if all(r[key] == value for key, value in values.items())]
 
 
 def test_every_planned_contrast_exists_once_for_each_emotion_and_measure(found):

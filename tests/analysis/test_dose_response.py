@@ -43,7 +43,7 @@ def test_too_few_doses_and_missing_doses_have_a_reason():
     assert coefficient(DOSES, effects * np.nan, 1, 0.95)["reason"] == "no scenario has every dose"
 
 
-def test_page_trend_in_both_directions_whatever_the_order_of_doses():
+def test_page_trend_in_both_directions_and_any_order_of_doses():
     levels = np.column_stack([np.zeros(24), curve(-0.1, 0.0, noise=0.05)])
     doses = np.array([0.0, *DOSES])
     found = page_trend(doses, levels)

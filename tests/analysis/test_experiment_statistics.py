@@ -28,25 +28,25 @@ def analysed(trials, game=None, checks=None, settings=SETTINGS, **others):
     )
 
 
-def one(records, **wanted):
+def one(records, **values):
     found = [
-        record for record in records if all(record[key] == value for key, value in wanted.items())
+        record for record in records if all(record[key] == value for key, value in values.items())
     ]
-    assert len(found) == 1, (wanted, len(found))
+    assert len(found) == 1, (values, len(found))
     return found[0]
 
 
 def headline(
     analysis, emotion="anger", contrast="emotion_minus_neutral", measure="chosen", history="none"
 ):
-    wanted = {
+    values = {
         "contrast": contrast,
         "emotion": emotion,
         "intensity": 1.0,
         "measure": measure,
         "history": history,
     }
-    return one(analysis["contrasts"], **wanted)
+    return one(analysis["contrasts"], **values)
 
 
 def chosen(table, arm, emotion, intensity, choices, order=None):

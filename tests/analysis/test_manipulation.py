@@ -9,8 +9,8 @@ from simulated_trials import simulate_checks
 COLUMNS = ["check", "arm", "emotion", "intensity", "item", "probabilities", "value"]
 
 
-def one(records, **wanted):
-    found = [r for r in records if all(r[key] == value for key, value in wanted.items())]
+def one(records, **values):
+    found = [r for r in records if all(r[key] == value for key, value in values.items())]
     assert len(found) == 1
     return found[0]
 
@@ -63,7 +63,7 @@ def test_random_directions_intend_no_emotion():
     assert {r["arm"] for r in manipulation_records(simulate_checks(), 0.95)} == {"steered"}
 
 
-def test_without_neutral_rows_nothing_is_estimated_and_the_projection_stands_against_zero():
+def test_without_neutral_rows_only_the_projection_is_estimated():
     checks = simulate_checks()
     records = manipulation_records(checks[checks["arm"] != "neutral"], 0.95)
     assert one(records, check="self_report", emotion="anger", intensity=1.0)["n_items"] == 0

@@ -19,8 +19,8 @@ from simulated_trials import SETTINGS, a_game, cells_of, simulate
 GAME = a_game()
 
 
-def one(records, **wanted):
-    found = [r for r in records if all(r[key] == value for key, value in wanted.items())]
+def one(records, **values):
+    found = [r for r in records if all(r[key] == value for key, value in values.items())]
     assert len(found) == 1
     return found[0]
 

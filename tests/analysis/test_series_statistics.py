@@ -103,10 +103,10 @@ def test_a_series_without_any_result_gives_valid_empty_files(tmp_path):
 def test_a_folder_without_a_series_is_refused_and_left_alone(tmp_path, capsys):
     typo = tmp_path / "Typo_20250210_163355"
     assert summarize_series.main(typo) == 1
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert (
-        told.startswith(f"ERROR: {typo}: .state/series.json is missing")
-        and len(told.splitlines()) == 1
+        message.startswith(f"ERROR: {typo}: .state/series.json is missing")
+        and len(message.splitlines()) == 1
     )
     assert not typo.exists()
 

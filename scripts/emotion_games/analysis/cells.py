@@ -64,9 +64,7 @@ class Cells:
         """Return the mean of each scenario, `(scenarios,)`."""
         return over_orders(self.means[measure][self.histories.index(history), ..., condition])
 
-    def difference(
-        self, measure: str, history: str, a: int, b: int, minus: str | None = None
-    ) -> np.ndarray:
+    def difference(self, measure: str, history: str, a: int, b: int, minus: str = "") -> np.ndarray:
         """Return condition `a` minus `b` in each scenario, over the orders and wordings of both.
 
         Args:
@@ -165,6 +163,7 @@ def measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
             shares = np.where(parsed[:, None], taken.astype(float), np.nan)
         else:
             shares = _probabilities(column, labels)
+        # A drawn choice is a probability of 1, so that all measures are computed alike.
         out[name] = shares @ values
         for label, share in zip(labels, shares.T, strict=True):
             out[f"{name}:{label}"] = share
@@ -186,6 +185,7 @@ def cells(table: pd.DataFrame, columns: dict[str, np.ndarray]) -> Cells:
         codes.append(code)
         names.append(list(found))
     shape = tuple(len(found) for found in names)
+    # Sums by cell in one pass over the trials; a group-by of each measure takes many times longer.
     flat = np.ravel_multi_index(codes, shape)
     size = int(np.prod(shape))
     means, counts = {}, {}
@@ -216,9 +216,7 @@ def _probabilities(column: pd.Series, labels: list[str]) -> np.ndarray:
     return out
 
 
-def _relative_lengths(
-    table: pd.DataFrame, orders: list[list[str]], labels: list[str]
-) -> np.ndarray:
+def _relative_lengths(table: pd.DataFrame, orders: list, labels: list[str]) -> np.ndarray:
     """`(trials, choices)`: characters of an option over the mean of the trial's options, less 1."""
     out = np.full((len(table), len(labels)), np.nan)
     for row, (order, text) in enumerate(zip(orders, table["option_lengths"], strict=True)):

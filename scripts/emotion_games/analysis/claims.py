@@ -118,6 +118,7 @@ def _effect(
     measures = {part["contrast"]: part["measure"] for part in plan["claim"]["requires"]}
     measure = measures[EMOTION_MINUS_NEUTRAL]
     find = partial(first, contrasts)
+    # A described event has no dose, so the prompted contrast is found without one.
     at_dose = partial(find, intensity=plan["headline_intensity"])
     neutral = at_dose(contrast=EMOTION_MINUS_NEUTRAL, measure=measure)
     if neutral is None:
@@ -155,6 +156,7 @@ def _decide(effects: list[EmotionEffect], confidence: float) -> None:
         effect["p_claim_holm"], effect["n_tests"] = p, len(effects)
         if p is not None and p > alpha:
             effect["claim_reasons"].insert(0, _not_significant(effect, p, alpha))
+        # Without a p there was no test, so nothing is claimed.
         effect["claim"] = p is not None and not effect["claim_reasons"]
 
 
@@ -165,6 +167,7 @@ def _reasons(
     reasons = []
     if neutral["descriptive_only"]:
         reasons.append(f"only {neutral['n_scenarios']} scenarios: descriptive only")
+    # Of the reasons that concern the random directions, at most one is given.
     if random is None:
         reasons.append("there are no random directions to compare with")
     elif np.isnan(_p(random)) and not neutral["descriptive_only"]:

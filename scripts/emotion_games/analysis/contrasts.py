@@ -61,6 +61,7 @@ def contrast_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[Contra
         if measure in MEASURES:
             records += _direction_records(cells, plan, history, measure)
     records = [record for record in records if record["n_scenarios"]]
+    # Damaged conditions are marked, not removed: their numbers are reported.
     for record in records:
         record["role"] = role(record, plan)
         record["damaged"] = record.pop("condition") in damaged
@@ -177,9 +178,7 @@ def _difference(cells: Cells, measure: str, history: str, pair: Pair) -> np.ndar
     return own - np.mean(others, axis=0)
 
 
-def _direction_records(
-    cells: Cells, plan: Plan, history: str, measure: str
-) -> list[dict[str, Any]]:
+def _direction_records(cells: Cells, plan: Plan, history: str, measure: str) -> list[Any]:
     references = cells.find(Arm.NEUTRAL)
     records = []
     for a in cells.find(Arm.STEERED) if references else ():
@@ -195,18 +194,15 @@ def _direction_records(
             effects.append(_push_ratio(cells, a, c) * mean)
         test = against_random(np.nanmean(own), np.array(effects), plan["confidence"])
         low, high = test.pop("low"), test.pop("high")
+        # Few scenarios estimate an effect too badly for a comparison, even with many directions.
         few = n < MINIMUM_SCENARIOS
         flat = "the random directions do not differ from one another: no t"
         record = {"contrast": EMOTION_MINUS_RANDOM, **cells.place(a, history, measure), **test}
         record |= {"p": None, "p_rank": None} if few else {}
-        record |= {
-            "interval": [low, high],
-            "n_scenarios": n,
-            "n_trials": cells.trials(measure, history, a, *directions),
-            "descriptive_only": few,
-            "reason": FEW if few else flat if np.isnan(low) else None,
-            "method": _DIRECTION,
-        }
+        n_trials = cells.trials(measure, history, a, *directions)
+        record |= {"interval": [low, high], "n_scenarios": n, "n_trials": n_trials}
+        reason = FEW if few else flat if np.isnan(low) else None
+        record |= {"descriptive_only": few, "reason": reason, "method": _DIRECTION}
         records.append(record)
     return records
 
@@ -230,6 +226,7 @@ def _effect_sizes(cells: Cells, history: str, a: int, b: int) -> dict[str, float
         means, sizes = cells.means[name][h], cells.counts[name][h]
         answers.append(means[..., [a, b]] * sizes[..., [a, b]])
     counts = np.nansum(answers, axis=(1, 2, 3)).T.round().astype(int)
+    # A choice that nobody made has no expected count.
     used = counts[:, counts.sum(0) > 0]
     varied = used.shape[1] > 1 and (used.sum(1) > 0).all()
     odds = None

@@ -70,6 +70,7 @@ def damage_records(cells: Cells, checks: pd.DataFrame) -> list[Damage]:
     """
     records = []
     items = _items(checks)
+    # Dominance is required only if neutral has dominance items: a file may contain none.
     needed = {Check.PERPLEXITY} | {name for name, arm, *_ in items if arm == Arm.NEUTRAL}
     for position in range(len(cells.conditions)):
         who = cells.who(position)
@@ -116,6 +117,7 @@ def _from_items(items: dict[Any, pd.Series], who: Who, reference: Arm) -> dict[s
     out: dict[str, DamageCheck] = {}
     for name in (Check.DOMINANCE, Check.PERPLEXITY):
         own = items.get((name, who["arm"], who["emotion"], who["intensity"]))
+        # The damage items of the prompted arm may have been measured under neutral only.
         unprompted = items.get((name, Arm.NEUTRAL, NO_EMOTION, 0.0))
         neutral = items.get((name, reference, NO_EMOTION, 0.0), unprompted)
         if own is None or neutral is None:
@@ -145,10 +147,10 @@ def _check(name: str, value: float, neutral: float, n: int) -> tuple[float, Dama
     low, high = allowed(neutral)
     below, above = low - value, value - high
     excess, limit = max(below, above), low if below > above else high
+    # Rounding must not decide about a value at the limit.
     passed = bool(excess <= 1e-9)
-    return excess, DamageCheck(
-        value=value, neutral=neutral, limit=limit, passed=passed, n=n, unit=unit
-    )
+    check = DamageCheck(value=value, neutral=neutral, limit=limit, passed=passed, n=n, unit=unit)
+    return excess, check
 
 
 def _sentence(name: str, check: DamageCheck) -> str:

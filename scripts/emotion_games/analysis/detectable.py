@@ -36,6 +36,7 @@ def detectable(contrasts: list[Contrast], plan: Plan, table: pd.DataFrame) -> Po
             method="noncentral t, power 0.8",
         )
         observed.append(power)
+    # The plan may ask for more scenarios than there are.
     orders = int(table.groupby("scenario_id")["option_order"].nunique().min())
     scenarios = int(table["scenario_id"].nunique())
     usable = plan | {"planned": plan["planned"] | {"scenarios": scenarios}}

@@ -39,6 +39,7 @@ def dose_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.Do
         band = random_band(cells, name, history, plan["confidence"])
         for emotion in cells.conditions["emotion"].iloc[cells.find(Arm.STEERED)].unique():
             own = steered.index[steered["emotion"] == emotion]
+            # Neutral comes first, then the doses in ascending order.
             places = [*neutral, *(c for c in own if cells.trials(name, history, c))]
             if len(places) == 1:
                 continue
@@ -81,6 +82,7 @@ def coefficient(
     if too_few or not n:
         reason = "too few doses" if too_few else "no scenario has every dose"
         return PairedTest(estimate=None, interval=None, p=None, n_scenarios=n, reason=reason)
+    # One fit for all scenarios: polyfit takes a column for each.
     y = np.column_stack([np.zeros(n), complete])
     fitted = np.polyfit(x, y.T, degree)[0]
     test = compare({degree: fitted}, confidence)[degree]

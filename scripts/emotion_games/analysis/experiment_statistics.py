@@ -24,13 +24,7 @@ from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.rationality import rationality
 from emotion_games.analysis.records import Meta, Plan, Statistics
 from emotion_games.analysis.sentences import describe, sentence
-from emotion_games.experiment.analysis_plan import (
-    CHOSEN,
-    EMOTION_MINUS_NEUTRAL,
-    MINIMUM_SCENARIOS,
-    plan_hash,
-    the_plan,
-)
+from emotion_games.experiment import analysis_plan
 from emotion_games.experiment.check_records import CHECK_COLUMNS
 from emotion_games.experiment.spec import Settings
 from emotion_games.games.records import Game
@@ -85,7 +79,7 @@ def analyse(
     Returns:
         The statistics, as JSON can hold them.
     """
-    table, registered = tidy(trials), the_plan(settings, game)
+    table, registered = tidy(trials), analysis_plan.the_plan(settings, game)
     game = on_offer(game, table)
     averaged = cells(table, measures(table, game) | text_measures(table))
     if checks is None or checks.empty:
@@ -97,6 +91,7 @@ def analyse(
         found[key] = compute(evidence, found)
     order = list(Statistics.__annotations__)
     statistics = strict({key: found[key] for key in sorted(found, key=order.index)})
+    # Sentences contain numbers as they are in the file, with unknown ones as None.
     for effects in statistics["emotion_analysis"].values():
         for effect in effects:
             effect["sentence"] = sentence(effect, statistics)
@@ -108,7 +103,7 @@ def analyse(
 # order is that of the dependencies; the file has the order of `Statistics`.
 STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
     "meta": lambda e, s: _meta(e),
-    "plan": lambda e, s: e.registered | {"hash": plan_hash(e.registered)},
+    "plan": lambda e, s: e.registered | {"hash": analysis_plan.plan_hash(e.registered)},
     "rates": lambda e, s: rates.rate_records(e.cells, e.game, e.plan["confidence"]),
     "validity": lambda e, s: rates.validity_records(e.cells, e.table, e.plan["confidence"]),
     "position_bias": lambda e, s: rates.preference_records(e.cells, "first", e.plan["confidence"]),
@@ -157,9 +152,10 @@ def _effective(plan: Plan, averaged: Cells) -> Plan:
     if averaged.counts["parsed"].any():
         return plan
     claim, measure = plan["claim"], plan["claim"]["if_nothing_was_generated"]
-    # The other requirement, random directions, is about probabilities already.
-    requires = [{"contrast": EMOTION_MINUS_NEUTRAL, "measure": measure}]
-    requires += [part for part in claim["requires"] if part["contrast"] != EMOTION_MINUS_NEUTRAL]
+    # Only the contrast with neutral comes from written choices.
+    main = analysis_plan.EMOTION_MINUS_NEUTRAL
+    requires = [{"contrast": main, "measure": measure}]
+    requires += [part for part in claim["requires"] if part["contrast"] != main]
     return plan | {"claim": claim | {"requires": requires}, "measures": [measure]}
 
 
@@ -178,8 +174,8 @@ def _meta(evidence: Evidence) -> Meta:
         "interim": evidence.is_interim,
         "n_scenarios": len(averaged.scenarios),
         "n_generated": int(averaged.counts["parsed"].sum()),
-        "n_parsed": int(averaged.counts[CHOSEN].sum()),
-        "minimum_scenarios": MINIMUM_SCENARIOS,
+        "n_parsed": int(averaged.counts[analysis_plan.CHOSEN].sum()),
+        "minimum_scenarios": analysis_plan.MINIMUM_SCENARIOS,
         "confidence": evidence.plan["confidence"],
         "measures": {name: measure.meaning for name, measure in MEASURES.items()},
         "conditions": averaged.conditions.assign(n_trials=n_trials).to_dict("records"),

@@ -34,6 +34,7 @@ def manipulation_records(checks: pd.DataFrame, confidence: float) -> list[Manipu
         aimed = rows[rows["arm"].isin([Arm.STEERED, Arm.PROMPTED, Arm.SHUFFLED])]
         for _, own in aimed.groupby(["arm", "emotion", "intensity"], sort=False):
             arm, emotion, intensity = own[["arm", "emotion", "intensity"]].iloc[0]
+            # Paired by item, so that items of different difficulty do not add noise.
             neutral = rows[rows["arm"] == Arm(arm).reference]
             differences, against = _by_item(check, own, emotion), "neutral"
             if not neutral.empty:

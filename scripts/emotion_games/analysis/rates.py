@@ -69,6 +69,7 @@ def preference_records(cells: Cells, what: str, confidence: float) -> list[recor
     """
     preferences = []
     neutral = cells.find(Arm.NEUTRAL)
+    # Random directions are left out: there are many, and none is of interest by itself.
     conditions = [c for c, arm in enumerate(cells.conditions["arm"]) if arm != Arm.RANDOM]
     measures = [measure for measure in MEASURES.values() if measure.is_main]
     for measure, history in product(measures, cells.histories):
@@ -101,6 +102,7 @@ def validity_records(
     groups = dict(iter(table.groupby(["condition", "history"])))
     for position, history in product(range(len(cells.conditions)), cells.histories):
         who = cells.who(position)
+        # An unfinished table may lack some histories of a condition.
         trials = groups.get((who["condition"], history), table[:0])
         failed = trials["generated"] & trials["extraction_method"].str.startswith("unparsed")
         n_generated = cells.trials("parsed", history, position)
@@ -135,6 +137,7 @@ def human_records(cells: Cells, game: Game, plan: Plan) -> list[records.HumanDis
         weights = _weights(game, reference.of)
         if not weights:
             continue
+        # People were observed to choose, so written choices come first.
         measure = MEASURES[CHOSEN if cells.trials(CHOSEN, history, position) else SCORED]
         levels = []
         for label, weight in weights.items():

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis.records import RationalityRow
 from emotion_games.games.equilibria import solve_node
 from emotion_games.games.records import Game
 
+_UNIT = "share of the written choices; points lost against the best choice"
 _HIDDEN = "the prompts did not show the payoffs, so the stories have no fixed equilibrium"
 
 
@@ -20,12 +20,16 @@ def rationality(game: Game, trials: pd.DataFrame, shows_payoffs: bool) -> dict[s
     return {"available": True, "reason": None, "rows": rationality_rows(game, trials)}
 
 
-def rationality_rows(game: Game, trials: pd.DataFrame) -> list[RationalityRow]:
+def rationality_rows(game: Game, trials: pd.DataFrame) -> list[dict[str, Any]]:
     """Compute the share of equilibrium play and the mean regret by condition and history.
 
     Args:
         game: The game.
         trials: The results table. Answers that could not be parsed do not count.
+
+    Returns:
+        arm, emotion, intensity, history, equilibrium_share, mean_regret (points), n_trials, unit
+        and method (what the others are taken to do).
     """
     histories = {history.name: history for history in game.histories}
     answered = trials[trials["choice"] != ""]
@@ -41,16 +45,8 @@ def rationality_rows(game: Game, trials: pd.DataFrame) -> list[RationalityRow]:
                 solved[offer] = solve_node(game, histories[history], offer)
             optimal.append(choice in solved[offer].best)
             regret.append(solved[offer].regret[choice])
-        row = RationalityRow(
-            arm=arm,
-            emotion=emotion,
-            intensity=intensity,
-            history=history,
-            equilibrium_share=float(np.mean(optimal)),
-            mean_regret=float(np.mean(regret)),
-            n_trials=len(group),
-            unit="share of the written choices; points lost against the best choice",
-            method=next(iter(solved.values())).basis,
-        )
+        row = {"arm": arm, "emotion": emotion, "intensity": intensity, "history": history}
+        row |= {"equilibrium_share": np.mean(optimal), "mean_regret": np.mean(regret)}
+        row |= {"n_trials": len(group), "unit": _UNIT, "method": next(iter(solved.values())).basis}
         rows.append(row)
     return rows

@@ -222,13 +222,6 @@ class HumanDistance(Place, Estimate, Basis):
     source: str
 
 
-class RationalityRow(Treatment, Basis):
-    history: str
-    equilibrium_share: float
-    mean_regret: float  # points
-    n_trials: int
-
-
 # The smallest effects that are detected with 80 % power, by themselves and after Holm.
 class ObservedPower(Where):
     smallest_detectable_difference: float | None
@@ -283,7 +276,7 @@ class Statistics(TypedDict):
     manipulation: list[Manipulation]
     equivalence: list[Equivalence]
     human_reference: list[HumanDistance]
-    rationality: dict[str, Any]  # available, reason, and rows of RationalityRow
+    rationality: dict[str, Any]  # available, reason and rows, see `rationality_rows`
     power: Power
     text_description: str
 

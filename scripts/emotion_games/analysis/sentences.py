@@ -18,8 +18,7 @@ def describe(statistics: Statistics) -> str:
         if not effects:
             text = "no scenario has both a parsed answer with it and one in neutral."
             lines.append(f"{emotion.capitalize()}: {text}")
-    for limit in (_position, _validity, _manipulation, _power):
-        lines.append(limit(statistics))
+    lines += [limit(statistics) for limit in (_position, _validity, _manipulation, _power)]
     return "\n".join(line for line in lines if line)
 
 

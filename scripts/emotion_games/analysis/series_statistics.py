@@ -84,13 +84,9 @@ def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: Statistics) ->
         analysis: Its statistics.
     """
     meta = analysis["meta"]
-    common = {
-        "exp_id": exp_id,
-        "game": entry["game_name"],
-        "model": entry["model_name"],
-        "plan_hash": analysis["plan"]["hash"],
-    }
-    common |= {key: meta[key] for key in ("outcome", "interim", "confidence")}
+    common = {"exp_id": exp_id, "game": entry["game_name"], "model": entry["model_name"]}
+    common |= {"outcome": meta["outcome"], "plan_hash": analysis["plan"]["hash"]}
+    common |= {"interim": meta["interim"], "confidence": meta["confidence"]}
     rows = []
     for effects in analysis["emotion_analysis"].values():
         rows += [dict.fromkeys(COLUMNS) | common | _row(effect, analysis) for effect in effects]
@@ -107,6 +103,7 @@ def control_false_discovery(rows: list[Row]) -> None:
         adjusted = false_discovery_control([row["p_claim"] for row in part])
         for row, q in zip(part, adjusted, strict=True):
             row["q"] = float(q)
+    # Rows that were left out have no q, and so no claim over the series.
     for row in rows:
         significant = row["q"] is not None and row["q"] <= 1 - row["confidence"]
         row["series_claim"] = bool(row["claim"] and significant)
@@ -120,6 +117,7 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
         """The first record that agrees with the steered condition in these keys, or nothing."""
         return first(records, **{key: steered[key] for key in keys}, **values) or {}
 
+    # The keys that the records of a part have; without the others, the first record is taken.
     who, where = ("arm", "emotion", "intensity"), ("history", "measure")
     full = find(analysis["contrasts"], *who, *where, contrast=EMOTION_MINUS_NEUTRAL)
     slope = find(analysis["dose_response"], "emotion", *where).get("slope")
@@ -131,6 +129,7 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
     equivalence = find(analysis["equivalence"], "emotion", "intensity", *where)
     random, prompted = effect["versus_random"], effect["prompted"]
     row |= {key: full[key] for key in ("estimate", "n_scenarios", "n_trials", "p", "p_holm")}
+    # One scenario has no standard deviation.
     row["se"] = None if full["sd"] is None else full["sd"] / full["n_scenarios"] ** 0.5
     row["claim_reasons"] = "; ".join(effect["claim_reasons"])
     row |= _ends("", full) | _ends("random_", random) | _ends("prompted_", prompted)
