@@ -202,7 +202,7 @@ def _worded_value(error: jsonschema.ValidationError) -> str:
         twice = sorted({str(item) for item in found if found.count(item) > 1})
         return f"listed twice: {', '.join(twice)}; list each once"
     if kind in _BOUNDS:
-        return f"{found!r} is out of range; allowed: {_BOUNDS[kind]} {rule}{details}"
+        return f"{shown(found)} is out of range; allowed: {_BOUNDS[kind]} {rule}{details}"
     if kind in ("minItems", "minLength", "minProperties") and not found:
         return f"is empty{expected}"
     if kind in ("minProperties", "maxProperties"):

@@ -146,14 +146,9 @@ def test_faults_are_one_line_with_their_place(
 
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
     """Yield the path of every value inside a definition."""
-    children = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for key, item in children:
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for key, item in value.items() if isinstance(value, dict) else ():
         yield (*path, key)
         yield from places(item, (*path, key))
 

@@ -209,7 +209,7 @@ def _free_text(text: str, rationale: str, shown: Mapping[str, str]) -> Decision:
 
 
 def _read(readings: Sequence[Reading], shown: Mapping[str, str]) -> tuple[set[str], str]:
-    """Return the labels that the first reading of a field with any names, and that reading."""
+    """Return the labels that are named by the first reading to name any, and that reading."""
     for reading in readings:
         exact = _named(reading.text, shown)
         named = exact or _inside(reading.text, shown) or _by_prefix(reading, shown)

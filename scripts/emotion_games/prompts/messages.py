@@ -4,9 +4,9 @@ import json
 import re
 from collections.abc import Sequence
 
-from emotion_games.games.records import phrases
+from emotion_games.games.records import Play, phrases
 from emotion_games.games.scenarios import Scenario
-from emotion_games.prompts.payoffs import Path, Question, payoff_sentences
+from emotion_games.prompts.payoffs import Question, payoff_sentences
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import Templates
 
@@ -172,7 +172,7 @@ def _history(templates: Templates, situation: Situation) -> str:
     return " ".join(filter(None, sentences))
 
 
-def _last_move(templates: Templates, situation: Situation, path: Path) -> str:
+def _last_move(templates: Templates, situation: Situation, path: Play) -> str:
     """Return a sentence about the last move of a path."""
     player, label = path[-1]
     move = phrases(situation.game, path)

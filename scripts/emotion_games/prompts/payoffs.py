@@ -6,11 +6,9 @@ options are not repeated, so that each stands in the prompt once.
 
 from dataclasses import dataclass
 
-from emotion_games.games.records import Node, Payoff, leaves, node_at, phrases, with_choices
+from emotion_games.games.records import Node, Payoff, Play, leaves, node_at, phrases, with_choices
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import Templates
-
-Path = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Question:
     correct: int
 
 
-def outcomes(situation: Situation) -> list[tuple[Path, Payoff]]:
+def outcomes(situation: Situation) -> list[tuple[Play, Payoff]]:
     """Return every way in which the game can go on, with its payoffs.
 
     Only the choices that the situation offers exist, for both players. They come in its order.
@@ -80,7 +78,7 @@ def _shares(
     return templates.fill(key, yours=yours, other=situation.other, theirs=theirs, **values)
 
 
-def _moves(templates: Templates, situation: Situation, path: Path) -> str:
+def _moves(templates: Templates, situation: Situation, path: Play) -> str:
     """Return moves as an if-clause: `you choose Option 1 and Maya accepts`."""
     game, other = situation.game, situation.other
     clauses = []
