@@ -15,8 +15,8 @@ if not workflow.overwrite_configfiles:
 include: "rules/common.smk"
 
 
-# The result files are targets themselves. The live report always exists, so Snakemake would take it
-# for finished.
+# The result files are targets themselves. The live report alone always exists, so Snakemake would
+# consider the series finished.
 rule all:
     default_target: True
     input:

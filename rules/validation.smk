@@ -24,7 +24,7 @@ rule write_verdict:
 
 
 rule confirm_verdict:
-    """Fail if a check failed; apart, because Snakemake deletes the outputs of a failed rule."""
+    """Fail if a check failed; a separate rule, because Snakemake deletes what a failed one wrote."""
     input:
         FOLDER / layout.VERDICT,
     output:

@@ -27,6 +27,6 @@ def main(series_dir: Path) -> int:
 if "snakemake" in globals():
     rebuild(Path(snakemake.output[0]).parent)
 elif __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit("usage: python scripts/report_completeness.py <series folder>")
     sys.exit(main(Path(sys.argv[1])))

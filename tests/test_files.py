@@ -1,6 +1,7 @@
 """Files are replaced completely, and a reserve lets a process record its end on a full disk."""
 
 import errno
+import fcntl
 import os
 
 import pytest
@@ -43,6 +44,15 @@ def test_a_lock_is_seen_by_others_only_while_it_is_held(tmp_path):
         with pytest.raises(Timeout), files.lock(path, wait=0):
             pass
     assert not files.is_locked(path)
+
+
+def test_a_file_system_without_locks_is_an_error_at_once(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with pytest.raises(OSError, match="Function not implemented"), files.lock(tmp_path / "A.lock"):
+        pass
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])

@@ -85,14 +85,15 @@ def _temporary(path: Path, ending: str) -> Path:
 def lock(path: Path, wait: float = -1) -> BaseFileLock:
     """Return a file lock to hold in a `with` statement.
 
-    Args:
-        path: The lock file. Its folder is created if it does not exist.
-        wait: Seconds to wait for another holder; a negative number waits without a limit.
+    Entering the lock creates its folder if it does not exist, and raises filelock.Timeout after
+    `wait` seconds, or another OSError if the file system has no locks.
 
-    Entering the lock raises filelock.Timeout after `wait` seconds.
+    Args:
+        path: The lock file.
+        wait: Seconds to wait for another holder; a negative number waits without a limit.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, timeout=wait)
+    # The soft lock of the library is a marker file, which a killed process would leave behind.
+    return FileLock(path, timeout=wait, fallback_to_soft=False)
 
 
 def is_locked(path: Path) -> bool:

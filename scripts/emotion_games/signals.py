@@ -140,8 +140,8 @@ def stop_workflow_on_signal(
             _print("Stopping once the running jobs have saved their state (Ctrl+C again: at once).")
         signal_children(signal.SIGINT if len(received) < 3 else signal.SIGKILL)
         if len(received) == 2:
-            # A job takes a second signal that arrives too soon for the first one passed on, so it
-            # is sent once more.
+            # A job ignores a second signal that follows the first one too soon, so it is sent
+            # again.
             again = threading.Timer(_SAME_SECONDS, signal_children, [signal.SIGINT])
             again.daemon = True
             again.start()

@@ -101,6 +101,26 @@ with ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
 """
 
 
+def test_the_failure_of_a_model_keeps_its_finished_experiments(series):
+    row = state.read_series(series)["experiments"]["A"]
+    record = {"stamp": "1", "experiments": {"A": row, "B": row | {"output_dir": "B_1"}}}
+    files.write_json(layout.record_path(series), record)
+    for name in layout.RESULT_FILES:
+        files.replace_text(series / "A_1" / name, "")
+    program = (
+        "import sys; from pathlib import Path; from emotion_games.series.job import Job\n"
+        "folder = Path(sys.argv[1])\n"
+        "with Job(folder, ['A', 'B'], folder / '.state' / 'directions.log'):\n"
+        "    raise ValueError('no direction')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, series], cwd=SCRIPTS, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "directions: failed: ValueError: no direction" in done.stderr
+    assert state.read_state(series, "A") == {}
+    assert state.read_state(series, "B")["status"] == "failed"
+
+
 @pytest.mark.parametrize(
     ("way", "code", "status"),
     [("well", 0, "completed"), ("full at the end", 0, "completed"), ("full", 1, "failed")],

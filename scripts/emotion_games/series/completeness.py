@@ -97,7 +97,7 @@ def status_of(series_dir: Path, exp_id: str, stamp: str, last: State) -> tuple[S
 
 
 def _write(series_dir: Path, rows: dict[str, ReportRow]) -> None:
-    # One line for each experiment, several times as fast to write as an indented tree.
+    # One line for each experiment, which is written several times as fast as an indented tree.
     lines = [f"  {json.dumps(key)}: {json.dumps(rows[key], ensure_ascii=False)}" for key in rows]
     experiments = ",\n".join(lines)
     text = f'{{\n "last_updated": "{files.now()}",\n "experiments": {{\n{experiments}\n }}\n}}\n'
@@ -110,8 +110,8 @@ _page_thread: threading.Thread | None = None
 def refresh_page(series_dir: Path, wait: bool = False) -> None:
     """Update the live page if it is older than some seconds or, if `wait` is true, at once.
 
-    A thread does it, so that the page delays no trial, and an error in it is printed and fails no
-    job.
+    It is written in a thread, so that it does not delay trials. An error there is printed and does
+    not fail the job.
     """
     global _page_thread
     if _page_thread is not None and _page_thread.is_alive():

@@ -166,7 +166,9 @@ def _newest_first(home: Path, name: str) -> list[Path]:
 
 
 def _all_series(home: Path) -> list[Path]:
-    return sorted(path for path in home.glob("*") if layout.record_path(path).is_file())
+    # A pattern that includes the record skips folders that only other users can read.
+    pattern = str(layout.record_path(Path("*")))
+    return sorted(layout.series_of_log(path) for path in home.glob(pattern))
 
 
 def _named(home: Path, series: str) -> Path:
@@ -187,7 +189,7 @@ def _differences(folder: Path, content: Content) -> list[str]:
     """Return one line for each difference between a config and what a series has frozen.
 
     Settings always count. Files, and the settings of a game, count only if the experiments that
-    used them have trials, so that a mistake in them can be corrected before.
+    used them have trials, so that a mistake can be corrected before the first trial.
     """
     frozen, config = read_series(folder), content.config
     defaults = with_defaults(frozen["settings"], read_schema("config")["properties"]["experiment"])
@@ -215,7 +217,7 @@ def _differences(folder: Path, content: Content) -> list[str]:
     for model in config.models:
         alias = model.running.get("alias", "")
         if model.key not in frozen["models"] and alias.casefold() in aliases:
-            found.append(f"alias {alias} was another model")
+            found.append(f"alias {alias} named another model")
     return found
 
 

@@ -76,25 +76,24 @@ class Job:
             return
         signals.ignore_stop()
         if isinstance(error, (signals.Interrupted, KeyboardInterrupt)):
-            self._record_end("pending", str(error) or "interrupted", self._unfinished())
+            self._record_end("pending", str(error) or "interrupted")
             raise SystemExit(signals.EXIT_INTERRUPTED)
         self._record_failure(error)
 
     def _record_failure(self, error: BaseException) -> None:
-        self._record_end("failed", f"{one_line(error)} (log: {self.log})", self._unfinished())
+        self._record_end("failed", f"{one_line(error)} (log: {self.log})")
 
-    def _unfinished(self) -> list[str]:
-        stamp = state.read_series(self.series_dir)["stamp"]
-        folders = {e: layout.output_dir(self.series_dir, e, stamp) for e in self.exp_ids}
-        return [exp_id for exp_id, folder in folders.items() if not layout.has_results(folder)]
-
-    def _record_end(self, status: Status, error: str | None, exp_ids: Sequence[str]) -> None:
+    def _record_end(self, status: Status, error: str | None = None) -> None:
         self.terminal(f"{status}: {error}" if error else status)
+        stamp = state.read_series(self.series_dir)["stamp"]
 
         def write() -> None:
             end = State(status=status, end_time=files.now(), error=error)
-            for exp_id in exp_ids:
-                state.record(self.series_dir, exp_id, **end)
+            for exp_id in self.exp_ids:
+                folder = layout.output_dir(self.series_dir, exp_id, stamp)
+                # A model that fails now leaves the results of its finished experiments valid.
+                if status == "completed" or not layout.has_results(folder):
+                    state.record(self.series_dir, exp_id, **end)
             completeness.rebuild(self.series_dir)
 
         files.write_final(self._reserve, write)
@@ -113,14 +112,14 @@ class ExperimentJob(Job):
     def __enter__(self) -> Self:
         super().__enter__()
         path = layout.lock_path(self.series_dir, self.exp_id)
-        # Kept in a field: the lock would be released with the object.
+        # An attribute, because the lock is released when its object is deleted.
         self._lock = files.lock(path, wait=LOCK_SECONDS)
         try:
             self._lock.acquire()
         except Timeout:
             self.terminal("another process is still running this experiment; try again later")
             raise SystemExit(1) from None
-        # The first heartbeat: the file may be an old one.
+        # The first heartbeat; the file may be left from an earlier run.
         os.utime(path)
         start = State(status="running", end_time=None, error=None, rate=None)
         resumed = layout.journal_path(self.series_dir, self.exp_id).exists()
@@ -153,7 +152,7 @@ class ExperimentJob(Job):
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
             signals.ignore_stop()
-            self._record_end("completed", None, self.exp_ids)
+            self._record_end("completed")
         else:
             super().__exit__(kind, error, trace)
 

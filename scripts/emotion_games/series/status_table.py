@@ -1,4 +1,4 @@
-"""The completeness report as people read it in a terminal."""
+"""The completeness report as a table for the terminal."""
 
 from collections.abc import Mapping
 from pathlib import Path

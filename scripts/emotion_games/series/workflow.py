@@ -1,4 +1,4 @@
-"""What the Snakefile does before, at the start and at the end of a run.
+"""Control of a run: finding its series, its start and its end.
 
 The Snakefile itself holds the rules, and `rules/common.smk` the functions that give them inputs.
 """
@@ -53,10 +53,10 @@ def load_series(config: dict[str, Any], workflow: Any) -> Series:
 
 
 def job_settings(config: SeriesConfig, root: Path) -> dict[str, Any]:
-    """Return what never changes an answer, for the jobs to read from Snakemake's config.
+    """Return settings that do not affect answers, which jobs read from Snakemake's config.
 
-    Snakemake runs a job again when its params or inputs change. These are neither: how to run each
-    model, and the paths of files whose contents the hash of an experiment covers.
+    These are how to run each model, and the paths of files whose contents the hash of an experiment
+    covers. They are not params or inputs, of which Snakemake records the values.
     """
     return {
         "files": {
