@@ -11,6 +11,7 @@ from typing import Any
 
 from scipy.stats import false_discovery_control
 
+from emotion_games import layout
 from emotion_games.analysis.contrasts import TEST
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import heterogeneity_records
@@ -19,7 +20,6 @@ from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
 from emotion_games.files import read_json, replace_text, write_json
-from emotion_games.layout import results_folder
 
 Row = dict[str, Any]  # the keys are COLUMNS
 COLUMNS = (
@@ -47,11 +47,11 @@ METHODS = {
 
 def summarize(series_dir: Path) -> None:
     """Write series_results.csv and series_results.json from the finished experiments."""
-    report = read_json(series_dir / "experiment_report.json") or {"experiments": {}}
+    report = read_json(series_dir / layout.REPORT) or {"experiments": {}}
     rows: list[Row] = []
     missing, plans, rationality = [], {}, []
     for exp_id, entry in report["experiments"].items():
-        analysis = read_json(results_folder(series_dir, entry) / "stats_analysis.json")
+        analysis = read_json(layout.results_folder(series_dir, entry) / layout.STATISTICS)
         if analysis is None:
             named = {key: entry.get(key) for key in ("game_name", "model_name", "status", "error")}
             missing.append({"exp_id": exp_id} | named)
@@ -71,8 +71,8 @@ def summarize(series_dir: Path) -> None:
         "methods": METHODS,
         "unit": "differences and rates are on each game's outcome scale, 0 to 1",
     }
-    write_json(series_dir / "series_results.json", strict(content))
-    replace_text(series_dir / "series_results.csv", _as_csv(strict(rows)))
+    write_json(series_dir / layout.SERIES_STATISTICS, strict(content))
+    replace_text(series_dir / layout.SERIES_TABLE, _as_csv(strict(rows)))
 
 
 def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: Statistics) -> list[Row]:
