@@ -1,7 +1,6 @@
 """A run continues the newest series with equal frozen settings, and never one with others."""
 
 import copy
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,6 @@ from emotion_games.series.folder import PINNED, find_series, open_series
 from emotion_games.series.state import read_series
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A working directory with its own stimuli, which a test may change."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(PINNED, raising=False)
-    shutil.copytree(ROOT / "config" / "emotions", tmp_path / "mine")
-    return tmp_path
 
 
 def find(is_main=True, top=None, **experiment):

@@ -8,27 +8,17 @@ import pytest
 from emotion_games import layout
 from emotion_games.errors import UserError
 from emotion_games.series.config import check_config
-from emotion_games.series.folder import PINNED, find_series, open_series
+from emotion_games.series.folder import find_series, open_series
 from emotion_games.series.frozen import check_files, check_weights
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A working directory with its own stimuli and scenarios, which a test may change."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(PINNED, raising=False)
-    shutil.copytree(ROOT / "config" / "emotions", tmp_path / "mine")
-    shutil.copy(
-        ROOT / "config" / "games" / "Prisoners_Dilemma" / "scenarios.yaml",
-        tmp_path / "stories.yaml",
-    )
-    return tmp_path
-
-
-@pytest.fixture
 def series(place):
+    """A series with its own stimuli and scenarios."""
+    game = ROOT / "config" / "games" / "Prisoners_Dilemma"
+    shutil.copy(game / "scenarios.yaml", place / "stories.yaml")
     experiment = {
         "name": "Try",
         "games": ["Prisoners_Dilemma", "Stag_Hunt"],
