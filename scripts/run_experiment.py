@@ -28,10 +28,8 @@ def run_experiment(rule: Any) -> None:
         check_files(series_dir, files, spec["settings"]["emotions"], spec["game"])
         start = time.perf_counter()
         # These load torch, after the log is open.
-        from emotion_games.analysis.experiment_statistics import analyse
         from emotion_games.engine.directions import load
         from emotion_games.experiment.inputs import Control, Inputs
-        from emotion_games.experiment.results import publish
         from emotion_games.experiment.run import run
 
         imported = time.perf_counter() - start
@@ -46,8 +44,14 @@ def run_experiment(rule: Any) -> None:
             import_seconds=imported,
         )
         found = run(inputs, Control(should_stop, job.progress))
+        # After the trials, whose start must not wait for the libraries of the statistics.
+        from emotion_games.analysis.experiment_statistics import analyse
+        from emotion_games.experiment.results import publish
+
+        start = time.perf_counter()
         settings, n_trials = spec["settings"], len(found.trials)
         statistics = analyse(found.trials, found.checks, found.game, settings, n_trials)
+        found.configuration["seconds"]["write"] = round(time.perf_counter() - start, 2)
         publish(Path(rule.output[0]).parent, found, statistics)
 
 

@@ -274,6 +274,7 @@ def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(
     ).any()
     contrasts = json.loads((folder / "stats_analysis.json").read_text())["contrasts"]
     assert "combined_minus_prompted_neutral" in {record["contrast"] for record in contrasts}
+    assert "write" in yaml.safe_load((folder / "exp_config.yaml").read_text())["seconds"]
 
 
 def table(heading: str) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from emotion_games.experiment.conditions import Arm, random_directions
 from emotion_games.experiment.spec import Settings
@@ -51,7 +51,7 @@ class Contrast:
         return self.reference == self.arm.reference
 
 
-def _has(arm: str) -> Callable[[Settings], bool]:
+def _has(arm: Literal["shuffled", "prompted"]) -> Callable[[Settings], bool]:
     return lambda settings: settings["arms"][arm]
 
 

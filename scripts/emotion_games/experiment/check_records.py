@@ -1,11 +1,9 @@
-"""The answers to the checks: their names, their keys in the journal, and their table."""
+"""The answers to the checks: names, keys in the journal, and rows of their table."""
 
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
-
-import pandas as pd
 
 from emotion_games.experiment.conditions import Condition
 from emotion_games.experiment.spec import Record
@@ -33,12 +31,13 @@ def check_key(check: Check, condition: str, item: object) -> str:
     return f"{check}{SEPARATOR}{condition}{SEPARATOR}{item}"
 
 
-def check_table(records: Mapping[str, Record], conditions: Sequence[Condition]) -> pd.DataFrame:
-    """Return one row per answer to a check; other records are ignored."""
+def check_rows(
+    records: Mapping[str, Record], conditions: Sequence[Condition]
+) -> list[dict[str, Any]]:
+    """Return one row of CHECK_COLUMNS per answer to a check; other records are ignored."""
     by_name = {c.name: c for c in conditions}
     kinds = set(Check)
-    rows = [check_row(r, by_name) for key, r in records.items() if key.split(SEPARATOR)[0] in kinds]
-    return pd.DataFrame(rows, columns=list(CHECK_COLUMNS))
+    return [check_row(r, by_name) for key, r in records.items() if key.split(SEPARATOR)[0] in kinds]
 
 
 def check_row(record: Record, conditions: Mapping[str, Condition]) -> dict[str, Any]:
@@ -50,18 +49,18 @@ def check_row(record: Record, conditions: Mapping[str, Condition]) -> dict[str, 
     """
     kind, name, item = record["key"].split(SEPARATOR, 2)
     condition = conditions[name]
-    scores = record.get("scores") or {}
+    scores = record.get("scores")
     probabilities, value = None, None
-    if kind in (Check.SELF_REPORT, Check.BLIND_LABEL):
+    if not scores:
+        value = record["value"]
+    elif kind in (Check.SELF_REPORT, Check.BLIND_LABEL):
         probabilities = json.dumps(scores["probabilities"])
     elif kind == Check.DOMINANCE:
         value = scores["probabilities"][BETTER]
     elif kind == Check.PERPLEXITY:
         value = -scores["per_token"][TEXT]
-    elif kind == Check.COMPREHENSION:
-        likeliest = max(scores["probabilities"], key=scores["probabilities"].get)
-        value = float(likeliest == RIGHT)
     else:
-        value = record["value"]
+        answers = scores["probabilities"]
+        value = float(max(answers, key=answers.__getitem__) == RIGHT)
     who = (kind, str(condition.arm), condition.emotion, condition.intensity)
     return dict(zip(CHECK_COLUMNS, (*who, item, probabilities, value), strict=True))

@@ -16,13 +16,13 @@ import pandas as pd
 import yaml
 
 from emotion_games.errors import UserError
-from emotion_games.experiment.check_records import check_table
+from emotion_games.experiment.check_records import CHECK_COLUMNS, check_rows
 from emotion_games.experiment.conditions import plan_conditions
 from emotion_games.experiment.inputs import Experiment
 from emotion_games.experiment.journal import COMPLETE, PLAN, journal_fingerprint, read_journal
 from emotion_games.experiment.provenance import answering_code_hash, code_commit
 from emotion_games.experiment.pushes import push_ratios
-from emotion_games.experiment.spec import Configuration, Record
+from emotion_games.experiment.spec import Configuration, Record, Settings
 from emotion_games.experiment.trials import Trial
 from emotion_games.files import replace_text
 from emotion_games.games.catalog import apply_settings, load_game
@@ -64,7 +64,7 @@ def outcome(experiment: Experiment, records: Mapping[str, Record]) -> Outcome:
     """Return everything that was measured in an experiment."""
     return Outcome(
         trials=_trial_table(experiment, records),
-        checks=check_table(records, plan_conditions(experiment.settings)),
+        checks=_check_table(experiment.settings, records),
         game=experiment.questions.game,
         configuration=_configuration(experiment, records),
     )
@@ -81,14 +81,19 @@ def _trial_table(experiment: Experiment, records: Mapping[str, Record]) -> pd.Da
     return pd.DataFrame(rows).astype({"category": "Int64"})
 
 
+def _check_table(settings: Settings, records: Mapping[str, Record]) -> pd.DataFrame:
+    rows = check_rows(records, plan_conditions(settings))
+    return pd.DataFrame(rows, columns=list(CHECK_COLUMNS))
+
+
 def _row(experiment: Experiment, trial: Trial, record: Record, push_ratio: float) -> dict[str, Any]:
     questions, spec = experiment.questions, experiment.inputs.spec
     scenario, condition = questions.scenarios[trial.scenario_id], trial.condition
-    scores = record["scores"] or {}
-    output, after, decision = "", {}, None
+    scores, after = record["scores"], None
+    output, decision = "", None
     if condition.generated:
         output = record["answers"][trial.repeat]
-        after = record["after"][trial.repeat] or {}
+        after = record["after"][trial.repeat]
         decision = parse(output, scenario.options, trial.order)
     messages = questions.prompts[trial.request_key]
     return {
@@ -111,15 +116,15 @@ def _row(experiment: Experiment, trial: Trial, record: Record, push_ratio: float
         "decision": decision.decision if decision else "",
         "category": decision.category if decision else None,
         "choice": (decision.choice if decision else None) or "",
-        "choice_probabilities": _json(scores.get("probabilities")),
-        "valid_mass": scores.get("mass"),
+        "choice_probabilities": _json(scores and scores["probabilities"]),
+        "valid_mass": scores and scores["mass"],
         "extraction_method": decision.method if decision else NOT_GENERATED,
         "seed": spec["settings"]["seed"],
         "wording": trial.wording,
         "generated": condition.generated,
-        "branch_probabilities": _json(scores.get("branch")),
-        "choice_probabilities_after": _json(after.get("probabilities")),
-        "valid_mass_after": after.get("mass"),
+        "branch_probabilities": _json(scores and scores["branch"]),
+        "choice_probabilities_after": _json(after and after["probabilities"]),
+        "valid_mass_after": after and after["mass"],
         "push_ratio": push_ratio,
     }
 
@@ -226,7 +231,7 @@ def read_outcome(output_dir: Path, journal: Path) -> Outcome:
         raise UserError(f"{path}: is missing, or has changed since the experiment; put it back")
     return Outcome(
         trials=read_trials(output_dir),
-        checks=check_table(records, plan_conditions(settings)),
+        checks=_check_table(settings, records),
         game=apply_settings(load_game(folder), settings["game_settings"]),
         configuration=configuration,
     )

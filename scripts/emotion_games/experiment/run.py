@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from emotion_games.engine.backend import Backend, ModelError
 from emotion_games.engine.batches import Instrument, Request, in_halves, measure, plan_batches
@@ -22,10 +22,12 @@ from emotion_games.experiment.journal import COMPLETE, PLAN, Journal
 from emotion_games.experiment.provenance import environment
 from emotion_games.experiment.pushes import condition_pushes
 from emotion_games.experiment.requests import reopen_after_rationale, trial_requests
-from emotion_games.experiment.results import Outcome, outcome
 from emotion_games.experiment.spec import Record
 from emotion_games.files import now
 from emotion_games.signals import Interrupted
+
+if TYPE_CHECKING:
+    from emotion_games.experiment.results import Outcome
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Session:
             )
 
 
-def run(inputs: Inputs, control: Control) -> Outcome:
+def run(inputs: Inputs, control: Control) -> "Outcome":
     """Measure what the journal does not hold yet, and return everything that was measured.
 
     Raises:
@@ -79,6 +81,9 @@ def run(inputs: Inputs, control: Control) -> Outcome:
     seconds = journal.records[COMPLETE]["seconds"]
     spent = ", ".join(f"{part} {number:.1f}" for part, number in seconds.items())
     control.log(f"seconds: {spent}")
+    # This loads pandas, which nothing before needs.
+    from emotion_games.experiment.results import outcome
+
     return outcome(experiment, journal.records)
 
 

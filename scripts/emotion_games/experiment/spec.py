@@ -3,6 +3,50 @@
 from typing import Any, NotRequired, TypedDict
 
 
+class Generation(TypedDict):
+    """How answers are sampled."""
+
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+
+
+class Scoring(TypedDict):
+    """When the probabilities of the options are measured."""
+
+    direct: bool
+    after_rationale: bool
+
+
+class RandomArm(TypedDict):
+    """Numbers of random directions: those whose options are scored, and those that also write."""
+
+    scored: int
+    generated: int
+
+
+class Arms(TypedDict):
+    """The arms besides neutral and steered."""
+
+    random: RandomArm
+    shuffled: bool
+    prompted: bool
+
+
+class Checks(TypedDict):
+    """Which checks are measured."""
+
+    manipulation: bool
+    damage: bool
+
+
+class Inference(TypedDict):
+    """The settings of the statistics."""
+
+    confidence: float
+    equivalence_margin: float
+
+
 class Settings(TypedDict):
     """The settings of a series that can change an answer; config/README.md describes each.
 
@@ -18,12 +62,12 @@ class Settings(TypedDict):
     layers: str | list[int]
     direction_method: str
     answer_form: str
-    generation: dict[str, Any]
-    scoring: dict[str, bool]
-    arms: dict[str, Any]
-    checks: dict[str, bool]
+    generation: Generation
+    scoring: Scoring
+    arms: Arms
+    checks: Checks
     show_payoffs: bool
-    statistics: dict[str, float]
+    statistics: Inference
     choice_labels: dict[str, str]
     game_settings: dict[str, Any]
 
@@ -43,6 +87,15 @@ class Spec(TypedDict):
     hashes: dict[str, str]
 
 
+class ScoresRecord(TypedDict):
+    """The fields of `engine.scoring.Scores`, as the journal holds them."""
+
+    probabilities: dict[str, float]
+    mass: float
+    branch: dict[str, float]
+    per_token: dict[str, float]
+
+
 class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
@@ -52,9 +105,9 @@ class Record(TypedDict):
     """
 
     key: str
-    scores: NotRequired[dict[str, Any] | None]
+    scores: NotRequired[ScoresRecord | None]
     answers: NotRequired[list[str]]
-    after: NotRequired[list[dict[str, Any] | None]]
+    after: NotRequired[list[ScoresRecord | None]]
     value: NotRequired[float]
     plan: NotRequired[dict[str, Any]]
     hash: NotRequired[str]
