@@ -32,7 +32,8 @@ def hidden_states(
     found, layers = [], range(model.depth)
     for start in range(0, len(stimuli), PROBES_AT_ONCE):
         texts, last = probe_batch(model, templates, stimuli[start : start + PROBES_AT_ONCE])
-        states, _ = model.capture(texts, {}, layers)
+        # Without the logits, which would stay in memory during the next pass.
+        states = model.capture(texts, {}, layers)[0]
         rows = torch.arange(len(last))
         found.append(torch.stack([states[layer][rows, last].float().cpu() for layer in layers]))
         count(len(last))
