@@ -148,3 +148,12 @@ def test_a_request_larger_than_the_budget_is_a_batch_of_its_own():
 def test_the_configured_budget_wins(instrument):
     assert instrument.model.batch_tokens(123) == 123
     assert instrument.model.batch_tokens(None) == CPU_BATCH_TOKENS
+
+
+def test_times_include_the_work_that_a_gpu_has_not_finished(instrument, monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(True))
+    with instrument.timed("test"):
+        assert not waited
+    assert waited and instrument.seconds["test"] >= 0

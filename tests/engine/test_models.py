@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 from emotion_games.engine.backend import ModelError
 from emotion_games.engine.models import decoder_layers, load_model, steered_layers, weights_hash
@@ -47,6 +48,37 @@ def test_a_local_folder_is_loaded_with_the_weights_it_holds(folder):
     assert loaded.model.dtype == torch.float32 and not loaded.model.training
     half = load_model({"id": "x", "dtype": "bfloat16"}, str(folder), {"device": "cpu"})
     assert half.model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "runtime, expected",
+    [
+        ({}, ({"": "cuda:0"}, torch.bfloat16)),
+        ({"device": "cuda:1"}, ({"": "cuda:1"}, torch.bfloat16)),
+        ({"device_map": "auto"}, ("auto", torch.bfloat16)),
+        ({"device": "cpu"}, (None, torch.float32)),
+    ],
+)
+def test_a_gpu_is_used_where_there_is_one(folder, monkeypatch, runtime, expected):
+    loads, load = [], AutoModelForCausalLM.from_pretrained
+
+    def record(path, device_map, dtype, **others):
+        loads.append((device_map, dtype))
+        return load(path, dtype=dtype, **others)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", record)
+    load_model({"id": "x"}, str(folder), runtime)
+    assert loads == [expected]
+
+
+def test_a_model_that_is_too_large_for_the_gpu_is_not_called_damaged(folder, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        load_model({"id": "x"}, str(folder), {})
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "pickle"])

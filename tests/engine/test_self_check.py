@@ -60,15 +60,35 @@ def test_every_request_is_checked_also_where_nothing_is_scored(instrument, reque
     assert [r.push for r in seen] == list(PUSHES) and all(r.scored for r in seen)
 
 
-def test_a_removed_hook_is_found(instrument, requests, monkeypatch):
-    change_vectors(monkeypatch, lambda vectors: {})
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda vectors: {}, id="a removed hook"),
+        pytest.param(lambda vectors: {k + 1: v for k, v in vectors.items()}, id="a wrong layer"),
+        pytest.param(lambda vectors: {k: v.flip(0) for k, v in vectors.items()}, id="swapped rows"),
+        pytest.param(lambda vectors: {k: v * 1.1 for k, v in vectors.items()}, id="a wrong size"),
+    ],
+)
+def test_other_vectors_in_the_engine_are_found(instrument, requests, monkeypatch, change):
+    change_vectors(monkeypatch, change)
     with pytest.raises(SteeringError, match="differs from the plain model"):
         check_steering(instrument, requests)
 
 
-def test_a_wrong_layer_is_found(instrument, requests, monkeypatch):
-    change_vectors(monkeypatch, lambda vectors: {k + 1: v for k, v in vectors.items()})
-    with pytest.raises(SteeringError, match="differs from the plain model"):
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_position_that_every_pass_leaves_out_is_found(instrument, requests, monkeypatch, place):
+    honest = TransformersBackend.capture
+
+    @torch.inference_mode()
+    def broken(model, texts, vectors, watched):
+        states, logits = honest(model, texts, vectors, watched)
+        plain = honest(model, texts, {k: torch.zeros_like(v) for k, v in vectors.items()}, watched)
+        for layer, state in states.items():
+            state[:, place] = plain[0][layer][:, place]
+        return states, logits
+
+    monkeypatch.setattr(TransformersBackend, "capture", broken)
+    with pytest.raises(SteeringError, match="layer 1 is off"):
         check_steering(instrument, requests)
 
 
@@ -83,17 +103,6 @@ def test_a_stale_cache_is_found(instrument, requests, monkeypatch):
         return fresh
 
     monkeypatch.setattr(TransformersBackend, "read", stale)
-    with pytest.raises(SteeringError, match="differs from the plain model"):
-        check_steering(instrument, requests)
-
-
-def test_swapped_rows_are_found(instrument, requests, monkeypatch):
-    honest = Instrument.batch_pushes
-    monkeypatch.setattr(
-        Instrument,
-        "batch_pushes",
-        lambda self, cs: {k: v.flip(0) for k, v in honest(self, cs).items()},
-    )
     with pytest.raises(SteeringError, match="differs from the plain model"):
         check_steering(instrument, requests)
 

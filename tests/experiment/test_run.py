@@ -11,6 +11,7 @@ import yaml
 from emotion_games.engine import models
 from emotion_games.errors import ProblemList
 from emotion_games.experiment import run as module
+from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.repeat import repeat
 from emotion_games.layout import RESULT_FILES
@@ -143,6 +144,19 @@ def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path
     )
     play()
     assert results(tmp_path / "out") == before
+
+
+def test_the_self_check_measures_one_request_per_arm_and_only_before_trials(play, monkeypatch):
+    checked = []
+    monkeypatch.setattr(module, "check_steering", lambda _, requests: checked.append(requests))
+    with pytest.raises(Interrupted):
+        play(should_stop=lambda: True)
+    play()
+    play()
+    assert len(checked) == 2
+    for requests in checked:
+        names = [request.key.split("/")[-1] for request in requests]
+        assert sorted(name.split("-")[0] for name in names) == sorted(Arm)
 
 
 def test_another_setting_starts_another_journal(play, tmp_path):
