@@ -10,11 +10,18 @@ from itertools import product
 
 import numpy as np
 
-from emotion_games.analysis import records
+from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import equivalence, holm
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.records import Contrast, Damage, EmotionEffect, Plan, first, narrowed
+from emotion_games.analysis.statistics_records import (
+    Contrast,
+    Damage,
+    EmotionEffect,
+    Plan,
+    first,
+    narrowed,
+)
 from emotion_games.experiment.analysis_plan import (
     BRANCH,
     EMOTION_MINUS_NEUTRAL,

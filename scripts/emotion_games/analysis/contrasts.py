@@ -12,7 +12,13 @@ from statsmodels.stats.contingency_tables import Table2x2  # type: ignore[import
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import against_random, holm, paired_t, sign_flip_p
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.records import Contrast, PairedTest, Plan, WorstCase, narrowed
+from emotion_games.analysis.statistics_records import (
+    Contrast,
+    PairedTest,
+    Plan,
+    WorstCase,
+    narrowed,
+)
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
     CONTRASTS,

@@ -8,11 +8,11 @@ from itertools import product
 import numpy as np
 from scipy.stats import page_trend_test, t
 
-from emotion_games.analysis import records
+from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.records import PairedTest, Plan, Tested, narrowed
+from emotion_games.analysis.statistics_records import PairedTest, Plan, Tested, narrowed
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS
 from emotion_games.experiment.conditions import Arm
 

@@ -22,8 +22,8 @@ from emotion_games.analysis.dose_response import dose_records
 from emotion_games.analysis.manipulation import manipulation_records
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.rationality import rationality
-from emotion_games.analysis.records import Meta, Plan, Statistics
 from emotion_games.analysis.sentences import describe, sentence
+from emotion_games.analysis.statistics_records import Meta, Plan, Statistics
 from emotion_games.experiment import analysis_plan
 from emotion_games.experiment.check_records import CHECK_COLUMNS
 from emotion_games.experiment.spec import Settings

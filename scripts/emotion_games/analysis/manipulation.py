@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.contrasts import TEST, compare
-from emotion_games.analysis.records import Manipulation
+from emotion_games.analysis.statistics_records import Manipulation
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
 

@@ -5,12 +5,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis import records
+from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells, mean_of_present
 from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.inference import rate_interval
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.records import Estimate, Plan, Tested, narrowed
+from emotion_games.analysis.statistics_records import Estimate, Plan, Tested, narrowed
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.experiment.conditions import Arm
 from emotion_games.games.records import Game

@@ -15,7 +15,7 @@ from emotion_games import layout
 from emotion_games.analysis.contrasts import TEST
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import heterogeneity_records
-from emotion_games.analysis.records import EmotionEffect, Statistics, first
+from emotion_games.analysis.statistics_records import EmotionEffect, Statistics, first
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm

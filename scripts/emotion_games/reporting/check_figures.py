@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from emotion_games.analysis.records import Contrast, Manipulation, Statistics
+from emotion_games.analysis.statistics_records import Contrast, Manipulation, Statistics
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.conditions import Arm
 from emotion_games.reporting.selection import (

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.records import Dose, DoseResponse, Rate, Statistics
+from emotion_games.analysis.statistics_records import Dose, DoseResponse, Rate, Statistics
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.experiment.conditions import Arm
 from emotion_games.reporting.selection import (

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.records import Statistics
+from emotion_games.analysis.statistics_records import Statistics
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.reporting.style import words
 

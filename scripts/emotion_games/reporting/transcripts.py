@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from emotion_games.analysis.records import Plan
+from emotion_games.analysis.statistics_records import Plan
 from emotion_games.experiment.conditions import Arm
 from emotion_games.prompts.stimuli import NEUTRAL
 
