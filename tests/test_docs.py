@@ -1,4 +1,4 @@
-"""The documentation does what it says: its examples are taken from its own text and run, its tables are complete."""
+"""The examples of the documentation run as they are, and its tables are complete."""
 
 import json
 import os
@@ -27,7 +27,8 @@ ADDING = ROOT / "docs" / "adding.md"
 README = ROOT / "README.md"
 CONFIG_README = (ROOT / "config" / "README.md").read_text()
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>file|patch|message)(?:: (?P<path>\S+))? -->\n)?^```(?P<language>\w+)\n(?P<body>.*?)^```$",
+    r"(?:^<!-- (?P<mark>file|patch|message)(?:: (?P<path>\S+))? -->\n)?"
+    r"^```(?P<language>\w+)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -62,7 +63,7 @@ def copy_project(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of the project in which everything that docs/adding.md says has been done."""
+    """A copy of the project with all examples of docs/adding.md added."""
     copy = copy_project(tmp_path_factory.mktemp("documented"))
     for block in BLOCKS:
         if block.mark == "file":
@@ -241,8 +242,8 @@ print(requests._context(trial, {"pride": ["zero", "one", "two"]}))
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS)
 def test_a_dry_run_accepts_each_config(path, inside):
-    told = [c for c in COMMANDS if path in c]
-    command = told[0] if told else f"snakemake --cores 1 --configfile {path} --dry-run"
+    given = [c for c in COMMANDS if path in c]
+    command = given[0] if given else f"snakemake --cores 1 --configfile {path} --dry-run"
     shown = run(command, inside)
     for game in config_of(path, inside).games:
         assert re.search(rf"^ +\d+  {game} ", shown, re.MULTILINE)
@@ -260,14 +261,14 @@ def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(
     trials = pd.read_csv(folder / "exp_results.csv", keep_default_na=False)
     # Two stories in two orders under every condition.
     assert trials.groupby("arm").size().to_dict() == {
-        "neutral": 4, "steered": 4, "random": 8, "prompted": 4, "prompted_neutral": 4, "combined": 4,
+        "neutral": 4, "steered": 4, "random": 8,
+        "prompted": 4, "prompted_neutral": 4, "combined": 4,
     }  # fmt: skip
     by_arm = {arm: rows.reset_index(drop=True) for arm, rows in trials.groupby("arm")}
     assert (by_arm["combined"]["input"] == by_arm["prompted"]["input"]).all()
-    assert (by_arm["combined"]["push_ratio"] > 0).all() and (
-        by_arm["prompted"]["push_ratio"] == 0
-    ).all()
-    # As told as in the prompted arm, unlike the steered one; and pushed, so that probabilities move.
+    assert (by_arm["combined"]["push_ratio"] > 0).all()
+    assert (by_arm["prompted"]["push_ratio"] == 0).all()
+    # The prompt is that of the prompted arm, and the push changes the probabilities.
     assert (by_arm["combined"]["input"] != by_arm["steered"]["input"]).all()
     assert (
         by_arm["combined"]["choice_probabilities"] != by_arm["prompted"]["choice_probabilities"]
@@ -278,7 +279,7 @@ def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(
 
 
 def table(heading: str) -> dict[str, tuple[str, ...]]:
-    """The rows of the first table with this first column, by what stands there; each cell without its backquotes."""
+    """Return the rows of the first table with this heading, by the names in their first cell."""
     lines = CONFIG_README.split(f"\n| {heading} |", 1)[1].splitlines()[2:]
     rows = {}
     for line in lines[
