@@ -18,8 +18,8 @@ def load_game(folder: Path) -> Game:
         ProblemList: Everything that is wrong with the file, one line each.
         UserError: The file cannot be read.
     """
-    path = Path(folder) / "game.yaml"
-    return build_game(Path(folder), read_data(path), str(path))
+    path = folder / "game.yaml"
+    return build_game(folder, read_data(path), str(path))
 
 
 def apply_settings(game: Game, entry: Mapping[str, Any]) -> Game:
@@ -65,14 +65,14 @@ def apply_settings(game: Game, entry: Mapping[str, Any]) -> Game:
 
 def game_names(root: Path) -> list[str]:
     """Return the names of the games in a folder of games, sorted."""
-    return sorted(path.parent.name for path in Path(root).glob("*/game.yaml"))
+    return sorted(path.parent.name for path in root.glob("*/game.yaml"))
 
 
 def families(root: Path) -> dict[str, list[str]]:
     """Return the role games of each family, in the order in which the roles play."""
     found: dict[str, list[tuple[int, str]]] = {}
     for name in game_names(root):
-        game = load_game(Path(root) / name)
+        game = load_game(root / name)
         if game.family and game.role:
             found.setdefault(game.family, []).append((game.players.index(game.role), name))
     return {family: [name for _, name in sorted(members)] for family, members in found.items()}

@@ -74,7 +74,7 @@ def load_scenarios(
     problems: list[str] = []
     # Where each id and description occurs first: a repeated story is no second observation.
     owners: dict[str, str] = {}
-    for place, entry in _entries(Path(path), problems):
+    for place, entry in _entries(path, problems):
         lines = _problems(entry, game, aliases)
         if not lines:
             scenario = _scenario(entry, game, aliases)

@@ -24,7 +24,7 @@ def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[
     Raises:
         ProblemList: Everything that is wrong with the files, one line each.
     """
-    files = sorted(Path(folder).glob("*.txt"))
+    files = sorted(folder.glob("*.txt"))
     if emotions is not None:
         files = [file for file in files if file.stem in (*emotions, NEUTRAL)]
     problems = []
