@@ -14,6 +14,7 @@ from typing import Any
 from emotion_games import schemas
 from emotion_games.data_files import read_data
 from emotion_games.errors import ProblemList, UserError, unknown
+from emotion_games.experiment.spec import Settings
 from emotion_games.games.catalog import (
     apply_settings,
     expand_game,
@@ -32,11 +33,7 @@ from emotion_games.series.grid import Model, plan_models
 # exactly one of these groups. A key that is missing here could change within a series unnoticed.
 PER_GAME = ("scenarios", "choice_labels", "game_settings")
 BY_CONTENT = ("stimuli", "prompts", "check_items")
-IDENTITY = (
-    "emotions", "intensity", "headline_intensity", "repeat", "num_scenarios", "seed", "layers",
-    "direction_method", "answer_form", "generation", "scoring", "arms", "checks", "show_payoffs",
-    "statistics",
-)  # fmt: skip
+IDENTITY = tuple(key for key in Settings.__annotations__ if key not in PER_GAME)
 
 
 @dataclass(frozen=True)
