@@ -18,7 +18,6 @@ from emotion_games.analysis.statistics_records import (
     Contrast,
     Damage,
     EmotionEffect,
-    Plan,
     first,
     narrowed,
 )
@@ -30,6 +29,7 @@ from emotion_games.experiment.analysis_plan import (
     MINIMUM_SCENARIOS,
     PROMPTED_MINUS_NEUTRAL,
     SCORED,
+    Plan,
 )
 from emotion_games.experiment.conditions import Arm
 

@@ -23,10 +23,10 @@ from emotion_games.analysis.manipulation import manipulation_records
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.rationality import rationality
 from emotion_games.analysis.sentences import describe, sentence
-from emotion_games.analysis.statistics_records import Meta, Plan, Statistics
+from emotion_games.analysis.statistics_records import Meta, Statistics
 from emotion_games.experiment import analysis_plan
 from emotion_games.experiment.check_records import CHECK_COLUMNS
-from emotion_games.experiment.spec import Settings
+from emotion_games.experiment.spec import Plan, Requirement, Settings
 from emotion_games.games.records import Game
 
 
@@ -154,9 +154,9 @@ def _effective(plan: Plan, averaged: Cells) -> Plan:
     claim, measure = plan["claim"], plan["claim"]["if_nothing_was_generated"]
     # Only the contrast with neutral comes from written choices.
     main = analysis_plan.EMOTION_MINUS_NEUTRAL
-    requires = [{"contrast": main, "measure": measure}]
+    requires = [Requirement(contrast=main, measure=measure)]
     requires += [part for part in claim["requires"] if part["contrast"] != main]
-    return plan | {"claim": claim | {"requires": requires}, "measures": [measure]}
+    return {**plan, "claim": {**claim, "requires": requires}, "measures": [measure]}
 
 
 def _meta(evidence: Evidence) -> Meta:

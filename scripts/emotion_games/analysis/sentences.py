@@ -4,8 +4,13 @@ An effect is stated as an effect only if the planned claim holds.
 """
 
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_records import EmotionEffect, Plan, Statistics, Versus
-from emotion_games.experiment.analysis_plan import CHOSEN, EMOTION_MINUS_RANDOM, MINIMUM_SCENARIOS
+from emotion_games.analysis.statistics_records import EmotionEffect, Statistics, Versus
+from emotion_games.experiment.analysis_plan import (
+    CHOSEN,
+    EMOTION_MINUS_RANDOM,
+    MINIMUM_SCENARIOS,
+    Plan,
+)
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
 

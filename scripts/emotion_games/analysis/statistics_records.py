@@ -7,7 +7,8 @@ Probabilities, rates and effects are on the scale of the outcome, from 0 to 1.
 from collections.abc import Iterable, Mapping
 from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
-Plan = dict[str, Any]  # of `analysis_plan.the_plan`
+from emotion_games.experiment.spec import Plan
+
 Interval = list[float]  # [low, high] at the confidence of the plan
 T = TypeVar("T", bound=Mapping[str, Any])
 

@@ -7,10 +7,10 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from emotion_games.experiment.conditions import Arm, random_directions
-from emotion_games.experiment.spec import Settings
+from emotion_games.experiment.spec import Plan, Settings
 from emotion_games.experiment.trials import count_trials
 from emotion_games.games.records import Game
 
@@ -73,7 +73,7 @@ CLAIM_RULE = (
 )
 
 
-def the_plan(settings: Settings, game: Game) -> dict[str, Any]:
+def the_plan(settings: Settings, game: Game) -> Plan:
     """Return what will be tested in an experiment; all its other results are exploratory."""
     is_scored, statistics = settings["scoring"]["direct"], settings["statistics"]
     labels = [choice.label for choice in game.choices]
@@ -114,7 +114,7 @@ def the_plan(settings: Settings, game: Game) -> dict[str, Any]:
     }
 
 
-def plan_hash(plan: dict[str, Any]) -> str:
+def plan_hash(plan: Plan) -> str:
     """Return the SHA-256 of the plan's canonical JSON, which ignores the order of keys."""
     text = json.dumps(plan, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

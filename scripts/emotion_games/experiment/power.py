@@ -5,6 +5,7 @@ from math import inf, sqrt
 from typing import Any
 
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS
+from emotion_games.experiment.spec import Plan
 
 # How far an emotion's true effect varies between scenarios (sd), and how far a random direction
 # pushes (sd over directions). Both are cautious guesses; the results contain the measured values.
@@ -62,7 +63,7 @@ def smallest_detectable_from_random(k: int, confidence: float = 0.95, tests: int
     return shift * SD_OF_RANDOM_DIRECTIONS * sqrt(1 + 1 / k)
 
 
-def planned_power(plan: dict[str, Any], orders: int) -> dict[str, Any]:
+def planned_power(plan: Plan, orders: int) -> dict[str, Any]:
     """Return the smallest detectable differences of a plan, with what they assume.
 
     They are in units of the outcome (0 to 1); infinite ones cannot be tested. Those that depend on

@@ -96,6 +96,53 @@ class ScoresRecord(TypedDict):
     per_token: dict[str, float]
 
 
+class Requirement(TypedDict):
+    """A contrast in one measure that a claim needs."""
+
+    contrast: str
+    measure: str
+
+
+class Claim(TypedDict):
+    """What a claim needs; `if_nothing_was_generated` is the measure that replaces choices."""
+
+    requires: list[Requirement]
+    if_nothing_was_generated: str
+    rule: str
+
+
+class Planned(TypedDict):
+    """The size of an experiment; None if it depends on the scenarios."""
+
+    scenarios: int | None
+    repeat: int
+    random_directions: int
+    trials: int | None
+
+
+class Plan(TypedDict):
+    """The plan of an experiment. `hash` is there in files only."""
+
+    game: str
+    outcome: str
+    choices: dict[str, float]
+    histories: list[str]
+    emotions: list[str]
+    intensities: list[float]
+    headline_intensity: float
+    layers: str | list[int]
+    direction_method: str
+    arms: Arms
+    contrasts: list[str]
+    measures: list[str]
+    claim: Claim
+    confidence: float
+    equivalence_margin: float
+    minimum_scenarios: int
+    planned: Planned
+    hash: NotRequired[str]
+
+
 class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
@@ -109,7 +156,7 @@ class Record(TypedDict):
     answers: NotRequired[list[str]]
     after: NotRequired[list[ScoresRecord | None]]
     value: NotRequired[float]
-    plan: NotRequired[dict[str, Any]]
+    plan: NotRequired[Plan]
     hash: NotRequired[str]
     frozen: NotRequired[str]
     seconds: NotRequired[dict[str, float]]

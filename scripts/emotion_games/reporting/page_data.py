@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
-from emotion_games.analysis.statistics_records import Contrast, Estimate, Meta, Plan, Statistics
+from emotion_games.analysis.statistics_records import Contrast, Estimate, Meta, Statistics
 from emotion_games.errors import UserError
 from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.spec import Plan
 from emotion_games.files import read_json, replace_text
 from emotion_games.layout import page_cache_dir
 from emotion_games.prompts.stimuli import NEUTRAL

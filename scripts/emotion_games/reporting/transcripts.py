@@ -11,8 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from emotion_games.analysis.statistics_records import Plan
 from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.spec import Plan
 from emotion_games.prompts.stimuli import NEUTRAL
 
 MOST_TRANSCRIPTS = 8

@@ -153,7 +153,7 @@ class _Means:
 def train(
     model: LlamaForCausalLM, course: Course, pad: int, progress: Callable[[str], None]
 ) -> None:
-    """Train in place.
+    """Train the model in place.
 
     With one thread, the same course and model give the same weights again on the same machine.
 
