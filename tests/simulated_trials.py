@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis.cells import cells, measures, tidy
+from emotion_games.analysis.cells import average_trials, tidy, trial_measures
 from emotion_games.analysis.damage import text_measures
 from emotion_games.games.records import Choice, Game, History
 
@@ -240,4 +240,4 @@ def simulate_checks(
 def cells_of(trials: pd.DataFrame, game: Game):
     """Return trials as cells, with the measures of the texts."""
     table = tidy(trials)
-    return cells(table, measures(table, game) | text_measures(table))
+    return average_trials(table, trial_measures(table, game) | text_measures(table))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emotion_games.analysis.cells import cells, measures, on_offer, over_orders, tidy
+from emotion_games.analysis.cells import average_trials, on_offer, over_orders, tidy, trial_measures
 from simulated_trials import a_game, simulate
 
 BOTH = [["cooperate", "defect"], ["defect", "cooperate"]]
@@ -26,7 +26,7 @@ def trials(rows):
 
 def cells_of(table, game=None):
     table = tidy(table)
-    return cells(table, measures(table, game or a_game()))
+    return average_trials(table, trial_measures(table, game or a_game()))
 
 
 def test_orders_have_equal_weight_with_any_number_of_answers():
@@ -57,7 +57,7 @@ def test_a_lost_order_is_left_out_on_both_sides():
 
 def test_unparsed_is_missing_in_chosen_and_both_ends_in_the_worst_case():
     table = trials([("a", 0, 0, "neutral", None), ("b", 0, 0, "neutral", "defect")])
-    found = measures(tidy(table), a_game())
+    found = trial_measures(tidy(table), a_game())
     assert np.isnan(found["chosen"][0]) and found["parsed"].tolist() == [0, 1]
     assert found["chosen_low"].tolist() == [0, 0] and found["chosen_high"].tolist() == [1, 0]
 
@@ -66,7 +66,7 @@ def test_scored_only_rows_are_no_answers():
     table = trials([("a", 0, 0, "neutral", None)])
     table["generated"], table["extraction_method"] = False, "not generated"
     table["choice_probabilities"] = '{"cooperate": 0.3, "defect": 0.7}'
-    found = measures(tidy(table), a_game())
+    found = trial_measures(tidy(table), a_game())
     assert np.isnan(found["parsed"][0]) and found["scored"][0] == pytest.approx(0.3)
 
 
@@ -74,7 +74,8 @@ def test_the_same_table_read_from_a_csv_file(tmp_path):
     table = simulate(a_game(), unparsed=0.05, n_scenarios=6)
     table.to_csv(tmp_path / "exp_results.csv", index=False)
     first, second = (
-        measures(tidy(t), a_game()) for t in (table, pd.read_csv(tmp_path / "exp_results.csv"))
+        trial_measures(tidy(t), a_game())
+        for t in (table, pd.read_csv(tmp_path / "exp_results.csv"))
     )
     for name, values in first.items():
         assert np.allclose(values, second[name], equal_nan=True), name
@@ -88,7 +89,7 @@ def test_values_of_three_choices_and_of_a_scenario_that_offers_two():
         {"none": 0.5, "low": 0.25, "high": 0.25},
         {"low": 0.5, "high": 0.5},
     ]
-    found = measures(tidy(table), game)
+    found = trial_measures(tidy(table), game)
     assert found["chosen"].tolist() == [0.3, 0.7]
     assert found["scored"] == pytest.approx([0.25, 0.5])
     assert found["first:chosen"] == pytest.approx([-1 / 3, 0.5])
@@ -112,10 +113,10 @@ def test_histories_keep_the_order_of_the_plan():
 def test_length_of_the_chosen_option_relative_to_the_mean():
     table = trials([("a", 0, 0, "neutral", "cooperate"), ("a", 1, 0, "neutral", "defect")])
     table["option_lengths"] = ["[8, 15]", "[4, 8]"]
-    found = measures(tidy(table), a_game())["length:chosen"]
+    found = trial_measures(tidy(table), a_game())["length:chosen"]
     assert found[0] == pytest.approx(8 / ((8 + 15) / 2) - 1)
     table["option_lengths"] = ""
-    assert np.isnan(measures(tidy(table), a_game())["length:chosen"]).all()
+    assert np.isnan(trial_measures(tidy(table), a_game())["length:chosen"]).all()
 
 
 def test_over_orders_ignores_wordings_that_are_not_there():

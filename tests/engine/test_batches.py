@@ -99,7 +99,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(instrument, monkeypatc
     found = measure(instrument, wanted, lines.append)
     for request, measurement in zip(wanted, found, strict=True):
         close(measurement, expected[request.key])
-    assert sizes == [6, 3, 3] and lines == ["out of GPU memory with 6 rows; going on with 3"]
+    assert sizes == [6, 3, 3] and lines == ["out of GPU memory with 6 requests; continuing with 3"]
 
 
 def test_numbers_that_overflow_name_the_request(instrument, monkeypatch):

@@ -130,7 +130,7 @@ def on_offer(game: Game, table: pd.DataFrame) -> Game:
     return replace(game, choices=tuple(scaled))
 
 
-def measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
+def trial_measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
     """Compute every measure of every trial.
 
     Args:
@@ -177,7 +177,7 @@ def measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
     return out
 
 
-def cells(table: pd.DataFrame, columns: dict[str, np.ndarray]) -> Cells:
+def average_trials(table: pd.DataFrame, columns: dict[str, np.ndarray]) -> Cells:
     """Average columns of numbers, one per row of the table, inside each cell."""
     codes, names = [], []
     for axis in _AXES:

@@ -1,4 +1,7 @@
-"""The contrasts of an experiment, each of one history; histories are never pooled."""
+"""Compute the contrasts of `analysis_plan.CONTRASTS`, each at one history.
+
+Histories are never pooled.
+"""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping

@@ -79,7 +79,7 @@ def damage_records(cells: Cells, checks: pd.DataFrame) -> list[Damage]:
             continue
         reference = cells.find(arm.reference)
         found = _from_trials(cells, position, reference[0]) if reference else {}
-        found |= _from_items(items, who, arm.reference)
+        found |= _from_items(items, who)
         reasons = [_sentence(name, check) for name, check in found.items() if not check["passed"]]
         damage = Damage(
             **who,
@@ -112,14 +112,12 @@ def _from_trials(cells: Cells, position: int, reference: int) -> dict[str, Damag
     return worst
 
 
-def _from_items(items: dict[Any, pd.Series], who: Who, reference: Arm) -> dict[str, DamageCheck]:
-    """The checks with items, paired by item; without prompted items, against neutral."""
+def _from_items(items: dict[Any, pd.Series], who: Who) -> dict[str, DamageCheck]:
+    """The checks with items, paired by item with neutral; prompted arms have none."""
     out: dict[str, DamageCheck] = {}
     for name in (Check.DOMINANCE, Check.PERPLEXITY):
         own = items.get((name, who["arm"], who["emotion"], who["intensity"]))
-        # The damage items of the prompted arm may have been measured under neutral only.
-        unprompted = items.get((name, Arm.NEUTRAL, NO_EMOTION, 0.0))
-        neutral = items.get((name, reference, NO_EMOTION, 0.0), unprompted)
+        neutral = items.get((name, Arm.NEUTRAL, NO_EMOTION, 0.0))
         if own is None or neutral is None:
             continue
         paired = pd.concat([own, neutral], axis=1, join="inner").dropna()

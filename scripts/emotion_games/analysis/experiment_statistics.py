@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis import rates
-from emotion_games.analysis.cells import Cells, cells, measures, on_offer, tidy
+from emotion_games.analysis.cells import Cells, average_trials, on_offer, tidy, trial_measures
 from emotion_games.analysis.claims import emotion_analysis, equivalence_records, intensity_analysis
 from emotion_games.analysis.contrasts import contrast_records
 from emotion_games.analysis.damage import damage_records, text_measures
@@ -39,7 +39,7 @@ class Evidence:
         checks: One row per item of a check and condition.
         cells: The trials, averaged.
         game: The game with the choices on offer.
-        registered: The plan as it was frozen.
+        registered: The plan, from the settings.
         plan: The plan as it applies, which differs if nothing was generated.
         settings: The settings of the experiment.
         n_planned: The number of planned trials, if it is known.
@@ -81,7 +81,7 @@ def analyse(
     """
     table, registered = tidy(trials), analysis_plan.the_plan(settings, game)
     game = on_offer(game, table)
-    averaged = cells(table, measures(table, game) | text_measures(table))
+    averaged = average_trials(table, trial_measures(table, game) | text_measures(table))
     if checks is None or checks.empty:
         checks = pd.DataFrame(columns=list(CHECK_COLUMNS))
     plan = _effective(registered, averaged)

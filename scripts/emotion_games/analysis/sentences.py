@@ -21,7 +21,7 @@ def describe(statistics: Statistics) -> str:
     for emotion, effects in statistics["emotion_analysis"].items():
         lines += [effect["sentence"] for effect in effects]
         if not effects:
-            text = "no scenario has both a parsed answer with it and one in neutral."
+            text = "no scenario has parsed answers both with this emotion and in neutral."
             lines.append(f"{emotion.capitalize()}: {text}")
     lines += [limit(statistics) for limit in (_position, _validity, _manipulation, _power)]
     return "\n".join(line for line in lines if line)

@@ -159,7 +159,7 @@ def in_halves(
     gc.collect()
     torch.cuda.empty_cache()
     half = len(requests) // 2
-    log(f"out of GPU memory with {len(requests)} rows; going on with {half}")
+    log(f"out of GPU memory with {len(requests)} requests; continuing with {half}")
     return in_halves(work, requests[:half], log) + in_halves(work, requests[half:], log)
 
 

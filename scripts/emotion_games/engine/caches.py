@@ -46,7 +46,7 @@ class RoomyLayer(DynamicLayer):
 
 
 def layers_of(cache: DynamicCache) -> list[DynamicLayer]:
-    """Return the layers of a cache that was made without a config: it has no others."""
+    """Return the layers of a cache without a config, whose layers are all of this kind."""
     return cast(list[DynamicLayer], cache.layers)
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from emotion_games.engine import estimation
+from emotion_games.engine import direction_estimation as estimation
 from emotion_games.engine.models import load_model, steered_layers, weights_hash
 from emotion_games.engine.probes import hidden_states
 from emotion_games.errors import UserError
@@ -41,13 +41,13 @@ class About(TypedDict):
         dtype: Number format of the weights, such as `float32`.
         weights_hash: See `models.weights_hash`.
         stimuli_hash: Of all stimuli.
-        method: See `estimation.direction`.
+        method: See `direction_estimation.direction`.
         layers: The steered layers.
         depth: Number of decoder layers.
         calibration: Scale of a push of intensity 1.
         realised_dose: What that push moves the last steered layer, in natural gaps.
         push_ratio: Its norm relative to that of the hidden state, at the layer where it is largest.
-        separation: See `estimation.separation`.
+        separation: See `direction_estimation.separation`.
         cosines: Between the emotions' directions at the last steered layer.
     """
 
@@ -117,7 +117,7 @@ class Directions:
         return rotate(self.push(self.turned_emotion(seed), intensity), seed)
 
     def turned_emotion(self, seed: int) -> str:
-        """Return the emotion that is rotated. Seeds take turns, so that all norms occur."""
+        """Return the emotion whose push is rotated: seeds cycle through them alphabetically."""
         return sorted(self.vectors)[seed % len(self.vectors)]
 
 

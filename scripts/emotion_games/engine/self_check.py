@@ -1,8 +1,10 @@
 """The check, at the start of every experiment, that the engine steers this model correctly.
 
 A few real requests are measured twice: by the engine (batched, cached, lower layers shared) and by
-a reference that reads each text alone, whole and without a cache. Hidden states show that the push
-arrives at its layer, on its own row, and nowhere before. Any difference ends the experiment.
+a reference that reads each text alone, whole and without a cache. In the reference, the hidden
+states of the first steered layer move by exactly the push, and those of the layer before do not
+move. The scores of the engine's rows must equal those of the reference. Any difference ends the
+experiment.
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ class Check(StrEnum):
 
 
 def check_key(check: Check, condition: str, item: object) -> str:
-    """Return the journal's key of a check, of the name of its condition, and of its item."""
+    """Return the key in the journal for an item of a check under a condition."""
     return f"{check}{SEPARATOR}{condition}{SEPARATOR}{item}"
 
 

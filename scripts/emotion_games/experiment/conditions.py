@@ -43,7 +43,7 @@ class Condition:
     Attributes:
         arm: Its kind.
         emotion: The emotion; `random_<number>` in the random arm, `neutral` if there is none.
-        intensity: The dose in natural gaps; 1 for a described event.
+        intensity: The dose in natural gaps. A described event has none; 1 is a placeholder.
         generated: The model writes answers.
         scored: The probabilities of the options are measured before any answer.
     """

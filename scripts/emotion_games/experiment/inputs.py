@@ -1,4 +1,4 @@
-"""The inputs of an experiment, and how a run of it is watched."""
+"""The inputs of an experiment, their fingerprint, and how a run is watched."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -19,10 +19,10 @@ COMPLETE = "complete"
 
 
 def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = print) -> list[Record]:
-    """Return the records of a journal.
+    """Repair a journal after a crash and return its records.
 
-    An unfinished last line is cut off. A journal with another fingerprint is renamed, and has no
-    records.
+    An unfinished last line is cut off. Lines from a damaged one on are kept in another file and
+    measured again. A journal with another fingerprint is renamed and has no records.
     """
     if not path.exists():
         return []

@@ -1,4 +1,7 @@
-"""The pushes of the conditions: the vectors that are added to the hidden states."""
+"""The pushes of the conditions: the vectors that are added to the hidden states.
+
+`engine.directions` scales the directions of emotions and rotates those of the random arm.
+"""
 
 from collections.abc import Sequence
 

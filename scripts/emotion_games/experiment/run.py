@@ -1,7 +1,7 @@
-"""Run one experiment: a game and a model, from the plan of trials to its tables.
+"""Run one experiment: a game and a model, from the plan of trials to everything measured.
 
 Every finished batch is on the disk before the next one starts, so that an interrupted experiment
-continues where it stopped. If all trials are in the journal, the model is not loaded.
+continues where it stopped. The model is not loaded if the journal is complete.
 """
 
 import time
@@ -57,7 +57,7 @@ class Session:
         if self.control.should_stop():
             done, total = self.progress()
             raise Interrupted(
-                f"stopped after {done} of {total} trials; run the same command again to go on"
+                f"stopped after {done} of {total} trials; run the same command again to continue"
             )
 
 
@@ -143,8 +143,7 @@ def _check_steering(session: Session, instrument: Instrument, requests: Sequence
     with instrument.timed("self_check"):
         check_steering(instrument, [by_key[key] for key in by_arm.values()])
     session.control.log(
-        "self-check: pushes arrive on their own rows and layers, and the engine agrees with the "
-        "plain model"
+        "self-check: the push arrives at its layer, and the engine agrees with the plain model"
     )
 
 

@@ -48,7 +48,7 @@ class Inference(TypedDict):
 
 
 class Settings(TypedDict):
-    """The settings of a series that can change an answer; config/README.md describes each.
+    """The settings of a series that can change a result; config/README.md describes each.
 
     `choice_labels` and `game_settings` are the entries of the experiment's own game.
     """

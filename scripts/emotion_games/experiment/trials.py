@@ -33,7 +33,7 @@ class Trial:
 
     @property
     def sampling_key(self) -> tuple:
-        """What the random numbers depend on.
+        """The trial's part of what the random numbers depend on; game and seed are added to it.
 
         The condition is left out, so that conditions are compared under the same random numbers.
         """

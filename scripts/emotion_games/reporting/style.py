@@ -88,7 +88,7 @@ def error_bar(record: Mapping[str, Any]) -> list[list[float]] | None:
     """Return the lengths of an error bar below and above the estimate, in percentage points.
 
     Args:
-        record: A statistic with `estimate` and `interval`, both from 0 to 1.
+        record: A statistic with `estimate` and `interval`, as fractions from -1 to 1.
 
     Returns:
         The lengths as matplotlib's `errorbar` takes them, or None if there is no interval.

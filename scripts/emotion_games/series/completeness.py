@@ -1,7 +1,9 @@
 """The completeness report of a series: the status of each experiment, from the evidence on disk.
 
 An experiment is completed if its four result files exist, and it is running only if its process is
-alive. Otherwise its last recorded state counts. The report can be rebuilt from these at any time.
+alive. One that is recorded as running without a process has failed, and one that is recorded as
+completed without its files is pending. Otherwise the last recorded state counts. The report can be
+rebuilt from these at any time.
 """
 
 import json

@@ -29,7 +29,7 @@ from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli
 from emotion_games.prompts.templates import load_templates
 from emotion_games.series.grid import Model, plan_models
 
-# Every key under `experiment` that can change an answer, besides games and models, belongs to
+# Every key under `experiment` that can change a result, besides games and models, belongs to
 # exactly one of these groups. A key that is missing here could change within a series unnoticed.
 PER_GAME = ("scenarios", "choice_labels", "game_settings")
 BY_CONTENT = ("stimuli", "prompts", "check_items")

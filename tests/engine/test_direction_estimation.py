@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from emotion_games.engine.estimation import calibrate, direction, separation, shuffled_directions
+from emotion_games.engine.direction_estimation import (
+    calibrate,
+    direction,
+    separation,
+    shuffled_directions,
+)
 from emotion_games.prompts.templates import load_templates
 from tiny import tiny_model
 
