@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from emotion_games.games.catalog import load_game
+from emotion_games.games.catalog import expand_game, load_game
 from emotion_games.games.scenarios import load_scenarios
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 from emotion_games.prompts.templates import load_templates
@@ -245,8 +245,9 @@ def test_a_dry_run_accepts_each_config(path, inside):
     given = [c for c in COMMANDS if path in c]
     command = given[0] if given else f"snakemake --cores 1 --configfile {path} --dry-run"
     shown = run(command, inside)
-    for game in config_of(path, inside).games:
-        assert re.search(rf"^ +\d+  {game} ", shown, re.MULTILINE)
+    for name in yaml.safe_load((inside / path).read_text())["experiment"]["games"]:
+        for game in expand_game(name, inside / "config" / "games"):
+            assert re.search(rf"^ +\d+  {game} ", shown, re.MULTILINE)
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from emotion_games.demo.trainer.training import STEERED_LAYER, by_length, loss_o
 from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, prosocial, shares, value
 from emotion_games.engine.hooks import capture
 from emotion_games.errors import UserError
+from emotion_games.files import read_json
 from emotion_games.prompts import messages
 from emotion_games.prompts.situations import Situation
 
@@ -367,7 +368,7 @@ def test_an_unknown_variant_is_named():
 def test_the_real_build_passes_its_gates(variant, tmp_path):
     lines = []
     build(DEMO, tmp_path / "demo", variant, 0, lines.append)
-    report = demo_build.read_data(tmp_path / "demo" / "demo_report.json")
+    report = read_json(tmp_path / "demo" / "demo_report.json")
     assert acceptance.missed_gates(report, variant) == []
     assert abs(report["first_shown_excess"]) < 0.05
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
