@@ -70,7 +70,7 @@ def test_an_emotion_without_any_comparison_is_mentioned():
     trials = simulate(GAME, n_scenarios=2)
     trials["choice"], trials["extraction_method"] = "", "unparsed: no json"
     text = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
-    assert text.count("no scenario has both a parsed answer with it and one in neutral") == 3
+    assert text.count("no scenario has parsed answers both with this emotion and in neutral") == 3
 
 
 def test_points_and_histories():
