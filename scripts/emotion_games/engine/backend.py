@@ -4,6 +4,7 @@ Everything else deals in texts, token ids and tensors. Another back end is one m
 subclasses of `Rows` and `Backend`, and a branch in `models.load_model`.
 """
 
+import datetime
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,7 @@ import jinja2
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from emotion_games.errors import UserError
 from emotion_games.prompts.messages import Message
@@ -23,6 +25,10 @@ Layers = Sequence[int]
 ByLayer = dict[int, Tensor]
 # For several rows, the log-probabilities (nats) of the tokens of several continuations.
 Logprobs = list[list[list[float]]]
+
+# What chat templates take for today when directions are measured, which all series share. Any
+# fixed day would do; this is the one that the template of Llama 3.1 falls back to.
+TEMPLATE_DATE = datetime.date(2024, 7, 26)
 
 
 class ModelError(UserError):
@@ -91,6 +97,8 @@ class Backend(ABC):
         depth: Number of decoder layers.
         hidden_size: Width of the residual stream.
         dtype: Number format of the weights.
+        positions: Largest number of tokens of a text for which answers do not depend on its batch;
+            None without a limit.
         tokenizer: Only the methods of this class use it.
     """
 
@@ -98,6 +106,7 @@ class Backend(ABC):
     depth: int
     hidden_size: int
     dtype: torch.dtype
+    positions: int | None
     tokenizer: PreTrainedTokenizerBase
 
     @abstractmethod
@@ -138,12 +147,16 @@ class Backend(ABC):
             configured: The limit from the config; None lets the memory decide.
         """
 
-    def chat_text(self, messages: list[Message]) -> str:
+    def chat_text(self, messages: list[Message], date: datetime.date = TEMPLATE_DATE) -> str:
         """Return the text that the model reads for a chat, special tokens included.
 
         A chat that ends with the user gets the beginning of the answer. The chat template of the
         model is used, with a thinking mode switched off. If it has no system role, the system
         text precedes the first user message. A base model reads the messages as paragraphs.
+
+        Args:
+            messages: The chat.
+            date: What the template takes for today, if it asks.
 
         Raises:
             ModelError: If the template refuses a user message without a system text.
@@ -154,7 +167,7 @@ class Backend(ABC):
             return self.plain_text(paragraphs + "\n\n" * answering)
         system = messages[0]["content"].strip() if messages[0]["role"] == "system" else ""
         try:
-            text = self._templated(messages, answering)
+            text = self._templated(messages, answering, date)
         except jinja2.TemplateError:
             text = ""
         # Some templates raise an error for a system role, others leave its text out.
@@ -166,15 +179,22 @@ class Backend(ABC):
                 )
             content = f"{messages[0]['content']}\n\n{messages[1]['content']}"
             merged = [{"role": "user", "content": content}, *messages[2:]]
-            text = self._templated(merged, answering)
+            text = self._templated(merged, answering, date)
         begin = self.plain_text("")
         return text if text.startswith(begin) else begin + text
 
-    def _templated(self, messages: list[Message], answering: bool) -> str:
-        text = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=answering, enable_thinking=False
+    def _templated(self, messages: list[Message], answering: bool, date: datetime.date) -> str:
+        # `apply_chat_template` would give the template today's date: it passes no functions on.
+        template = _compile_jinja_template(self.tokenizer.get_chat_template())
+        return template.render(
+            messages=messages,
+            tools=None,
+            documents=None,
+            add_generation_prompt=answering,
+            enable_thinking=False,
+            strftime_now=date.strftime,
+            **self.tokenizer.special_tokens_map,
         )
-        return str(text)
 
     def plain_text(self, text: str) -> str:
         """Return a text outside any chat, begun by the special token that this model expects."""

@@ -17,6 +17,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from emotion_games.engine import hooks
 from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, Logprobs, ModelError, Rows
 from emotion_games.engine.caches import copy_rows, layers_of, spread_rows
+from emotion_games.engine.positions import most_positions
 from emotion_games.engine.sampling import next_tokens
 
 # Finished rows leave the batch if they are this share of it: copying the cache costs a few steps.
@@ -45,6 +46,7 @@ class TransformersBackend(Backend):
         self.model, self.tokenizer, self.layers, self.name = model, tokenizer, layers, name
         self.depth, self.dtype = len(layers), model.dtype
         self.hidden_size = model.config.get_text_config().hidden_size
+        self.positions = most_positions(model.config)
         # A model on several devices takes its token ids where its embeddings are.
         self.device = next(model.get_input_embeddings().parameters()).device
         configured = model.generation_config.eos_token_id if model.generation_config else None
