@@ -1,9 +1,11 @@
 """Chats become the text that the model was trained on, and texts become tokens."""
 
+import datetime
+
 import pytest
 from tokenizers.processors import TemplateProcessing
 
-from emotion_games.engine.backend import ModelError
+from emotion_games.engine.backend import TEMPLATE_DATE, ModelError
 from tiny import CHAT, byte_tokenizer, tiny_model
 
 SYSTEM = {"role": "system", "content": "You are Ann."}
@@ -50,6 +52,38 @@ def test_thinking_is_off():
         + "{% if add_generation_prompt and enable_thinking is false %}<think></think>{% endif %}"
     )
     assert with_template(template).chat_text([USER]).endswith("<|assistant|><think></think>")
+
+
+def test_a_template_that_asks_for_the_date_gets_the_given_one_and_never_todays(monkeypatch):
+    # As in Llama 3.1's template.
+    model = with_template(
+        "{{ bos_token }}{%- if not date_string is defined %}{%- if strftime_now is defined %}"
+        "{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}{%- endif %}"
+        "Today is {{ date_string }}.{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    )
+
+    class LaterClock(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2031, 1, 2)
+
+    monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", LaterClock)
+    assert "02 Jan 2031" in model.tokenizer.apply_chat_template([USER], tokenize=False)
+    assert model.chat_text([USER], datetime.date(2025, 3, 9)) == "<s>Today is 09 Mar 2025.Decide."
+    assert model.chat_text([USER]) == "<s>Today is 26 Jul 2024.Decide."
+    assert datetime.date(2024, 7, 26) == TEMPLATE_DATE, "directions are shared between series"
+
+
+def test_a_text_is_rendered_as_transformers_renders_it():
+    template = (
+        "{% if tools is not none %}tools{% endif %}{% if documents is defined %}{% endif %}"
+        "  {% for m in messages %}\n  {% generation %}{{ m['content'] | tojson }}"
+        "{% endgeneration %}"
+        "\n{% break %}{% endfor %}\n{{ eos_token }}{{ unknown }}"
+    )
+    model = with_template(template)
+    expected = model.tokenizer.apply_chat_template([USER], tokenize=False)
+    assert model.chat_text([USER]) in (expected, "<s>" + expected)
 
 
 def test_a_base_model_reads_paragraphs():
