@@ -31,6 +31,9 @@ CPU_BATCH_TOKENS = 16_384
 # Share of the free GPU memory for the cache of a batch. Answers are written into a copy of it, and
 # another copy takes over when finished rows leave.
 GPU_MEMORY_SHARE = 0.25
+# Largest difference that sharing the lower layers may make, by the bytes of a number: of logits
+# relative to the largest one, and of log-probabilities in nats.
+SHARING_TOLERANCE = {4: 1e-3, 2: 0.1}
 
 
 class TransformersBackend(Backend):
@@ -113,6 +116,33 @@ class TransformersBackend(Backend):
         mask = _padded([[1] * len(text) for text in texts], 0, side)
         ids = _padded(texts, self.tokenizer.pad_token_id, side)
         return ids.to(self.device), mask.to(self.device)
+
+
+def sharing_works(model: Backend, prompts: Sequence[Ids], vectors: ByLayer) -> bool:
+    """Return whether rows of one prompt can share the layers below the first vector.
+
+    Args:
+        model: The model.
+        prompts: The text of each row; at least two rows must have the same one.
+        vectors: What is added, {layer: (rows, hidden)}.
+
+    Returns:
+        True if what is read and scored is the same with and without sharing, up to rounding.
+    """
+    rows, endings = range(len(prompts)), [[list(prompt[:3])] for prompt in prompts]
+    plain = model.read(prompts, vectors, share=False)
+    try:
+        shared = model.read(prompts, vectors, share=True)
+        found = torch.tensor(shared.score(rows, endings))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError, ValueError):
+        return False
+    expected = torch.tensor(plain.score(rows, endings))
+    allowed = SHARING_TOLERANCE[model.dtype.itemsize]
+    # Written so that NaN fails, too.
+    states = (shared.logits - plain.logits).abs().max() <= allowed * plain.logits.abs().max()
+    return bool(states) and bool((found - expected).abs().max() <= allowed)
 
 
 @dataclass
