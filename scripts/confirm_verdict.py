@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from emotion_games.escapes import say
 from emotion_games.files import read_json
 
 
@@ -14,7 +15,7 @@ def confirm_verdict(verdict: Path) -> None:
     text = "\n".join([*summary(content), f"See {verdict.with_suffix('.html')}."])
     if not content["passed"]:
         sys.exit(text)
-    print(text, file=sys.stderr)
+    say(text)
 
 
 if "snakemake" in globals():

@@ -10,6 +10,7 @@ from filelock import Timeout
 
 from emotion_games import files, layout
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 from emotion_games.series.state import read_series
 
 
@@ -23,20 +24,21 @@ def recompute_statistics(series_dir: Path) -> int:
     for exp_id in series["experiments"]:
         folder = layout.output_dir(series_dir, exp_id, series["stamp"])
         if not layout.has_results(folder):
-            print(f"{exp_id}: skipped, it is not finished")
+            say(f"{exp_id}: skipped, it is not finished", sys.stdout)
             continue
         try:
             found = read_outcome(folder, layout.journal_path(series_dir, exp_id))
         except UserError as error:
-            print(f"ERROR: {exp_id}: {error}", file=sys.stderr)
+            say(f"ERROR: {exp_id}: {error}")
             refused += 1
             continue
         settings = found.configuration["settings"]
         statistics = analyse(found.trials, found.checks, found.game, settings, len(found.trials))
         replace_statistics(folder, statistics)
-        print(f"{exp_id}: recomputed")
+        say(f"{exp_id}: recomputed", sys.stdout)
         if statistics["plan"]["hash"] != found.configuration["plan"]["hash"]:
-            print(f"{exp_id}: its analysis plan is not the one that was frozen before the trials")
+            line = "its analysis plan is not the one that was frozen before the trials"
+            say(f"{exp_id}: {line}", sys.stdout)
     return refused
 
 
@@ -47,14 +49,15 @@ def main(series_dir: Path) -> int:
         with files.lock(layout.run_lock_path(series_dir), wait=0):
             refused = recompute_statistics(series_dir)
     except Timeout:
-        print(f"ERROR: {series_dir} is being run; wait for it", file=sys.stderr)
+        say(f"ERROR: {series_dir} is being run; wait for it")
         return 1
     except UserError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        say(f"ERROR: {error}")
         return 1
-    print(
+    say(
         "Now run the snakemake command of the series again: it draws the figures of the changed "
-        "experiments and writes the series table and page."
+        "experiments and writes the series table and page.",
+        sys.stdout,
     )
     return 1 if refused else 0
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 
 
 def repeat_experiment(folder: Path, device: str | None) -> int:
@@ -19,9 +20,9 @@ def repeat_experiment(folder: Path, device: str | None) -> int:
         try:
             agreement = repeat(folder, Path(scratch), device)
         except UserError as error:
-            print(f"ERROR: {error}", file=sys.stderr)
+            say(f"ERROR: {error}")
             return 1
-    print(f"{folder}: {agreement}")
+    say(f"{folder}: {agreement}", sys.stdout)
     return 0 if agreement.holds else 1
 
 

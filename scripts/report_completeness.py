@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 from emotion_games.series.completeness import rebuild
 from emotion_games.series.state import read_series
 from emotion_games.series.status_table import status_table
@@ -14,12 +15,12 @@ def main(series_dir: Path) -> int:
     try:
         # Before `rebuild` creates its lock, which would leave a folder behind for a wrong name.
         read_series(series_dir)
-        print(status_table(series_dir, rebuild(series_dir)))
+        say(status_table(series_dir, rebuild(series_dir)), sys.stdout)
     except UserError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        say(f"ERROR: {error}")
         return 1
     except OSError as error:
-        print(f"ERROR: {series_dir}: the report could not be written: {error}", file=sys.stderr)
+        say(f"ERROR: {series_dir}: the report could not be written: {error}")
         return 1
     return 0
 

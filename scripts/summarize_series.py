@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emotion_games import layout
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 from emotion_games.files import new_folder
 from emotion_games.series.state import read_series
 
@@ -29,7 +30,7 @@ def main(series_dir: Path) -> int:
         read_series(series_dir)
         summarize_series(series_dir)
     except UserError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        say(f"ERROR: {error}")
         return 1
     return 0
 

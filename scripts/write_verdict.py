@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emotion_games import layout
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 from emotion_games.files import read_json
 
 
@@ -19,10 +20,10 @@ def main(series_dir: Path, demo_dir: Path) -> int:
     try:
         write_verdict(series_dir, demo_dir)
     except UserError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        say(f"ERROR: {error}")
         return 1
     content = read_json(series_dir / layout.VERDICT)
-    print("\n".join(summary(content)))
+    say("\n".join(summary(content)), sys.stdout)
     return 0 if content["passed"] else 1
 
 

@@ -6,16 +6,21 @@ Every message is one line with the place, what was found, what is allowed and wh
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from emotion_games.escapes import printable
+
 
 class UserError(ValueError):
-    """An error that a user can fix; its message is one line."""
+    """An error that a user can fix; its message is one line without control characters."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class ProblemList(UserError):
     """Several problems at once, one line each; `problems` holds the lines in the order found."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = list(problems)
+        self.problems = [printable(line) for line in problems]
         super().__init__("\n".join(self.problems))
 
 

@@ -11,11 +11,12 @@ anything else.
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+
+from emotion_games.escapes import say
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Exit code of a job that was interrupted and has saved its state.
@@ -154,4 +155,4 @@ def stop_workflow_on_signal(
 def _print(line: str) -> None:
     # After SIGHUP the terminal may be gone.
     with contextlib.suppress(OSError):
-        print(f"\n{line}", file=sys.stderr, flush=True)
+        say(f"\n{line}")

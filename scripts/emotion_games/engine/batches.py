@@ -7,7 +7,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TypeVar
 
@@ -15,9 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_games.engine.backend import Backend, ByLayer, Layers, ModelError, Rows
+from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, ModelError, Rows
 from emotion_games.engine.sampling import OVERFLOW
-from emotion_games.engine.scoring import Scores, continuation, score_options
+from emotion_games.engine.scoring import (
+    Continuation,
+    Scores,
+    score_options,
+    shared_tokens,
+    whole_texts,
+)
+from emotion_games.escapes import say
 from emotion_games.prompts.json_answers import answer_is_closed
 
 LARGEST_BATCH = 256
@@ -100,12 +107,30 @@ class Instrument:
         return {layer: stack[:, place].contiguous() for place, layer in enumerate(self.layers)}
 
     def read(
-        self, prompts: Sequence[str], names: Sequence[str | None], watched: Layers = ()
+        self, texts: Sequence[Ids], names: Sequence[str | None], watched: Layers = ()
     ) -> Rows:
-        """Read each prompt under the push of that name; see `Backend.read`."""
-        tokens = cache(self.model.token_ids)
-        ids = [tokens(prompt) for prompt in prompts]
-        return self.model.read(ids, self.batch_pushes(names), self.share, watched)
+        """Read the tokens of each text under the push of that name; see `Backend.read`."""
+        return self.model.read(texts, self.batch_pushes(names), self.share, watched)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The prompts of a batch, read as far as scored texts begin with the same tokens.
+
+    Attributes:
+        requests: The batch.
+        texts: Returns the tokens of the options of a request, each as one text with its prompt.
+        prompts: The tokens of each prompt.
+        read: How many of them have been read. The rest is tokenized differently if an answer
+            follows; only what is written follows it.
+        rows: The rows that have read so far.
+    """
+
+    requests: Sequence[Request]
+    texts: Callable[[Request], list[Continuation]]
+    prompts: list[list[int]]
+    read: list[int]
+    rows: Rows
 
 
 def plan_batches(
@@ -135,7 +160,7 @@ def plan_batches(
 
 
 def measure(
-    instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None] = print
+    instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None] = say
 ) -> list[Measurement]:
     """Measure a batch, or its halves if a GPU runs out of memory."""
     return in_halves(partial(_measure, instrument), requests, log)
@@ -164,22 +189,16 @@ def in_halves(
 
 
 def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measurement]:
-    model = instrument.model
     with instrument.timed("prefill"):
-        rows = instrument.read([r.prompt for r in requests], [r.push for r in requests])
-    broken = (~torch.isfinite(rows.logits).all(-1)).nonzero().flatten().tolist()
-    if broken:
-        raise ModelError(f"{requests[broken[0]].key}: {OVERFLOW}")
-    with instrument.timed("score"):
-        direct = [r.opening if r.scored else None for r in requests]
-        scores = _score(model, rows, requests, list(enumerate(direct)))
+        reading = _read(instrument, requests)
+    direct = [r.opening if r.scored else None for r in requests]
+    scores = _score(instrument, reading, list(enumerate(direct)))
     writing = [(place, numbers) for place, r in enumerate(requests) for numbers in r.uniforms]
-    places = [place for place, _ in writing]
     with instrument.timed("decode"):
-        answers = _write(instrument, rows, writing)
-    with instrument.timed("score"):
-        openings = [instrument.reopen(a) if instrument.reopen else None for a in answers]
-        after = _score(model, rows, requests, list(zip(places, openings, strict=True)))
+        answers = _write(instrument, reading, writing)
+    openings = [instrument.reopen(a) if instrument.reopen else None for a in answers]
+    places = [place for place, _ in writing]
+    after = _score(instrument, reading, list(zip(places, openings, strict=True)))
     measured = [Measurement(found, [], []) for found in scores]
     for place, answer, again in zip(places, answers, after, strict=True):
         measured[place].answers.append(answer)
@@ -187,36 +206,71 @@ def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measur
     return measured
 
 
+def _read(instrument: Instrument, requests: Sequence[Request]) -> Reading:
+    """Read each prompt as far as the texts of its options begin with the same tokens."""
+    # All conditions of a prompt have the same tokens, which are made once.
+    tokens = cache(instrument.model.token_ids)
+    made = cache(partial(whole_texts, instrument.model))
+
+    def texts(r: Request) -> list[Continuation]:
+        return made(r.prompt, r.opening, tuple(r.options.values()), r.closing)
+
+    prompts = [tokens(r.prompt) for r in requests]
+    read = [shared_tokens(ids, texts(r)) for ids, r in zip(prompts, requests, strict=True)]
+    if 0 in read:
+        raise ModelError(
+            f"{requests[read.index(0)].key}: no token of the prompt stays the same if an answer "
+            "follows; use a model whose prompts begin with a special token"
+        )
+    begun = [ids[:length] for ids, length in zip(prompts, read, strict=True)]
+    rows = instrument.read(begun, [r.push for r in requests])
+    broken = (~torch.isfinite(rows.logits).all(-1)).nonzero().flatten().tolist()
+    if broken:
+        raise ModelError(f"{requests[broken[0]].key}: {OVERFLOW}")
+    return Reading(requests, texts, prompts, read, rows)
+
+
 def _score(
-    model: Backend,
-    rows: Rows,
-    requests: Sequence[Request],
-    openings: Sequence[tuple[int, str | None]],
+    instrument: Instrument, reading: Reading, openings: Sequence[tuple[int, str | None]]
 ) -> list[Scores | None]:
     """Score the options after each (row, opening); the result is None if there is no opening."""
-    # All conditions of a prompt have the same options, whose tokens are made once.
-    tokens = cache(partial(continuation, model))
-    places, options = [], []
-    for place, opening in openings:
-        if opening is not None:
-            r, found = requests[place], {}
-            for label, text in r.options.items():
-                found[label] = tokens(r.prompt, opening, text, r.closing)
-            places.append(place)
-            options.append(found)
-    scored = iter(score_options(rows, places, options) if places else [])
-    return [None if opening is None else next(scored) for _, opening in openings]
+    following: dict[int, dict[str, Continuation]] = {}
+    others: dict[int, Request] = {}
+    with instrument.timed("score"):
+        for number, (place, opening) in enumerate(openings):
+            if opening is None:
+                continue
+            r = replace(reading.requests[place], opening=opening, scored=True, uniforms=())
+            texts, read = reading.texts(r), reading.read[place]
+            if shared_tokens(reading.prompts[place][:read], texts) == read:
+                following[number] = {
+                    label: text.after(read) for label, text in zip(r.options, texts, strict=True)
+                }
+            else:
+                others[number] = r
+        places = [openings[number][0] for number in following]
+        found = score_options(reading.rows, places, list(following.values())) if places else []
+    # Some tokens that were read are others before this opening. So it is read by itself.
+    again = [m.scores for m in _measure(instrument, list(others.values()))] if others else []
+    results = dict(zip([*following, *others], [*found, *again], strict=True))
+    return [results.get(number) for number in range(len(openings))]
 
 
 def _write(
-    instrument: Instrument, rows: Rows, writing: Sequence[tuple[int, np.ndarray]]
+    instrument: Instrument, reading: Reading, writing: Sequence[tuple[int, np.ndarray]]
 ) -> list[str]:
-    """Write one answer for each (row, random numbers), at most LARGEST_BATCH at once."""
-    answers = []
-    for start in range(0, len(writing), LARGEST_BATCH):
-        places, numbers = zip(*writing[start : start + LARGEST_BATCH], strict=True)
-        uniforms = torch.from_numpy(np.stack(numbers))
-        sampling = instrument.temperature, instrument.top_p
-        found = rows.generate(places, uniforms, *sampling, answer_is_closed)
-        answers += [instrument.model.decode(ids) for ids in found]
-    return answers
+    """Write one answer for each (row, random numbers)."""
+    rests = [ids[n:] for ids, n in zip(reading.prompts, reading.read, strict=True)]
+    answers: dict[int, str] = {}
+    # Together only those that read on equally far, so that no padding stands inside a row.
+    for length in {len(rests[place]) for place, _ in writing}:
+        alike = [i for i, (place, _) in enumerate(writing) if len(rests[place]) == length]
+        for start in range(0, len(alike), LARGEST_BATCH):
+            part = alike[start : start + LARGEST_BATCH]
+            places, numbers = zip(*(writing[i] for i in part), strict=True)
+            uniforms = torch.from_numpy(np.stack(numbers))
+            sampling = instrument.temperature, instrument.top_p
+            begins = [rests[place] for place in places]
+            found = reading.rows.generate(places, uniforms, *sampling, answer_is_closed, begins)
+            answers |= zip(part, map(instrument.model.decode, found), strict=True)
+    return [answers[i] for i in range(len(writing))]

@@ -22,6 +22,7 @@ from emotion_games.engine import direction_estimation as estimation
 from emotion_games.engine.models import load_model, steered_layers, weights_hash
 from emotion_games.engine.probes import hidden_states
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 from emotion_games.hashing import digest
 from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli, split_stimuli
 from emotion_games.prompts.templates import load_templates
@@ -144,7 +145,7 @@ def extract(
     templates_path: Path,
     output: Path,
     runtime: dict[str, Any],
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = say,
 ) -> None:
     """Measure the directions of a model and write them to a file.
 

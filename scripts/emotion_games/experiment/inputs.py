@@ -8,6 +8,7 @@ from typing import Any
 
 from emotion_games.engine import directions
 from emotion_games.engine.directions import Directions
+from emotion_games.escapes import say
 from emotion_games.experiment.provenance import answering_code_hash
 from emotion_games.experiment.requests import Questions, load_questions
 from emotion_games.experiment.spec import Settings, Spec
@@ -50,7 +51,7 @@ class Control:
 
     should_stop: Callable[[], bool] = lambda: False
     progress: Callable[[int, int], None] = lambda done, total: None
-    log: Callable[[str], None] = print
+    log: Callable[[str], None] = say
 
 
 @dataclass(frozen=True)

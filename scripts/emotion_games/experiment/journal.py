@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from emotion_games.escapes import say
 from emotion_games.experiment.spec import Record
 
 # Keys of the first and the last record; the keys of trials and checks contain other characters.
@@ -18,7 +19,7 @@ PLAN = "plan"
 COMPLETE = "complete"
 
 
-def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = print) -> list[Record]:
+def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = say) -> list[Record]:
     """Repair a journal after a crash and return its records.
 
     An unfinished last line is cut off. Lines from a damaged one on are kept in another file and
@@ -76,7 +77,7 @@ def _parse(line: bytes) -> Any:
 class Journal:
     """A journal that is continued. `records` holds its records by their keys."""
 
-    def __init__(self, path: Path, fingerprint: str, log: Callable[[str], None] = print) -> None:
+    def __init__(self, path: Path, fingerprint: str, log: Callable[[str], None] = say) -> None:
         self.records = {record["key"]: record for record in read_journal(path, fingerprint, log)}
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import yaml
 
 from emotion_games.engine import directions
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.results import TRIALS, publish, read_configuration
 from emotion_games.experiment.run import run
@@ -62,7 +63,7 @@ class Agreement:
 
 
 def repeat(
-    folder: Path, scratch: Path, device: str | None, log: Callable[[str], None] = print
+    folder: Path, scratch: Path, device: str | None, log: Callable[[str], None] = say
 ) -> Agreement:
     """Measure a finished experiment again and compare the results.
 

@@ -5,7 +5,6 @@ and no claims. Standard library and jinja2 only, because every job writes the pa
 """
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 from emotion_games.files import now, read_json, replace_text
 from emotion_games.layout import PAGE, REPORT, SERIES_STATISTICS, results_folder
 from emotion_games.reporting.page_data import Part, Shown, packed_figure, part_of
@@ -51,7 +51,7 @@ def refresh(series_dir: Path, least_seconds: float = 5) -> None:
         write_page(series_dir)
     except (OSError, ValueError, KeyError, TypeError, jinja2.TemplateError) as error:
         message = f"{series_dir / PAGE}: not written ({type(error).__name__}: {error})"
-        print(message, file=sys.stderr)
+        say(message)
     _last_cost = time.monotonic() - started
 
 

@@ -17,6 +17,7 @@ from filelock import Timeout
 
 from emotion_games import files, layout, signals
 from emotion_games.errors import ProblemList, UserError
+from emotion_games.escapes import say
 from emotion_games.series import completeness, state
 from emotion_games.series.state import State, Status
 from emotion_games.series.status_table import duration
@@ -54,7 +55,8 @@ class Job:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper
-        print(f"--- {files.now()} {self.label} on {socket.gethostname()}, process {os.getpid()}")
+        line = f"--- {files.now()} {self.label} on {socket.gethostname()}, process {os.getpid()}"
+        say(line, sys.stdout)
         try:
             files.keep_reserve(self._reserve)
         except OSError as error:
@@ -68,7 +70,7 @@ class Job:
         # job ended.
         for text, stream in ((line, sys.stdout), (f"{self.label}: {line}", self._terminal)):
             with suppress(OSError):
-                print(text, file=stream, flush=True)
+                say(text, stream)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:

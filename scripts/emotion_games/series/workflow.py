@@ -14,6 +14,7 @@ from filelock import Timeout
 
 from emotion_games import files, layout
 from emotion_games.errors import ProblemList, UserError
+from emotion_games.escapes import printable, say
 from emotion_games.series import state
 from emotion_games.series.completeness import rebuild
 from emotion_games.series.config import SeriesConfig, check_config
@@ -42,13 +43,13 @@ def load_series(config: dict[str, Any], workflow: Any) -> Series:
         paths = ", ".join(map(str, workflow.overwrite_configfiles or ["config/demo.yaml"]))
         lines = error.problems if isinstance(error, ProblemList) else [str(error)]
         head = f"ERROR: the config ({paths}) cannot be used:"
-        sys.exit("\n".join([head, *(f"  {line}" for line in lines)]))
+        sys.exit(printable("\n".join([head, *(f"  {line}" for line in lines)])))
     # Jobs that read the Snakefile again find the series of their own run, even if the command
     # line has `new=true`.
     os.environ[PINNED] = str(series.folder)
     os.environ[OWNER] = str(os.getpid())
     if workflow.is_main_process and workflow.output_settings.dryrun:
-        print(preview(series), file=sys.stderr)
+        say(preview(series))
     return series
 
 
@@ -108,7 +109,7 @@ class Run:
         self._signals = stop_workflow_on_signal(
             self.workflow.scheduler.exit_gracefully, self.workflow.local_exec
         )
-        print(f"Series ({series.how}): {folder}", file=sys.stderr)
+        say(f"Series ({series.how}): {folder}")
 
     def _lock(self) -> None:
         """Hold the locks of the series until this process ends."""
@@ -127,17 +128,14 @@ class Run:
         try:
             rows = files.write_final(self._reserve, self._final_rows)
         except OSError as error:
-            print(
-                f"{folder}: the report could not be written ({error}); run the same command again.",
-                file=sys.stderr,
-            )
+            say(f"{folder}: the report could not be written ({error}); run the same command again.")
             return
         statuses = {row["status"] for row in rows.values()}
         if {"completed", "failed"} <= statuses:
             # Snakemake does not run its summary after a failure.
             script = Path(self.workflow.basedir) / "scripts" / "summarize_series.py"
             subprocess.run([sys.executable, str(script), str(folder)], check=False)
-        print(f"{folder}: {self._summary(rows)}", file=sys.stderr)
+        say(f"{folder}: {self._summary(rows)}")
 
     def _final_rows(self) -> dict[str, ReportRow]:
         """Return the rows of the report, with the jobs that were killed recorded as failed."""
