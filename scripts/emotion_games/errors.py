@@ -3,10 +3,14 @@
 Every message is one line with the place, what was found, what is allowed and what to do.
 """
 
+import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from emotion_games.escapes import printable
+
+_SEPARATORS = r"[_\s-]+"
+# Letters in which a misspelling may not differ any more.
+_TOO_FAR = 3
 
 
 class UserError(ValueError):
@@ -24,11 +28,54 @@ class ProblemList(UserError):
         super().__init__("\n".join(self.problems))
 
 
+def likely_typo(word: object, allowed: Iterable[str]) -> str | None:
+    """Return the allowed word that `word` is most likely a misspelling of, or None.
+
+    A misspelling has one or two wrong letters, fewer than a third of each part between `_`, and
+    right first letters and digits. A word that merely resembles another one may be its opposite
+    (`return_most` and `return_none`), so two candidates are as good as none.
+    """
+    distances = {name: _misspelt_letters(str(word).lower(), name.lower()) for name in allowed}
+    near = min(distances.values(), default=_TOO_FAR)
+    names = [name for name, distance in distances.items() if distance == near]
+    return names[0] if near < _TOO_FAR and len(names) == 1 else None
+
+
+def _misspelt_letters(word: str, name: str) -> int:
+    parts, expected = re.split(_SEPARATORS, word), re.split(_SEPARATORS, name)
+    # `num scenarios` and `numscenarios` for `num_scenarios`.
+    if "".join(parts) == "".join(expected):
+        return 0
+    if len(parts) != len(expected) or abs(len(word) - len(name)) >= _TOO_FAR:
+        return _TOO_FAR
+    total = 0
+    for part, right in zip(parts, expected, strict=True):
+        distance = _edits(part, right)
+        total += distance
+        is_close = 3 * distance < max(len(part), len(right)) and part[0] == right[0]
+        if distance and (not is_close or re.findall(r"\d", part) != re.findall(r"\d", right)):
+            return _TOO_FAR
+    return min(total, _TOO_FAR)
+
+
+def _edits(a: str, b: str) -> int:
+    """Return the number of letters inserted, deleted, replaced, or swapped with their neighbour."""
+    # Rows of the table of Damerau and Levenshtein in the form of optimal string alignment.
+    before, row = [], list(range(len(b) + 1))
+    for i, letter in enumerate(a, start=1):
+        before, last, row = row, before, [i]
+        for j, other in enumerate(b, start=1):
+            least = min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                least = min(least, last[j - 2] + 1)
+            row.append(least)
+    return row[-1]
+
+
 def did_you_mean(word: object, allowed: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the most similar allowed word, or an empty string."""
-    by_lower = {name.lower(): name for name in allowed}
-    near = get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""
+    """Return ` (did you mean 'x'?)` for a likely misspelling of an allowed word, or no text."""
+    near = likely_typo(word, allowed)
+    return f" (did you mean {near!r}?)" if near else ""
 
 
 def unknown(what: str, word: object, allowed: Iterable[str]) -> str:

@@ -170,8 +170,7 @@ def test_all_problems_of_game_settings_are_reported() -> None:
             {"history": [], "endowment": "ten", "histories": ["ofer_low"]},
         )
     assert caught.value.problems == [
-        "game_settings.Ultimatum_Game_Responder.history: unknown key 'history' "
-        "(did you mean 'histories'?); "
+        "game_settings.Ultimatum_Game_Responder.history: unknown key 'history'; "
         "allowed: histories, endowment, offer_low, offer_medium, offer_high",
         "game_settings.Ultimatum_Game_Responder.endowment: expected a number, found 'ten'",
         "game_settings.Ultimatum_Game_Responder.histories[0]: 'ofer_low' is not allowed "
@@ -217,8 +216,8 @@ moves:
         (
             MATRIX,
             "leave: [0, 2]}",
-            "leaf: [0, 2]}",
-            "payoffs.stay.leaf: unknown key 'leaf' (did you mean 'leave'?)",
+            "leav: [0, 2]}",
+            "payoffs.stay.leav: unknown key 'leav' (did you mean 'leave'?)",
         ),
         (
             MATRIX,
@@ -364,7 +363,7 @@ def test_faults_of_all_kinds_are_reported_at_once(tmp_path: Path) -> None:
     definition = yaml.safe_load(TREE)
     definition |= {
         "title": 7,
-        "aliases": {"go": "leaf"},
+        "aliases": {"go": "leav"},
         "references": [{"of": "stay", "value": "two", "text": "half"}],
         "histories": {"later": [{"first": "wait"}]},
     }
@@ -372,7 +371,7 @@ def test_faults_of_all_kinds_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ProblemList) as caught:
         load_game(tmp_path)
     assert [line.partition("game.yaml: ")[2] for line in caught.value.problems] == [
-        "aliases.go: 'leaf' is not allowed (did you mean 'leave'?); allowed: stay, leave",
+        "aliases.go: 'leav' is not allowed (did you mean 'leave'?); allowed: stay, leave",
         "references[0].source: missing; expected where it was published",
         "references[0].value: unknown setting 'two'; settings of this game: none",
         "title: expected text (the name that figures and pages show), found 7; put it in quotes",
