@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from filelock import BaseFileLock, FileLock
 
+from emotion_games.escapes import json_text
+
 # Disk space that a run and each of its jobs reserve, to record their end on a full disk.
 RESERVE_BYTES = 1_000_000
 
@@ -59,7 +61,7 @@ def replace_text(path: Path, text: str, durable: bool = True) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a JSON file atomically and durably."""
-    replace_text(path, json.dumps(content, indent=1, ensure_ascii=False))
+    replace_text(path, json_text(json.dumps(content, indent=1, ensure_ascii=False)))
 
 
 @contextmanager

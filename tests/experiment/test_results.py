@@ -1,6 +1,7 @@
 """Result files appear together or not at all, and survive whatever a model writes."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -29,7 +30,8 @@ def test_wild_text_comes_back_from_both_files(tmp_path):
     publish(tmp_path / "x", an_outcome(table(), {"a": 1}), {"p": None})
     assert sorted(f.name for f in (tmp_path / "x").iterdir()) == sorted(RESULT_FILES)
     read = pd.read_csv(tmp_path / "x" / "exp_results.csv", keep_default_na=False)
-    assert read["output"].tolist() == [WILD, ""] and read["category"].tolist() == ["1", ""]
+    shown = WILD.replace("\r", "\\x0d")
+    assert read["output"].tolist() == [shown, ""] and read["category"].tolist() == ["1", ""]
     assert json.loads((tmp_path / "x" / "exp_results.json").read_text())[0]["output"] == WILD
 
 
@@ -48,14 +50,29 @@ def test_earlier_results_stay_when_writing_fails(tmp_path):
 
 
 def test_a_table_is_read_back_as_it_was_written(tmp_path):
-    texts = [WILD, "NA", "", "\x00\r", " nan ", "\ufeff1"]
-    numbers = {"intensity": 0.1 + 0.2, "repeat_num": 0, "seed": 7, "wording": 1, "push_ratio": 0.0}
+    texts = [WILD, "NA", "", "\x00\r", " nan ", "\ufeff1", "=1+1", "-0.5", "\\x00", "\x9b"]
+    numbers = {"intensity": -0.1 - 0.2, "repeat_num": 0, "seed": 7, "wording": 1, "push_ratio": 0.0}
     written = pd.DataFrame({"output": texts, "extraction_method": NOT_GENERATED}).assign(
         **numbers,
-        generated=[True, False] * 3,
-        category=pd.array([1, None] * 3, dtype="Int64"),
-        valid_mass=[0.98765, None] * 3,
-        valid_mass_after=[None, 1e-5] * 3,
+        generated=[True, False] * 5,
+        category=pd.array([1, None] * 5, dtype="Int64"),
+        valid_mass=[0.98765, None] * 5,
+        valid_mass_after=[None, 1e-5] * 5,
     )
     publish(tmp_path / "x", an_outcome(written), {})
     pd.testing.assert_frame_equal(read_trials(tmp_path / "x"), written)
+
+
+def test_no_file_holds_a_formula_or_a_control_character(tmp_path):
+    texts = ["=cmd|' /C calc'!A0", "@SUM(A1)", "+1", "-1", "\x1b[2J\x00", "\u202egnp.exe", "\x9b1m"]
+    written = table().loc[[0] * len(texts)].assign(output=texts, intensity=-0.5)
+    publish(tmp_path / "x", an_outcome(written), {"texts": texts})
+    lines = (tmp_path / "x" / "exp_results.csv").read_text(encoding="utf-8").splitlines()
+    # A number stays a number, also a negative one.
+    assert lines[1] == """"a","'=cmd|' /C calc'!A0",1,-0.5"""
+    assert [line.split(",")[1] for line in lines[2:5]] == ['"\'@SUM(A1)"', '"\'+1"', '"\'-1"']
+    for name in RESULT_FILES[1:]:
+        content = (tmp_path / "x" / name).read_text(encoding="utf-8")
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", content), name
+    objects = json.loads((tmp_path / "x" / "exp_results.json").read_text(encoding="utf-8"))
+    assert [row["output"] for row in objects] == texts

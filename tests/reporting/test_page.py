@@ -255,6 +255,19 @@ def test_which_transcripts_are_shown_does_not_depend_on_the_answers():
     assert transcripts._sample(keys[:3]) and len(transcripts._sample(keys[:3])) == 3
 
 
+def test_the_page_shows_what_the_model_wrote_and_not_how_the_table_escapes_it(tmp_path, finished):
+    wrote = "=1 \x1b[2J \\x1b"
+    with open(finished / "exp_results.csv", newline="") as file:
+        rows = [{**one, "output": csv_cell(wrote)} for one in csv.DictReader(file)]
+    with open(tmp_path / "exp_results.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    plan = json.loads((finished / "stats_analysis.json").read_text())["plan"]
+    sampled, _ = transcripts.transcripts_of(tmp_path / "exp_results.csv", plan)
+    assert {card["answer"] for one in sampled for card in one["cards"]} == {wrote}
+
+
 def test_trials_are_read_once(complete, monkeypatch):
     first = block(written(complete))
 

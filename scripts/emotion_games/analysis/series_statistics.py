@@ -16,6 +16,7 @@ from emotion_games.analysis.contrasts import TEST
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import heterogeneity_records
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics, first
+from emotion_games.escapes import csv_cell
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
@@ -160,5 +161,6 @@ def _as_csv(rows: list[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({k: csv_cell(v) if isinstance(v, str) else v for k, v in row.items()})
     return text.getvalue()

@@ -15,7 +15,7 @@ import yaml
 
 from emotion_games.engine import directions
 from emotion_games.errors import UserError
-from emotion_games.escapes import say
+from emotion_games.escapes import cell_text, say
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.results import TRIALS, publish, read_configuration
 from emotion_games.experiment.run import run
@@ -113,7 +113,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _table(folder: Path) -> pd.DataFrame:
-    table = pd.read_csv(folder / TRIALS, keep_default_na=False, dtype=str)
+    table = pd.read_csv(folder / TRIALS, keep_default_na=False, dtype=str).map(cell_text)
     return table.set_index("trial_id")
 
 

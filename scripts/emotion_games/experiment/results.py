@@ -7,7 +7,7 @@ import csv
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 
 from emotion_games.errors import UserError
+from emotion_games.escapes import cell_text, csv_cell, json_text
 from emotion_games.experiment.check_records import CHECK_COLUMNS, check_rows
 from emotion_games.experiment.conditions import plan_conditions
 from emotion_games.experiment.inputs import Experiment
@@ -163,10 +164,10 @@ def publish(output_dir: Path, outcome: Outcome, statistics: Mapping[str, Any]) -
     configuration = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     parts = {name: output_dir / f".{name}.{os.getpid()}.part" for name in RESULT_FILES}
     try:
-        # All text in quotes: an answer may contain a lone carriage return, which would otherwise
-        # end the row.
-        table.to_csv(parts[TRIALS], index=False, quoting=csv.QUOTE_NONNUMERIC)
-        table.to_json(parts[TRIALS_JSON], orient="records", indent=1, force_ascii=False)
+        cells = _with_texts(table, csv_cell)
+        cells.to_csv(parts[TRIALS], index=False, quoting=csv.QUOTE_NONNUMERIC)
+        objects = table.to_json(orient="records", indent=1, force_ascii=False)
+        parts[TRIALS_JSON].write_text(json_text(objects), encoding="utf-8")
         parts[STATISTICS].write_text(_statistics_text(statistics), encoding="utf-8")
         parts[CONFIGURATION].write_text(configuration, encoding="utf-8")
         for part in parts.values():
@@ -179,13 +180,19 @@ def publish(output_dir: Path, outcome: Outcome, statistics: Mapping[str, Any]) -
             part.unlink(missing_ok=True)
 
 
+def _with_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """Return a table with all its texts changed; numbers stay numbers, also negative ones."""
+    texts = table.columns.difference(list(_TYPES))
+    return table.assign(**{name: table[name].map(change) for name in texts})
+
+
 def replace_statistics(output_dir: Path, statistics: Mapping[str, Any]) -> None:
     """Replace the statistics of a finished experiment, atomically."""
     replace_text(output_dir / STATISTICS, _statistics_text(statistics))
 
 
 def _statistics_text(statistics: Mapping[str, Any]) -> str:
-    return json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False)
+    return json_text(json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def read_configuration(output_dir: Path) -> Configuration:
@@ -197,12 +204,13 @@ def read_trials(output_dir: Path) -> pd.DataFrame:
     """Return the table of trials with the types that it was written with."""
     # An empty cell is an empty text, or a missing number; `NA` may be the text of an answer.
     missing = dict.fromkeys(("category", *_NUMBERS), [""])
-    return pd.read_csv(
+    table = pd.read_csv(
         output_dir / TRIALS,
         dtype=defaultdict(lambda: str, _TYPES),
         keep_default_na=False,
         na_values=missing,
     )
+    return _with_texts(table, cell_text)
 
 
 def read_outcome(output_dir: Path, journal: Path) -> Outcome:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from emotion_games.escapes import cell_text
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.spec import Plan
 from emotion_games.prompts.stimuli import NEUTRAL
@@ -48,9 +49,10 @@ def transcripts_of(path: Path, plan: Plan) -> tuple[list[Shown], int]:
     about: dict[Key, Shown] = {}
     cards: dict[Key, dict[tuple[str, str], Shown]] = {key: {} for key in sample}
     for row in _rows(path):
-        key, condition = _key(row), (row["arm"], row["emotion"])
+        key, condition = _key(row), (row["arm"], cell_text(row["emotion"]))
         if key not in cards or condition not in conditions:
             continue
+        row = {name: cell_text(cell) for name, cell in row.items()}
         if row["arm"] == Arm.NEUTRAL:
             about[key] = {
                 "scenario": f"{row['scenario']} ({row['scenario_id']})",
