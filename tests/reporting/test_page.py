@@ -13,6 +13,7 @@ import pytest
 from emotion_games import layout
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import summarize
+from emotion_games.escapes import csv_cell
 from emotion_games.reporting import page, transcripts
 from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
