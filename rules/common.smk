@@ -32,14 +32,14 @@ if CONFIG.verdict:
 DEMO_MODELS = {model.demo_folder: model for model in CONFIG.models if model.is_demo}
 BY_DIRECTIONS = {}
 for experiment in SERIES.experiments.values():
-    BY_DIRECTIONS.setdefault(SERIES.directions(experiment), experiment)
+    BY_DIRECTIONS.setdefault(SERIES.directions(experiment), []).append(experiment)
 
 
 def experiment_of(wildcards):
     """Return the experiment of a job; for directions, the first experiment that reads them."""
     if "exp_id" in wildcards.keys():
         return SERIES.experiments[wildcards.exp_id]
-    return BY_DIRECTIONS[wildcards.directions]
+    return BY_DIRECTIONS[wildcards.directions][0]
 
 
 def model_of(wildcards):
@@ -70,6 +70,11 @@ def directions_file(wildcards):
 def experiment_spec(wildcards):
     """Return everything that determines the results of an experiment."""
     return SERIES.spec(experiment_of(wildcards))
+
+
+def waiting_specs(wildcards):
+    """Return the specifications of the experiments that read the directions of a job."""
+    return [SERIES.spec(experiment) for experiment in BY_DIRECTIONS[wildcards.directions]]
 
 
 def model_entry(wildcards):

@@ -49,5 +49,6 @@ rule extract_directions:
         path=model_path,
         key=model_key,
         settings=direction_settings(CONFIG.settings),
+        specs=waiting_specs,
     script:
         "../scripts/extract_directions.py"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_games import layout
-from emotion_games.series.frozen import check_files
+from emotion_games.series.frozen import check_files, game_files
 from emotion_games.series.job import Job
 from emotion_games.series.state import read_series
 from emotion_games.signals import stop_at_once
@@ -18,25 +18,20 @@ def extract_directions(rule: Any) -> None:
     """
     log, output = Path(rule.log[0]), Path(rule.output[0])
     series_dir, params = layout.series_of_log(log), rule.params
-    stimuli, prompts = Path(rule.input.stimuli[0]).parent, Path(rule.input.prompts)
     experiments = read_series(series_dir)["experiments"]
     waiting = [exp_id for exp_id, row in experiments.items() if row["directions"] == output.stem]
     with Job(series_dir, waiting, log) as job:
-        files = {"stimuli": stimuli, "prompts": prompts}
-        check_files(series_dir, files, params.settings["emotions"])
-        from emotion_games.engine.directions import extract  # loads torch, after the log is open
+        shared = {name: Path(rule.config["files"][name]) for name in ("stimuli", "prompts")}
+        check_files(series_dir, shared, params.settings["emotions"])
+        # These load torch, after the log is open.
+        from emotion_games.engine.directions import extract
+        from emotion_games.experiment.context import series_check
 
-        runtime = rule.config["runtime"][params.key]
-        extract(
-            params.model,
-            params.path,
-            params.settings,
-            stimuli,
-            prompts,
-            output,
-            runtime,
-            job.terminal,
-        )
+        runtime, entry, path = rule.config["runtime"][params.key], params.model, params.path
+        # Before the model is loaded, this finds that no game has a usable scenario.
+        files = [game_files(rule.config["files"], spec["game"]) for spec in params.specs]
+        check = series_check(params.specs, files)
+        extract(entry, path, params.settings, shared, output, runtime, check, job.terminal)
 
 
 if "snakemake" in globals():

@@ -10,7 +10,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from emotion_games import layout  # noqa: E402
-from emotion_games.series.frozen import check_files, check_weights  # noqa: E402
+from emotion_games.series.frozen import check_files, check_weights, game_files  # noqa: E402
 from emotion_games.series.job import ExperimentJob  # noqa: E402
 
 
@@ -22,7 +22,7 @@ def run_experiment(rule: Any) -> None:
     """
     log, spec = Path(rule.log[0]), rule.params.spec
     series_dir, exp_id = layout.series_of_log(log), spec["exp_id"]
-    files = experiment_files(rule.config["files"], spec["game"])
+    files = game_files(rule.config["files"], spec["game"])
     directions = Path(rule.input.directions)
     with ExperimentJob(series_dir, exp_id, log) as job:
         check_files(series_dir, files, spec["settings"]["emotions"], spec["game"])
@@ -53,13 +53,6 @@ def run_experiment(rule: Any) -> None:
         statistics = analyse(found.trials, found.checks, found.game, settings, n_trials)
         found.configuration["seconds"]["write"] = round(time.perf_counter() - start, 2)
         publish(Path(rule.output[0]).parent, found, statistics)
-
-
-def experiment_files(files: dict[str, Any], game: str) -> dict[str, Path]:
-    """Return the files of one game among those of all games."""
-    return {
-        name: Path(path[game] if isinstance(path, dict) else path) for name, path in files.items()
-    }
 
 
 if "snakemake" in globals():

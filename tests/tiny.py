@@ -21,7 +21,7 @@ SMALL = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 8,
-    "max_position_embeddings": 512,
+    "max_position_embeddings": 4096,
 }
 EXPERTS = {
     "num_local_experts": 4,
@@ -37,7 +37,7 @@ ARCHITECTURES = {
     "gemma2": {**SMALL, "sliding_window": 16, "query_pre_attn_scalar": 8},
     "gemma3_text": {**SMALL, "sliding_window": 16, "query_pre_attn_scalar": 8},
     "phi3": SMALL,
-    "gpt2": {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 512},
+    "gpt2": {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 4096},
     "gpt_neox": {**SMALL, "num_key_value_heads": None},
     "olmo2": SMALL,
     "falcon": {

@@ -39,6 +39,7 @@ FILES = {
 def spec_of(settings, hashes=None):
     return {
         "exp_id": "x",
+        "date": "2026-01-31",
         "game": GAME,
         "model": ENTRY,
         "model_name": "tiny",

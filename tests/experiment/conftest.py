@@ -34,9 +34,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="session")
 def directions_file(model, files, tmp_path_factory):
     path = tmp_path_factory.mktemp("directions") / "tiny.safetensors"
-    directions.extract(
-        ENTRY, str(model), SETTINGS, files["stimuli"], files["prompts"], path, {}, lambda _: None
-    )
+    directions.extract(ENTRY, str(model), SETTINGS, files, path, {}, log=lambda _: None)
     return path
 
 

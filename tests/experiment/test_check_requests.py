@@ -15,14 +15,14 @@ from emotion_games.experiment.pushes import condition_pushes
 from emotion_games.experiment.requests import load_questions
 from emotion_games.prompts.check_items import load_check_items
 from tiny import tiny_model
-from tiny_experiment import FILES, GAME, ROOT, SETTINGS
+from tiny_experiment import FILES, ROOT, SETTINGS, spec_of
 
 MODEL = tiny_model("llama")
 
 
 @pytest.fixture(scope="module")
 def questions():
-    return load_questions({"settings": SETTINGS, "game": GAME}, FILES)
+    return load_questions(spec_of(SETTINGS), FILES)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,18 @@
 """Requests follow the plan: one prompt under every condition, events only in the prompted arms."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from emotion_games.experiment.conditions import plan_conditions
 from emotion_games.experiment.requests import load_questions, reopen_after_rationale, trial_requests
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
-from tiny_experiment import FILES, GAME, SETTINGS
+from tiny_experiment import FILES, SETTINGS, spec_of
 
 
 @pytest.fixture(scope="module")
 def questions():
-    return load_questions({"settings": SETTINGS, "game": GAME}, FILES)
+    return load_questions(spec_of(SETTINGS), FILES)
 
 
 CONDITIONS = {c.name: c for c in plan_conditions(SETTINGS)}
@@ -20,12 +22,9 @@ def condition_of(request):
     return CONDITIONS[request.key.rpartition("/")[2]]
 
 
-def requests(questions, **settings):
-    return trial_requests(
-        questions,
-        {"settings": SETTINGS | settings, "game": GAME},
-        lambda m: f"{m[0]['content']}|{m[1]['content']}",
-    )
+def requests(questions):
+    model = SimpleNamespace(chat_text=lambda m, date: f"{m[0]['content']}|{m[1]['content']}")
+    return trial_requests(questions, model)
 
 
 def test_one_request_for_each_prompt_and_condition(questions):

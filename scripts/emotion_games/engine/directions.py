@@ -8,7 +8,7 @@ safetensors file with its directions and how they were made.
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -19,13 +19,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from emotion_games.engine import direction_estimation as estimation
+from emotion_games.engine.backend import Backend, ModelError
 from emotion_games.engine.models import load_model, steered_layers, weights_hash
 from emotion_games.engine.probes import hidden_states
-from emotion_games.errors import UserError
+from emotion_games.errors import UserError, shown
 from emotion_games.escapes import say
 from emotion_games.hashing import digest
+from emotion_games.prompts.messages import probe
 from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli, split_stimuli
-from emotion_games.prompts.templates import load_templates
+from emotion_games.prompts.templates import Templates, load_templates
 
 # Seconds between two reports on how many stimuli have been read.
 REPORT_SECONDS = 15.0
@@ -140,11 +142,11 @@ def rotate(stack: Tensor, seed: int) -> Tensor:
 def extract(
     entry: dict[str, Any],
     path: str,
-    settings: dict[str, Any],
-    stimuli_folder: Path,
-    templates_path: Path,
+    settings: Mapping[str, Any],
+    files: Mapping[str, Path],
     output: Path,
     runtime: dict[str, Any],
+    check: Callable[[Backend], None] = lambda _: None,
     log: Callable[[str], None] = say,
 ) -> None:
     """Measure the directions of a model and write them to a file.
@@ -153,25 +155,27 @@ def extract(
         entry: The model's entry of the config.
         path: Its folder or hub id.
         settings: The settings `emotions`, `layers`, `direction_method` and `seed`.
-        stimuli_folder: One file of stimuli per emotion.
-        templates_path: Texts of the probe.
+        files: The paths of `stimuli` (a folder) and `prompts` (the texts of the probe).
         output: The file, which appears when it is complete.
         runtime: See `models.load_model`.
+        check: Raises an error if the model cannot be used, before anything is measured.
         log: Receives a line now and then.
 
     Raises:
         UserError: If the stimuli or the model cannot be used.
     """
-    stimuli = load_stimuli(stimuli_folder, settings["emotions"])
-    templates = load_templates(templates_path)
+    stimuli = load_stimuli(files["stimuli"], settings["emotions"])
+    templates = load_templates(files["prompts"])
     model = load_model(entry, path, runtime)
+    check(model)
+    _check_lengths(model, templates, stimuli)
+    layers, method = steered_layers(settings["layers"], model.depth), settings["direction_method"]
     emotions = [*settings["emotions"], NEUTRAL]
     parts = {e: split_stimuli(stimuli[e]) for e in emotions}
     log(f"directions of {entry['id']}: {len(emotions)} emotions, {model.depth} layers")
     count = _progress(sum(len(stimuli[e]) for e in emotions), log)
     states = {e: hidden_states(model, templates, parts[e][0], count) for e in emotions}
     held_out = {e: hidden_states(model, templates, parts[e][1], count) for e in emotions}
-    layers, method = steered_layers(settings["layers"], model.depth), settings["direction_method"]
     vectors = {
         e: estimation.direction(states[e], states[NEUTRAL], method) for e in settings["emotions"]
     }
@@ -198,6 +202,22 @@ def extract(
     shuffled = estimation.shuffled_directions(states, vectors, settings["seed"])
     save(Directions(vectors, shuffled, about), output)
     log(f"directions of {entry['id']}: written to {output}")
+
+
+def _check_lengths(
+    model: Backend, templates: Templates, stimuli: Mapping[str, Sequence[str]]
+) -> None:
+    """Raise an error if a stimulus with the text around it does not fit the model's context."""
+    if model.positions is None:
+        return
+    for emotion, stimulus in ((e, text) for e, lines in stimuli.items() for text in lines):
+        length = len(model.token_ids(model.chat_text(probe(templates, stimulus)[0])))
+        if length > model.positions:
+            raise ModelError(
+                f"model {model.name}: its context of {model.positions:,} tokens is too short "
+                f"for a stimulus of {emotion}: {shown(stimulus)} needs {length:,} with the "
+                "text around it; shorten it, or choose a model with a longer context"
+            )
 
 
 def _progress(total: int, log: Callable[[str], None]) -> Callable[[int], None]:

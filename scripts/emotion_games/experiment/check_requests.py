@@ -13,7 +13,6 @@ from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.directions import Directions
 from emotion_games.experiment.check_records import BETTER, RIGHT, TEXT, WORSE, Check, check_key
 from emotion_games.experiment.conditions import Arm, Condition, plan_conditions
-from emotion_games.experiment.inputs import Experiment
 from emotion_games.experiment.requests import CLOSING, Questions
 from emotion_games.experiment.spec import Record
 from emotion_games.experiment.trials import Trial
@@ -42,22 +41,23 @@ def checked_trials(questions: Questions) -> list[Trial]:
 
 
 def check_requests(
-    experiment: Experiment, records: Mapping[str, Record], model: Backend
+    questions: Questions, items: CheckItems, records: Mapping[str, Record], model: Backend
 ) -> list[Request]:
     """Return the requests of all checks in the settings.
 
     Args:
-        experiment: The experiment.
+        questions: The questions of the experiment.
+        items: The items of the checks of damage.
         records: The records of its trials, by their keys.
         model: The model, which turns messages into prompts.
     """
-    settings, questions = experiment.settings, experiment.questions
+    settings = questions.settings
     requests: list[Request] = []
     if settings["checks"]["manipulation"]:
         requests += manipulation_requests(questions, records, model)
     if settings["checks"]["damage"]:
         conditions = plan_conditions(settings)
-        requests += damage_requests(questions, conditions, experiment.items, model)
+        requests += damage_requests(questions, conditions, items, model)
     if settings["show_payoffs"]:
         requests += comprehension_requests(questions, model)
     return requests
@@ -78,13 +78,13 @@ def manipulation_requests(
             {"role": "user", "content": texts.self_report_question(templates)},
         ]
         key = check_key(Check.SELF_REPORT, name, trial.scenario_id)
-        yield Request(key, model.chat_text(conversation), push, labels)
+        yield Request(key, model.chat_text(conversation, questions.date), push, labels)
         options = questions.scenarios[trial.scenario_id].options
         rationale = parse(output, options, trial.order).rationale
         if rationale:
             # Without a push, which would also change the reading of the rationale.
             key = check_key(Check.BLIND_LABEL, name, trial.scenario_id)
-            prompt = model.chat_text(texts.label_question(templates, rationale))
+            prompt = model.chat_text(texts.label_question(templates, rationale), questions.date)
             yield Request(key, prompt, None, labels)
 
 
@@ -107,7 +107,8 @@ def damage_requests(
             # In both orders, so that a preference for a position cancels out.
             for order in ((BETTER, WORSE), (WORSE, BETTER)):
                 shown = [options[name] for name in order]
-                prompt = model.chat_text(_item_messages(questions, item.question, shown))
+                messages = _item_messages(questions, item.question, shown)
+                prompt = model.chat_text(messages, questions.date)
                 key = check_key(Check.DOMINANCE, condition.name, f"{item.item_id}/{order[0]}")
                 yield Request(
                     key, prompt, condition.push, options, texts.decision_prefix(), CLOSING
@@ -145,9 +146,8 @@ def comprehension_requests(questions: Questions, model: Backend) -> Iterator[Req
             }
             item = f"{trial.scenario_id}/{trial.history}/{number}"
             key = check_key(Check.COMPREHENSION, trial.condition.name, item)
-            yield Request(
-                key, model.chat_text(conversation), None, answers, texts.answer_prefix(), CLOSING
-            )
+            prompt = model.chat_text(conversation, questions.date)
+            yield Request(key, prompt, None, answers, texts.answer_prefix(), CLOSING)
 
 
 def projection_key(request: Request) -> str:
@@ -183,7 +183,7 @@ def projections(
     layer = later_layer(directions)
     assert layer is not None
     names = [str(request.push) for request in requests]
-    prompts = [requests[0].prompt] * (1 + len(names))
+    prompts = [instrument.model.token_ids(requests[0].prompt)] * (1 + len(names))
     rows = instrument.read(prompts, [None, *names], watched=[layer])
     last = rows.states[layer].float().cpu()
     shifts = []

@@ -95,7 +95,7 @@ def load_experiment(inputs: Inputs, log: Callable[[str], None]) -> Experiment:
 def _fingerprint(inputs: Inputs, questions: Questions, vectors: Directions) -> str:
     spec, scenarios = inputs.spec, questions.scenarios
     identity = {
-        "spec": {key: spec[key] for key in ("game", "model", "settings")},
+        "spec": {key: spec[key] for key in ("date", "game", "model", "settings")},
         "weights": vectors.about["weights_hash"],
         "directions": vectors.content_hash,
         "prompts": digest(questions.prompts),

@@ -14,8 +14,10 @@ from typing import Any
 from emotion_games.escapes import say
 from emotion_games.experiment.spec import Record
 
-# Keys of the first and the last record; the keys of trials and checks contain other characters.
+# Keys of the first two records and the last one; the keys of trials and checks contain other
+# characters.
 PLAN = "plan"
+PROMPTS = "prompts"
 COMPLETE = "complete"
 
 
@@ -32,10 +34,8 @@ def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = say)
     header = _parse(complete[0]) if complete else None
     # Trials of another fingerprint cannot be mixed with new ones, but they are never deleted.
     if not isinstance(header, dict) or header.get("fingerprint") != fingerprint:
-        aside = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.aside")
-        path.rename(aside)
         reason = "is damaged" if header is None else "belongs to other settings, weights or code"
-        log(f"{path.name}: {reason}; it is kept as {aside.name}, and all trials start again")
+        _set_aside(path, reason, log)
         return []
     records: list[Record] = []
     good = len(complete[0]) + 1
@@ -56,6 +56,12 @@ def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = say)
         # New lines are appended after what is left.
         os.truncate(path, good)
     return records
+
+
+def _set_aside(path: Path, reason: str, log: Callable[[str], None]) -> None:
+    aside = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.aside")
+    path.rename(aside)
+    log(f"{path.name}: {reason}; it is kept as {aside.name}, and all trials start again")
 
 
 def journal_fingerprint(path: Path) -> str | None:
@@ -79,10 +85,16 @@ class Journal:
 
     def __init__(self, path: Path, fingerprint: str, log: Callable[[str], None] = say) -> None:
         self.records = {record["key"]: record for record in read_journal(path, fingerprint, log)}
-        self._path = path
+        self._path, self._fingerprint, self._log = path, fingerprint, log
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.stat().st_size == 0:
             self._write({"fingerprint": fingerprint})
+
+    def begin_again(self, reason: str) -> None:
+        """Keep the file under another name, and go on with an empty journal."""
+        _set_aside(self._path, reason, self._log)
+        self.records.clear()
+        self._write({"fingerprint": self._fingerprint})
 
     def append(self, records: list[Record]) -> None:
         """Write the records of one batch; they are on the disk when this returns."""

@@ -25,7 +25,7 @@ PACKAGES = [
 # A change in these rooms can change an answer, so that trials start again, except in the modules
 # that turn trials into files or only check them.
 ANSWERING_ROOMS = ("games", "prompts", "engine", "experiment")
-_RECORDING = "analysis_plan check_records journal power provenance repeat results spec"
+_RECORDING = "analysis_plan check_records context journal power provenance repeat results spec"
 NOT_ANSWERING = (
     "games/equilibria.py",
     "engine/self_check.py",

@@ -27,7 +27,7 @@ NUMBER_TOLERANCE = 2e-5
 NUMBERS = ("choice_probabilities", "branch_probabilities", "valid_mass")
 # The beginnings of the keys of exp_config.yaml that describe what can change an answer. The
 # fingerprint covers the texts, too.
-INPUTS = ("machine.", "runtime.", "code.", "scenarios.", "fingerprint")
+INPUTS = ("machine.", "runtime.", "code.", "scenarios.", "fingerprint", "prompts_hash")
 HASHES = ("directions.weights_hash", "directions.stimuli_hash", "directions.content_hash")
 
 
@@ -93,8 +93,7 @@ def repeat(
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: not the folder of a finished experiment ({error})") from error
     settings, path, runtime = dict(configuration["settings"]), inputs.model_path, inputs.runtime
-    stimuli, prompts = inputs.files["stimuli"], inputs.files["prompts"]
-    directions.extract(entry, path, settings, stimuli, prompts, vectors, runtime, log)
+    directions.extract(entry, path, settings, inputs.files, vectors, runtime, log=log)
     outcome = run(inputs, Control(log=log))
     publish(scratch / "out", outcome, statistics={})
     for line in changes(configuration, read_configuration(scratch / "out")):

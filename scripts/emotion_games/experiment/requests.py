@@ -1,9 +1,12 @@
 """The decisions of an experiment as requests: every planned prompt under every condition."""
 
-from collections.abc import Callable, Mapping
+import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from emotion_games.engine.backend import Backend
 from emotion_games.engine.batches import Request
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.errors import ProblemList
@@ -28,6 +31,8 @@ class Questions:
 
     Attributes:
         game: The game, with its settings.
+        settings: The settings of the experiment.
+        date: What chat templates take for today.
         scenarios: The chosen scenarios, by id.
         problems: One line per entry of the scenario files that was skipped.
         templates: The texts around the stories.
@@ -36,6 +41,8 @@ class Questions:
     """
 
     game: Game
+    settings: Settings
+    date: datetime.date
     scenarios: dict[str, Scenario]
     problems: list[str]
     templates: Templates
@@ -59,20 +66,27 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
     stimuli = load_stimuli(files["stimuli"], settings["emotions"])
     # The prompted arms use the stimuli that no direction was made from.
     events = {emotion: split_stimuli(lines)[1] for emotion, lines in stimuli.items()}
-    prompts: dict[str, list[texts.Message]] = {}
-    for trial in trials:
-        # Repeats share their prompt.
-        if trial.request_key not in prompts:
-            scenario, history = scenarios[trial.scenario_id], histories[trial.history]
-            prompts[trial.request_key] = texts.render(
-                templates,
-                Situation(game, scenario, history, trial.order),
-                trial.wording,
-                context=_context(trial, events),
-                show_payoffs=settings["show_payoffs"],
-                answer_form=settings["answer_form"],
-            )
-    return Questions(game, scenarios, problems, templates, trials, prompts)
+
+    # All pushed conditions and repeats share the neutral prompt.
+    @cache
+    def ask(
+        scenario_id: str, history: str, order: tuple[str, ...], wording: int, event: str
+    ) -> list[texts.Message]:
+        return texts.render(
+            templates,
+            Situation(game, scenarios[scenario_id], histories[history], order),
+            wording,
+            context=event,
+            show_payoffs=settings["show_payoffs"],
+            answer_form=settings["answer_form"],
+        )
+
+    prompts = {
+        t.request_key: ask(t.scenario_id, t.history, t.order, t.wording, _event(t, events))
+        for t in trials
+    }
+    date = datetime.date.fromisoformat(spec["date"])
+    return Questions(game, settings, date, scenarios, problems, templates, trials, prompts)
 
 
 def _scenarios(path: Path, game: Game, settings: Settings) -> tuple[dict[str, Scenario], list[str]]:
@@ -85,7 +99,7 @@ def _scenarios(path: Path, game: Game, settings: Settings) -> tuple[dict[str, Sc
     return {name: by_id[name] for name in chosen}, problems
 
 
-def _context(trial: Trial, events: Mapping[str, list[str]]) -> str:
+def _event(trial: Trial, events: Mapping[str, list[str]]) -> str:
     """Return the event that is described before the story, if there is one."""
     if not trial.condition.arm.has_event:
         return ""
@@ -93,19 +107,16 @@ def _context(trial: Trial, events: Mapping[str, list[str]]) -> str:
     return of_emotion[trial.stimulus % len(of_emotion)]
 
 
-def trial_requests(
-    questions: Questions, spec: Spec, to_text: Callable[[list[texts.Message]], str]
-) -> list[Request]:
+def trial_requests(questions: Questions, model: Backend) -> list[Request]:
     """Return one request per prompt and condition, in the order of the plan.
 
     The repeats of a prompt are the answers of its request.
 
     Args:
         questions: The questions of the experiment.
-        spec: Its specification.
-        to_text: A function that turns messages into the prompt of the model.
+        model: The model, which turns messages into prompts.
     """
-    settings, steps = spec["settings"], spec["settings"]["generation"]["max_new_tokens"]
+    settings, steps = questions.settings, questions.settings["generation"]["max_new_tokens"]
     by_request: dict[str, list[Trial]] = {}
     for trial in questions.trials:
         by_request.setdefault(trial.request_key, []).append(trial)
@@ -116,10 +127,10 @@ def trial_requests(
         condition, order = trials[0].condition, trials[0].order
         messages = questions.prompts[key]
         if str(messages) not in made:
-            made[str(messages)] = to_text(messages)
+            made[str(messages)] = model.chat_text(messages, questions.date)
         options = questions.scenarios[trials[0].scenario_id].options
         uniforms = [
-            trial_uniforms((spec["game"], *trial.sampling_key), settings["seed"], steps)
+            trial_uniforms((questions.game.name, *trial.sampling_key), settings["seed"], steps)
             for trial in trials
             if condition.generated
         ]
@@ -136,6 +147,11 @@ def trial_requests(
             )
         )
     return requests
+
+
+def scores_after_rationale(settings: Settings) -> bool:
+    """Return True if the options are scored again after the rationale of an answer."""
+    return settings["scoring"]["after_rationale"] and settings["answer_form"] == "rationale"
 
 
 def reopen_after_rationale(answer: str) -> str | None:

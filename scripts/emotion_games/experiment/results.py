@@ -20,7 +20,13 @@ from emotion_games.escapes import cell_text, csv_cell, json_text
 from emotion_games.experiment.check_records import CHECK_COLUMNS, check_rows
 from emotion_games.experiment.conditions import plan_conditions
 from emotion_games.experiment.inputs import Experiment
-from emotion_games.experiment.journal import COMPLETE, PLAN, journal_fingerprint, read_journal
+from emotion_games.experiment.journal import (
+    COMPLETE,
+    PLAN,
+    PROMPTS,
+    journal_fingerprint,
+    read_journal,
+)
 from emotion_games.experiment.provenance import answering_code_hash, code_commit
 from emotion_games.experiment.pushes import push_ratios
 from emotion_games.experiment.spec import Configuration, Record, Settings
@@ -143,6 +149,7 @@ def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Con
         "files": {name: str(path) for name, path in inputs.files.items()},
         "plan": {"plan": plan["plan"], "hash": plan["hash"], "frozen": plan["frozen"]},
         "fingerprint": experiment.fingerprint,
+        "prompts_hash": records[PROMPTS]["hash"],
         "code": {"commit": code_commit(), "answering_modules": answering_code_hash()},
         "directions": {**directions.about, "content_hash": directions.content_hash},
         "scenarios": {

@@ -17,13 +17,19 @@ from emotion_games.engine.self_check import check_steering
 from emotion_games.experiment import check_requests as checks
 from emotion_games.experiment.analysis_plan import plan_hash, the_plan
 from emotion_games.experiment.conditions import Arm, plan_conditions
+from emotion_games.experiment.context import check_context
 from emotion_games.experiment.inputs import Control, Experiment, Inputs, load_experiment
-from emotion_games.experiment.journal import COMPLETE, PLAN, Journal
+from emotion_games.experiment.journal import COMPLETE, PLAN, PROMPTS, Journal
 from emotion_games.experiment.provenance import environment
 from emotion_games.experiment.pushes import condition_pushes
-from emotion_games.experiment.requests import reopen_after_rationale, trial_requests
+from emotion_games.experiment.requests import (
+    reopen_after_rationale,
+    scores_after_rationale,
+    trial_requests,
+)
 from emotion_games.experiment.spec import Record
 from emotion_games.files import now
+from emotion_games.hashing import digest
 from emotion_games.signals import Interrupted
 
 if TYPE_CHECKING:
@@ -73,9 +79,7 @@ def run(inputs: Inputs, control: Control) -> "Outcome":
     session = Session(experiment, journal, control)
     control.progress(*session.progress())
     if not session.is_done([PLAN]):
-        # The plan is on the disk before the first trial.
-        plan = the_plan(experiment.settings, experiment.questions.game)
-        journal.append([{"key": PLAN, "plan": plan, "hash": plan_hash(plan), "frozen": now()}])
+        _freeze_plan(session)
     if not session.is_done([COMPLETE]):
         _measure_missing(session)
     seconds = journal.records[COMPLETE]["seconds"]
@@ -87,23 +91,47 @@ def run(inputs: Inputs, control: Control) -> "Outcome":
     return outcome(experiment, journal.records)
 
 
+def _freeze_plan(session: Session) -> None:
+    """Write the plan to the disk, before the first trial."""
+    experiment = session.experiment
+    plan = the_plan(experiment.settings, experiment.questions.game)
+    session.journal.append([{"key": PLAN, "plan": plan, "hash": plan_hash(plan), "frozen": now()}])
+
+
 def _measure_missing(session: Session) -> None:
     """Measure trials, then the checks that build on their answers."""
     experiment, records = session.experiment, session.journal.records
     start = time.perf_counter()
     model = _load_model(experiment)
+    check_context(experiment.questions, experiment.items, model)
     instrument = _instrument(experiment, model)
     experiment.seconds["load"] = time.perf_counter() - start
-    requests = trial_requests(experiment.questions, experiment.inputs.spec, model.chat_text)
+    requests = trial_requests(experiment.questions, model)
+    _keep_prompts(session, requests)
     if not session.is_done([request.key for request in requests]):
         _check_steering(session, instrument, requests)
     _measure_all(session, instrument, requests, "trials")
-    _measure_all(session, instrument, checks.check_requests(experiment, records, model), "checks")
+    questions, items = experiment.questions, experiment.items
+    requested = checks.check_requests(questions, items, records, model)
+    _measure_all(session, instrument, requested, "checks")
     _project(session, instrument, requests)
     # The last record: with it, the journal is complete and the model is not loaded again.
     spent = experiment.seconds | instrument.seconds
     seconds = {part: round(number, 2) for part, number in spent.items()}
     session.journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
+
+
+def _keep_prompts(session: Session, requests: Sequence[Request]) -> None:
+    """Record the prompts as the model reads them, or start again if the journal has others."""
+    # The fingerprint covers the messages. What a template makes of them also depends on the
+    # version of the library that fills it in.
+    rendered = digest({request.key: request.prompt for request in requests})
+    before = session.journal.records.get(PROMPTS)
+    if before and before["hash"] != rendered:
+        session.journal.begin_again("its prompts were rendered by another template or library")
+        _freeze_plan(session)
+    if not session.is_done([PROMPTS]):
+        session.journal.append([{"key": PROMPTS, "hash": rendered}])
 
 
 def _load_model(experiment: Experiment) -> Backend:
@@ -124,14 +152,13 @@ def _load_model(experiment: Experiment) -> Backend:
 
 def _instrument(experiment: Experiment, model: Backend) -> Instrument:
     settings, directions = experiment.settings, experiment.directions
-    reopen = settings["scoring"]["after_rationale"] and settings["answer_form"] == "rationale"
     return Instrument(
         model=model,
         layers=directions.layers,
         pushes=condition_pushes(directions, plan_conditions(settings)),
         temperature=settings["generation"]["temperature"],
         top_p=settings["generation"]["top_p"],
-        reopen=reopen_after_rationale if reopen else None,
+        reopen=reopen_after_rationale if scores_after_rationale(settings) else None,
         share=experiment.inputs.runtime.get("share_layers", True),
     )
 

@@ -76,10 +76,12 @@ class Spec(TypedDict):
     """Everything that determines the results of an experiment.
 
     `model` is the entry of the config without what only affects running, `hashes` those of the
-    files that the experiment reads.
+    files that the experiment reads. `date` is the day on which the series began: what chat
+    templates take for today.
     """
 
     exp_id: str
+    date: str
     game: str
     model: dict[str, Any]
     model_name: str
@@ -147,8 +149,9 @@ class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
     Trials and most checks have `scores`, `answers` and `after`, with one entry per answer; a
-    projection has a `value`; the first record has `plan`, `hash` and `frozen` (the time), and the
-    last one `seconds` and `machine`.
+    projection has a `value`; the first record has `plan`, `hash` and `frozen` (the time), the
+    second one the `hash` of all prompts as the model reads them, and the last one `seconds` and
+    `machine`.
     """
 
     key: str
@@ -166,13 +169,15 @@ class Record(TypedDict):
 class Configuration(Spec):
     """The content of exp_config.yaml: everything that is needed to repeat the experiment.
 
-    `plan` holds the analysis plan, its hash, and the time at which it was frozen.
+    `plan` holds the analysis plan, its hash, and the time at which it was frozen. `prompts_hash` is
+    that of all prompts as the model reads them, after the chat template.
     """
 
     model_path: str
     files: dict[str, str]
     plan: dict[str, Any]
     fingerprint: str
+    prompts_hash: str
     code: dict[str, str | None]
     directions: dict[str, Any]
     scenarios: dict[str, Any]

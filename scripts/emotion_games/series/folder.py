@@ -71,6 +71,7 @@ class Series:
         own = {key: game[key] for key in ("choice_labels", "game_settings")}
         return {
             "exp_id": experiment.exp_id,
+            "date": time.strftime("%Y-%m-%d", time.strptime(self.stamp, _STAMP_FORMAT)),
             "game": experiment.game,
             "model": model.entry,
             "model_name": model.name,

@@ -5,6 +5,7 @@ A series runs for days, and its files and model weights may be changed meanwhile
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,6 +14,13 @@ from emotion_games.errors import UserError
 from emotion_games.hashing import content_hash
 from emotion_games.series.grid import stimuli_hash
 from emotion_games.series.state import read_series
+
+
+def game_files(files: Mapping[str, Any], game: str) -> dict[str, Path]:
+    """Return the files of one game among those of all games, which Snakemake's config holds."""
+    return {
+        name: Path(path[game] if isinstance(path, dict) else path) for name, path in files.items()
+    }
 
 
 def check_files(

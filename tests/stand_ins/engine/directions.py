@@ -12,7 +12,7 @@ class Directions:
     """The name that other modules import."""
 
 
-def extract(entry, path, settings, stimuli_folder, templates_path, output, runtime, log=print):
+def extract(entry, path, settings, files, output, runtime, check, log=print):
     if json.loads(Path("controls.json").read_text()).get("directions") == entry["id"]:
         raise UserError(f"model {entry['id']}: cannot be loaded: its weights are damaged")
     part = output.with_suffix(".part")

@@ -1,0 +1,112 @@
+"""Whether a model can hold the texts of an experiment: every prompt with its longest answer."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from operator import itemgetter
+from pathlib import Path
+
+from emotion_games.engine.backend import Backend, ModelError
+from emotion_games.errors import ProblemList, UserError
+from emotion_games.experiment import check_requests as checks
+from emotion_games.experiment.check_records import Check
+from emotion_games.experiment.requests import (
+    CLOSING,
+    Questions,
+    load_questions,
+    scores_after_rationale,
+)
+from emotion_games.experiment.spec import Record, Spec
+from emotion_games.prompts import messages as texts
+from emotion_games.prompts.check_items import CheckItems, load_check_items
+
+# Stands for answers that are not written yet.
+_ANSWER = '{"rationale": "-", "decision": "-"}'
+# The checks whose prompts contain an answer.
+_AFTER_ANSWERS = (Check.SELF_REPORT, Check.BLIND_LABEL)
+
+
+def series_check(
+    specs: Sequence[Spec], files: Sequence[Mapping[str, Path]]
+) -> Callable[[Backend], None]:
+    """Return a check that a model can play at least one game.
+
+    It raises a ProblemList with one line for each game otherwise.
+
+    Args:
+        specs: The experiments of a model.
+        files: The files that each of them reads.
+
+    Raises:
+        ProblemList: No game has a usable scenario.
+    """
+    playable: list[tuple[Questions, CheckItems]] = []
+    problems: list[str] = []
+    for spec, paths in zip(specs, files, strict=True):
+        try:
+            playable.append((load_questions(spec, paths), load_check_items(paths["checks"])))
+        except UserError as error:
+            problems += str(error).splitlines()
+    if not playable:
+        raise ProblemList(problems)
+
+    def check(model: Backend) -> None:
+        too_long = []
+        for questions, items in playable:
+            try:
+                check_context(questions, items, model)
+            except ModelError as error:
+                too_long.append(str(error))
+        # The other games need the directions. A game that is too long fails by itself.
+        if len(too_long) == len(playable):
+            raise ProblemList(too_long)
+
+    return check
+
+
+def check_context(questions: Questions, items: CheckItems, model: Backend) -> None:
+    """Check that the longest text of an experiment fits the context of a model.
+
+    Raises:
+        ModelError: It does not.
+    """
+    if model.positions is None:
+        return
+    key, tokens = max(_lengths(questions, items, model), key=itemgetter(1))
+    if tokens > model.positions:
+        raise ModelError(
+            f"model {model.name}: its context of {model.positions:,} tokens is too short for "
+            f"{questions.game.name}: {key} needs {tokens:,}, of which an answer may be "
+            f"{questions.settings['generation']['max_new_tokens']:,}; choose a model with a longer "
+            "context, shorter scenarios, or a smaller generation.max_new_tokens"
+        )
+
+
+def _lengths(questions: Questions, items: CheckItems, model: Backend) -> Iterator[tuple[str, int]]:
+    """Yield the key of each request and the tokens of its prompt with the longest answer."""
+    settings, answer = questions.settings, questions.settings["generation"]["max_new_tokens"]
+    reopens = scores_after_rationale(settings)
+
+    @cache
+    def count(text: str) -> int:
+        return len(model.token_ids(text))
+
+    def longest(options: Mapping[str, str], opening: str, closing: str) -> int:
+        return max(count(f"{opening}{text}{closing}") for text in options.values())
+
+    # Pushed conditions read the neutral prompts, and repeats read the same one.
+    plain = [t for t in questions.trials if not (t.condition.is_pushed or t.repeat)]
+    questions = replace(questions, trials=plain)
+    for trial in plain:
+        prompt = model.chat_text(questions.prompts[trial.request_key], questions.date)
+        options = questions.scenarios[trial.scenario_id].options
+        shown = {label: texts.option_literal(options[label]) for label in trial.order}
+        after = answer + longest(shown, texts.after_rationale_prefix(""), CLOSING) * reopens
+        direct = longest(shown, texts.decision_prefix(), CLOSING)
+        yield trial.request_key, count(prompt) + max(after, direct)
+    records = defaultdict[str, Record](lambda: Record(key="", answers=[_ANSWER]))
+    for request in checks.check_requests(questions, items, records, model):
+        room = answer if request.key.startswith(_AFTER_ANSWERS) else 0
+        tail = longest(request.options, request.opening, request.closing)
+        yield request.key, count(request.prompt) + room + tail
