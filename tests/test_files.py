@@ -23,6 +23,19 @@ def test_a_file_is_replaced_completely_or_not_at_all(tmp_path, monkeypatch):
     assert files.read_json(path) == {"a": 1} and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("text", ["", "[1]", "3", "null", "{", "[" * 100_000, '{"a": "\\', "\x00"])
+def test_a_damaged_file_of_json_counts_as_missing(tmp_path, text):
+    path = tmp_path / "file.json"
+    path.write_text(text)
+    assert files.read_json(path) is None
+
+
+def test_a_pipe_or_a_folder_in_place_of_a_file_of_json_counts_as_missing(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    assert files.read_json(tmp_path / "pipe.json") is None
+    assert files.read_json(tmp_path) is None and files.read_json(tmp_path / "no.json") is None
+
+
 def test_a_new_folder_replaces_the_old_one_only_if_nothing_fails(tmp_path):
     path = tmp_path / "plots"
     with files.new_folder(path) as folder:

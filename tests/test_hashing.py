@@ -1,8 +1,11 @@
 """Hashes depend on contents and on code, and on nothing else."""
 
+import os
+
 import pytest
 
 from emotion_games import hashing
+from emotion_games.errors import UserError
 from emotion_games.hashing import code_hash, content_hash, digest
 
 
@@ -11,15 +14,23 @@ def test_a_digest_does_not_depend_on_the_order_of_keys():
     assert digest([1, 2]) != digest([2, 1])
 
 
-def test_the_hash_of_a_folder_is_that_of_its_content(tmp_path):
+def test_the_hash_of_a_folder_is_that_of_its_data_files(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     for folder in (first, second):
-        (folder / "__pycache__").mkdir(parents=True)
-        (folder / "x.py").write_text("1")
-    (second / "__pycache__" / "x.pyc").write_text("compiled")
+        folder.mkdir()
+        (folder / "x.yaml").write_text("1")
+    for name in ("README.txt", ".x.yaml.swp", "x.yaml~"):
+        (second / name).write_text("notes")
+    (second / "old.yaml").mkdir()
     assert content_hash(first) == content_hash(second)
-    (second / "x.py").rename(second / "y.py")
+    (second / "x.yaml").rename(second / "y.yaml")
     assert content_hash(first) != content_hash(second)
+
+
+def test_a_pipe_has_no_hash(tmp_path):
+    os.mkfifo(tmp_path / "x.yaml")
+    with pytest.raises(UserError, match="not a regular file"):
+        content_hash(tmp_path)
 
 
 CODE = """

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,6 +22,8 @@ from emotion_games.escapes import json_text
 
 # Disk space that a run and each of its jobs reserve, to record their end on a full disk.
 RESERVE_BYTES = 1_000_000
+# The largest file that is read as a whole: one with hundreds of thousands of stories.
+LARGEST_BYTES = 256 * 2**20
 
 T = TypeVar("T")
 
@@ -30,12 +33,35 @@ def now() -> str:
     return datetime.now().isoformat(timespec="seconds")
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file, or None if the file is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+def read_bytes(path: Path, most: int = LARGEST_BYTES) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: It cannot be read, is a folder, a pipe or a device, or has more than `most` bytes.
+    """
+    # Opening a pipe would wait for its writer, and a device can be endless.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"larger than {most / 2**20:g} MiB")
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file, or None if the file is missing, damaged or holds no object.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if not os.path.isfile(path):
         return None
+    try:
+        content = json.loads(read_bytes(path))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def replace_text(path: Path, text: str, durable: bool = True) -> None:

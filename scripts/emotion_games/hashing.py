@@ -3,8 +3,11 @@
 import ast
 import hashlib
 import json
+import os
 from collections.abc import Container, Iterable
 from pathlib import Path
+
+from emotion_games.data_files import data_files, read_file
 
 LIBRARY = Path(__file__).parent
 
@@ -16,15 +19,15 @@ def digest(content: object) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of all files in a folder.
+    """Return the SHA-256 of a file, or of the names and contents of the data files in a folder.
 
-    Compiled Python files are left out.
+    Raises:
+        UserError: A file cannot be read.
     """
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if not os.path.isdir(path):
+        return hashlib.sha256(read_file(path)).hexdigest()
     # Names count too: two files may have swapped their contents.
-    files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    return digest([[p.relative_to(path).as_posix(), content_hash(p)] for p in files])
+    return digest([[file.name, content_hash(file)] for file in data_files(path)])
 
 
 def code_hash(rooms: Iterable[str], without: Container[str] = ()) -> str:

@@ -6,9 +6,8 @@ is part of its messages.
 """
 
 import copy
-import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,8 +15,8 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it has no type hints
 
-from emotion_games.data_files import read_data, repeated_keys
-from emotion_games.errors import did_you_mean, shown, unknown
+from emotion_games.data_files import place, plain_problems, read_data
+from emotion_games.errors import did_you_mean, likely_typo, shown, unknown
 
 _TYPES = {
     "integer": "a whole number",
@@ -36,16 +35,17 @@ _BOUNDS = {
 }
 
 
-def _is_finite(_: object, value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
+def _matches(
+    validator: Any, pattern: str, text: Any, _: Mapping[str, Any]
+) -> Iterator[jsonschema.ValidationError]:
+    """Yield an error if a text does not match, as JSON Schema defines it."""
+    # In Python alone `$` also matches before a line break at the end.
+    if validator.is_type(text, "string") and not re.search(pattern.replace("$", r"\Z"), text):
+        yield jsonschema.ValidationError(f"{text!r} does not match {pattern!r}")
 
 
-# YAML has .nan and .inf. JSON does not, and no comparison with a bound would refuse .nan.
 _Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("number", _is_finite),
+    jsonschema.Draft202012Validator, validators={"pattern": _matches}
 )
 
 
@@ -64,34 +64,24 @@ def problems(
     """Return one line for each way in which data differ from a schema.
 
     Args:
-        data: Plain data, as `data_files.read_data` returns them. A key that its file gave twice
-            and a key that is not text are problems too.
+        data: Any data. If they are not plain (`data_files.plain_problems`), only this is said.
         schema: A JSON Schema (draft 2020-12) with descriptions.
         file: Where the data come from; every line begins with it.
         formats: By name, functions that check the values to which the schema gives that `format`.
             Such a function raises ValueError with the rest of the line; its result is ignored.
     """
-    lines: list[str] = []
-    checker = jsonschema.FormatChecker(formats=())
-    for name, check in formats.items():
-        checker.checks(name, raises=ValueError)(partial(_passes, check))
-    validator = _Validator(schema, format_checker=checker)
-    # Python's stack can be too small for data that the parser could still read.
-    try:
-        data = _with_text_keys(data, (), lines)
+    lines = plain_problems(data)
+    if not lines:
+        checker = jsonschema.FormatChecker(formats=())
+        for name, check in formats.items():
+            checker.checks(name, raises=ValueError)(partial(_passes, check))
+        validator = _Validator(schema, format_checker=checker)
         for error in sorted(validator.iter_errors(data), key=_position):
             lines += _worded(error)
-    except RecursionError:
-        lines = ["nested too deeply to be checked"]
     # A key can contain line breaks.
     lines = [" ".join(line.split()) for line in lines]
     # jsonschema reports each missing key by itself, and each of these errors is worded as all.
     return [f"{file}: {line}" if file else line for line in dict.fromkeys(lines)]
-
-
-def place(path: Iterable[str | int]) -> str:
-    """Return the name of a place in data, such as `experiment.models[0].id`."""
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
 
 
 def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
@@ -115,25 +105,6 @@ def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
         if key not in filled and "default" in sub:
             filled[key] = with_defaults(sub["default"], sub)
     return filled
-
-
-def _with_text_keys(data: Any, path: tuple[str | int, ...], lines: list[str]) -> Any:
-    """Return data without keys that are not text, and add a line for each key that is wrong.
-
-    jsonschema expects keys that are text, as in JSON; in YAML they can be numbers, dates or null.
-    """
-    if isinstance(data, list):
-        return [_with_text_keys(item, (*path, i), lines) for i, item in enumerate(data)]
-    if not isinstance(data, Mapping):
-        return data
-    lines += [f"{place((*path, key))}: given twice; remove one" for key in repeated_keys(data)]
-    kept = {}
-    for key, item in data.items():
-        if isinstance(key, str):
-            kept[key] = _with_text_keys(item, (*path, key), lines)
-        else:
-            lines.append(f"{_start(path)}the key {key!r} is not text; put it in quotes")
-    return kept
 
 
 def _passes(check: Callable[[Any], object], value: Any) -> bool:
@@ -164,8 +135,8 @@ def _worded(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "required":
         for key in [key for key in rule if key not in found]:
             # The key may be there under a misspelt name, which an open schema would allow.
-            near = get_close_matches(key, found.keys() - known.keys(), n=1)
-            hint = f" (found {near[0]!r}: rename it)" if near else ""
+            near = likely_typo(key, found.keys() - known.keys())
+            hint = f" (found {near!r}: rename it)" if near else ""
             meaning = known.get(key, {}).get("description")
             expected = f"; expected {meaning}" if meaning else ""
             yield f"{place((*path, key))}: missing{hint}{expected}"

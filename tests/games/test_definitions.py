@@ -72,22 +72,27 @@ def load(tmp_path: Path, text: str) -> Any:
         (
             "endowment: 10",
             f"endowment: {10**400}",
-            "settings.endowment: expected a finite number, found 1000",
+            "settings.endowment: expected a number from -2^53 to 2^53, found a larger one",
         ),
         (
             "[endowment, 0]",
-            f"[endowment + {10**400}, 0]",
-            "payoffs.first.keep[0]: expected a finite number, found 'endow",
+            f"[endowment + {10**300}, 0]",
+            "payoffs.first.keep[0]: expected a number from -1,000,000,000 to 1,000,000,000, found",
         ),
         (
             "[endowment, 0]",
             "[endowment, 1e308 * 10]",
-            "payoffs.first.keep[1]: expected a finite number, found '1e308 * 10'",
+            "payoffs.first.keep[1]: expected a number from -1,000,000,000 to 1,000,000,000, found",
+        ),
+        (
+            "[endowment, 0]",
+            f"[endowment, 0{' + 1' * 200}]",
+            "payoffs.first.keep[1]: longer than 500 characters: '0 + 1",
         ),
         (
             "[endowment, 0]",
             "[endowment, .nan]",
-            "payoffs.first.keep[1]: expected a finite number, found nan",
+            "payoffs.first.keep[1]: expected a number from -2^53 to 2^53, found nan",
         ),
         (
             "amount: 0}",

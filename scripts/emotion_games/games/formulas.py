@@ -11,6 +11,10 @@ from collections.abc import Callable, Mapping
 
 from emotion_games.errors import shown
 
+# No payoff or amount is larger.
+LARGEST = 1_000_000_000
+# The most characters of a formula. Python's parser may crash on very long ones.
+LONGEST = 500
 _OPERATIONS: dict[type, Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -23,10 +27,12 @@ def evaluate(formula: object, settings: Mapping[str, float]) -> float:
     """Return the number that a formula, or a plain number, stands for.
 
     Raises:
-        ValueError: The reason in one line, if it is no finite number.
+        ValueError: The reason in one line, if it is no number within ±LARGEST.
     """
     if isinstance(formula, bool) or not isinstance(formula, (int, float, str)):
         raise ValueError(f"expected a number, found {shown(formula)}")
+    if isinstance(formula, str) and len(formula) > LONGEST:
+        raise ValueError(f"longer than {LONGEST} characters: {shown(formula)}")
     try:
         if isinstance(formula, str):
             number = float(_value(ast.parse(formula.strip(), mode="eval").body, settings))
@@ -39,8 +45,11 @@ def evaluate(formula: object, settings: Mapping[str, float]) -> float:
     # A whole number can be too large for a float.
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"expected a finite number, found {shown(formula)}")
+    # A comparison with nan is false, too.
+    if not abs(number) <= LARGEST:
+        raise ValueError(
+            f"expected a number from -{LARGEST:,} to {LARGEST:,}, found {shown(formula)}"
+        )
     return number
 
 

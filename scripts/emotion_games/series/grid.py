@@ -138,11 +138,13 @@ def _model(entry: dict[str, Any], root: Path) -> Model:
 
 def demo_hash(root: Path) -> str:
     """Return the digest of the demo model's data, of the games that it learns, and its trainer."""
+    folder = root / "config" / "demo"
+    data = sorted([*folder.rglob("[!.]*.yaml"), *folder.rglob("[!.]*.txt")])
+    texts = digest([[path.relative_to(folder).as_posix(), content_hash(path)] for path in data])
     # The demo model learns the games that have scenarios in its own words.
-    games = sorted(path.name for path in (root / "config" / "demo" / "games").glob("*"))
-    parts = [root / "config" / "demo"]
-    parts += [root / "config" / "games" / name / "game.yaml" for name in games]
-    return digest([code_hash(["demo/trainer"]), *(content_hash(part) for part in parts)])
+    games = sorted(path.parent.name for path in folder.glob("games/*/scenarios.yaml"))
+    rules = [content_hash(root / "config" / "games" / name / "game.yaml") for name in games]
+    return digest([code_hash(["demo/trainer"]), texts, *rules])
 
 
 def stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
