@@ -1,6 +1,8 @@
 """One experiment, from plan to files; stopping it and other batches change nothing."""
 
+import datetime
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +12,7 @@ import yaml
 
 from emotion_games.engine import models
 from emotion_games.errors import ProblemList
+from emotion_games.experiment import repeat as repetition
 from emotion_games.experiment import run as module
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control, Inputs
@@ -177,7 +180,8 @@ def test_a_game_without_a_valid_scenario_says_why(play, tmp_path):
     bad.write_text('[{"description": "too little"}]')
     with pytest.raises(ProblemList, match="no valid scenario for Prisoners_Dilemma") as caught:
         play(scenarios=bad)
-    assert len(caught.value.problems) == 2 and "bad.json" in caught.value.problems[1]
+    assert caught.value.problems[1] == "1 of 1 entry cannot be used:"
+    assert caught.value.problems[2].startswith(f"  {bad}[0]: behavior_choices: missing")
 
 
 def test_skipped_scenarios_are_counted_in_the_configuration(play, files, tmp_path):
@@ -187,6 +191,131 @@ def test_skipped_scenarios_are_counted_in_the_configuration(play, files, tmp_pat
     play(scenarios=some)
     content = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["scenarios"]
     assert content["skipped"] == 1 and "some.json" in content["problems"][0]
+
+
+def test_a_game_without_a_valid_scenario_fails_before_its_model_is_loaded(
+    play, tmp_path, monkeypatch
+):
+    bad = tmp_path / "bad.json"
+    bad.write_text('[{"description": "too little"}]')
+    monkeypatch.setattr(module, "load_model", lambda *_: pytest.fail("nothing to ask it"))
+    with pytest.raises(ProblemList):
+        play(scenarios=bad)
+
+
+def with_model(monkeypatch, change):
+    """Let every run change its model after it is loaded."""
+    load = models.load_model
+
+    def changed(*arguments):
+        model = load(*arguments)
+        change(model)
+        return model
+
+    monkeypatch.setattr(module, "load_model", changed)
+
+
+def test_a_context_that_just_holds_the_texts_gives_the_same_results_and_a_shorter_one_none(
+    play, reference, tmp_path, monkeypatch
+):
+    with_model(monkeypatch, lambda model: setattr(model, "positions", 1))
+    with pytest.raises(models.ModelError, match="tokens is too short for Prisoners_Dil") as caught:
+        play()
+    needed = int(str(caught.value).split(" needs ")[1].split(", of")[0].replace(",", ""))
+    with_model(monkeypatch, lambda model: setattr(model, "positions", needed - 1))
+    with pytest.raises(models.ModelError, match=f"needs {needed:,}, of which"):
+        play()
+    (only,) = (tmp_path / "x.trials.jsonl").read_text().splitlines()[1:]
+    assert [record["key"] for record in json.loads(only)] == ["plan"]
+    with_model(monkeypatch, lambda model: setattr(model, "positions", needed))
+    play()
+    same_results(tmp_path / "out", reference)
+
+
+def dated(model):
+    """Give a model a template that tells the day, as Llama 3.1's does."""
+    day = "{{ bos_token }}Today is {{ strftime_now('%d %B %Y') }}."
+    model.tokenizer.chat_template = model.tokenizer.chat_template.replace("{{ bos_token }}", day)
+
+
+SMALL = {
+    "num_scenarios": 1,
+    "repeat": 1,
+    "arms": {"random": {"scored": 1, "generated": 0}, "shuffled": False, "prompted": False},
+    "checks": {"manipulation": True, "damage": False},
+}
+# Several batches, so that a run can be stopped between two of them.
+SMALL_BATCHES = {"batch_tokens": 2000}
+
+
+def stop_after(batches):
+    answers = iter([False] * batches + [True])
+    return lambda: next(answers)
+
+
+class Tomorrow(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2031, 1, 2, tzinfo=tz)
+
+
+def test_prompts_tell_the_day_on_which_the_series_began_also_if_a_run_continues_later(
+    play, directions_file, tmp_path, monkeypatch
+):
+    with_model(monkeypatch, dated)
+    prompts, measure = set(), module.measure
+
+    def spied(instrument, requests, log):
+        prompts.update(request.prompt for request in requests)
+        return measure(instrument, requests, log)
+
+    monkeypatch.setattr(module, "measure", spied)
+    with pytest.raises(Interrupted):
+        play(SMALL, stop_after(2), SMALL_BATCHES)
+    before = (tmp_path / "x.trials.jsonl").read_bytes()
+    assert len(before.splitlines()) == 5, "fingerprint, plan, prompts and two batches"
+    monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", Tomorrow)
+    play(SMALL, runtime=SMALL_BATCHES)
+    assert (tmp_path / "x.trials.jsonl").read_bytes().startswith(before)
+    # The same directions, because a measurement of them takes longer than the trials.
+    copy = lambda *arguments, **_: shutil.copy(directions_file, arguments[4])  # noqa: E731
+    monkeypatch.setattr(repetition.directions, "extract", copy)
+    (tmp_path / "scratch").mkdir()
+    assert repeat(tmp_path / "out", tmp_path / "scratch", None, lambda _: None).holds
+    assert len(prompts) >= 3, "two orders of the options, and self-reports"
+    assert all(prompt.startswith("<s>Today is 31 January 2026.") for prompt in prompts)
+
+
+def test_a_journal_with_otherwise_rendered_prompts_starts_again(play, tmp_path, monkeypatch):
+    with_model(monkeypatch, dated)
+    with pytest.raises(Interrupted):
+        play(SMALL, stop_after(2), SMALL_BATCHES)
+    (header, *_) = (tmp_path / "x.trials.jsonl").read_text().splitlines()
+    with_model(monkeypatch, lambda model: None)
+    log = play(SMALL, runtime=SMALL_BATCHES)
+    assert any("its prompts were rendered by another template or library" in line for line in log)
+    assert len(list(tmp_path.glob("*.aside"))) == 1
+    again, *batches = (tmp_path / "x.trials.jsonl").read_text().splitlines()
+    keys = [record["key"] for batch in batches for record in json.loads(batch)]
+    assert again == header
+    assert keys[:2] == ["plan", "prompts"] and len(keys) == len(set(keys))
+    trials = pd.read_csv(tmp_path / "out" / "exp_results.csv")["trial_id"]
+    assert {trial.rpartition("/")[0] for trial in trials} <= set(keys)
+
+
+def test_the_configuration_names_the_day_and_the_hash_of_the_rendered_prompts(
+    play, tmp_path, monkeypatch
+):
+    def configured(change):
+        with_model(monkeypatch, change)
+        play(SMALL)
+        (tmp_path / "x.trials.jsonl").unlink()
+        return yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())
+
+    plain, with_day = configured(lambda model: None), configured(dated)
+    assert plain["date"] == "2026-01-31" and len(plain["prompts_hash"]) == 64
+    assert plain["fingerprint"] == with_day["fingerprint"]
+    assert plain["prompts_hash"] != with_day["prompts_hash"]
 
 
 def test_weights_that_changed_since_the_directions_were_measured_are_refused(play, monkeypatch):
