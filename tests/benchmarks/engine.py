@@ -40,7 +40,7 @@ from workload import (  # noqa: E402
     timed,
 )
 
-from emotion_games.engine.scoring import continuation, score_options  # noqa: E402
+from emotion_games.engine.scoring import score_options, whole_texts  # noqa: E402
 from emotion_games.engine.transformers_backend import GPU_MEMORY_SHARE  # noqa: E402
 
 # Rows of a batch when one condition follows the other: its scenarios.
@@ -135,15 +135,15 @@ def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], flo
 def scoring_line(work: Work, rounds: int) -> Line:
     """Compare scoring the options of a batch that has been read with writing its answers."""
     batch, instrument = work.batches()[0], work.instrument()
-    rows = instrument.read([r.prompt for r in batch], [r.push for r in batch])
+    prompts = [work.model.token_ids(r.prompt) for r in batch]
+    rows = instrument.read(prompts, [r.push for r in batch])
     uniforms = torch.from_numpy(np.stack([r.uniforms[0] for r in batch]))
-    options = [
-        {
-            k: continuation(work.model, r.prompt, r.opening, text, r.closing)
-            for k, text in r.options.items()
-        }
-        for r in batch
-    ]
+    options = []
+    for r, ids in zip(batch, prompts, strict=True):
+        texts = list(r.options.values())
+        found = whole_texts(work.model, r.prompt, r.opening, texts, r.closing)
+        left = [text.after(len(ids)) for text in found]
+        options.append(dict(zip(r.options, left, strict=True)))
     everyone = range(len(batch))
 
     def write() -> None:

@@ -68,6 +68,7 @@ class Rows(ABC):
         temperature: float,
         top_p: float,
         is_closed: Callable[[str], bool],
+        begins: Sequence[Ids] = (),
     ) -> list[list[int]]:
         """Write an answer after each of the rows `places`; repeats are allowed.
 
@@ -80,6 +81,7 @@ class Rows(ABC):
             top_p: Probability mass of the nucleus.
             is_closed: Returns True if a text is a complete answer. An answer ends there, or at an
                 end token.
+            begins: What each of the rows reads before it writes; all of the same length.
 
         Returns:
             The token ids of each answer, without an end token.

@@ -106,9 +106,7 @@ class Instrument:
         stack = torch.stack([nothing if name is None else self.pushes[name] for name in names])
         return {layer: stack[:, place].contiguous() for place, layer in enumerate(self.layers)}
 
-    def read(
-        self, texts: Sequence[Ids], names: Sequence[str | None], watched: Layers = ()
-    ) -> Rows:
+    def read(self, texts: Sequence[Ids], names: Sequence[str | None], watched: Layers = ()) -> Rows:
         """Read the tokens of each text under the push of that name; see `Backend.read`."""
         return self.model.read(texts, self.batch_pushes(names), self.share, watched)
 

@@ -1,14 +1,27 @@
 """Choice probabilities: how likely the model is to write each option at the place of the answer.
 
-The probability of an option is that of its whole text with the closing quote, given the opening of
-the answer. There is no length normalisation.
+Prompt, opening, option and closing quote are tokenized as one text, whatever merges across their
+boundaries. The probability of an option is that of its tokens given the tokens before them. All
+options of a request are continuations of the same tokens and reach as far into the closing:
+
+- The scored tokens begin after the last token that all options share and that holds no character of
+  an option. If one option's first character is merged with the opening quote, the quote belongs to
+  the scored tokens of every option.
+- They end with the first character of the closing. If that is merged with what follows it in one
+  option, what follows it belongs to the scored tokens of every option.
+
+Otherwise one option would be charged for characters that another one gets for nothing. Other
+tokenizations of the same text are not counted. There is no length normalisation.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from os.path import commonprefix
 
-from emotion_games.engine.backend import Backend, Rows
+from emotion_games.engine.backend import Backend, Ids, Rows
 
 # Digits that are written to files. Results in float32 agree over batch sizes well beyond this.
 DIGITS = 5
@@ -16,11 +29,14 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class Continuation:
-    """Token ids of an answer. Those in [start, end) are scored; the others lead up to them."""
+    """Token ids that end with an option. Those from `start` on are scored."""
 
     ids: tuple[int, ...]
     start: int
-    end: int
+
+    def after(self, read: int) -> "Continuation":
+        """Return what follows the first `read` tokens, none of which is scored."""
+        return Continuation(self.ids[read:], self.start - read)
 
 
 @dataclass(frozen=True)
@@ -40,26 +56,51 @@ class Scores:
     per_token: dict[str, float]
 
 
-def continuation(
-    model: Backend, prompt: str, opening: str, text: str, closing: str
-) -> Continuation:
-    """Return the tokens of `opening + text + closing` after a prompt.
+def whole_texts(
+    model: Backend, prompt: str, opening: str, options: Sequence[str], closing: str
+) -> list[Continuation]:
+    """Return the tokens of `prompt + opening + option + closing` for each option.
 
-    Scored are all tokens that reach beyond the opening, up to the one that holds the first
-    character of the closing (or the last of the text, if there is no closing).
+    They end with the last scored token. What is left of the closing decides nothing.
 
     Raises:
         ModelError: If the tokenizer has no character offsets.
     """
-    ids, spans = model.token_spans(prompt + opening + text + closing)
     first = len(prompt) + len(opening)
-    last = first + len(text) + min(1, len(closing))
-    # By characters, not by counting tokens: line breaks at the end of a prompt may be tokenized
-    # differently if more text follows.
-    skip = next(i for i, (_, end) in enumerate(spans) if end > len(prompt))
-    start = next(i for i, (_, end) in enumerate(spans) if end > first)
-    end = max(i for i, (begin, _) in enumerate(spans) if begin < last) + 1
-    return Continuation(tuple(ids[skip:end]), start - skip, end - skip)
+    ids, reached = [], []
+    for option in options:
+        tokens, spans = model.token_spans(prompt + opening + option + closing)
+        ids.append(tuple(tokens))
+        # How far the text is covered after each token: special tokens may claim to cover nothing,
+        # and several tokens of one character claim the whole of it.
+        reached.append(list(accumulate((end for _, end in spans), max)))
+    start = min([len(commonprefix(ids)), *(bisect_right(places, first) for places in reached)])
+    lasts = [first + len(option) for option in options]
+    closed = _closed(reached, lasts, len(closing))
+    texts = []
+    for tokens, places, last in zip(ids, reached, lasts, strict=True):
+        texts.append(Continuation(tokens[: bisect_right(places, last + closed)], start))
+    return texts
+
+
+def _closed(reached: Sequence[Sequence[int]], lasts: Sequence[int], length: int) -> int:
+    """Return the least number of characters of the closing after which a token ends in each text.
+
+    Args:
+        reached: For each text, how far it is covered after each token.
+        lasts: Where the closing begins in each text.
+        length: The number of characters of the closing.
+    """
+    for closed in range(min(1, length), length):
+        if all(last + closed in places for places, last in zip(reached, lasts, strict=True)):
+            return closed
+    return length
+
+
+def shared_tokens(prompt: Ids, texts: Sequence[Continuation]) -> int:
+    """Return with how many tokens of the prompt all texts begin, none of which is scored."""
+    shared = len(commonprefix([tuple(prompt), *(text.ids for text in texts)]))
+    return min([shared, *(text.start for text in texts)])
 
 
 def score_options(
@@ -75,8 +116,7 @@ def scores(options: Mapping[str, Continuation], logprobs: Sequence[Sequence[floa
     """Combine the log-probabilities of the options' tokens (nats, one list per option)."""
     spans = []
     for option, values in zip(options.values(), logprobs, strict=True):
-        scored = slice(option.start, option.end)
-        spans.append((option.ids[scored], values[scored]))
+        spans.append((option.ids[option.start :], values[option.start :]))
     totals = [sum(values) for _, values in spans]
     means = [round(sum(values) / len(values), DIGITS) for _, values in spans]
     return Scores(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from emotion_games.engine.batches import Instrument, Request, measure
 from emotion_games.engine.hooks import SteeringError
-from emotion_games.engine.scoring import Scores, continuation, scores
+from emotion_games.engine.scoring import Scores, scores, whole_texts
 
 # Largest difference of an option's mean log-probability (nats per token) between engine and
 # reference, by the bytes of a number. Choice probabilities would not do: one that is nearly 0 or 1
@@ -51,15 +51,16 @@ def check_steering(instrument: Instrument, requests: Sequence[Request]) -> None:
 
 def reference_scores(instrument: Instrument, request: Request) -> Scores:
     """Score a request by one plain forward pass per option: no batch, no cache, nothing shared."""
-    model, logprobs, options = instrument.model, [], {}
-    prompt, pushes = model.token_ids(request.prompt), instrument.batch_pushes([request.push])
-    for label, text in request.options.items():
-        option = continuation(model, request.prompt, request.opening, text, request.closing)
-        _, logits = model.capture([[*prompt, *option.ids]], pushes, [])
-        steps = logits[0, len(prompt) - 1 : -1].float().log_softmax(-1)
-        ids = torch.tensor(option.ids, device=steps.device)
+    model, logprobs = instrument.model, []
+    pushes, texts = instrument.batch_pushes([request.push]), list(request.options.values())
+    wholes = whole_texts(model, request.prompt, request.opening, texts, request.closing)
+    for whole in wholes:
+        _, logits = model.capture([whole.ids], pushes, [])
+        steps = logits[0, :-1].float().log_softmax(-1)
+        ids = torch.tensor(whole.ids[1:], device=steps.device)
         logprobs.append(steps.gather(-1, ids[:, None])[:, 0].tolist())
-        options[label] = option
+    # The first token of a text has no probability.
+    options = dict(zip(request.options, (whole.after(1) for whole in wholes), strict=True))
     return scores(options, logprobs)
 
 

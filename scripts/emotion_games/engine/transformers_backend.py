@@ -244,10 +244,12 @@ class CachedRows(Rows):
         temperature: float,
         top_p: float,
         is_closed: Callable[[str], bool],
+        begins: Sequence[Ids] = (),
     ) -> list[list[int]]:
         """Write answers; finished ones leave the batch. See `Rows.generate`."""
         steps, uniforms = uniforms.shape[1], uniforms.to(self.backend.device)
-        rows = self.take(places, room=steps)
+        rows = self.take(places, room=steps + max(map(len, begins), default=0))
+        rows.logits = rows._read_on(begins)[:, -1]
         answers: list[list[int]] = [[] for _ in places]
         at = list(range(len(places)))  # the answer that each row of the batch belongs to
         alive = set(at)
