@@ -121,6 +121,11 @@ def load(tmp_path: Path, text: str) -> Any:
             "moves.first.send.past.other: a model would read the braces; write a share",
         ),
         (
+            "present: {other: sends a part}",
+            "option: true",
+            "moves.first.send.option: unknown choice of the model 'send'; allowed: stay, leave",
+        ),
+        (
             "sends a part",
             "'sends {sent} %'",
             "moves.first.send.present.other: a model would read the braces",

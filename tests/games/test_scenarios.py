@@ -166,6 +166,18 @@ def test_roles_are_ignored_where_players_are_alike(tmp_path: Path) -> None:
     assert one(tmp_path, participants=people).you.name == "Alice"
 
 
+def test_a_role_that_decides_nothing_describes_its_person(tmp_path: Path) -> None:
+    people = [
+        {"name": "you", "role": "partner who likes opera"},
+        {"name": "Bob", "role": "partner", "profile": "likes football"},
+        {"name": "Carla", "role": "Second"},
+    ]
+    scenario = one(tmp_path, participants=people)
+    assert scenario.you.profile == "partner who likes opera"
+    # A profile is the better text, and the name of a player of the game is none.
+    assert [person.profile for person in scenario.others] == ["likes football", ""]
+
+
 def test_all_problems_of_an_entry_are_reported_at_once(tmp_path: Path) -> None:
     changes = {"id": True, "participants": [{"name": 3}, "you", "You"]}
     assert problem(tmp_path, **changes, behavior_choices={"share": "x", "defect": 5}) == (

@@ -12,6 +12,7 @@ from emotion_games.games.participants import Participant
 from emotion_games.games.records import Game, History
 from emotion_games.games.scenarios import Scenario, load_scenarios, scenario_bank
 from emotion_games.prompts.answers import parse
+from emotion_games.prompts.histories import history_sentences
 from emotion_games.prompts.messages import (
     after_rationale_prefix,
     comprehension_messages,
@@ -52,40 +53,6 @@ def user(game: Game, history: History, scenario: Scenario, **changes: object) ->
     return render(TEMPLATES, situation, 0, **changes)[1]["content"]
 
 
-def sentences(name: str, place: int, **changes: object) -> str:
-    """Return the sentences of a history, which stand between the people and the instruction."""
-    game = GAMES[name]
-    return user(game, game.histories[place], story(game, **changes)).split("\n\n")[2]
-
-
-def test_histories_name_the_right_people() -> None:
-    simultaneous = sentences("Prisoners_Dilemma", 0)
-    assert simultaneous.startswith("You and Bob decide at the same time")
-    opening, second, third = (sentences("Escalation_Game", place) for place in range(3))
-    assert opening == "Nothing has been decided so far. The first move is yours."
-    assert second == "Bob took the first step and escalated. Now it is your turn."
-    assert third == (
-        "You took the first step and escalated. Then Bob escalated in turn. "
-        "Now it is your turn again."
-    )
-    responder = sentences("Ultimatum_Game_Responder", 2)
-    assert responder.startswith("Bob offered you 60 percent of the whole.")
-
-
-def test_the_other_roles_text_is_quoted_from_the_models_side() -> None:
-    def with_text(text: str) -> str:
-        found = sentences("Ultimatum_Game_Responder", 0, earlier={"offer_low": text})
-        return found.removesuffix(" Now it is your turn.")
-
-    assert with_text("Offer 2 crates") == 'Earlier, Bob chose to do this: "Offer 2 crates"'
-    assert (
-        with_text("Offer Alice 2 of Alice's crates")
-        == 'Earlier, Bob chose to do this: "Offer you 2 of your crates"'
-    )
-    # "you" in a text written for the proposer would now mean the wrong person.
-    assert with_text("Offer 2 crates and keep 8 yourself").startswith("Bob offered you 20 percent")
-
-
 @pytest.mark.parametrize(("name", "history"), NODES, ids=node_names)
 @pytest.mark.parametrize("show_payoffs", [False, True])
 def test_every_option_occurs_once_and_nobody_moves_twice_in_a_row(
@@ -96,9 +63,11 @@ def test_every_option_occurs_once_and_nobody_moves_twice_in_a_row(
     situation = Situation(game, scenario, history, game.labels[::-1])
     system, question = render(TEMPLATES, situation, 1, "", show_payoffs)
     assert system["content"] == "You are Alice."
+    # What was played before may quote an option.
+    now = question["content"].replace(history_sentences(TEMPLATES, situation), "")
     for place, label in enumerate(game.labels[::-1], start=1):
         literal = option_literal(scenario.options[label])
-        assert question["content"].count(f'"{literal}"') == 1
+        assert now.count(f'"{literal}"') == 1
         assert f'Option {place}. "{literal}"' in question["content"].splitlines()
     # After the story itself the model is always `you`, never a second Alice.
     assert "Alice" not in question["content"].removeprefix(scenario.description)
@@ -123,9 +92,31 @@ def test_context_comes_first_and_wordings_repeat_in_a_cycle() -> None:
     game = GAMES["Wait_Go"]
     situation = Situation(game, story(game, "you"), game.histories[0], game.labels)
     chats = [render(TEMPLATES, situation, wording, "It rained.") for wording in range(4)]
-    assert chats[0][0]["content"].startswith("It rained. You are the person")
+    assert chats[0][0]["content"].startswith("It rained. You are one of the people")
     assert len(TEMPLATES.instructions) == 3
     assert chats[0] == chats[3] and len({messages[1]["content"] for messages in chats}) == 3
+
+
+@pytest.mark.parametrize(
+    ("you", "description", "system"),
+    [
+        ("Alice", "Alice and Bob meet.", "You are Alice."),
+        (
+            "you",
+            "Bob waits for you.",
+            'You are the person who is called "you" in the following story.',
+        ),
+        ("you", "Bob and a baker meet.", "You are one of the people in the following story."),
+    ],
+)
+def test_the_system_message_fits_the_story(you: str, description: str, system: str) -> None:
+    game = GAMES["Wait_Go"]
+    scenario = story(game, you, description=description)
+    situation = Situation(game, scenario, game.histories[0], game.labels)
+    messages = render(TEMPLATES, situation, 0)
+    assert messages[0]["content"] == system
+    # The profile says which of the people the model is.
+    assert "About you: a baker." in messages[1]["content"]
 
 
 def test_answer_forms() -> None:
@@ -216,7 +207,10 @@ def test_faults_of_a_template_file(tmp_path: Path, old: str, new: str, problem: 
 
 def test_all_faults_of_a_template_file_come_at_once(tmp_path: Path) -> None:
     path = tmp_path / "prompts.yaml"
-    path.write_text("system: {named: You., unnamed: 1}\noption: '{text} {n}'\n", encoding="utf-8")
+    path.write_text(
+        "system: {named: You., unnamed: 1, unaddressed: You.}\noption: '{text} {n}'\n",
+        encoding="utf-8",
+    )
     with pytest.raises(ProblemList) as caught:
         load_templates(path)
     lines = caught.value.problems
@@ -268,6 +262,6 @@ def test_every_shipped_scenario_loads_and_renders(name: str) -> None:
     for scenario in scenarios:
         for history in game.histories:
             prompt = user(game, history, scenario)
-            for text in scenario.options.values():
-                assert prompt.count(f'"{option_literal(text)}"') == 1
+            for place, text in enumerate(scenario.options.values(), start=1):
+                assert prompt.splitlines().count(f'Option {place}. "{option_literal(text)}"') == 1
             assert scenario.other.name in prompt

@@ -177,4 +177,4 @@ def _phrases(entry: Mapping[str, Any], settings: Mapping[str, float]) -> Phrases
         for person in ("you", "other"):
             text = pair.get(person, "").strip()
             forms[f"{tense}_{person}"] = fill_percentages(text, settings)
-    return Phrases(**forms)
+    return Phrases(**forms, is_option=entry.get("option", False))

@@ -45,6 +45,9 @@ def read_participants(raw: Sequence[Any], game: Game) -> list[Participant]:
         role = person.get("role")
         role = role.strip() if isinstance(role, str) else None
         profile = (person.get("profile") or "").strip()
+        if not (profile or game.role or _player(role or "", game)):
+            # Where a role decides nothing, files describe the person with it.
+            profile = role or ""
         people.append(Participant(_name(person["name"]), profile, role))
         players.append(_player(role or "", game))
     names = [person.name for person in people]

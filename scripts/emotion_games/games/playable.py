@@ -88,8 +88,11 @@ def _move_problems(game: Game) -> list[str]:
     else:
         known = set(product(game.players, game.labels))
     problems = []
-    for player, label in game.moves:
+    for (player, label), move in game.moves.items():
         if (player, label) not in known:
             labels = sorted(name for mover, name in known if mover == player)
             problems.append(f"moves.{player}: {unknown('move', label, labels)}")
+        elif move.is_option and label.split()[-1] not in game.labels:
+            line = unknown("choice of the model", label.split()[-1], game.labels)
+            problems.append(f"moves.{player}.{label}.option: {line}")
     return problems

@@ -49,13 +49,15 @@ class History:
 class Phrases:
     """Verb phrases for one move of one player: `past` after it, `present` in an if-clause.
 
-    `you` is for the model's own move, `other` for a move of the other player.
+    `you` is for the model's own move, `other` for a move of the other player. With `is_option` the
+    move is the same act as the model's choice of this label, so a story's option describes it.
     """
 
     past_you: str = ""
     past_other: str = ""
     present_you: str = ""
     present_other: str = ""
+    is_option: bool = False
 
 
 @dataclass(frozen=True)

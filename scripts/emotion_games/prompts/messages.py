@@ -1,21 +1,18 @@
 """Chat messages for the model: decisions in a story, and the questions of the checks."""
 
-import json
 import re
 from collections.abc import Sequence
 
-from emotion_games.games.records import Play, phrases
 from emotion_games.games.scenarios import Scenario
+from emotion_games.prompts.histories import history_sentences
 from emotion_games.prompts.payoffs import Question, payoff_sentences
 from emotion_games.prompts.situations import Situation
-from emotion_games.prompts.templates import Templates
+from emotion_games.prompts.templates import Templates, option_literal
 
 # One turn of a chat, with the keys `role` and `content` of transformers' chat templates.
 Message = dict[str, str]
 
-_FIRST_OR_SECOND_PERSON = re.compile(
-    r"\b(you|your|yours|yourself|i|me|my|mine|myself)\b", re.IGNORECASE
-)
+_SECOND_PERSON = re.compile(r"\b(you|your|yours|yourself)\b", re.IGNORECASE)
 
 
 def render(
@@ -64,14 +61,6 @@ def comprehension_messages(
     ]
     user = templates.texts["separator"].join(parts)
     return _messages(_system(templates, situation.scenario), user)
-
-
-def option_literal(text: str) -> str:
-    """Return a text as it stands between the quotes of a JSON string.
-
-    The prompt shows options in this form, so that a model which copies one writes valid JSON.
-    """
-    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def decision_prefix() -> str:
@@ -125,9 +114,12 @@ def _messages(system: str, user: str) -> list[Message]:
 
 def _system(templates: Templates, scenario: Scenario, context: str = "") -> str:
     name = scenario.you.name
-    # A story that calls the model `you` has no name for it.
-    key = "system.unnamed" if name == "you" else "system.named"
-    return f"{context.strip()} {templates.fill(key, name=name)}".strip()
+    key = "named"
+    # A participant called `you` has no name, and the story itself may speak to nobody.
+    if name == "you":
+        key = "unnamed" if _SECOND_PERSON.search(scenario.description) else "unaddressed"
+    text = templates.fill(f"system.{key}", name=name)
+    return f"{context.strip()} {text}".strip()
 
 
 def _question(templates: Templates, situation: Situation, **parts: str) -> str:
@@ -140,7 +132,7 @@ def _question(templates: Templates, situation: Situation, **parts: str) -> str:
     parts |= {
         "description": scenario.description,
         "people": _people(templates, scenario),
-        "history": _history(templates, situation),
+        "history": history_sentences(templates, situation),
         "options": "\n".join(options),
     }
     used = [parts[part] for part in templates.user if parts.get(part)]
@@ -157,44 +149,3 @@ def _people(templates: Templates, scenario: Scenario) -> str:
             profile = person.profile.rstrip(". ")
             lines.append(templates.fill(key, name=person.name, profile=profile))
     return "\n".join(lines)
-
-
-def _history(templates: Templates, situation: Situation) -> str:
-    """Return what was played before as sentences, in which the model is `you`."""
-    other, path = situation.other, situation.history.path
-    if situation.game.kind == "simultaneous":
-        return templates.fill("history.simultaneous", other=other)
-    if not path:
-        return templates.fill("history.opening", other=other)
-    sentences = [_last_move(templates, situation, path[:end]) for end in range(1, len(path) + 1)]
-    moved = any(player == situation.you for player, _ in path)
-    sentences.append(templates.fill("history.again" if moved else "history.now", other=other))
-    return " ".join(filter(None, sentences))
-
-
-def _last_move(templates: Templates, situation: Situation, path: Play) -> str:
-    """Return a sentence about the last move of a path."""
-    player, label = path[-1]
-    move = phrases(situation.game, path)
-    later = len(path) > 1
-    if player == situation.you:
-        actor, past = ("you" if later else "You"), move.past_you
-    else:
-        actor, past = situation.other, move.past_other
-        text = _from_your_side(situation.scenario.earlier.get(label, ""), situation.scenario)
-        if text and templates.texts["history.quoted"]:
-            return templates.fill("history.quoted", actor=actor, text=option_literal(text))
-    return templates.fill("history.then" if later else "history.told", actor=actor, past=past)
-
-
-def _from_your_side(text: str, scenario: Scenario) -> str:
-    """Return a text of the other role with `you` for the name of the model.
-
-    The result is empty if the text itself contains `I` or `you`: there they mean another person.
-    """
-    if _FIRST_OR_SECOND_PERSON.search(text):
-        return ""
-    # First "Ann's", so that it becomes "your" and not "you's".
-    name = re.escape(scenario.you.name)
-    text = re.sub(rf"\b{name}['’]s\b", "your", text, flags=re.IGNORECASE)
-    return re.sub(rf"\b{name}\b", "you", text, flags=re.IGNORECASE)

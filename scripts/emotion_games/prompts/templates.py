@@ -3,6 +3,7 @@
 `config/schemas/prompts.yaml` lists the templates with the placeholders of each.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,14 @@ class Templates:
     def fill(self, key: str, **values: object) -> str:
         """Return a template with its placeholders filled; braces in the values stay as they are."""
         return _PLACEHOLDER.sub(lambda found: str(values.get(found[1], found[0])), self.texts[key])
+
+
+def option_literal(text: str) -> str:
+    """Return a text as it stands between the quotes of a JSON string.
+
+    The prompt shows options in this form, so that a model which copies one writes valid JSON.
+    """
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def load_templates(path: Path) -> Templates:
