@@ -52,6 +52,11 @@ def lock_path(series_dir: Path, exp_id: str) -> Path:
     return state_dir(series_dir) / f"{exp_id}.lock"
 
 
+def skipped_path(series_dir: Path) -> Path:
+    """Return the file with what was skipped of the scenario files of each game."""
+    return state_dir(series_dir) / "skipped_scenarios.json"
+
+
 def run_lock_path(series_dir: Path) -> Path:
     """Return the lock that the Snakemake process running the series holds."""
     return state_dir(series_dir) / "run.lock"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from emotion_games.games.catalog import load_game
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario, load_scenarios, scenario_bank
+from emotion_games.games.skipped import Skipped
 from emotion_games.prompts.messages import option_literal, render
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import load_templates
@@ -45,7 +46,8 @@ def load(
     game: Game = DILEMMA,
     labels: dict[str, str] | None = None,
     suffix: str = "json",
-):
+    show_payoffs: bool = False,
+) -> tuple[list[Scenario], list[str]]:
     path = tmp_path / f"stories.{suffix}"
     text = (
         json.dumps(data, ensure_ascii=False)
@@ -53,7 +55,13 @@ def load(
         else yaml.safe_dump(data, allow_unicode=True)
     )
     path.write_text(text, encoding="utf-8")
-    return load_scenarios(path, game, labels)
+    return lines(load_scenarios(path, game, labels, show_payoffs))
+
+
+def lines(loaded: tuple[list[Scenario], list[Skipped]]) -> tuple[list[Scenario], list[str]]:
+    """Return scenarios, and a line for each entry or file that was skipped."""
+    scenarios, skipped = loaded
+    return scenarios, [str(one) for one in skipped]
 
 
 def one(
@@ -88,7 +96,7 @@ def test_a_folder_of_single_files(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(entry(description="First.")))
     (tmp_path / "c.json").write_text("{")
     (tmp_path / "notes.txt").write_text("not a story")
-    scenarios, problems = load_scenarios(tmp_path, DILEMMA)
+    scenarios, problems = lines(load_scenarios(tmp_path, DILEMMA))
     assert [s.description for s in scenarios] == ["First.", "Second."]
     assert problems == [
         f"{tmp_path / 'c.json'}: line 1, column 2: not valid JSON: "
@@ -185,9 +193,9 @@ def test_all_problems_of_an_entry_are_reported_at_once(tmp_path: Path) -> None:
         "put it in quotes; "
         "id: expected text or a number or null (a short unique text), found True; "
         "participants[0].name: expected text (the name of a person), found 3; put it in quotes; "
+        "participants: two people have the same name: you, you; "
         "behavior_choices: unknown choice 'share'; allowed: cooperate, defect, or map it in the "
-        "config: choice_labels: {Prisoners_Dilemma: {share: ...}}; "
-        "participants: two people have the same name: you, you"
+        "config: choice_labels: {Prisoners_Dilemma: {share: ...}}"
     )
 
 
@@ -303,16 +311,21 @@ def test_duplicates_are_reported(tmp_path: Path) -> None:
     assert len(scenarios) == 2
     path = tmp_path / "stories.json"
     assert problems == [
-        f"{path}[1]: description: the same as in {path}[0]; remove one or change it",
-        f"{path}[3]: id: the same as in {path}[2]; remove one or change it",
+        f"{path}[1]: description: the same as in an earlier entry; remove one or change it "
+        f"(the earlier one is {path}[0])",
+        f"{path}[3]: id: the same as in an earlier entry; remove one or change it "
+        f"(the earlier one is {path}[2])",
     ]
 
 
 def test_a_key_given_twice_is_not_dropped(tmp_path: Path) -> None:
     path = tmp_path / "stories.json"
     path.write_text(json.dumps([entry()]).replace('"defect"', '"cooperate"'))
-    _, (line,) = load_scenarios(path, DILEMMA)
+    _, (line,) = lines(load_scenarios(path, DILEMMA))
     assert "behavior_choices.cooperate: given twice; remove one" in line
+    path.write_text(json.dumps([entry()]).replace('"scenario"', '"description"'))
+    _, (line,) = lines(load_scenarios(path, DILEMMA))
+    assert line == f"{path}[0]: description: given twice; remove one"
 
 
 @pytest.mark.parametrize(
@@ -322,18 +335,18 @@ def test_a_key_given_twice_is_not_dropped(tmp_path: Path) -> None:
 def test_a_file_without_scenarios_is_one_problem(tmp_path: Path, text: str, suffix: str) -> None:
     path = tmp_path / f"stories.{suffix}"
     path.write_text(text if suffix == "json" else text[:900])
-    scenarios, problems = load_scenarios(path, DILEMMA)
+    scenarios, problems = lines(load_scenarios(path, DILEMMA))
     assert scenarios == [] and len(problems) == 1
     assert problems[0].startswith(str(path)) and "\n" not in problems[0]
 
 
 def test_missing_files_and_wrong_endings(tmp_path: Path) -> None:
-    assert load_scenarios(tmp_path / "no.json", DILEMMA)[1][0].startswith(
+    assert lines(load_scenarios(tmp_path / "no.json", DILEMMA))[1][0].startswith(
         f"{tmp_path / 'no.json'}: no such file"
     )
-    assert "the folder has no" in load_scenarios(tmp_path, DILEMMA)[1][0]
+    assert "the folder has no" in lines(load_scenarios(tmp_path, DILEMMA))[1][0]
     (tmp_path / "a.csv").write_text("x")
-    assert "found '.csv'" in load_scenarios(tmp_path / "a.csv", DILEMMA)[1][0]
+    assert "found '.csv'" in lines(load_scenarios(tmp_path / "a.csv", DILEMMA))[1][0]
 
 
 @pytest.mark.parametrize("suffix", ["json", "yaml"])
@@ -344,7 +357,7 @@ def test_two_thousand_load(tmp_path: Path, suffix: str) -> None:
     ]
     path = tmp_path / f"stories.{suffix}"
     path.write_text(json.dumps(data))
-    scenarios, problems = load_scenarios(path, DILEMMA)
+    scenarios, problems = lines(load_scenarios(path, DILEMMA))
     assert (len(scenarios), problems) == (2000, [])
 
 
@@ -352,7 +365,7 @@ def test_where_banks_lie() -> None:
     assert scenario_bank(TRUSTEE) == CONFIG / "games" / "Trust_Game_Trustee" / "scenarios.yaml"
 
 
-words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
+words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
 junk = (
     st.none()
     | st.booleans()

@@ -11,7 +11,12 @@ from emotion_games.experiment.requests import load_questions
 from emotion_games.series import state
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import find_series, open_series
-from emotion_games.series.preview import count_games, preview
+from emotion_games.series.preview import (
+    count_games,
+    preview,
+    skipped_lines,
+    skipped_record,
+)
 
 ROOT = Path(__file__).parents[2]
 GAMES = ["Prisoners_Dilemma", "Ultimatum_Game_Responder"]
@@ -93,29 +98,99 @@ def test_too_few_scenarios_detect_nothing(tmp_path, monkeypatch):
     assert "smallest effect none with 4 scenarios (12 are needed)" in shown
 
 
-def test_entries_that_cannot_be_used_are_counted_and_the_first_ones_shown(tmp_path, monkeypatch):
+STORY = {
+    "description": "Two neighbours share a well.",
+    "participants": [{"name": "you"}, {"name": "Ada"}],
+    "behavior_choices": {"cooperate": "Draw half", "defect": "Draw all"},
+}
+
+
+@pytest.fixture
+def skipping(tmp_path, monkeypatch):
+    """A config with files that have an entry to use, faults, labels of others and other games."""
+    monkeypatch.chdir(tmp_path)
+    labels = {"yes": "Draw half", "grab": "Draw all"}
+    entries = [
+        STORY,
+        *({"description": f"No people in story {n}."} for n in range(5)),
+        *(STORY | {"description": f"Well {n}.", "behavior_choices": labels} for n in range(7)),
+        *(STORY | {"description": f"Hunt {n}.", "game_name": "Stag Hunt"} for n in range(3)),
+    ]
+    (tmp_path / "mine.json").write_text(json.dumps(entries))
+    (tmp_path / "none.json").write_text(json.dumps([STORY]))
+    scenarios = {GAMES[0]: "mine.json", GAMES[1]: "none.json"}
+    experiment = {"name": "Try", "games": GAMES, "models": ["m"], "scenarios": scenarios}
+    return check_config({"experiment": experiment}, ROOT)
+
+
+MISSING = "expected two people or more, each with a name"
+REASONS = [
+    "12 of 16 entries cannot be used:",
+    "  7 entries, first mine.json[6]: unknown labels of choices (`choice_labels` can say what they "
+    "stand for)",
+    f"  5 entries, first mine.json[1]: participants: missing; {MISSING}",
+    "  5 entries, first mine.json[1]: behavior_choices: missing; expected {label: text} with "
+    "cooperate, defect",
+    "3 entries of other games: 3 of Stag Hunt",
+]
+ADVICE = [
+    "To use the entries with unknown labels, complete these lines and put them into the config:",
+    "experiment:",
+    "  choice_labels:",
+    "    Prisoners_Dilemma:  # cooperate, defect",
+    '      "yes": ...  # 7 entries',
+    "      grab: ...  # 7 entries",
+    "    Ultimatum_Game_Responder:  # accept, reject, offer_low, offer_medium, offer_high",
+    "      cooperate: ...  # 1 entry",
+    "      defect: ...  # 1 entry",
+]
+
+
+def test_a_dry_run_shows_what_is_skipped_and_what_to_do(skipping):
+    lines = preview(find_series(skipping, ROOT, is_main=True)).splitlines()
+    first = next(number for number, line in enumerate(lines) if GAMES[0] in line)
+    assert "trials a model" in lines[first]
+    assert [line.removeprefix("      ") for line in lines[first + 1 : first + 6]] == REASONS
+    assert lines[first + 6].endswith("no scenario of its file can be used: this game will fail")
+    assert lines[lines.index(ADVICE[0]) :] == ADVICE
+
+
+def test_a_run_shows_the_same(skipping):
+    lines = skipped_lines(count_games(skipping))
+    assert lines[:7] == [
+        f"{GAMES[0]}:",
+        *(f"  {line}" for line in REASONS),
+        f"{GAMES[1]}:",
+    ]
+    assert lines[7] == "  no scenario of its file can be used: this game will fail"
+    assert lines[-len(ADVICE) - 1 :] == [*ADVICE, ""]
+
+
+def test_nothing_is_said_where_nothing_is_skipped(config):
+    counts = count_games(config)
+    assert skipped_lines(counts) == []
+    assert skipped_record(counts) == {"games": {}, "advice": []}
+
+
+def test_payoffs_that_a_story_contradicts_leave_it_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     story = {
-        "description": "Two neighbours share a well.",
-        "participants": [{"name": "you"}, {"name": "Ada"}],
-        "behavior_choices": {"cooperate": "Draw half", "defect": "Draw all"},
+        "description": "Ann and Bob get 100 euros.",
+        "participants": [{"name": "Ann", "role": "proposer"}, {"name": "Bob"}],
+        "behavior_choices": {
+            "offer_low": "Offer 20%",
+            "offer_medium": "Offer 40%",
+            "offer_high": "Offer 50%",
+        },
     }
-    entries = [story, *({"description": f"No people in story {n}."} for n in range(5))]
-    (tmp_path / "mine.json").write_text(json.dumps(entries))
-    experiment = {
-        "name": "Try",
-        "games": GAMES,
-        "models": ["m"],
-        "scenarios": {GAMES[0]: "mine.json"},
-    }
-    lines = preview(
-        find_series(check_config({"experiment": experiment}, ROOT), ROOT, is_main=True)
-    ).splitlines()
-    place = next(number for number, line in enumerate(lines) if GAMES[0] in line)
-    assert "trials a model" in lines[place]
-    assert lines[place + 1].strip() == "5 of 6 entries of its scenarios cannot be used:"
-    assert [line.split(":")[0].strip() for line in lines[place + 2 : place + 5]] == [
-        f"mine.json[{index}]" for index in (1, 2, 3)
-    ]
-    assert lines[place + 5].strip() == "and 2 more" and GAMES[1] in lines[place + 6]
-    assert "cannot be used" not in lines[place + 7]
+    (tmp_path / "mine.json").write_text(json.dumps([story]))
+    game = "Ultimatum_Game_Proposer"
+    for show_payoffs, total in ((False, 1), (True, 0)):
+        experiment = {
+            "name": "Try",
+            "games": [game],
+            "models": ["m"],
+            "scenarios": {game: "mine.json"},
+            "show_payoffs": show_payoffs,
+        }
+        assert count_games(check_config({"experiment": experiment}, ROOT))[game].readable == total

@@ -79,8 +79,8 @@ def load_experiment(inputs: Inputs, log: Callable[[str], None]) -> Experiment:
     """Read the inputs and report the scenarios that are skipped."""
     start = time.perf_counter()
     questions = load_questions(inputs.spec, inputs.files)
-    for problem in questions.problems:
-        log(f"skipped scenario: {problem}")
+    for skipped in questions.skipped:
+        log(f"skipped scenario: {skipped}")
     vectors = directions.load(inputs.directions)
     return Experiment(
         inputs=inputs,

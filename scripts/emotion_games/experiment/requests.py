@@ -15,6 +15,7 @@ from emotion_games.experiment.trials import Trial, choose_scenarios, plan_trials
 from emotion_games.games.catalog import apply_settings, load_game
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario, load_scenarios
+from emotion_games.games.skipped import Skipped, summary
 from emotion_games.prompts import messages as texts
 from emotion_games.prompts.answers import parse
 from emotion_games.prompts.situations import Situation
@@ -34,7 +35,7 @@ class Questions:
         settings: The settings of the experiment.
         date: What chat templates take for today.
         scenarios: The chosen scenarios, by id.
-        problems: One line per entry of the scenario files that was skipped.
+        skipped: What was skipped of the scenario files.
         templates: The texts around the stories.
         trials: All planned trials.
         prompts: The messages of each request, by its key.
@@ -44,7 +45,7 @@ class Questions:
     settings: Settings
     date: datetime.date
     scenarios: dict[str, Scenario]
-    problems: list[str]
+    skipped: list[Skipped]
     templates: Templates
     trials: list[Trial]
     prompts: dict[str, list[texts.Message]]
@@ -58,7 +59,7 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
     """
     settings = spec["settings"]
     game = apply_settings(load_game(files["game"]), settings["game_settings"])
-    scenarios, problems = _scenarios(files["scenarios"], game, settings)
+    scenarios, skipped = _scenarios(files["scenarios"], game, settings)
     templates = load_templates(files["prompts"])
     options = {name: tuple(s.options) for name, s in scenarios.items()}
     histories = {h.name: h for h in game.histories}
@@ -86,17 +87,20 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
         for t in trials
     }
     date = datetime.date.fromisoformat(spec["date"])
-    return Questions(game, settings, date, scenarios, problems, templates, trials, prompts)
+    return Questions(game, settings, date, scenarios, skipped, templates, trials, prompts)
 
 
-def _scenarios(path: Path, game: Game, settings: Settings) -> tuple[dict[str, Scenario], list[str]]:
-    """Return the chosen scenarios by id, and the problems of entries that were skipped."""
-    usable, problems = load_scenarios(path, game, settings["choice_labels"])
+def _scenarios(
+    path: Path, game: Game, settings: Settings
+) -> tuple[dict[str, Scenario], list[Skipped]]:
+    """Return the chosen scenarios by id, and what was skipped of the files."""
+    labels, show_payoffs = settings["choice_labels"], settings["show_payoffs"]
+    usable, skipped = load_scenarios(path, game, labels, show_payoffs)
     if not usable:
-        raise ProblemList([f"{path}: no valid scenario for {game.name}", *problems])
+        raise ProblemList([f"{path}: no valid scenario for {game.name}", *summary(skipped, 0)])
     by_id = {scenario.scenario_id: scenario for scenario in usable}
     chosen = choose_scenarios(list(by_id), settings["num_scenarios"], settings["seed"])
-    return {name: by_id[name] for name in chosen}, problems
+    return {name: by_id[name] for name in chosen}, skipped
 
 
 def _event(trial: Trial, events: Mapping[str, list[str]]) -> str:

@@ -154,8 +154,9 @@ def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Con
         "directions": {**directions.about, "content_hash": directions.content_hash},
         "scenarios": {
             "used": list(questions.scenarios),
-            "skipped": len(questions.problems),
-            "problems": questions.problems,
+            "skipped": len(questions.skipped),
+            "of_other_games": sum(bool(one.other_game) for one in questions.skipped),
+            "problems": [str(one) for one in questions.skipped],
         },
         "machine": complete["machine"],
         "runtime": inputs.runtime,

@@ -161,6 +161,14 @@ def leaves(node: Node | Payoff, path: Play = ()) -> Iterator[tuple[Play, Payoff]
         yield from leaves(following, (*path, (node.player, label)))
 
 
+def moves_of_others(game: Game) -> tuple[str, ...]:
+    """Return the labels of the moves of the role that the model is not; none without roles."""
+    if not game.role or not isinstance(game.payoffs, Node):
+        return ()
+    moves = [move for path, _ in leaves(game.payoffs) for move in path]
+    return tuple(dict.fromkeys(label for player, label in moves if player != game.role))
+
+
 def with_choices(game: Game, labels: tuple[str, ...]) -> Game:
     """Return the game with only these choices, for both players if both have the same ones."""
     dropped = set(game.labels) - set(labels)

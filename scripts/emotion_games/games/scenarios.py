@@ -5,19 +5,24 @@ is either loaded or reported in one line.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emotion_games import schemas
-from emotion_games.data_files import read_data
-from emotion_games.errors import UserError, shown, unknown
-from emotion_games.games.participants import Participant, participant_problems, read_participants
+from emotion_games.data_files import SUFFIXES, data_files, read_entries
+from emotion_games.errors import UserError, shown
+from emotion_games.games.entry_checks import (
+    check_entry,
+    choices_field,
+    other_field,
+    with_text_labels,
+)
+from emotion_games.games.participants import Participant, read_participants
 from emotion_games.games.records import Game
-
-_SUFFIXES = (".json", ".yaml", ".yml")
+from emotion_games.games.skipped import Skipped
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,11 @@ def scenario_bank(game: Game) -> Path:
 
 
 def load_scenarios(
-    path: Path, game: Game, choice_labels: Mapping[str, str] | None = None
-) -> tuple[list[Scenario], list[str]]:
+    path: Path,
+    game: Game,
+    choice_labels: Mapping[str, str] | None = None,
+    show_payoffs: bool = False,
+) -> tuple[list[Scenario], list[Skipped]]:
     """Read the scenarios of a file or of all files in a folder.
 
     Args:
@@ -64,56 +72,61 @@ def load_scenarios(
         game: The game whose choices the scenarios offer.
         choice_labels: Labels of the file and the game's labels that they stand for. They take
             precedence over the aliases of the game.
+        show_payoffs: Whether the model is told the payoffs. A story is then skipped if its own
+            numbers contradict them.
 
     Returns:
-        The scenarios in the order of the file, and one line for each entry or file that cannot be
-        used.
+        The scenarios in the order of the file, and each entry or file that cannot be used.
     """
     aliases = {**game.aliases, **(choice_labels or {})}
     scenarios: list[Scenario] = []
-    problems: list[str] = []
+    skipped: list[Skipped] = []
     # Where each id and description occurs first: a repeated story is no second observation.
     owners: dict[str, str] = {}
-    for place, entry in _entries(path, problems):
-        lines = _problems(entry, game, aliases)
-        if not lines:
+    for place, content in _entries(path, skipped):
+        entry = with_text_labels(content, game)
+        problem = check_entry(place, entry, game, aliases, show_payoffs)
+        if not problem:
             scenario = _scenario(entry, game, aliases)
             keys = {"description": _digest(scenario.description), "id": scenario.scenario_id}
-            for what, key in keys.items():
-                if key in owners and not lines:
-                    lines = [f"{what}: the same as in {owners[key]}; remove one or change it"]
-            if not lines:
+            repeated = next((what for what, key in keys.items() if key in owners), None)
+            if not repeated:
                 scenarios.append(scenario)
                 owners |= dict.fromkeys(keys.values(), place)
-        if lines:
-            # Texts of a file can contain line breaks.
-            problems.append(f"{place}: {' '.join('; '.join(lines).split())}")
-    return scenarios, problems
+                continue
+            reason = f"{repeated}: the same as in an earlier entry; remove one or change it"
+            problem = Skipped(place, (reason,), earlier=owners[keys[repeated]])
+        skipped.append(problem)
+    return scenarios, skipped
 
 
-def _entries(path: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the place and the content of every entry; add files without entries to `problems`."""
-    endings = " or ".join(_SUFFIXES)
-    if not path.exists():
-        problems.append(
-            f"{path}: no such file or folder; give a .json or .yaml file or a folder of them"
-        )
+def _entries(path: Path, skipped: list[Skipped]) -> Iterator[tuple[str, Any]]:
+    """Yield the place and the content of every entry; add files without entries to `skipped`."""
+
+    def skip(place: Path, reason: str) -> None:
+        skipped.append(Skipped(str(place), (reason,), is_entry=False))
+
+    endings = " or ".join(SUFFIXES)
+    if not os.path.lexists(path):
+        skip(path, f"no such file or folder; give a {endings} file or a folder of them")
         return
-    files = [path]
-    if path.is_dir():
-        files = sorted(
-            file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file()
-        )
-        if not files:
-            problems.append(f"{path}: holds no scenarios: the folder has no {endings} file")
-    elif path.suffix.lower() not in _SUFFIXES:
-        problems.append(f"{path}: expected a {endings} file, found {path.suffix or 'no ending'!r}")
+    try:
+        files, folders = data_files(path), _folders(path)
+    except OSError as error:
+        skip(path, f"cannot be read: {error.strerror}")
         return
+    for folder in folders:
+        skip(folder, "a folder in the folder of scenarios, which is not read; move its files up")
+    if not files:
+        skip(path, f"holds no scenarios: the folder has no {endings} file")
     for file in files:
+        if file.suffix.lower() not in SUFFIXES:
+            skip(file, f"expected a {endings} file, found {file.suffix or 'no ending'!r}")
+            continue
         try:
-            data = read_data(file)
+            data = read_entries(file)
         except UserError as error:
-            problems.append(str(error))
+            skip(file, str(error).removeprefix(f"{file}: "))
             continue
         if isinstance(data, Mapping) and data:
             yield str(file), data
@@ -122,72 +135,23 @@ def _entries(path: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
                 yield f"{file}[{index}]", entry
         else:
             found = "nothing" if data in ([], {}) else shown(data)
-            problems.append(
-                f"{file}: holds no scenarios: expected a list of them or a single one, "
-                f"found {found}"
+            skip(
+                file, f"holds no scenarios: expected a list of them or a single one, found {found}"
             )
 
 
-def _problems(entry: Any, game: Game, aliases: Mapping[str, str]) -> list[str]:
-    """Return everything that is wrong with an entry."""
-    schema = schemas.read_schema("scenario")
-    if not isinstance(entry, Mapping):
-        return schemas.problems(entry, schema)
-    key = _choices_key(entry, game)
-    # The names of these fields and their labels depend on the game.
-    choices = schema["$defs"]["choices"]
-    fields = {f"{player}_behavior_choices": choices for player in game.players if game.role}
-    fields[key] = choices | {"description": f"{{label: text}} with {', '.join(game.labels)}"}
-    game_schema = schema | {
-        "required": [*schema["required"], key],
-        "properties": schema["properties"] | fields,
-    }
-    problems = schemas.problems(entry, game_schema)
-    problems += [f"{key}: {line}" for line in _option_problems(entry.get(key), game, aliases)]
-    return problems + participant_problems(entry.get("participants"), game)
-
-
-def _choices_key(entry: Mapping[str, Any], game: Game) -> str:
-    """Return the field with the model's choices: that of its role, or the one without a role."""
-    own = f"{game.role}_behavior_choices"
-    plain = "behavior_choices"
-    return plain if not game.role or (plain in entry and own not in entry) else own
-
-
-def _option_problems(raw: Any, game: Game, aliases: Mapping[str, str]) -> list[str]:
-    """Return unknown, repeated and missing choices of an entry, and equal texts."""
-    if not isinstance(raw, Mapping):
+def _folders(path: Path) -> list[Path]:
+    """Return the visible folders in a folder, and none in a file."""
+    if not os.path.isdir(path):
         return []
-    problems = []
-    found: dict[str, str] = {}
-    for name, text in raw.items():
-        label = aliases.get(str(name), str(name))
-        if label not in game.labels:
-            problems.append(
-                f"{unknown('choice', str(name), game.labels)}, or map it in the config: "
-                f"choice_labels: {{{game.name}: {{{name}: ...}}}}"
-            )
-        elif label in found:
-            problems.append(f"{str(name)!r} is a second text for {label}")
-        else:
-            found[label] = " ".join(text.casefold().split()) if isinstance(text, str) else ""
-    # An unknown label may be a misspelt one, so nothing is reported as missing beside it.
-    missing = [label for label in game.labels if label not in found]
-    if not problems and missing and (not game.subset or len(found) < 2):
-        problems.append(f"{', '.join(missing)} missing; found {', '.join(found) or 'nothing'}")
-    # An answer that names one of two equal texts could not be read.
-    texts = [text for text in found.values() if text]
-    if len(set(texts)) < len(texts):
-        problems.append("two choices have the same text")
-    return problems
+    return [sub for sub in sorted(path.iterdir()) if sub.is_dir() and sub.name[0] != "."]
 
 
 def _scenario(entry: Mapping[str, Any], game: Game, aliases: Mapping[str, str]) -> Scenario:
     """Return the scenario of an entry without problems."""
     description = entry["description"].strip()
-    options = _texts(entry[_choices_key(entry, game)], aliases)
-    other = next((player for player in game.players if player != game.role), "")
-    earlier = entry.get(f"{other}_behavior_choices") if game.role else None
+    options = _texts(entry[choices_field(entry, game)], aliases)
+    earlier = entry.get(other_field(game)) if game.role else None
     you, *others = read_participants(entry["participants"], game)
     scenario_id = f"s{_digest(description)[:10]}"
     if entry.get("id") is not None:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from emotion_games.errors import UserError
 from emotion_games.escapes import say
 from emotion_games.files import now, read_json, replace_text
-from emotion_games.layout import PAGE, REPORT, SERIES_STATISTICS, results_folder
+from emotion_games.layout import PAGE, REPORT, SERIES_STATISTICS, results_folder, skipped_path
 from emotion_games.reporting.page_data import Part, Shown, packed_figure, part_of
 
 # With room for the template and the grid, the page stays under 5 MB and can be mailed.
@@ -83,6 +83,7 @@ def write_page(series_dir: Path) -> None:
         models=list(dict.fromkeys(row["model_name"] for row in rows.values())),
         cells={(cell["game"], cell["model"]): (exp_id, cell) for exp_id, cell in cells.items()},
         omitted=omitted,
+        skipped=read_json(skipped_path(series_dir)) or {"games": {}, "advice": []},
         data=Markup(_json(data)),
     )
     # JSON can hold half a surrogate pair and UTF-8 cannot; it becomes a question mark.

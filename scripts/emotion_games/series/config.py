@@ -22,7 +22,7 @@ from emotion_games.games.catalog import (
     game_names,
     load_game,
 )
-from emotion_games.games.records import Game
+from emotion_games.games.records import Game, moves_of_others
 from emotion_games.games.scenarios import scenario_bank
 from emotion_games.prompts.check_items import load_check_items
 from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli
@@ -92,7 +92,10 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     scenario_files: dict[str, Path] = {}
     for name, game in games.items():
         settings[name] = _of_game(experiment["game_settings"], game)
-        labels[name] = _of_game(experiment["choice_labels"], game)
+        # The labels of a family serve both roles, and those of one role come on top.
+        labels[name] = {}
+        for key in (game.family, name):
+            labels[name] |= experiment["choice_labels"].get(key, {})
         given = _of_game(experiment["scenarios"], game)
         path = scenario_files[name] = find_file(given, root) if given else scenario_bank(game)
         if not os.path.exists(path):
@@ -178,10 +181,11 @@ def _of_game(entries: Mapping[str, Any], game: Game) -> Any:
 def _game_problems(game: Game, settings: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the entries of a game in `game_settings` and `choice_labels`."""
     problems: list[str] = []
+    allowed = [*game.labels, *moves_of_others(game)]
     for foreign, label in labels.items():
-        if label not in game.labels:
+        if label not in allowed:
             place = f"experiment.choice_labels.{game.name}.{foreign}"
-            problems.append(f"{place}: {unknown('choice', label, game.labels)}")
+            problems.append(f"{place}: {unknown('choice', label, allowed)}")
     with _collected(problems, "experiment."):
         apply_settings(game, settings)
     return problems

@@ -4,67 +4,86 @@ It shows games × models, the trials of each experiment, the smallest effect tha
 and what is done already.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
+from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, the_plan
 from emotion_games.experiment.power import planned_power
 from emotion_games.experiment.spec import Settings
 from emotion_games.experiment.trials import choose_scenarios, count_trials, option_orders
 from emotion_games.games.catalog import apply_settings
 from emotion_games.games.records import Game
-from emotion_games.games.scenarios import load_scenarios
+from emotion_games.games.scenarios import Scenario, load_scenarios
+from emotion_games.games.skipped import Skipped, label_block, summary
 from emotion_games.series import completeness, state
 from emotion_games.series.config import SeriesConfig
+from emotion_games.series.contexts import short_contexts
 from emotion_games.series.folder import Series
 
 # Rows of the table for models of which nothing is done yet.
 _SHOWN_UNTOUCHED = 12
-# Lines for scenario entries of a game that cannot be used.
-_SHOWN_PROBLEMS = 3
+# The trials of an experiment are held in memory.
+MOST_TRIALS = 10_000_000
+NO_SCENARIO = "no scenario of its file can be used: this game will fail"
 
 
 @dataclass
 class GameCount:
     """A game with its settings, and the number of trials in one experiment of it.
 
-    `readable` counts the entries of the scenario file that can be used, and `problems` has one line
-    for each that cannot. `scenarios` counts those that were chosen, and `orders` the fewest option
-    orders of any of them. `total` is None if no scenario can be used; `generated` are the trials
-    with a written answer.
+    `readable` counts the entries of the scenario file that can be used, and `skipped` are those
+    that cannot. `scenarios` counts those that were chosen, and `orders` the fewest option orders of
+    any of them. `total` is None if no scenario can be used; `generated` are the trials with a
+    written answer. `stories` are the chosen scenarios.
     """
 
     game: Game
     settings: Settings
     readable: int
-    problems: list[str]
+    skipped: list[Skipped]
     scenarios: int = 0
     orders: int = 0
     total: int | None = None
     generated: int = 0
+    stories: tuple[Scenario, ...] = ()
 
 
 def count_games(config: SeriesConfig) -> dict[str, GameCount]:
-    """Return the number of trials of each game of a config."""
+    """Return the number of trials of each game of a config.
+
+    Raises:
+        UserError: A game has more than MOST_TRIALS.
+    """
     counts = {}
     for name, base in config.games.items():
         game = apply_settings(base, config.game_settings[name])
         path, labels = config.scenario_files[name], config.labels[name]
-        scenarios, problems = load_scenarios(path, game, labels)
+        show_payoffs = config.settings["show_payoffs"]
+        scenarios, skipped = load_scenarios(path, game, labels, show_payoffs)
         options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
         # The settings of the plan: fewer scenarios than configured if the file has fewer.
         settings = cast(Settings, dict(config.settings))
         chosen = choose_scenarios(list(options), settings["num_scenarios"], settings["seed"])
         settings["num_scenarios"] = len(chosen)
-        count = GameCount(game, settings, len(scenarios), problems, len(chosen))
-        for offered in (options[scenario_id] for scenario_id in chosen):
-            trials = count_trials(offered, len(game.histories), settings, 1)
+        count = GameCount(game, settings, len(scenarios), skipped, len(chosen))
+        picked = set(chosen)
+        count.stories = tuple(s for s in scenarios if s.scenario_id in picked)
+        kinds = Counter(tuple(options[scenario_id]) for scenario_id in chosen)
+        for offered, number in kinds.items():
+            trials = count_trials(offered, len(game.histories), settings, number)
             count.total = (count.total or 0) + trials["total"]
             count.generated += trials["generated"]
             # Scenarios may offer only some of the choices, and so have fewer orders.
             orders = len(option_orders(offered))
             count.orders = min(count.orders or orders, orders)
+        if count.total and count.total > MOST_TRIALS:
+            raise UserError(
+                f"{name}: {count.total:,} trials a model; allowed: at most {MOST_TRIALS:,}; lower "
+                "experiment.repeat, num_scenarios or arms.random"
+            )
         counts[name] = count
     return counts
 
@@ -85,23 +104,47 @@ def preview(series: Series) -> str:
         "",
     ]
     for number, (name, count) in enumerate(counts.items(), start=1):
-        text = "no scenario of its file can be used"
+        text = NO_SCENARIO
         if count.total is not None:
             effect = _detectable(count)
             text = f"{count.total:,} trials a model; smallest effect {effect}"
-        lines += [f"  {number:>2}  {name:<28} {text}", *_unusable(count)]
-    return "\n".join([*lines, "", *_model_table(rows, len(counts)), ""])
+        lines += [f"  {number:>2}  {name:<28} {text}"]
+        lines += [f"      {line}" for line in summary(count.skipped, count.readable)]
+    lines += ["", *_model_table(rows, len(counts)), ""]
+    lines += short_contexts(series.config, {n: (c.game, c.stories) for n, c in counts.items()})
+    return "\n".join([*lines, *label_advice(counts)])
 
 
-def _unusable(count: GameCount) -> list[str]:
-    """Return how many scenario entries of a game cannot be used, and why the first ones cannot."""
-    if not count.problems:
+def skipped_lines(counts: Mapping[str, GameCount]) -> list[str]:
+    """Return what is skipped of each game's scenarios, for the terminal of a run."""
+    lines = []
+    for name, count in counts.items():
+        found = summary(count.skipped, count.readable)
+        if count.total is None:
+            found = [NO_SCENARIO, *found]
+        if found:
+            lines += [f"{name}:", *(f"  {line}" for line in found)]
+    return [*lines, *label_advice(counts)]
+
+
+def skipped_record(counts: Mapping[str, GameCount]) -> dict[str, Any]:
+    """Return what the page of the series shows of skipped scenarios, as plain data."""
+    games = {name: summary(count.skipped, count.readable) for name, count in counts.items()}
+    return {
+        "games": {name: lines for name, lines in games.items() if lines},
+        "advice": label_advice(counts),
+    }
+
+
+def label_advice(counts: Mapping[str, GameCount]) -> list[str]:
+    """Return what a user can add to the config so that entries with other labels can be used."""
+    block = label_block([(count.game, count.skipped) for count in counts.values()])
+    if not block:
         return []
-    entries = len(count.problems) + count.readable
-    lines = [f"      {len(count.problems)} of {entries} entries of its scenarios cannot be used:"]
-    lines += [f"        {problem}" for problem in count.problems[:_SHOWN_PROBLEMS]]
-    hidden = len(count.problems) - _SHOWN_PROBLEMS
-    return [*lines, f"        and {hidden} more"] if hidden > 0 else lines
+    head = (
+        "To use the entries with unknown labels, complete these lines and put them into the config:"
+    )
+    return [head, "experiment:", *(f"  {line}" for line in block), ""]
 
 
 def _detectable(count: GameCount) -> str:

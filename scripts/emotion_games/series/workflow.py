@@ -20,7 +20,7 @@ from emotion_games.series.completeness import rebuild
 from emotion_games.series.config import SeriesConfig, check_config
 from emotion_games.series.folder import PINNED, Series, find_series, open_series
 from emotion_games.series.job import record_silent_end
-from emotion_games.series.preview import count_games, preview
+from emotion_games.series.preview import count_games, preview, skipped_lines, skipped_record
 from emotion_games.series.state import ReportRow, State
 from emotion_games.series.status_table import summary
 from emotion_games.signals import OWNER, stop_workflow_on_signal
@@ -91,10 +91,11 @@ class Run:
             return
         series, folder = self.series, self.series.folder
         self._before = {e: state.read_state(folder, e) for e in series.experiments}
-        totals = {name: game.total for name, game in count_games(series.config).items()}
+        counts = count_games(series.config)
         try:
             self._lock()
-            open_series(series, totals)
+            open_series(series, {name: count.total for name, count in counts.items()})
+            files.write_json(layout.skipped_path(folder), skipped_record(counts))
             files.keep_reserve(self._reserve)
             rebuild(folder)
         except Timeout:
@@ -109,7 +110,7 @@ class Run:
         self._signals = stop_workflow_on_signal(
             self.workflow.scheduler.exit_gracefully, self.workflow.local_exec
         )
-        say(f"Series ({series.how}): {folder}")
+        say("\n".join([f"Series ({series.how}): {folder}", *skipped_lines(counts)]))
 
     def _lock(self) -> None:
         """Hold the locks of the series until this process ends."""

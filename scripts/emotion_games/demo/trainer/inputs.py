@@ -65,9 +65,9 @@ def load_inputs(demo_dir: Path, variant: str) -> Inputs:
     games, scenarios = load_games(demo_dir), {}
     for name, game in games.items():
         path = demo_dir / "games" / name / "scenarios.yaml"
-        scenarios[name], problems = load_scenarios(path, game)
-        if problems:
-            raise UserError(problems[0])
+        scenarios[name], skipped = load_scenarios(path, game)
+        if skipped:
+            raise UserError(str(skipped[0]))
     return Inputs(
         grammar=load_grammar(demo_dir / "grammar.yaml"),
         templates=load_templates(demo_dir / "prompts.yaml"),
