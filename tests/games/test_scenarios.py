@@ -186,6 +186,14 @@ def test_a_role_that_decides_nothing_describes_its_person(tmp_path: Path) -> Non
     assert [person.profile for person in scenario.others] == ["likes football", ""]
 
 
+def test_you_may_be_described_beside_the_name(tmp_path: Path) -> None:
+    people = [{"name": "Bob"}, {"name": "You (festival  coordinator)"}]
+    scenario = one(tmp_path, participants=people)
+    assert (scenario.you.name, scenario.you.profile) == ("you", "festival coordinator")
+    people = [{"name": "you"}, {"name": "You (again)"}]
+    assert "two people have the same name" in problem(tmp_path, participants=people)
+
+
 def test_all_problems_of_an_entry_are_reported_at_once(tmp_path: Path) -> None:
     changes = {"id": True, "participants": [{"name": 3}, "you", "You"]}
     assert problem(tmp_path, **changes, behavior_choices={"share": "x", "defect": 5}) == (
@@ -379,7 +387,15 @@ roles = st.sampled_from(["responder", "proposer", "reponder", "Responder ", "buy
 person = st.fixed_dictionaries({}, optional={"name": names, "profile": words, "role": roles}) | junk
 option = (
     st.sampled_from(
-        ["Take it", 'Say "yes"', "It's a deal", "Take  it\nnow", "{other} {number} \\", "Option 2"]
+        [
+            "\x1b[2J",
+            "Take it",
+            'Say "yes"',
+            "It's a deal",
+            "Take  it\nnow",
+            "{other} {number} \\",
+            "Option 2",
+        ]
     )
     | words
 )
@@ -403,6 +419,7 @@ story = st.fixed_dictionaries(
         "responder_behavior_choices": choices | junk,
         "proposer_behavior_choices": choices | junk,
         "payoff_description": junk,
+        "game_name": st.sampled_from(["Ultimatum_Game", "Stag Hunt", "Chess", None]) | junk,
     },
 ).flatmap(lambda fields: st.permutations(list(fields.items())).map(dict))
 

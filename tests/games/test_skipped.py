@@ -1,6 +1,7 @@
 """Entries that cannot be used are counted by their reason, and labels listed for a config."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -222,11 +223,13 @@ def test_folders_and_files_that_are_not_read_are_said(tmp_path: Path) -> None:
     (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
     (tmp_path / "one.json").write_text(json.dumps(story(0)))
+    os.mkfifo(tmp_path / "pipe.json")
     scenarios, skipped = load_scenarios(tmp_path, DILEMMA)
     assert len(scenarios) == 1
-    folder, gone, loop = summary(skipped, 1)
+    folder, gone, loop, pipe = summary(skipped, 1)
     assert folder == (
         f"{tmp_path}/sub: a folder in the folder of scenarios, which is not read; move its files up"
     )
     assert gone.startswith(f"{tmp_path}/gone.json: cannot be read: No such file")
     assert loop.startswith(f"{tmp_path}/loop.json: cannot be read: Too many levels")
+    assert pipe == f"{tmp_path}/pipe.json: cannot be read: not a regular file"

@@ -1,5 +1,6 @@
 """The people of a story, and which of them the model is."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ def participant_problems(raw: Any, game: Game) -> list[str]:
         person = item if isinstance(item, Mapping) else {"name": item}
         name, role = person.get("name"), person.get("role")
         if isinstance(name, str):
-            names.append(_name(name))
+            names.append(_name_and_profile(name)[0])
         # In a game without roles nothing depends on the field.
         if game.role and isinstance(role, str) and role.strip() and not _player(role, game):
             problems.append(f"participants[{index}].role: {unknown('role', role, game.players)}")
@@ -44,11 +45,12 @@ def read_participants(raw: Sequence[Any], game: Game) -> list[Participant]:
         person = {"name": item} if isinstance(item, str) else item
         role = person.get("role")
         role = role.strip() if isinstance(role, str) else None
-        profile = (person.get("profile") or "").strip()
+        name, in_brackets = _name_and_profile(person["name"])
+        profile = (person.get("profile") or "").strip() or in_brackets
         if not (profile or game.role or _player(role or "", game)):
             # Where a role decides nothing, files describe the person with it.
             profile = role or ""
-        people.append(Participant(_name(person["name"]), profile, role))
+        people.append(Participant(name, profile, role))
         players.append(_player(role or "", game))
     names = [person.name for person in people]
     # A story that speaks to the model as `you` decides who it is, even against the roles.
@@ -63,9 +65,11 @@ def read_participants(raw: Sequence[Any], game: Game) -> list[Participant]:
     return [people[index] for index in (you, *others)]
 
 
-def _name(text: str) -> str:
+def _name_and_profile(text: str) -> tuple[str, str]:
+    """Return a name, and who that person is if the name is of the form `You (a farmer)`."""
     name = " ".join(text.split())
-    return "you" if name.casefold() == "you" else name
+    you = re.fullmatch(r"you(?: \((.*)\))?", name, re.IGNORECASE)
+    return ("you", you[1] or "") if you else (name, "")
 
 
 def _player(role: str, game: Game) -> str | None:
