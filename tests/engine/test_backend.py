@@ -90,6 +90,72 @@ def test_a_base_model_reads_paragraphs():
     assert with_template(None).chat_text([SYSTEM, USER]) == "You are Ann.\n\nDecide.\n\n"
 
 
+@pytest.mark.parametrize(
+    "template, message",
+    [
+        (
+            "{{ raise_exception('Only the roles\\nX and Y!') }}",
+            "TemplateError: Only the roles X and Y!",
+        ),
+        ("{{ messages[0].content + 1 }}", "TypeError: can only concatenate str"),
+        ("{{ messages[0].content.index('?!') }}", "ValueError: substring not found"),
+        ("{{ 1 // 0 }}", "ZeroDivisionError"),
+        ("{{ messages[9].content }}", "UndefinedError: list object has no element 9"),
+        ("{% if %}", "TemplateSyntaxError"),
+        ({"tool_use": "x"}, "ValueError: This model has multiple chat templates"),
+    ],
+)
+def test_a_template_that_fails_is_one_line_with_its_own_message(template, message):
+    model = with_template(template)
+    for chat in ([SYSTEM, USER], [USER]):
+        with pytest.raises(ModelError, match="^model llama: its chat template fails: ") as error:
+            model.chat_text(chat)
+        assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def adding(model, template):
+    """The model, whose tokenizer adds special tokens by itself."""
+    special = [(token, model.token_ids(token)[0]) for token in ("<s>", "<|user|>", "<|end|>")]
+    model.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=template, special_tokens=special
+    )
+    return model
+
+
+@pytest.mark.parametrize(
+    "before, text",
+    [
+        ("{{ bos_token }}", "<s>Decide."),
+        ("\n  {{ bos_token }}", "\n  <s>Decide."),
+        ("Rules.{{ bos_token }}", "Rules.<s>Decide."),
+        ("", "<s>Decide."),
+    ],
+)
+def test_a_chat_begins_with_one_special_token_wherever_the_template_has_it(before, text):
+    model = adding(with_template(before + "{{ messages[0]['content'] }}"), "<s> $A")
+    assert model.chat_text([USER]) == text
+
+
+def test_a_special_token_that_somebody_says_or_that_ends_turns_is_no_beginning():
+    model = adding(with_template("{{ messages[0]['content'] }}<|end|>"), "<s> $A")
+    assert model.chat_text([{"role": "user", "content": "Write <s>."}]) == "<s>Write <s>.<|end|>"
+    model = adding(model, "<|end|> $A")
+    assert model.chat_text([USER]) == "<|end|>Decide.<|end|>"
+    model.tokenizer.chat_template = "{{ eos_token }}" + model.tokenizer.chat_template
+    assert model.chat_text([USER]) == "<|end|>Decide.<|end|>"
+
+
+def test_all_special_tokens_that_the_tokenizer_puts_before_a_text_begin_it():
+    # As in GLM: two tokens before a text. What is added after it belongs to no prompt.
+    model = adding(with_template(None), "<|user|> <s> $A <|end|>")
+    assert model.plain_text("x") == "<|user|><s>x"
+    assert [*model.token_ids(model.plain_text("x")), 2] == model.tokenizer("x")["input_ids"]
+    model.tokenizer.chat_template = "<|user|><s>{{ messages[0]['content'] }}"
+    assert model.chat_text([USER]) == "<|user|><s>Decide."
+    model.tokenizer.chat_template = "{{ messages[0]['content'] }}"
+    assert model.chat_text([USER]) == "<|user|><s>Decide."
+
+
 def test_a_chat_that_ends_with_an_answer_is_not_continued():
     chat = [USER, {"role": "assistant", "content": "Yes."}]
     assert (

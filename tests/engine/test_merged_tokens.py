@@ -160,7 +160,7 @@ def test_a_real_sentencepiece_vocabulary_in_which_the_prompt_merges_with_the_ans
     check(instrument_of(model), requests_of(prompts), lead_cut=2, closed='"}')
     # Where no option merges with a quote, the opening quote belongs to none.
     plain = {"go": "Go on", "stay": "Stay here, é 😀"}
-    check(instrument_of(model), requests_of(prompts, plain), lead_cut=0, closed='"}')
+    check(instrument_of(model), requests_of(prompts[:1], plain), lead_cut=0, closed='"}')
 
 
 def test_a_rationale_may_change_tokens_that_an_answer_without_one_shares(monkeypatch):

@@ -90,6 +90,8 @@ def test_line_breaks_that_end_a_prompt_are_those_of_the_whole_text():
 class OddOffsets:
     """A model whose tokenizer knows one text."""
 
+    positions = None
+
     def __init__(self, spans):
         self.spans = spans
 

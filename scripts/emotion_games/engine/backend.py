@@ -7,6 +7,7 @@ subclasses of `Rows` and `Backend`, and a branch in `models.load_model`.
 import datetime
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 import jinja2
 import torch
@@ -29,6 +30,16 @@ Logprobs = list[list[list[float]]]
 # What chat templates take for today when directions are measured, which all series share. Any
 # fixed day would do; this is the one that the template of Llama 3.1 falls back to.
 TEMPLATE_DATE = datetime.date(2024, 7, 26)
+# What a chat template may raise, which is a program of its own.
+TEMPLATE_ERRORS = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class ModelError(UserError):
@@ -161,48 +172,64 @@ class Backend(ABC):
             date: What the template takes for today, if it asks.
 
         Raises:
-            ModelError: If the template refuses a user message without a system text.
+            ModelError: If the template fails without a system role, too.
         """
         answering = messages[-1]["role"] == "user"
         if not self.tokenizer.chat_template:
             paragraphs = "\n\n".join(message["content"] for message in messages)
             return self.plain_text(paragraphs + "\n\n" * answering)
-        system = messages[0]["content"].strip() if messages[0]["role"] == "system" else ""
+        text = self._chat(messages, answering, date)
+        spoken = "".join(message["content"] for message in messages)
+        missing = [token for token in self._first_tokens() if not self._has(text, token, spoken)]
+        return "".join(missing) + text
+
+    def _chat(self, messages: list[Message], answering: bool, date: datetime.date) -> str:
+        first, *others = messages
+        if first["role"] != "system":
+            return self._templated(messages, answering, date)
         try:
             text = self._templated(messages, answering, date)
-        except jinja2.TemplateError:
+        except ModelError:
             text = ""
         # Some templates raise an error for a system role, others leave its text out.
-        if system not in text or not text:
-            if not system:
-                raise ModelError(
-                    f"tokenizer {type(self.tokenizer).__name__}: "
-                    "its chat template refuses a question alone"
-                )
-            content = f"{messages[0]['content']}\n\n{messages[1]['content']}"
-            merged = [{"role": "user", "content": content}, *messages[2:]]
-            text = self._templated(merged, answering, date)
-        begin = self.plain_text("")
-        return text if text.startswith(begin) else begin + text
+        if text and first["content"].strip() in text:
+            return text
+        question = {"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}
+        return self._templated([question, *others[1:]], answering, date)
 
     def _templated(self, messages: list[Message], answering: bool, date: datetime.date) -> str:
-        # `apply_chat_template` would give the template today's date: it passes no functions on.
-        template = _compile_jinja_template(self.tokenizer.get_chat_template())
-        return template.render(
-            messages=messages,
-            tools=None,
-            documents=None,
-            add_generation_prompt=answering,
-            enable_thinking=False,
-            strftime_now=date.strftime,
-            **self.tokenizer.special_tokens_map,
-        )
+        try:
+            # `apply_chat_template` would give the template today's date: it passes no functions on.
+            return _compile_jinja_template(self.tokenizer.get_chat_template()).render(
+                messages=messages,
+                tools=None,
+                documents=None,
+                add_generation_prompt=answering,
+                enable_thinking=False,
+                strftime_now=date.strftime,
+                **self.tokenizer.special_tokens_map,
+            )
+        except TEMPLATE_ERRORS as error:
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ModelError(f"model {self.name}: its chat template fails: {message}") from None
+
+    def _has(self, text: str, token: str, spoken: str) -> bool:
+        """Return True if a template wrote this special token, which `spoken` may hold as well."""
+        if token == self.tokenizer.eos_token:
+            # Then it ends turns, too.
+            return text.lstrip().startswith(token)
+        return text.count(token) > spoken.count(token)
 
     def plain_text(self, text: str) -> str:
-        """Return a text outside any chat, begun by the special token that this model expects."""
-        begin, ids = self.tokenizer.bos_token_id, self.tokenizer("a")["input_ids"]
-        has_begin = begin is not None and ids[:1] == [begin]
-        return f"{self.tokenizer.bos_token}{text}" if has_begin else text
+        """Return a text outside any chat, begun by the special tokens that this model expects."""
+        return "".join(self._first_tokens()) + text
+
+    def _first_tokens(self) -> list[str]:
+        """Return the special tokens that the tokenizer itself puts before a text."""
+        added = self.tokenizer("a", return_special_tokens_mask=True)
+        pairs = zip(added["special_tokens_mask"], added["input_ids"], strict=True)
+        ids = [token for _, token in takewhile(lambda pair: pair[0], pairs)]
+        return list(self.tokenizer.convert_ids_to_tokens(ids))
 
     def token_ids(self, text: str) -> list[int]:
         """Return the tokens of a text that already contains its special tokens."""

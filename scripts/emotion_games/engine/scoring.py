@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from os.path import commonprefix
 
-from emotion_games.engine.backend import Backend, Ids, Rows
+from emotion_games.engine.backend import Backend, Ids, ModelError, Rows
 
 # Digits that are written to files. Results in float32 agree over batch sizes well beyond this.
 DIGITS = 5
@@ -64,7 +64,7 @@ def whole_texts(
     They end with the last scored token. What is left of the closing decides nothing.
 
     Raises:
-        ModelError: If the tokenizer has no character offsets.
+        ModelError: If the tokenizer has no character offsets, or a text does not fit the context.
     """
     first = len(prompt) + len(opening)
     ids, reached = [], []
@@ -74,13 +74,20 @@ def whole_texts(
         # How far the text is covered after each token: special tokens may claim to cover nothing,
         # and several tokens of one character claim the whole of it.
         reached.append(list(accumulate((end for _, end in spans), max)))
+    longest = max(map(len, ids), default=0)
+    if model.positions is not None and longest > model.positions:
+        raise ModelError(
+            f"model {model.name}: its context of {model.positions:,} tokens is too short for an "
+            f"option that makes {longest:,} with its prompt; choose a model with a longer context, "
+            "or a smaller generation.max_new_tokens"
+        )
     start = min([len(commonprefix(ids)), *(bisect_right(places, first) for places in reached)])
     lasts = [first + len(option) for option in options]
     closed = _closed(reached, lasts, len(closing))
-    texts = []
-    for tokens, places, last in zip(ids, reached, lasts, strict=True):
-        texts.append(Continuation(tokens[: bisect_right(places, last + closed)], start))
-    return texts
+    ends = [
+        bisect_right(places, last + closed) for places, last in zip(reached, lasts, strict=True)
+    ]
+    return [Continuation(text[:end], start) for text, end in zip(ids, ends, strict=True)]
 
 
 def _closed(reached: Sequence[Sequence[int]], lasts: Sequence[int], length: int) -> int:
