@@ -1,6 +1,7 @@
 """A model whose context cannot hold a prompt with its answer is refused before any measurement."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -146,6 +147,21 @@ def test_the_last_learned_position_is_used_like_any_other(monkeypatch):
     short.model.load_state_dict(weights | {name: weights[name][:length]})
     found = [measure(Instrument(m, [1], {}, 0.0, 1.0), [request])[0].scores for m in (long, short)]
     assert found[0] == found[1]
+
+
+def test_a_rationale_of_more_tokens_than_were_written_is_refused_if_it_does_not_fit(model):
+    # Characters that are written as one token each are scored as six, such as \\u0001.
+    request = Request("k", "<s>Decide now.", None, {"a": "stay", "b": "walk"}, "{", "}")
+    model.positions = len(model.token_ids(request.prompt)) + 20
+    openings = {"short": '{"r": "-', "long": '{"r": "' + 3 * "\\u0001"}
+    for kind, opening in openings.items():
+        instrument = Instrument(model, [1], {}, 0.0, 1.0)
+        asked = replace(request, opening=opening)
+        if kind == "short":
+            measure(instrument, [asked])
+        else:
+            with pytest.raises(ModelError, match="too short for an option that makes 42 with its"):
+                measure(instrument, [asked])
 
 
 def test_a_series_without_a_usable_scenario_is_refused_before_a_model_is_needed(tmp_path):

@@ -13,6 +13,8 @@ from emotion_games.games.scenarios import load_scenarios
 from emotion_games.prompts.check_items import CheckItems
 from emotion_games.series import contexts
 from emotion_games.series.config import check_config
+from emotion_games.series.folder import PINNED, find_series
+from emotion_games.series.preview import preview
 from tiny import byte_tokenizer, tiny_model
 from tiny_experiment import FILES, SETTINGS, spec_of
 
@@ -59,6 +61,16 @@ def test_a_context_that_is_too_short_is_named_with_game_and_scenario(lines, tmp_
     assert line.startswith(f"model {short}: its context of 512 tokens is too short for 2 of 2")
     assert re.search(r": (pd|sh)_\w+ of \w+ needs at least 1,\d{3}, of", line)
     assert "of which an answer may be 256; choose a model with a longer context" in line
+
+
+def test_the_line_stands_in_the_dry_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(PINNED, raising=False)
+    folder = model_folder(tmp_path / "model", {"n_positions": 64})
+    config = check_config({"experiment": {"name": "Try", "games": ["Wait_Go"], "models": [folder]}}, ROOT)
+    shown = preview(find_series(config, ROOT, is_main=True)).splitlines()
+    (line,) = [line for line in shown if line.startswith("model ")]
+    assert "its context of 64 tokens is too short for 1 of 1 games: " in line
 
 
 def least_tokens(lines, folder):
