@@ -173,7 +173,7 @@ def values(data: Any, most: int) -> Iterator[tuple[Place, Any]]:
         if isinstance(value, (Mapping, list)) and len(path) == DEEPEST:
             raise ValueError(_TOO_DEEP)
         if isinstance(value, Mapping):
-            waiting += [((*path, key), item) for key, item in reversed(value.items())]
+            waiting += [((*path, key), item) for key, item in reversed([*value.items()])]
         elif isinstance(value, list):
             waiting += [((*path, i), value[i]) for i in reversed(range(len(value)))]
     if waiting:
@@ -187,7 +187,7 @@ def plain_problems(data: Any) -> list[str]:
     large to be exact, halves of characters, values of other types than those of JSON, and too many
     values or levels.
     """
-    lines = []
+    lines: list[str] = []
     try:
         for path, value in values(data, MOST_VALUES):
             if isinstance(value, Mapping):

@@ -49,7 +49,7 @@ def read_bytes(path: Path, most: int = LARGEST_BYTES) -> bytes:
     return content
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> Any:
     """Return the object in a JSON file, or None if the file is missing, damaged or holds no object.
 
     Raises:

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from emotion_games.data_files import data_files, read_file
+from emotion_games.errors import UserError
 
 LIBRARY = Path(__file__).parent
 
@@ -26,8 +27,12 @@ def content_hash(path: Path) -> str:
     """
     if not os.path.isdir(path):
         return hashlib.sha256(read_file(path)).hexdigest()
+    try:
+        files = data_files(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     # Names count too: two files may have swapped their contents.
-    return digest([[file.name, content_hash(file)] for file in data_files(path)])
+    return digest([[file.name, content_hash(file)] for file in files])
 
 
 def code_hash(rooms: Iterable[str], without: Container[str] = ()) -> str:

@@ -92,7 +92,7 @@ def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [with_defaults(item, schema.get("items", {})) for item in value]
     kinds = schema.get("type", [])
-    if kinds == "number":
+    if kinds == "number" and isinstance(value, int):
         return float(value)
     # In JSON 2.0 is an integer, too.
     if "integer" in kinds and isinstance(value, float):

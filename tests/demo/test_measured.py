@@ -23,6 +23,7 @@ from emotion_games.demo.verdict import CHANCE, dose_curves, verdict
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.games.catalog import load_game
 from emotion_games.series.config import check_config
+from series_records import write_series
 from simulated_trials import SETTINGS, simulate, simulate_checks
 
 ROOT = Path(__file__).parents[2]
@@ -297,10 +298,7 @@ def series(tmp_path):
             exp_id = f"{analysis['meta']['game']}_{key}"
             experiments[exp_id] = {"model": key, "output_dir": str(place / exp_id)}
             files.write_json(place / exp_id / "stats_analysis.json", analysis)
-    files.write_json(
-        place / ".state" / "series.json", {"models": entries, "experiments": experiments}
-    )
-    return place
+    return write_series(place, experiments, entries)
 
 
 def test_the_page_shows_the_verdict_and_needs_no_other_file(series, capsys):
@@ -340,7 +338,7 @@ def test_an_unfinished_series_and_other_models_are_refused(series, capsys):
         read_measured(series, TRUTH)
     content = json.loads((series / ".state" / "series.json").read_text())
     content["experiments"].pop("Stag_Hunt_flat1")
-    content["models"]["flat1"] = {"name": "org/M1", "entry": {"id": "org/M1"}}
+    content["models"]["flat1"] |= {"name": "org/M1", "entry": {"id": "org/M1"}}
     files.write_json(series / ".state" / "series.json", content)
     with pytest.raises(UserError, match="no effects are planted in org/M1"):
         read_measured(series, TRUTH)

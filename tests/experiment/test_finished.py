@@ -10,6 +10,7 @@ from emotion_games import files, layout
 from emotion_games.engine import models
 from emotion_games.experiment.results import read_configuration
 from emotion_games.layout import STATISTICS
+from series_records import write_series
 
 STAMP = "20300101_000000"
 
@@ -17,8 +18,7 @@ STAMP = "20300101_000000"
 @pytest.fixture
 def series(reference, tmp_path):
     """A series with one finished experiment and one that has not begun."""
-    record = {"stamp": STAMP, "experiments": {"x": {}, "y": {}}}
-    files.write_json(layout.record_path(tmp_path), record)
+    write_series(tmp_path, {"x": {}, "y": {}}, stamp=STAMP)
     shutil.copytree(reference, layout.output_dir(tmp_path, "x", STAMP))
     journal = layout.journal_path(tmp_path, "x")
     shutil.copy(reference.parent / journal.name, journal)

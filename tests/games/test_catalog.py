@@ -1,12 +1,21 @@
 """Tests of loading games: the shipped ones match the literature, and faults are reported."""
 
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from emotion_games.errors import ProblemList, UserError
-from emotion_games.games.catalog import apply_settings, expand_game, families, game_names, load_game
+from emotion_games.games.catalog import (
+    apply_settings,
+    expand_game,
+    family_names,
+    game_names,
+    load_game,
+)
 from emotion_games.games.formulas import evaluate, fill_percentages
 from emotion_games.games.records import Game, Node, leaves, node_at, with_choices, your_player
 
@@ -144,11 +153,70 @@ def test_families_come_from_the_files() -> None:
     ]
     assert expand_game("Trust_Game", GAMES) == ["Trust_Game_Trustor", "Trust_Game_Trustee"]
     assert expand_game("Wait_Go", GAMES) == ["Wait_Go"]
-    assert set(families(GAMES)) == {"Trust_Game", "Ultimatum_Game"}
+    assert family_names(GAMES) == ["Trust_Game", "Ultimatum_Game"]
     with pytest.raises(
         UserError, match="unknown game 'Prisoner_Dilemma' \\(did you mean 'Prisoners_Dilemma'\\?\\)"
     ):
         expand_game("Prisoner_Dilemma", GAMES)
+
+
+def test_a_faulty_draft_blocks_only_itself_and_its_family(tmp_path: Path) -> None:
+    games = tmp_path / "games"
+    shutil.copytree(GAMES, games)
+    for name, text in {"Draft": "family: [x]", "Other": "title: {", "Third": "- no game"}.items():
+        (games / name).mkdir()
+        (games / name / "game.yaml").write_text(text)
+    os.makedirs(games / "Fourth")
+    os.mkfifo(games / "Fourth" / "game.yaml")
+    assert "Other" in game_names(games) and "Fourth" not in game_names(games)
+    assert expand_game("Ultimatum_Game", games) == expand_game("Ultimatum_Game", GAMES)
+    assert expand_game("Stag_Hunt", games) == ["Stag_Hunt"]
+    assert family_names(games) == ["Trust_Game", "Ultimatum_Game"]
+    with pytest.raises(UserError, match="unknown game 'Chess'"):
+        expand_game("Chess", games)
+    # A role must not go missing from its family.
+    (games / "Other" / "game.yaml").write_text("family: Ultimatum_Game\ntitle: {")
+    with pytest.raises(UserError, match="Other/game.yaml: line 3, column 1: not valid YAML"):
+        expand_game("Ultimatum_Game", games)
+    assert expand_game("Trust_Game", games) == ["Trust_Game_Trustor", "Trust_Game_Trustee"]
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "line"),
+    [
+        (
+            "Ultimatum_Game_Proposer",
+            {"offer_low": -1},
+            "0 (0) must be at most offer_low (-1); in 0 <= offer_low < offer_medium",
+        ),
+        (
+            "Ultimatum_Game_Responder",
+            {"offer_low": 7},
+            "offer_low (7) must be less than offer_medium (4); in 0 <= offer_low <",
+        ),
+        (
+            "Ultimatum_Game_Responder",
+            {"offer_low": 5, "offer_medium": 5, "offer_high": 20},
+            "offer_low (5) must be less than offer_medium (5); in",
+        ),
+        (
+            "Ultimatum_Game_Responder",
+            {"endowment": 5},
+            "offer_high (6) must be at most endowment (5); in",
+        ),
+        ("Trust_Game_Trustee", {"return_high": 2}, "return_high (2) must be at most 1 (1); in"),
+        ("Trust_Game_Trustor", {"multiplier": -3}, "0 (0) must be at most multiplier (-3); in"),
+        ("Trust_Game_Trustor", {"send_low": 8}, "send_low (8) must be less than send_high (7)"),
+    ],
+)
+def test_settings_that_contradict_their_names_are_refused(name: str, entry: Any, line: str) -> None:
+    with pytest.raises(ProblemList) as caught:
+        apply_settings(game(name), entry)
+    assert any(f": {line}" in problem for problem in caught.value.problems), caught.value.problems
+
+
+def test_the_ends_of_an_order_are_allowed() -> None:
+    apply_settings(game("Ultimatum_Game_Responder"), {"offer_low": 0, "offer_high": 10})
 
 
 def test_settings_narrow_and_recompute() -> None:

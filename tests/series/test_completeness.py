@@ -12,25 +12,12 @@ import pytest
 from emotion_games import files, layout
 from emotion_games.errors import UserError
 from emotion_games.series import completeness, state
-
-STAMP = "20260102_030405"
+from series_records import STAMP, write_series
 
 
 def series_of(folder, *exp_ids):
-    rows = {
-        exp_id: {
-            "game_name": "Game",
-            "model_name": "org/M",
-            "model": "key",
-            "output_dir": f"results/{exp_id}_{STAMP}",
-            "directions": "M-1",
-            "total": 10,
-        }
-        for exp_id in exp_ids
-    }
-    record = {"stamp": STAMP, "settings": {}, "experiments": rows}
-    files.write_json(layout.record_path(folder), record)
-    return folder
+    rows = {exp_id: {"total": 10, "output_dir": f"results/{exp_id}_{STAMP}"} for exp_id in exp_ids}
+    return write_series(folder, rows)
 
 
 def finish(folder, exp_id):

@@ -11,6 +11,7 @@ import yaml
 from emotion_games import schemas
 from emotion_games.errors import ProblemList
 from emotion_games.series import config as config_module
+from emotion_games.series import config_checks
 from emotion_games.series.config import check_config
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,30 @@ def test_every_key_of_the_schema_has_a_description_and_no_object_allows_other_ke
             assert schema["additionalProperties"] is False, place
 
     walk(SCHEMA["properties"]["experiment"], "experiment")
+
+
+def test_every_number_list_and_text_of_a_config_is_bounded():
+    bounds = {
+        "number": {"minimum", "maximum"},
+        "integer": {"minimum", "maximum"},
+        "array": {"maxItems"},
+        "string": {"maxLength", "format", "pattern"},
+    }
+
+    def walk(schema, place):
+        kinds = schema.get("type", [])
+        for kind in [kinds] if isinstance(kinds, str) else kinds:
+            found = {key.replace("exclusiveM", "m") for key in schema}
+            needed = bounds.get(kind, set())
+            is_bounded = needed & found if kind == "string" else needed <= found
+            assert is_bounded or not needed, f"{place}: {kind} without {needed}"
+        for key, sub in schema.get("properties", {}).items():
+            walk(sub, f"{place}.{key}")
+        for key in ("items", "additionalProperties"):
+            if isinstance(schema.get(key), dict):
+                walk(schema[key], f"{place}.{key}")
+
+    walk(SCHEMA, "")
 
 
 SHIPPED = [
@@ -148,7 +173,10 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
             ),
         ),
         (changed(name=2025), "experiment.name: expected text"),
-        (changed(name="../x"), "experiment.name: '../x' is not allowed; expected letters"),
+        (
+            changed(name="../x"),
+            "experiment.name: '../x' is not allowed; expected at most 50 letters",
+        ),
         (changed(models=[None]), "experiment.models[0]: expected text or keys and values"),
         (changed(models=[{"alias": "x"}]), "experiment.models[0].id: missing"),
         (
@@ -159,8 +187,8 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(intensity=[0.0, 1.0]),
             (
-                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10 "
-                "other than 0"
+                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10, at "
+                "least 0.001 away from 0"
             ),
         ),
         (changed(emotions=["neutral"]), "experiment.emotions[0]: 'neutral' is not allowed"),
@@ -225,8 +253,64 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         ),
         (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
         (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),
-        (changed(prompts="x" * 300), "experiment.prompts: no such file: xxx"),
-        (changed(emotions=["x" * 300]), "experiment.emotions[0]: unknown emotion 'xxx"),
+        (
+            changed(prompts="x" * 300),
+            "experiment.prompts: a name of 300 bytes; allowed: at most 200",
+        ),
+        (changed(stimuli="x/" * 1001), "experiment.stimuli: a path of "),
+        (changed(emotions=["x" * 300]), "experiment.emotions[0]: 'xxx"),
+        (changed(prompts=""), "experiment.prompts: is empty; expected a path"),
+        (changed(stimuli="~nosuchuser/x"), "experiment.stimuli: ~nosuchuser/x: there is no user '"),
+        (
+            changed(output={"base_dir": "out/{x}"}),
+            "experiment.output.base_dir: out/{x}: Snakemake takes braces for wildcards; rename",
+        ),
+        (
+            changed(models=["~nosuchuser/M"]),
+            "experiment.models[0]: ~nosuchuser/M: there is no user",
+        ),
+        (
+            changed(output={"base_dir": "/dev/null/x"}),
+            "experiment.output.base_dir: /dev/null is not a folder; choose another one",
+        ),
+        (
+            changed(name="H\n"),
+            "experiment.name: 'H\\n' is not allowed; expected at most 50 letters",
+        ),
+        (changed(name="H" * 51), "experiment.name: 'HHH"),
+        (
+            changed(models=[{"id": "org/M", "revision": "main\x1b"}]),
+            "experiment.models[0].revision: 'main\\x1b' has a character that is not visible; remove",
+        ),
+        (
+            changed(choice_labels={"Stag_Hunt": {"a\nb": "hunt"}}),
+            "experiment.choice_labels.Stag_Hunt: 'a\\nb' has a character that is not visible",
+        ),
+        (changed(base="a\x00b"), "experiment.base: unknown key 'base'"),
+        (
+            changed(output={"base_dir": "a\x00b"}),
+            "experiment.output.base_dir: 'a\\x00b' has a character that is not visible",
+        ),
+        (changed(repeat=10**9), "experiment.repeat: 1000000000 is out of range; allowed: at most"),
+        (
+            changed(repeat=10**400),
+            "experiment.repeat: expected a number from -2^53 to 2^53, found a larger one",
+        ),
+        (
+            changed(arms={"random": {"scored": 10**8}}),
+            "experiment.arms.random.scored: 100000000 is out of range; allowed: at most 10000",
+        ),
+        (
+            changed(arms={"random": {"scored": 2, "generated": 50}}),
+            (
+                "experiment.arms.random.generated: 50 of 2 random directions; allowed: at most as "
+                "many as `scored`"
+            ),
+        ),
+        (
+            changed(models=[f"org/M{n}" for n in range(500)], games=["Stag_Hunt"] * 30),
+            "experiment.games[1]: listed twice",
+        ),
         (changed(check_items="nowhere.yaml"), "experiment.check_items: no such file: nowhere.yaml"),
         (
             changed(verdict=True, models=["demo"], intensity=[-1.0, 1.0], headline_intensity=-1.0),
@@ -326,3 +410,36 @@ def test_a_role_without_scenarios_of_its_own_has_those_of_its_family(tmp_path):
     files = check_config(changed(games=["Trust_Game"]), tmp_path).scenario_files
     assert files["Trust_Game_Trustee"] == games / "Trust_Game" / "scenarios.yaml"
     assert files["Trust_Game_Trustor"] == games / "Trust_Game_Trustor" / "scenarios.yaml"
+
+
+def test_a_grid_that_is_too_large_to_plan_is_refused(monkeypatch):
+    monkeypatch.setattr(config_checks, "MOST_EXPERIMENTS", 3)
+    grid = {"games": ["Stag_Hunt", "Wait_Go"], "models": ["org/M", "org/N"]}
+    assert problems_of(changed(**grid)) == [
+        "experiment: 4 experiments; allowed: at most 3; divide the models or the games into "
+        "several series"
+    ]
+
+
+def test_paired_pca_needs_lists_of_one_length(tmp_path):
+    shutil.copytree(ROOT / "config" / "emotions", tmp_path / "mine")
+    with open(tmp_path / "mine" / "anger.txt", "a") as file:
+        file.write("Someone has taken your chair.\nSomeone has taken your lamp.\n")
+    lists = {"stimuli": str(tmp_path / "mine"), "emotions": ["fear", "anger"]}
+    assert problems_of(changed(**lists, direction_method="paired_pca")) == [
+        "experiment.direction_method: paired_pca pairs the 47 stimuli of anger that make its "
+        "direction with 45 neutral ones; give both files the same number of lines, or use "
+        "mean_difference"
+    ]
+    assert check_config(changed(**lists), ROOT)
+
+
+def test_a_draft_of_a_game_blocks_no_other_config(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config", ignore=shutil.ignore_patterns("demo"))
+    draft = tmp_path / "config" / "games" / "Draft"
+    draft.mkdir()
+    (draft / "game.yaml").write_text("title: [")
+    config = changed(games=["Ultimatum_Game", "Stag_Hunt"], scenarios={"Trust_Game": "x"})
+    assert len(check_config(config, tmp_path).games) == 3
+    with pytest.raises(ProblemList, match="Draft/game.yaml: line 2, column 1: not valid YAML"):
+        check_config(changed(games=["Draft"]), tmp_path)

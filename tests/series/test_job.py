@@ -10,6 +10,7 @@ from emotion_games import files, layout
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.series import state
 from emotion_games.series.job import LONGEST_ERROR, one_line, record_silent_end
+from series_records import STAMP, write_series
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -63,15 +64,7 @@ def test_a_completed_or_running_experiment_is_left_alone(tmp_path):
 
 @pytest.fixture
 def series(tmp_path):
-    row = {
-        "game_name": "G",
-        "model_name": "M",
-        "output_dir": str(tmp_path / "A_1"),
-        "total": 2,
-        "directions": "d",
-    }
-    files.write_json(layout.record_path(tmp_path), {"stamp": "1", "experiments": {"A": row}})
-    return tmp_path
+    return write_series(tmp_path, {"A": {"total": 2}})
 
 
 RUN_A_JOB = """
@@ -95,18 +88,17 @@ with ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
         files.write_json = full
     if way == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
-    folder.joinpath("A_1").mkdir()
+    results = layout.output_dir(folder, "A", state.read_series(folder)["stamp"])
+    results.mkdir()
     for name in layout.RESULT_FILES:
-        folder.joinpath("A_1", name).touch()
+        results.joinpath(name).touch()
 """
 
 
 def test_the_failure_of_a_model_keeps_its_finished_experiments(series):
-    row = state.read_series(series)["experiments"]["A"]
-    record = {"stamp": "1", "experiments": {"A": row, "B": row | {"output_dir": "B_1"}}}
-    files.write_json(layout.record_path(series), record)
+    write_series(series, {"A": {}, "B": {}})
     for name in layout.RESULT_FILES:
-        files.replace_text(series / "A_1" / name, "")
+        files.replace_text(layout.output_dir(series, "A", STAMP) / name, "")
     program = (
         "import sys; from pathlib import Path; from emotion_games.series.job import Job\n"
         "folder = Path(sys.argv[1])\n"

@@ -1,11 +1,12 @@
 """The games of a folder of games: load one, list them, find a family, apply a config's settings."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from emotion_games import schemas
-from emotion_games.data_files import read_data
+from emotion_games.data_files import read_data, read_file
 from emotion_games.errors import ProblemList, UserError, unknown
 from emotion_games.games.definitions import build_game, histories_of
 from emotion_games.games.records import Game
@@ -65,29 +66,35 @@ def apply_settings(game: Game, entry: Mapping[str, Any]) -> Game:
 
 def game_names(root: Path) -> list[str]:
     """Return the names of the games in a folder of games, sorted."""
-    return sorted(path.parent.name for path in root.glob("*/game.yaml"))
+    return sorted(path.parent.name for path in root.glob("*/game.yaml") if path.is_file())
 
 
-def families(root: Path) -> dict[str, list[str]]:
-    """Return the role games of each family, in the order in which the roles play."""
-    found: dict[str, list[tuple[int, str]]] = {}
+def family_names(root: Path) -> list[str]:
+    """Return the names of the families in a folder of games, as far as the games can be read."""
+    names: set[str] = set()
     for name in game_names(root):
-        game = load_game(root / name)
-        if game.family and game.role:
-            found.setdefault(game.family, []).append((game.players.index(game.role), name))
-    return {family: [name for _, name in sorted(members)] for family, members in found.items()}
+        with suppress(UserError):
+            definition = read_data(root / name / "game.yaml")
+            family = definition.get("family") if isinstance(definition, dict) else None
+            if isinstance(family, str):
+                names.add(family)
+    return sorted(names)
 
 
 def expand_game(name: str, root: Path) -> list[str]:
-    """Return the role games of a family, or the name itself if it is that of a game.
+    """Return the role games of a family as they play, or the name itself if it is that of a game.
 
     Raises:
         UserError: The name is neither.
+        ProblemList: A game that may belong to the family cannot be loaded.
     """
     names = game_names(root)
     if name in names:
         return [name]
-    members = families(root)
-    if name in members:
-        return members[name]
-    raise UserError(unknown("game", name, [*names, *members]))
+    # Only a file with this text can belong to the family, so other drafts may be faulty.
+    files = {game: root / game / "game.yaml" for game in names}
+    games = [load_game(root / game) for game in names if name.encode() in read_file(files[game])]
+    members = [game for game in games if game.family == name and game.role]
+    if not members:
+        raise UserError(unknown("game", name, [*names, *family_names(root)]))
+    return [game.name for game in sorted(members, key=lambda game: game.players.index(game.role))]

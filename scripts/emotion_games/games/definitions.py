@@ -11,7 +11,7 @@ from typing import Any
 
 from emotion_games import schemas
 from emotion_games.errors import ProblemList
-from emotion_games.games.formulas import evaluate, evaluate_share, fill_percentages
+from emotion_games.games.formulas import check_order, evaluate, evaluate_share, fill_percentages
 from emotion_games.games.playable import play_problems
 from emotion_games.games.records import (
     Choice,
@@ -62,6 +62,7 @@ def _form_problems(definition: Any) -> list[str]:
     formats: dict[str, Callable[[Any], object]] = {
         "number": lambda formula: evaluate(formula, settings),
         "share": lambda formula: evaluate_share(formula, settings),
+        "order": lambda text: check_order(text, settings),
         "phrase": lambda text: isinstance(text, str) and fill_percentages(text, settings),
     }
     if problems or not isinstance(given.get("settings", {}), Mapping):

@@ -8,6 +8,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from emotion_games.errors import shown
 
@@ -21,6 +22,10 @@ _OPERATIONS: dict[type, Callable[[float, float], float]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
+_COMPARISONS: dict[type, tuple[Callable[[float, float], bool], str]] = {
+    ast.Lt: (operator.lt, "less than"),
+    ast.LtE: (operator.le, "at most"),
+}
 
 
 def evaluate(formula: object, settings: Mapping[str, float]) -> float:
@@ -31,17 +36,13 @@ def evaluate(formula: object, settings: Mapping[str, float]) -> float:
     """
     if isinstance(formula, bool) or not isinstance(formula, (int, float, str)):
         raise ValueError(f"expected a number, found {shown(formula)}")
-    if isinstance(formula, str) and len(formula) > LONGEST:
-        raise ValueError(f"longer than {LONGEST} characters: {shown(formula)}")
     try:
-        if isinstance(formula, str):
-            number = float(_value(ast.parse(formula.strip(), mode="eval").body, settings))
-        else:
-            number = float(formula)
-    except (SyntaxError, RecursionError, MemoryError):
-        raise ValueError(f"expected a number or arithmetic, found {shown(formula)}") from None
+        node = _parsed(formula) if isinstance(formula, str) else ast.Constant(formula)
+        number = float(_value(node, settings))
     except ZeroDivisionError:
         raise ValueError(f"{shown(formula)} divides by zero") from None
+    except RecursionError:
+        raise ValueError(f"expected a shorter formula, found {shown(formula)}") from None
     # A whole number can be too large for a float.
     except OverflowError:
         number = math.inf
@@ -59,6 +60,41 @@ def evaluate_share(formula: object, settings: Mapping[str, float]) -> float:
     if not 0 <= number <= 1:
         raise ValueError(f"expected a number from 0 to 1, found {number:g} (a share of the whole)")
     return number
+
+
+def check_order(text: object, settings: Mapping[str, float]) -> bool:
+    """Return True if a chain of comparisons holds, such as `0 <= offer_low < offer_high`.
+
+    Raises:
+        ValueError: The comparison that is false, or why the text is no such chain.
+    """
+    # The check of types reports it.
+    if not isinstance(text, str):
+        return False
+    node = _parsed(text)
+    if not isinstance(node, ast.Compare):
+        raise ValueError(f"expected comparisons with < and <=, found {shown(text)}")
+    pairs = pairwise([node.left, *node.comparators])
+    for operation, sides in zip(node.ops, pairs, strict=True):
+        if type(operation) not in _COMPARISONS:
+            raise ValueError(f"expected comparisons with < and <=, found {shown(text)}")
+        compare, words = _COMPARISONS[type(operation)]
+        low, high = (ast.unparse(side) for side in sides)
+        below, above = evaluate(low, settings), evaluate(high, settings)
+        if not compare(below, above):
+            raise ValueError(
+                f"{low} ({below:g}) must be {words} {high} ({above:g}); in {text.strip()}"
+            )
+    return True
+
+
+def _parsed(formula: str) -> ast.expr:
+    if len(formula) > LONGEST:
+        raise ValueError(f"longer than {LONGEST} characters: {shown(formula)}")
+    try:
+        return ast.parse(formula.strip(), mode="eval").body
+    except (SyntaxError, RecursionError, MemoryError):
+        raise ValueError(f"expected a number or arithmetic, found {shown(formula)}") from None
 
 
 def _value(node: ast.AST, settings: Mapping[str, float]) -> float:

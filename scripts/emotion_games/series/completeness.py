@@ -21,12 +21,12 @@ SILENT_END = "the process ended without reporting an error (killed, or out of me
 def update(series_dir: Path, exp_id: str) -> None:
     """Update the row of one experiment; the evidence for the other rows is not read."""
     with files.lock(layout.report_lock_path(series_dir)):
-        series, old = state.read_series(series_dir), files.read_json(series_dir / layout.REPORT)
-        if old is None or set(old["experiments"]) != set(series["experiments"]):
+        series, old = state.read_series(series_dir), state.read_rows(series_dir)
+        if old is None or old.keys() != series["experiments"].keys():
             rows = _all_rows(series_dir, series)
         else:
             # Every batch updates the report, and reading the evidence of 1,400 rows takes seconds.
-            rows = old["experiments"] | {exp_id: _row(series_dir, exp_id, series)}
+            rows = old | {exp_id: _row(series_dir, exp_id, series)}
         _write(series_dir, rows)
     refresh_page(series_dir)
 

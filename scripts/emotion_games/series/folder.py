@@ -20,12 +20,19 @@ from emotion_games.hashing import content_hash
 from emotion_games.schemas import read_schema, with_defaults
 from emotion_games.series import grid
 from emotion_games.series.config import SeriesConfig
-from emotion_games.series.state import ExperimentRecord, GameRecord, SeriesRecord, read_series
+from emotion_games.series.state import (
+    STAMP_FORMAT,
+    ExperimentRecord,
+    GameRecord,
+    ModelRecord,
+    SeriesRecord,
+    read_series,
+)
 
 # Environment variable with the series of a run, for jobs that read the Snakefile again, for
 # instance on a cluster.
 PINNED = "EMOTION_GAMES_SERIES"
-_STAMP, _STAMP_FORMAT = r"\d{8}_\d{6}", "%Y%m%d_%H%M%S"
+_STAMP = r"\d{8}_\d{6}"
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Series:
         own = {key: game[key] for key in ("choice_labels", "game_settings")}
         return {
             "exp_id": experiment.exp_id,
-            "date": time.strftime("%Y-%m-%d", time.strptime(self.stamp, _STAMP_FORMAT)),
+            "date": time.strftime("%Y-%m-%d", time.strptime(self.stamp, STAMP_FORMAT)),
             "game": experiment.game,
             "model": model.entry,
             "model_name": model.name,
@@ -141,20 +148,25 @@ def _content(config: SeriesConfig, root: Path) -> Content:
 
 
 def _series(folder: Path, how: str, content: Content) -> Series:
-    recorded = files.read_json(layout.record_path(folder)) or {}
+    recorded = _recorded(folder)
     # A name that a model has in a series stays, so that its results are found again.
-    taken = {key: model["slug"] for key, model in recorded.get("models", {}).items()}
+    taken = {key: model["slug"] for key, model in recorded["models"].items()} if recorded else {}
     slugs = grid.assign_slugs(content.config.models, taken)
     experiments = grid.plan_experiments(content.config.games, content.config.models, slugs)
-    stamp = recorded.get("stamp") or folder.name[-15:]
+    stamp = recorded["stamp"] if recorded else folder.name[-15:]
     return Series(folder, stamp, how, content, slugs, experiments)
+
+
+def _recorded(folder: Path) -> SeriesRecord | None:
+    """Return the record of a series, or None if the folder is not made yet."""
+    return read_series(folder) if layout.record_path(folder).exists() else None
 
 
 def _fresh(home: Path, name: str) -> Path:
     """Return a folder that does not exist, named by the current time or the next free second."""
     seconds = time.time()
     while True:
-        folder = home / f"{name}_{time.strftime(_STAMP_FORMAT, time.localtime(seconds))}"
+        folder = home / f"{name}_{time.strftime(STAMP_FORMAT, time.localtime(seconds))}"
         if not folder.exists():
             return folder
         seconds += 1
@@ -174,7 +186,7 @@ def _all_series(home: Path) -> list[Path]:
 
 def _named(home: Path, series: str) -> Path:
     folder = home / Path(series).name
-    if Path(series).name != series and Path(series).resolve() != folder.resolve():
+    if Path(series).name != series and os.path.realpath(series) != os.path.realpath(folder):
         raise UserError(
             f"series: {series} is not a folder in {home}; name one of the folders there"
         )
@@ -253,7 +265,12 @@ def open_series(series: Series, totals: Mapping[str, int | None]) -> None:
         totals: The number of trials planned for each game; None if no scenario can be used.
     """
     path, content, config = layout.record_path(series.folder), series.content, series.config
-    old = files.read_json(path) or {"experiments": {}, "models": {}, "games": {}}
+    old: Mapping[str, Any] = _recorded(series.folder) or {
+        "started": files.now(),
+        "games": {},
+        "models": {},
+        "experiments": {},
+    }
     # The config's experiments come first, in the order of running.
     experiments = {}
     for exp_id, experiment in series.experiments.items():
@@ -268,14 +285,14 @@ def open_series(series: Series, totals: Mapping[str, int | None]) -> None:
     for exp_id, row in old["experiments"].items():
         if exp_id not in experiments and layout.state_path(series.folder, exp_id).exists():
             experiments[exp_id] = row
-    models = {
+    models: dict[str, ModelRecord] = {
         m.key: {"slug": series.slugs[m.key], "name": m.name, "entry": m.entry, "hashes": m.hashes}
         for m in config.models
     }
     record = SeriesRecord(
         name=config.name,
         stamp=series.stamp,
-        started=old.get("started", files.now()),
+        started=old["started"],
         settings=config.settings,
         hashes=content.hashes,
         # Games and models that the config no longer has are still needed by their experiments.

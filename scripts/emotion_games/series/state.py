@@ -4,10 +4,14 @@ Each experiment has a small JSON file that its job replaces as a whole, and a lo
 holds. `completeness` derives the report from them.
 """
 
+import re
 import socket
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, get_args
+from types import UnionType
+from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin, is_typeddict
 
 from emotion_games import files, layout
 from emotion_games.errors import UserError
@@ -16,6 +20,8 @@ from emotion_games.errors import UserError
 # after its last heartbeat.
 HEARTBEAT_SECONDS = 30
 SILENCE_SECONDS = 300
+# The time at the end of the name of a series folder.
+STAMP_FORMAT = "%Y%m%d_%H%M%S"
 
 Status = Literal["completed", "running", "pending", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -108,7 +114,7 @@ def read_series(series_dir: Path) -> SeriesRecord:
     """
     path = layout.record_path(series_dir)
     series = files.read_json(path)
-    if series is None:
+    if not (_fits(SeriesRecord)(series) and _is_consistent(series)):
         raise UserError(
             f"{series_dir}: {path.relative_to(series_dir)} is missing or damaged; name a folder "
             f"under {layout.series_home(Path()).name}, or move this one away"
@@ -116,9 +122,58 @@ def read_series(series_dir: Path) -> SeriesRecord:
     return series
 
 
+def read_rows(series_dir: Path) -> dict[str, ReportRow] | None:
+    """Return the rows of the completeness report, or None if it is missing or damaged."""
+    report = files.read_json(series_dir / layout.REPORT)
+    rows = report.get("experiments") if report else None
+    return rows if isinstance(rows, dict) else None
+
+
 def read_state(series_dir: Path, exp_id: str) -> State:
-    """Return the last recorded state of an experiment, empty before the first one."""
-    return files.read_json(layout.state_path(series_dir, exp_id)) or State()
+    """Return the last recorded state of an experiment; empty if there is none, or a damaged one."""
+    state = files.read_json(layout.state_path(series_dir, exp_id))
+    return state if _fits(State)(state) else State()
+
+
+@cache
+def _fits(kind: Any) -> Callable[[Any], bool]:
+    """Return a function that tells whether plain data are of a type.
+
+    Types are TypedDict, dict, Literal, unions and classes. The files are written as a whole, but a
+    person can edit them.
+    """
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return lambda value: True
+    if origin is Literal:
+        return lambda value: value in parts
+    if origin is UnionType:
+        return lambda value: any(_fits(part)(value) for part in parts)
+    if origin is dict:
+        fits = _fits(parts[1])
+        return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
+    if is_typeddict(kind):
+        fields = {key: _fits(part) for key, part in kind.__annotations__.items()}
+        return lambda value: (
+            isinstance(value, dict)
+            and kind.__required_keys__ <= value.keys()
+            and all(fields[key](item) for key, item in value.items() if key in fields)
+        )
+    classes = (int, float) if kind is float else kind
+    return lambda value: isinstance(value, classes)
+
+
+def _is_consistent(series: SeriesRecord) -> bool:
+    """Return True if the parts of a record belong together, and its names lead nowhere else."""
+    try:
+        time.strptime(series["stamp"], STAMP_FORMAT)
+    except ValueError:
+        return False
+    rows, games, models = series["experiments"], series["games"], series["models"]
+    names = [*rows, *games, *(model["slug"] for model in models.values())]
+    return all(re.fullmatch(r"[\w.-]+", name) for name in names) and all(
+        row["game_name"] in games and row["model"] in models for row in rows.values()
+    )
 
 
 def record(series_dir: Path, exp_id: str, **changes: Unpack[State]) -> None:

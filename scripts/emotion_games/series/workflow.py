@@ -13,17 +13,23 @@ from typing import Any
 from filelock import Timeout
 
 from emotion_games import files, layout
+from emotion_games.data_files import read_data
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.escapes import printable, say
+from emotion_games.prompts.stimuli import load_stimuli
 from emotion_games.series import state
 from emotion_games.series.completeness import rebuild
 from emotion_games.series.config import SeriesConfig, check_config
 from emotion_games.series.folder import PINNED, Series, find_series, open_series
 from emotion_games.series.job import record_silent_end
+from emotion_games.series.paths import check_path
 from emotion_games.series.preview import count_games, preview, skipped_lines, skipped_record
 from emotion_games.series.state import ReportRow, State
 from emotion_games.series.status_table import summary
 from emotion_games.signals import OWNER, stop_workflow_on_signal
+
+# Lines for the problems of a config; a long list of one mistake hides the others.
+_SHOWN_PROBLEMS = 50
 
 
 def load_series(config: dict[str, Any], workflow: Any) -> Series:
@@ -36,20 +42,30 @@ def load_series(config: dict[str, Any], workflow: Any) -> Series:
         config: Snakemake's config.
         workflow: Snakemake's workflow object.
     """
-    root = Path(workflow.basedir)
+    root, is_main = Path(workflow.basedir), workflow.is_main_process
+    paths = workflow.overwrite_configfiles or [root / "config" / "demo.yaml"]
     try:
-        series = find_series(check_config(config, root), root, is_main=workflow.is_main_process)
-    except UserError as error:
-        paths = ", ".join(map(str, workflow.overwrite_configfiles or ["config/demo.yaml"]))
+        check_path(str(root))
+        # Snakemake has dropped what is there twice.
+        for path in paths if is_main else ():
+            read_data(path)
+        series = find_series(check_config(config, root), root, is_main)
+        if is_main:
+            # For the lines about repeated stimuli, which a log of a job alone would hide.
+            load_stimuli(series.config.stimuli, series.config.settings["emotions"], say)
+        table = preview(series) if is_main and workflow.output_settings.dryrun else ""
+    except (UserError, OSError) as error:
         lines = error.problems if isinstance(error, ProblemList) else [str(error)]
-        head = f"ERROR: the config ({paths}) cannot be used:"
+        if len(lines) > _SHOWN_PROBLEMS:
+            lines[_SHOWN_PROBLEMS:] = [f"and {len(lines) - _SHOWN_PROBLEMS:,} more"]
+        head = f"ERROR: the config ({', '.join(map(str, paths))}) cannot be used:"
         sys.exit(printable("\n".join([head, *(f"  {line}" for line in lines)])))
     # Jobs that read the Snakefile again find the series of their own run, even if the command
     # line has `new=true`.
     os.environ[PINNED] = str(series.folder)
     os.environ[OWNER] = str(os.getpid())
-    if workflow.is_main_process and workflow.output_settings.dryrun:
-        say(preview(series))
+    if table:
+        say(table)
     return series
 
 
@@ -91,8 +107,8 @@ class Run:
             return
         series, folder = self.series, self.series.folder
         self._before = {e: state.read_state(folder, e) for e in series.experiments}
-        counts = count_games(series.config)
         try:
+            counts = count_games(series.config)
             self._lock()
             open_series(series, {name: count.total for name, count in counts.items()})
             files.write_json(layout.skipped_path(folder), skipped_record(counts))
@@ -103,6 +119,8 @@ class Run:
                 f"ERROR: {folder} is being run by another Snakemake process; wait for it, or use "
                 "another name."
             )
+        except UserError as error:
+            sys.exit(f"ERROR: {error}")
         except OSError as error:
             sys.exit(
                 f"ERROR: {folder} cannot be written: {error}; free space or set output.base_dir."

@@ -1,0 +1,148 @@
+"""What is wrong with the files that a config names, or does not fit between its settings."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emotion_games import data_files
+from emotion_games.data_files import read_data
+from emotion_games.errors import UserError, shown, unknown
+from emotion_games.escapes import printable
+from emotion_games.games.records import Game
+from emotion_games.prompts.check_items import load_check_items
+from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli, split_stimuli, stimulus_files
+from emotion_games.prompts.templates import load_templates
+from emotion_games.series.grid import Model
+
+# A grid of so many experiments is planned in minutes.
+MOST_EXPERIMENTS = 10_000
+
+
+@contextmanager
+def collected(problems: list[str], start: str = "") -> Iterator[None]:
+    """Add the lines of an error to the problems instead of raising it."""
+    try:
+        yield
+    except UserError as error:
+        problems += [f"{start}{line}" for line in str(error).splitlines()]
+
+
+def invisible_characters(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each text with a character that no name, path or label shows."""
+    for path, value in data_files.values(config, data_files.MOST_VALUES):
+        for text in value if isinstance(value, Mapping) else [value]:
+            if isinstance(text, str) and (printable(text) != text or {"\n", "\t"} & set(text)):
+                start = f"{data_files.place(path)}: " if path else ""
+                yield f"{start}{shown(text)} has a character that is not visible; remove it"
+
+
+def relation_problems(experiment: Mapping[str, Any], games: int) -> Iterator[str]:
+    """Yield a line for settings of which each is right, but not together."""
+    headline, intensities = experiment["headline_intensity"], experiment["intensity"]
+    if headline not in intensities:
+        yield (
+            f"experiment.headline_intensity: {headline} is not one of the intensities; allowed: "
+            f"{', '.join(map(str, intensities))}; choose one of them, or add it to intensity"
+        )
+    scored, generated = (experiment["arms"]["random"][key] for key in ("scored", "generated"))
+    if generated > scored:
+        yield (
+            f"experiment.arms.random.generated: {generated} of {scored} random directions; "
+            "allowed: at most as many as `scored`"
+        )
+    pairs = games * len(experiment["models"])
+    if pairs > MOST_EXPERIMENTS:
+        yield (
+            f"experiment: {pairs:,} experiments; allowed: at most {MOST_EXPERIMENTS:,}; divide "
+            "the models or the games into several series"
+        )
+
+
+def text_problems(
+    experiment: Mapping[str, Any], stimuli: Path, prompts: Path, check_items: Path
+) -> list[str]:
+    """Return what is wrong with the texts that all games share, or missing for the emotions."""
+    problems: list[str] = []
+    emotions = experiment["emotions"]
+    if os.path.isdir(stimuli):
+        problems += _unknown_emotions(emotions, stimuli)
+        with collected(problems):
+            texts = load_stimuli(stimuli, emotions)
+            if experiment["direction_method"] == "paired_pca":
+                problems += _unequal_lists(texts)
+    else:
+        problems.append(f"experiment.stimuli: no such folder: {experiment['stimuli']}")
+    for key, path in (("prompts", prompts), ("check_items", check_items)):
+        if not os.path.isfile(path):
+            problems.append(f"experiment.{key}: no such file: {experiment[key]}")
+    if os.path.isfile(prompts):
+        with collected(problems):
+            labels = load_templates(prompts).labels
+            if experiment["checks"]["manipulation"]:
+                problems += _unnamed_emotions(emotions, labels, stimuli, prompts)
+    if os.path.isfile(check_items):
+        with collected(problems):
+            load_check_items(check_items)
+    return problems
+
+
+def _unknown_emotions(emotions: Sequence[str], folder: Path) -> Iterator[str]:
+    known = sorted(set(stimulus_files(folder)) - {NEUTRAL})
+    for place, emotion in enumerate(emotions):
+        if emotion not in known:
+            found = unknown("emotion", emotion, known)
+            yield f"experiment.emotions[{place}]: {found}; each is a file {folder}/<emotion>.txt"
+
+
+def _unnamed_emotions(
+    emotions: Sequence[str], labels: Sequence[str], folder: Path, prompts: Path
+) -> Iterator[str]:
+    """Yield a line for each emotion with stimuli that the manipulation check could not find."""
+    # An emotion without stimuli is already reported.
+    for place, emotion in enumerate(emotions):
+        if emotion not in labels and emotion in stimulus_files(folder):
+            yield (
+                f"experiment.emotions[{place}]: {emotion!r} is not one of the `labels` of "
+                f"{prompts}, so the manipulation check could not find it; add it there, or set "
+                "checks.manipulation: false"
+            )
+
+
+def _unequal_lists(stimuli: Mapping[str, list[str]]) -> Iterator[str]:
+    """Yield a line for each emotion whose stimuli do not pair with the neutral ones."""
+    used = {name: len(split_stimuli(texts)[0]) for name, texts in stimuli.items()}
+    for emotion, number in used.items():
+        if number != used[NEUTRAL]:
+            yield (
+                f"experiment.direction_method: paired_pca pairs the {number} stimuli of {emotion} "
+                f"that make its direction with {used[NEUTRAL]} neutral ones; give both files the "
+                "same number of lines, or use mean_difference"
+            )
+
+
+def verdict_problems(
+    experiment: Mapping[str, Any], games: Mapping[str, Game], models: Sequence[Model], root: Path
+) -> Iterator[str]:
+    """Yield what the verdict cannot judge: it compares effects with those that were planted."""
+    if experiment["headline_intensity"] <= 0:
+        yield (
+            f"experiment.headline_intensity: {experiment['headline_intensity']} with verdict: "
+            "true; only pushes towards an emotion are judged: choose one above 0, or remove "
+            "`verdict`"
+        )
+    path = root / "config" / "demo" / "truth.yaml"
+    planted = read_data(path)["games"]
+    emotions = {emotion for row in planted.values() for emotion in row["prosocial"]}
+    others = {
+        "models": [model.name for model in models if not model.is_demo],
+        "games": [name for name in games if name not in planted],
+        "emotions": [emotion for emotion in experiment["emotions"] if emotion not in emotions],
+    }
+    for key, names in others.items():
+        if names:
+            yield (
+                f"experiment.{key}: {', '.join(names)} with verdict: true; allowed: demo models "
+                f"and what {path} plants in them; remove it, or remove `verdict`"
+            )
