@@ -6,6 +6,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from emotion_games import layout
+from emotion_games.prompts.stimuli import NEUTRAL, stimulus_files
 from emotion_games.series.grid import direction_settings
 from emotion_games.series.workflow import Run, job_settings, load_series
 
@@ -24,7 +25,11 @@ OUTPUT_DIRS = [SERIES.output_dir(exp_id) for exp_id in SERIES.experiments]
 RESULTS = [folder / name for folder in OUTPUT_DIRS for name in layout.RESULT_FILES]
 STATISTICS = [folder / layout.STATISTICS for folder in OUTPUT_DIRS]
 PLOTS = [folder / layout.PLOTS for folder in OUTPUT_DIRS]
-STIMULI = [CONFIG.stimuli / f"{name}.txt" for name in [*CONFIG.settings["emotions"], "neutral"]]
+STIMULI = [
+    path
+    for name, path in stimulus_files(CONFIG.stimuli).items()
+    if name in (*CONFIG.settings["emotions"], NEUTRAL)
+]
 VERDICT = []
 if CONFIG.verdict:
     VERDICT = [FOLDER / layout.VERDICT_PAGE, layout.verdict_passed_path(FOLDER)]

@@ -1,11 +1,12 @@
 """Emotions are the files of a folder, and every problem with these files is one line."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from emotion_games.errors import ProblemList
-from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
+from emotion_games.prompts.stimuli import load_stimuli, split_stimuli, stimulus_files
 
 
 def write(folder: Path, name: str, lines: list[str]) -> None:
@@ -30,19 +31,49 @@ def test_every_fourth_is_held_out() -> None:
 
 
 def test_all_problems_are_reported(tmp_path: Path) -> None:
-    write(tmp_path, "anger", [*events("anger"), "Anger  event 3"])
-    write(tmp_path, "fear", ["alone"])
+    write(tmp_path, "anger", events("anger"))
+    write(tmp_path, "fear", ["alone", "Anger  event 3"])
     (tmp_path / "joy.txt").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(ProblemList) as caught:
         load_stimuli(tmp_path)
     missing, twice, few, unreadable = caught.value.problems
-    assert "neutral.txt is missing" in missing
-    anger = tmp_path / "anger.txt"
-    assert twice == (
-        f"{anger}, line 9: the same stimulus as in {anger}, line 4; remove one of them"
-    )
+    assert "neutral.txt is missing" in missing and "copy neutral.txt from the folder" in missing
+    anger, fear = tmp_path / "anger.txt", tmp_path / "fear.txt"
+    assert twice == f"{fear}, line 2: the same stimulus as in {anger}, line 4; remove one of them"
     assert few.endswith("fear.txt: 1 stimuli; expected 8 or more, one per line")
-    assert "joy.txt: cannot be read" in unreadable
+    assert "joy.txt: not UTF-8 text" in unreadable
+
+
+def test_a_json_list_is_a_file_of_stimuli(tmp_path: Path) -> None:
+    write(tmp_path, "neutral", events("neutral"))
+    path = tmp_path / "anger.json"
+    path.write_text(json.dumps(["# no comment", "", "two  lines\nhere", *events("anger")]))
+    assert load_stimuli(tmp_path, ["anger"])["anger"][:2] == ["# no comment", "two lines here"]
+    assert stimulus_files(tmp_path) == {"anger": path, "neutral": tmp_path / "neutral.txt"}
+
+
+@pytest.mark.parametrize("data", [{"events": []}, ["one", 2], "one"])
+def test_other_json_is_refused(tmp_path: Path, data: object) -> None:
+    write(tmp_path, "neutral", events("neutral"))
+    (tmp_path / "anger.json").write_text(json.dumps(data))
+    with pytest.raises(ProblemList, match=r"anger.json: expected a list of texts, found"):
+        load_stimuli(tmp_path)
+
+
+def test_two_files_for_one_emotion_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "neutral", events("neutral"))
+    (tmp_path / "neutral.json").write_text(json.dumps(events("even")))
+    with pytest.raises(ProblemList, match=r"neutral.txt: neutral has a .json and a .txt file"):
+        load_stimuli(tmp_path)
+
+
+def test_a_stimulus_that_its_file_repeats_counts_once(tmp_path: Path) -> None:
+    write(tmp_path, "neutral", events("neutral"))
+    write(tmp_path, "anger", [*events("anger"), "Anger  event 3"])
+    lines: list[str] = []
+    assert load_stimuli(tmp_path, log=lines.append)["anger"] == events("anger")
+    anger = tmp_path / "anger.txt"
+    assert lines == [f"{anger}, line 9: the same stimulus as in {anger}, line 4; it counts once"]
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

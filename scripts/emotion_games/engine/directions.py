@@ -164,7 +164,7 @@ def extract(
     Raises:
         UserError: If the stimuli or the model cannot be used.
     """
-    stimuli = load_stimuli(files["stimuli"], settings["emotions"])
+    stimuli = load_stimuli(files["stimuli"], settings["emotions"], log)
     templates = load_templates(files["prompts"])
     model = load_model(entry, path, runtime)
     check(model)

@@ -1,30 +1,48 @@
-"""Stimuli of emotions: one text file per emotion with one stimulus per line."""
+"""Stimuli of emotions: one file per emotion, with one stimulus per line or as a JSON list."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from emotion_games.errors import ProblemList
+from emotion_games.data_files import read_data, read_text
+from emotion_games.errors import ProblemList, UserError, shown
 
 NEUTRAL = "neutral"
 # Of eight stimuli two are held out.
 LEAST_STIMULI = 8
 # Every fourth stimulus tests the direction that the others make.
 HELD_OUT_EVERY = 4
+_SUFFIXES = (".json", ".txt")
 
 
-def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[str, list[str]]:
+def stimulus_files(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder by emotion; of two for one emotion the .txt file."""
+    return {file.stem: file for file in _files(folder)}
+
+
+def _files(folder: Path) -> list[Path]:
+    # A hidden file is the copy of an editor.
+    return sorted(file for file in folder.glob("[!.]*") if file.suffix in _SUFFIXES)
+
+
+def load_stimuli(
+    folder: Path,
+    emotions: Collection[str] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> dict[str, list[str]]:
     """Return stimuli by emotion.
 
-    Empty lines and lines that begin with `#` are skipped.
+    Empty lines and lines that begin with `#` are skipped, and so is a stimulus that its file holds
+    already.
 
     Args:
-        folder: A folder of files `<emotion>.txt`, with `neutral.txt` among them.
+        folder: A folder of files `<emotion>.txt` or `<emotion>.json`, one of them for neutral.
         emotions: The emotions to load beside neutral; None loads all files.
+        log: Receives a line for each repeated stimulus.
 
     Raises:
         ProblemList: Everything that is wrong with the files, one line each.
     """
-    files = sorted(folder.glob("*.txt"))
+    files = _files(folder)
     if emotions is not None:
         files = [file for file in files if file.stem in (*emotions, NEUTRAL)]
     problems = []
@@ -34,26 +52,29 @@ def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[
         )
     elif not any(file.stem == NEUTRAL for file in files):
         problems.append(
-            f"{folder}: {NEUTRAL}.txt is missing; directions are measured against neutral stimuli"
+            f"{folder}: {NEUTRAL}.txt is missing; directions are measured against neutral stimuli: "
+            f"write {LEAST_STIMULI} or more, or copy {NEUTRAL}.txt from the folder config/emotions"
         )
     stimuli: dict[str, list[str]] = {}
     # A stimulus in two files would count for two emotions, so each occurs once in all files.
-    first_places: dict[str, str] = {}
+    first_places: dict[str, tuple[Path, str]] = {}
     for file in files:
+        if file.stem in stimuli:
+            problems.append(f"{file}: {file.stem} has a .json and a .txt file; remove one of them")
+            continue
         kept = stimuli[file.stem] = []
         try:
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except (UnicodeDecodeError, OSError) as error:
-            problems.append(f"{file}: cannot be read: {error}")
+            texts = list(_texts(file))
+        except UserError as error:
+            problems.append(str(error))
             continue
-        for number, line in enumerate(lines, start=1):
-            text = " ".join(line.split())
-            if not text or text.startswith("#"):
-                continue
-            place = f"{file}, line {number}"
-            first = first_places.setdefault(text.casefold(), place)
+        for place, text in texts:
+            first_file, first = first_places.setdefault(text.casefold(), (file, place))
             if first == place:
                 kept.append(text)
+            elif first_file == file:
+                if log:
+                    log(f"{place}: the same stimulus as in {first}; it counts once")
             else:
                 problems.append(f"{place}: the same stimulus as in {first}; remove one of them")
         if len(kept) < LEAST_STIMULI:
@@ -63,6 +84,22 @@ def load_stimuli(folder: Path, emotions: Collection[str] | None = None) -> dict[
     if problems:
         raise ProblemList(problems)
     return stimuli
+
+
+def _texts(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield the place and the text of each stimulus of a file."""
+    if file.suffix == ".json":
+        data = read_data(file)
+        if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
+            raise UserError(f"{file}: expected a list of texts, found {shown(data)}")
+        places = [(f"{file}[{index}]", text) for index, text in enumerate(data)]
+    else:
+        lines = read_text(file).splitlines()
+        places = [(f"{file}, line {number}", line) for number, line in enumerate(lines, start=1)]
+    for place, line in places:
+        text = " ".join(line.split())
+        if text and not (file.suffix == ".txt" and text.startswith("#")):
+            yield place, text
 
 
 def split_stimuli(stimuli: list[str]) -> tuple[list[str], list[str]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.hashing import code_hash, content_hash, digest
+from emotion_games.prompts.stimuli import stimulus_files
 
 DEMO = "demo"
 DEMO_DEFAULTS = {"variant": "planted", "seed": 0}
@@ -153,7 +154,8 @@ def stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
     Other files in the folder may change.
     """
     names = sorted([*emotions, "neutral"])
-    return digest([[name, content_hash(folder / f"{name}.txt")] for name in names])
+    files = stimulus_files(folder)
+    return digest([[name, content_hash(files[name])] for name in names if name in files])
 
 
 def assign_slugs(models: Iterable[Model], taken: Mapping[str, str]) -> dict[str, str]:
