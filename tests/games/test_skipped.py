@@ -128,6 +128,17 @@ def test_unknown_labels_make_a_block_that_can_be_pasted_into_a_config(tmp_path: 
     assert label_block([(DILEMMA, skipped)]) == []
 
 
+def test_roles_that_read_one_file_share_a_block(tmp_path: Path) -> None:
+    data = [offers(n) for n in range(14)]
+    both = [(game, load(tmp_path / "u.json", data, game)[1]) for game in (PROPOSER, RESPONDER)]
+    assert label_block(both) == [
+        "choice_labels:",
+        "  Ultimatum_Game:  # accept, reject, offer_low, offer_medium, offer_high",
+        *(f"    {label}: ...  # 14 entries" for label in LABELS),
+        *(f'    "{label}": ...  # 14 entries' for label in ("yes", "no")),
+    ]
+
+
 def test_labels_of_the_other_role_matter_if_its_moves_are_told(tmp_path: Path) -> None:
     path, own = tmp_path / "u.json", {"yes": "accept", "no": "reject"}
     _, (skipped,) = load(path, [offers(0)], RESPONDER, choice_labels=own)
@@ -135,7 +146,7 @@ def test_labels_of_the_other_role_matter_if_its_moves_are_told(tmp_path: Path) -
     assert str(skipped).startswith(
         f"{path}[0]: proposer_behavior_choices: unknown choice 'stingy'; allowed: offer_low, "
         "offer_medium, offer_high, or map it in the config: "
-        "choice_labels: {Ultimatum_Game_Responder: {stingy: ...}}; "
+        "choice_labels: {Ultimatum_Game: {stingy: ...}}; "
     )
     (scenario,), _ = load(path, [offers(0)], RESPONDER, choice_labels=own | LABELS)
     assert scenario.earlier["offer_low"] == "Offer 20% to Bob"

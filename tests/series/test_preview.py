@@ -134,13 +134,13 @@ REASONS = [
     "3 entries of other games: 3 of Stag Hunt",
 ]
 ADVICE = [
-    "To use the entries with unknown labels, complete these lines and put them into the config:",
+    "To use the entries with unknown labels, complete these lines and add them to the config:",
     "experiment:",
     "  choice_labels:",
     "    Prisoners_Dilemma:  # cooperate, defect",
     '      "yes": ...  # 7 entries',
     "      grab: ...  # 7 entries",
-    "    Ultimatum_Game_Responder:  # accept, reject, offer_low, offer_medium, offer_high",
+    "    Ultimatum_Game:  # accept, reject, offer_low, offer_medium, offer_high",
     "      cooperate: ...  # 1 entry",
     "      defect: ...  # 1 entry",
 ]

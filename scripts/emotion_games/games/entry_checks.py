@@ -174,7 +174,7 @@ def _unknown_labels(
     """Return a line for each label that is not a choice of its player."""
     return {
         name: f"{choices.name}: {unknown('choice', name, choices.allowed)}, or map it in the "
-        f"config: choice_labels: {{{game.name}: {{{yaml_key(name)}: ...}}}}"
+        f"config: choice_labels: {{{game.family or game.name}: {{{yaml_key(name)}: ...}}}}"
         for choices in fields
         for name in choices.texts
         if aliases.get(name, name) not in choices.allowed

@@ -51,7 +51,7 @@ def summary(skipped: Sequence[Skipped], used: int) -> list[str]:
         skipped: What is skipped.
         used: The number of entries that can be used.
     """
-    lines = [str(one) for one in skipped if not one.is_entry]
+    lines = []
     entries = [one for one in skipped if one.is_entry]
     others = Counter(one.other_game for one in entries if one.other_game)
     faulty = [one for one in entries if not one.other_game]
@@ -61,6 +61,7 @@ def summary(skipped: Sequence[Skipped], used: int) -> list[str]:
     if others:
         names = ", ".join(f"{number:,} of {name}" for name, number in others.most_common())
         lines.append(f"{_entries(others.total())} of other games: {names}")
+    lines += [str(one) for one in skipped if not one.is_entry]
     return [printable(line) for line in lines]
 
 
@@ -70,16 +71,22 @@ def label_block(skipped: Iterable[tuple[Game, Sequence[Skipped]]]) -> list[str]:
     Args:
         skipped: What is skipped of each game's files.
     """
-    lines = []
+    labels: dict[str, Counter[str]] = {}
+    choices: dict[str, tuple[str, ...]] = {}
     for game, ones in skipped:
-        labels = Counter(label for one in ones for label in one.labels)
-        if labels:
-            allowed = ", ".join([*game.labels, *moves_of_others(game)])
-            lines.append(f"  {game.name}:  # {allowed}")
-        for label, number in labels.most_common(_SHOWN_LABELS):
-            meaning = likely_typo(label, game.labels) or "..."
+        found = Counter(label for one in ones for label in one.labels)
+        if found:
+            # One entry of a family serves both of its roles, which may read the same file.
+            name = game.family or game.name
+            labels[name] = labels.get(name, Counter()) | found
+            choices[name] = (*game.labels, *moves_of_others(game))
+    lines = []
+    for name, found in labels.items():
+        lines.append(f"  {name}:  # {', '.join(choices[name])}")
+        for label, number in found.most_common(_SHOWN_LABELS):
+            meaning = likely_typo(label, choices[name]) or "..."
             lines.append(f"    {yaml_key(label)}: {meaning}  # {_entries(number)}")
-        hidden = len(labels) - _SHOWN_LABELS
+        hidden = len(found) - _SHOWN_LABELS
         lines += [f"    # and {hidden:,} more"] if hidden > 0 else []
     return [printable(line) for line in ["choice_labels:", *lines]] if lines else []
 

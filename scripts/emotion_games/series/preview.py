@@ -142,7 +142,7 @@ def label_advice(counts: Mapping[str, GameCount]) -> list[str]:
     if not block:
         return []
     head = (
-        "To use the entries with unknown labels, complete these lines and put them into the config:"
+        "To use the entries with unknown labels, complete these lines and add them to the config:"
     )
     return [head, "experiment:", *(f"  {line}" for line in block), ""]
 
