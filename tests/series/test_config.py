@@ -280,7 +280,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (changed(name="H" * 51), "experiment.name: 'HHH"),
         (
             changed(models=[{"id": "org/M", "revision": "main\x1b"}]),
-            "experiment.models[0].revision: 'main\\x1b' has a character that is not visible; remove",
+            "experiment.models[0].revision: 'main\\x1b' has a character that is not visible",
         ),
         (
             changed(choice_labels={"Stag_Hunt": {"a\nb": "hunt"}}),

@@ -1,6 +1,8 @@
 """A run continues the newest series with equal frozen settings, and never one with others."""
 
 import copy
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from emotion_games.errors import UserError
 from emotion_games.series import state
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import PINNED, find_series, open_series
+from emotion_games.series.preview import preview
 from emotion_games.series.state import read_series
 
 ROOT = Path(__file__).parents[2]
@@ -163,3 +166,67 @@ def test_the_spec_of_an_experiment_has_contents_and_no_paths(place):
     shared = {"stimuli", "prompts", "checks"}
     assert set(spec["hashes"]) == shared | {"game", "scenarios", "demo", "directions"}
     assert str(ROOT) not in str(spec) and "mine" not in str(spec)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: [],
+        lambda record: {},
+        lambda record: record | {"experiments": []},
+        lambda record: record | {"stamp": "99999999_999999"},
+        lambda record: record | {"stamp": 1},
+        lambda record: record | {"models": {key: [] for key in record["models"]}},
+        lambda record: record | {"models": {}},
+        lambda record: {
+            **record,
+            "models": {key: row | {"slug": "../x"} for key, row in record["models"].items()},
+        },
+        lambda record: (
+            record | {"experiments": {"../x": next(iter(record["experiments"].values()))}}
+        ),
+        lambda record: record | {"games": {}},
+    ],
+)
+def test_a_damaged_record_of_a_series_is_refused_in_one_line(place, damage):
+    first = opened()
+    path = layout.record_path(first.folder)
+    files.write_json(path, damage(read_series(first.folder)))
+    for top in ({}, {"series": first.folder.name}):
+        with pytest.raises(
+            UserError, match=r"^results/.*/Try_\d+_\d+: .state/series.json is missing or"
+        ):
+            find(top=top)
+    # A new series is not held up by an old one.
+    assert find(top={"new": True}).how == "new"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "3", "{", '{"status": []}', '{"status": "odd"}', '{"progress": 3}', '{"rate": "x"}'],
+)
+def test_a_damaged_state_of_an_experiment_counts_as_none(place, text):
+    series = opened()
+    layout.state_path(series.folder, "Prisoners_Dilemma_M").write_text(text)
+    assert state.read_state(series.folder, "Prisoners_Dilemma_M") == {}
+    assert preview(series).count("Prisoners_Dilemma") == 1
+
+
+def test_notes_beside_scenario_files_begin_no_new_series(place):
+    stories = place / "stories"
+    stories.mkdir()
+    shutil.copy(ROOT / "config/games/Prisoners_Dilemma/scenarios.yaml", stories / "a.yaml")
+    mine = {"scenarios": {"Prisoners_Dilemma": "stories"}}
+    measure(opened(**mine))
+    for name in ("README.txt", ".a.yaml.swp", "a.yaml~", "._a.yaml"):
+        (stories / name).write_text("notes")
+    assert find(**mine).how == "continued"
+    (stories / "b.yaml").write_text("[]")
+    assert "the scenarios files have changed" in find(**mine).how
+
+
+def test_a_folder_of_scenarios_that_cannot_be_read_is_one_line(place):
+    (place / "stories").mkdir()
+    os.mkfifo(place / "stories" / "a.yaml")
+    with pytest.raises(UserError, match="^stories/a.yaml: cannot be read: not a regular file$"):
+        find(scenarios={"Prisoners_Dilemma": "stories"})

@@ -1,5 +1,6 @@
 """Names of models and experiments are short, safe, unique, and never change."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,35 @@ def test_a_home_folder_is_expanded_unless_the_user_is_unknown(monkeypatch):
     assert [model.entry["id"] for model in found] == ["/home/me/models/M", "~nobody-here/M"]
 
 
+def test_two_names_of_one_folder_are_one_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.makedirs("models/M")
+    os.symlink("models", "link")
+    names = ["models/M", "./models/M", "models//M/", str(tmp_path / "models/M"), "link/M"]
+    for other in names[1:]:
+        with pytest.raises(ProblemList, match=r"models\[1\]: .*M is listed twice"):
+            plan_models([names[0], other], ROOT)
+        half = {"id": other, "dtype": "float16"}
+        assert len(plan_models([names[0], half], ROOT)) == 2
+    # Spellings of a path are one identity, so that a series continues.
+    assert len({plan_models([name], ROOT)[0].key for name in names[:3]}) == 1
+
+
+def test_a_folder_has_no_revisions_and_a_file_is_no_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.makedirs("M")
+    os.mkfifo("pipe")
+    with pytest.raises(ProblemList) as caught:
+        plan_models(
+            [{"id": "M", "revision": "v2"}, "pipe", {"id": "org/M", "revision": "v2"}], ROOT
+        )
+    assert caught.value.problems == [
+        "experiment.models[0].revision: M is a folder, which has no revisions; remove it, or name "
+        "a hub id",
+        "experiment.models[1].id: pipe is not a folder; name the folder of a model, or a hub id",
+    ]
+
+
 def test_recorded_slugs_never_change():
     (model,) = plan_models(["b/Llama"], ROOT)
     taken = assign_slugs([model], {})
@@ -55,7 +85,8 @@ def test_an_alias_of_another_recorded_model_is_rejected():
 
 @given(st.lists(st.text("aB./-_ :é", min_size=1), min_size=1, max_size=8, unique=True))
 def test_slugs_are_distinct_single_path_parts(ids):
-    unique = list({name.rstrip("/") or "/": name for name in ids}.values())
+    # `.` and `./.` are one folder.
+    unique = list({os.path.realpath(name): name for name in ids}.values())
     found = slugs_of(*unique)
     assert len({slug.casefold() for slug in found}) == len(unique)
     for slug in found:

@@ -1,5 +1,6 @@
 """The table of a dry run: trials of each game, and what is done of each model."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from emotion_games import layout
+from emotion_games.errors import UserError
 from emotion_games.experiment.requests import load_questions
 from emotion_games.series import state
 from emotion_games.series.config import check_config
@@ -46,6 +48,14 @@ def test_the_number_of_trials_is_that_of_the_plan(config):
         assert counts[experiment.game].generated == sum(
             trial.condition.generated for trial in trials
         )
+
+
+def test_more_trials_than_memory_holds_are_refused_before_they_are_planned(config):
+    settings = config.settings | {"repeat": 10_000, "num_scenarios": None}
+    arms = settings["arms"] | {"random": {"scored": 10_000, "generated": 10_000}}
+    large = dataclasses.replace(config, settings=settings | {"arms": arms})
+    with pytest.raises(UserError, match=r"^Prisoners_Dilemma: [\d,]+ trials a model; allowed: "):
+        count_games(large)
 
 
 def test_the_table_shows_what_is_done(config):

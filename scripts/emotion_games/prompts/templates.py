@@ -16,6 +16,12 @@ from emotion_games.errors import ProblemList, unknown
 
 # Placeholders that a text may leave out; without the others a sentence would lack its content.
 _OPTIONAL = ("other", "number")
+_JSON_KEY = re.compile(r'"(\w+)"\s*:')
+_ANSWER_KEYS = {
+    "answer_form.rationale": ["rationale", "decision"],
+    "answer_form.decision": ["decision"],
+    "comprehension.answer_form": ["answer"],
+}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -61,6 +67,7 @@ def load_templates(path: Path) -> Templates:
     for key, text, placeholders in _texts(data, schema):
         texts[key] = text
         problems += [f"{path}: {key}: {line}" for line in _misused(text, placeholders)]
+        problems += [f"{path}: {key}: {line}" for line in _renamed(key, text)]
     if problems:
         raise ProblemList(problems)
     return Templates(texts, *(tuple(data[key]) for key in ("instructions", "user", "labels")))
@@ -75,6 +82,16 @@ def _texts(
             yield from _texts(data.get(name), part, f"{key}.{name}".lstrip("."))
     elif isinstance(data, str) and "placeholders" in schema:
         yield key, data, schema["placeholders"]
+
+
+def _renamed(key: str, text: str) -> Iterator[str]:
+    """Yield a line if the form of an answer names other keys than those that are read."""
+    keys = _ANSWER_KEYS.get(key)
+    named = _JSON_KEY.findall(text)
+    # A form in other words, without the keys, is right too.
+    if keys and named and named != keys:
+        expected, found = (", ".join(map(repr, names)) for names in (keys, named))
+        yield f"expected the JSON keys {expected}, found {found}; answers are read by these keys"
 
 
 def _misused(text: str, placeholders: list[str]) -> Iterator[str]:

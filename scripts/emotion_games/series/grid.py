@@ -6,7 +6,7 @@ without the keys that do not affect answers.
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -104,7 +104,8 @@ def plan_models(entries: Iterable[str | dict[str, Any]], root: Path) -> tuple[Mo
                 if key in entry
             ]
         model = _model(entry, root)
-        if any(other.entry == model.entry for other in models):
+        problems += [f"{where}.{line}" for line in _folder_problems(model)]
+        if any(_at_its_place(other) == _at_its_place(model) for other in models):
             problems.append(f"{where}: {model.name} is listed twice; list each model once")
         models.append(model)
     # Compared without case: some file systems do not distinguish `M` and `m`.
@@ -119,6 +120,23 @@ def plan_models(entries: Iterable[str | dict[str, Any]], root: Path) -> tuple[Mo
     return tuple(models)
 
 
+def _folder_problems(model: Model) -> Iterator[str]:
+    """Yield what is wrong with a model whose id is a path on this machine."""
+    path = model.entry["id"]
+    if model.is_demo or not os.path.exists(path):
+        return
+    if not os.path.isdir(path):
+        yield f"id: {path} is not a folder; name the folder of a model, or a hub id"
+    if "revision" in model.entry:
+        yield f"revision: {path} is a folder, which has no revisions; remove it, or name a hub id"
+
+
+def _at_its_place(model: Model) -> dict[str, Any]:
+    """Return the identity of a model, in which two names of one folder are equal."""
+    path = model.entry["id"]
+    return model.entry | ({"id": os.path.realpath(path)} if os.path.isdir(path) else {})
+
+
 def _model(entry: dict[str, Any], root: Path) -> Model:
     """Return the model of an entry, in which spellings of the same model become equal."""
     identity = {key: value for key, value in entry.items() if key not in MODEL_RUNNING_ONLY}
@@ -127,6 +145,10 @@ def _model(entry: dict[str, Any], root: Path) -> Model:
         identity["id"] = os.path.expanduser(identity["id"])
     if len(identity["id"]) > 1:
         identity["id"] = identity["id"].rstrip("/") or "/"
+    # `./x` is the folder `x`.
+    path, short = identity["id"], os.path.normpath(identity["id"])
+    if os.path.isdir(path) and os.path.realpath(short) == os.path.realpath(path):
+        identity["id"] = short
     # The default, written out, is the same model.
     if not identity.get("trust_remote_code", False):
         identity.pop("trust_remote_code", None)
