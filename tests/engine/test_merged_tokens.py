@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaTokenizerFast
 
+from emotion_games.engine.backend import ModelError
 from emotion_games.engine.batches import Instrument, Request, measure
 from emotion_games.engine.hooks import steer
 from emotion_games.engine.sampling import next_tokens, trial_uniforms
@@ -176,6 +177,12 @@ def test_a_rationale_may_change_tokens_that_an_answer_without_one_shares(monkeyp
     check(instrument, requests, lead_cut=0, closed='"')
     # Those before `]` are read again for two answers each, one token shorter.
     assert reads == [[9, 9, 12, 12], [8] * 4]
+
+
+def test_a_prompt_that_merges_with_its_answer_as_a_whole_is_refused():
+    instrument = instrument_of(with_vocabulary(merging_tokenizer(["] {"])))
+    with pytest.raises(ModelError, match="0/None: no token of the prompt stays the same"):
+        measure(instrument, requests_of(["]"]))
 
 
 def test_prompts_are_read_once_and_whole_if_nothing_merges(monkeypatch):

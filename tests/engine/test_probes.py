@@ -5,10 +5,11 @@ from pathlib import Path
 import torch
 
 from emotion_games.engine.hooks import capture
-from emotion_games.engine.probes import hidden_states
+from emotion_games.engine.probes import hidden_states, probe_batch
 from emotion_games.prompts.messages import probe
 from emotion_games.prompts.templates import load_templates
 from tiny import tiny_model
+from vocabularies import merging_tokenizer
 
 torch.set_num_threads(1)
 TEMPLATES = load_templates(Path(__file__).parents[2] / "config" / "prompts.yaml")
@@ -32,3 +33,31 @@ def test_states_are_read_at_the_last_token_of_the_stimulus():
         model.model(torch.tensor([model.token_ids(cut)]))
     torch.testing.assert_close(found[0, 2], seen[0][0, -1], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found[3, 2], seen[3][0, -1], atol=1e-5, rtol=1e-4)
+
+
+def last_token(model, stimulus):
+    """The text of the probe up to its last token of the stimulus."""
+    (ids,), (last,) = probe_batch(model, TEMPLATES, [stimulus])
+    return model.tokenizer.decode(ids[: last + 1])
+
+
+def test_the_last_token_of_a_stimulus_may_hold_what_follows_it():
+    model = tiny_model("llama")
+    # A base model, where a line break follows the stimulus.
+    model.tokenizer = merging_tokenizer([". \n"])
+    assert last_token(model, "You find a coin.").endswith("You find a coin.\n")
+    assert last_token(model, "You find a coin").endswith("You find a coin")
+    assert last_token(model, "Déjà").endswith("Déjà"), "all bytes of the last character are read"
+
+
+def test_special_tokens_without_characters_are_no_part_of_a_stimulus():
+    model = tiny_model("llama")
+    spans = model.token_spans
+
+    def with_end(text):
+        ids, places = spans(text)
+        return [*ids, 2], [*places, (0, 0)]
+
+    expected = last_token(model, STIMULI[0])
+    model.token_spans = with_end
+    assert last_token(model, STIMULI[0]) == expected

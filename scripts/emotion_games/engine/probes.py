@@ -63,5 +63,6 @@ def probe_batch(
         end = len(before) + len(shown)
         texts.append(ids)
         # The last token of the stimulus holds its last character, and perhaps some that follow.
-        last.append(max(i for i, (start, _) in enumerate(spans) if start < end))
+        # Special tokens may claim to stand anywhere, without any characters.
+        last.append(max(i for i, (start, stop) in enumerate(spans) if start < min(stop, end)))
     return texts, last
