@@ -1,13 +1,16 @@
 """Models load or are refused in one line, and their decoder layers are found."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedConfig
+from transformers.models.auto.configuration_auto import AutoConfig
 
 from emotion_games.engine.backend import ModelError
 from emotion_games.engine.models import decoder_layers, load_model, steered_layers, weights_hash
-from tiny import ARCHITECTURES, tiny_model
+from tiny import ARCHITECTURES, byte_tokenizer, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,8 @@ def test_unknown_architecture_is_refused_with_what_to_write():
 
 
 def test_middle_third():
+    assert steered_layers("middle_third", 1) == [0]
+    assert steered_layers("middle_third", 2) == [1]
     assert steered_layers("middle_third", 3) == [1]
     assert steered_layers("middle_third", 12) == [4, 5, 6, 7]
     assert steered_layers("middle_third", 32) == list(range(11, 21))
@@ -81,23 +86,66 @@ def test_a_model_that_is_too_large_for_the_gpu_is_not_called_damaged(folder, mon
         load_model({"id": "x"}, str(folder), {})
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "pickle"])
-def test_damaged_models_are_refused_in_one_line(folder, tmp_path, damage):
-    path = tmp_path / "m"
-    path.mkdir()
-    if damage == "missing":
-        path.rmdir()
-    else:
-        for file in folder.iterdir():
-            (path / file.name).write_bytes(file.read_bytes())
-        weights = path / "model.safetensors"
-        weights.write_bytes(weights.read_bytes()[:1000])
-        if damage == "pickle":
-            weights.rename(path / "pytorch_model.bin")
-    message = "no such folder here" if damage == "missing" else "model x: cannot be loaded"
-    with pytest.raises(ModelError, match=message) as caught:
-        load_model({"id": "x"}, str(path), {})
+def test_a_folder_that_does_not_exist_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ModelError, match="there is no such folder here") as caught:
+        load_model({"id": "x"}, str(tmp_path / "m"), {})
     assert "\n" not in str(caught.value)
+
+
+NO_CACHE = "keeps no key-value cache"
+BOTH_WAYS = "reads in both directions"
+NARROW = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+
+
+@pytest.mark.parametrize(
+    "kind, settings, said",
+    [
+        ("mamba", {"hidden_size": 32, "num_hidden_layers": 1, "state_size": 4}, NO_CACHE),
+        ("rwkv", {"hidden_size": 32, "num_hidden_layers": 2}, NO_CACHE),
+        ("xlstm", {"hidden_size": 32, "num_heads": 4, "num_blocks": 1}, NO_CACHE),
+        ("openai-gpt", {"n_embd": 32, "n_layer": 1, "n_head": 4}, NO_CACHE),
+        ("xlnet", {"d_model": 32, "n_layer": 1, "n_head": 4, "d_inner": 32}, NO_CACHE),
+        ("bert", {**NARROW, "intermediate_size": 32}, BOTH_WAYS),
+        ("roberta", {**NARROW, "intermediate_size": 32}, BOTH_WAYS),
+        ("megatron-bert", {**NARROW, "intermediate_size": 32}, BOTH_WAYS),
+    ],
+)
+def test_models_that_the_engine_cannot_run_are_refused_without_advice(
+    tmp_path, kind, settings, said
+):
+    tokenizer = byte_tokenizer()
+    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), pad_token_id=0, **settings)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=said) as caught:
+        load_model({"id": "x"}, str(tmp_path), {"device": "cpu"})
+    assert "\n" not in str(caught.value) and "layers_path" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "whisper"])
+def test_encoder_decoders_are_refused_by_their_config_alone(folder, tmp_path, kind):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    AutoConfig.for_model(kind).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="model x: it is an encoder-decoder"):
+        load_model({"id": "x"}, str(tmp_path), {"device": "cpu"})
+
+
+def test_a_model_that_does_not_say_its_width_is_refused(folder, monkeypatch):
+    load = AutoModelForCausalLM.from_pretrained
+
+    def widthless(*args, **options):
+        model, report = load(*args, **options)
+        model.config = PreTrainedConfig()
+        return model, report
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", widthless)
+    with pytest.raises(ModelError, match="model x: Qwen2ForCausalLM has no hidden_size"):
+        load_model({"id": "x"}, str(folder), {"device": "cpu"})
+
+
+def test_a_model_without_layers_gets_no_advice_to_name_them():
+    with pytest.raises(ModelError, match="it has no list of layers$"):
+        decoder_layers(nn.Linear(2, 2))
 
 
 def test_weights_hash_follows_contents_not_times(folder, tmp_path):
@@ -111,3 +159,19 @@ def test_weights_hash_follows_contents_not_times(folder, tmp_path):
     content[-1] ^= 1
     weights.write_bytes(content)
     assert weights_hash({}, str(path)) != weights_hash({}, str(folder))
+
+
+def test_weights_hash_covers_every_shard_and_their_index(tmp_path):
+    loaded = tiny_model("qwen2")
+    loaded.model.save_pretrained(tmp_path, max_shard_size="50KB")
+    loaded.tokenizer.save_pretrained(tmp_path)
+    whole = weights_hash({}, str(tmp_path))
+    shards = sorted(tmp_path.glob("*.safetensors"))
+    assert len(shards) > 1 and load_model({"id": "x"}, str(tmp_path), {"device": "cpu"})
+    for file in [*shards, tmp_path / "model.safetensors.index.json"]:
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert weights_hash({}, str(tmp_path)) != whole, file.name
+        file.write_bytes(content)
+    (tmp_path / "checkpoints.json").mkdir()
+    assert weights_hash({}, str(tmp_path)) == whole

@@ -1,23 +1,39 @@
-"""Loading a language model: its weights from safetensors, its decoder layers, its hash.
+"""Loading a language model: its config, tokenizer and weights, and its decoder layers.
 
 `load_model` is the only place that chooses a back end. Pickled weights are never read.
 """
 
 import hashlib
+import inspect
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils.logging import disable_progress_bar
 
+from emotion_games.engine import vocabulary
 from emotion_games.engine.backend import Backend, ModelError
+from emotion_games.engine.model_folder import CONFIG, check_folder
 from emotion_games.engine.transformers_backend import TransformersBackend
+from emotion_games.engine.weights import check_weights
 
 # Where common architectures keep their decoder layers. The last two are multimodal wrappers, such
 # as that of Gemma 3.
@@ -30,9 +46,23 @@ LAYER_PATHS = (
     "language_model.model.layers",
 )
 # The files of a model folder that can change what the model computes or reads.
-HASHED_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt", ".py")
+HASHED_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".tiktoken", ".txt", ".py")
 # Written beside the demo model after its training; it changes nothing that the model does.
 NOT_HASHED = "demo_report.json"
+# What the library raises for files that it cannot use.
+LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    LookupError,
+    ImportError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    SafetensorError,
+    StrictDataclassError,
+)
 
 
 def load_model(entry: dict[str, Any], path: str, runtime: dict[str, Any]) -> Backend:
@@ -50,46 +80,107 @@ def load_model(entry: dict[str, Any], path: str, runtime: dict[str, Any]) -> Bac
     disable_progress_bar()
     if runtime.get("threads"):
         torch.set_num_threads(runtime["threads"])
-    device = runtime.get("device", "auto")
-    if device == "auto":
-        device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    dtype = entry.get("dtype") or ("float32" if device == "cpu" else "bfloat16")
+    name = entry["id"]
     options = {
         "revision": entry.get("revision"),
         "trust_remote_code": entry.get("trust_remote_code", False),
     }
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, **options)
-        model = AutoModelForCausalLM.from_pretrained(
+    config = _load_config(path, options, name)
+    tokenizer = _load_tokenizer(path, options, name)
+    with _in_one_line(f"model {name}: its weights cannot be loaded"):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
-            dtype=getattr(torch, dtype),
-            device_map=runtime.get("device_map") or ({"": device} if device != "cpu" else None),
+            config=config,
             quantization_config=_quantization(entry.get("quantization")),
             use_safetensors=True,
+            # They are refused below, by name.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **_device_and_dtype(entry, runtime),
             **options,
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        is_folder = Path(path).is_dir()
-        where = "" if is_folder else "there is no such folder here, and from the hub it "
-        raise ModelError(
-            f"model {entry['id']}: {where}cannot be loaded: {_first_line(error)}"
-        ) from error
+    model, report = loaded
     model.eval().requires_grad_(False)
+    _check_kind(model, name)
     layers = decoder_layers(model, entry.get("layers_path"))
-    return TransformersBackend(model, tokenizer, layers, entry["id"])
+    check_weights(model, layers, report, name)
+    backend = TransformersBackend(model, tokenizer, layers, name)
+    vocabulary.check_ids(backend, len(next(model.get_input_embeddings().parameters())))
+    return backend
+
+
+def _load_config(path: str, options: dict[str, Any], name: str) -> PreTrainedConfig:
+    folder = Path(path)
+    if folder.is_dir():
+        check_folder(folder, name)
+    where = "" if folder.is_dir() else "there is no such folder here, and from the hub "
+    with _in_one_line(f"model {name}: {where}its config cannot be loaded"):
+        config = AutoConfig.from_pretrained(path, **options)
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"model {name}: it is an encoder-decoder; only decoders can be steered")
+    return config
+
+
+def _device_and_dtype(entry: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
+    device = runtime.get("device", "auto")
+    if device == "auto":
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    dtype = entry.get("dtype") or ("float32" if device == "cpu" else "bfloat16")
+    device_map = runtime.get("device_map") or ({"": device} if device != "cpu" else None)
+    return {"device_map": device_map, "dtype": getattr(torch, dtype)}
+
+
+def _load_tokenizer(path: str, options: dict[str, Any], name: str) -> PreTrainedTokenizerBase:
+    converted = vocabulary.converts_sentencepiece(Path(path))
+    if converted:
+        vocabulary.check_packages(Path(path), name)
+    with _in_one_line(f"model {name}: its tokenizer cannot be loaded"):
+        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        if converted:
+            vocabulary.check_conversion(tokenizer, Path(path), name)
+    return tokenizer
+
+
+@contextmanager
+def _in_one_line(begin: str) -> Iterator[None]:
+    """Turn errors of the library into a line with their message, shortened."""
+    try:
+        yield
+    except (ModelError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        # For a broken tokenizer the library `tokenizers` raises plain `Exception`.
+        if type(error) is not Exception and not isinstance(error, LOADING_ERRORS):
+            raise
+        text = shorten(str(error), 300, placeholder=" ...") or "no message"
+        raise ModelError(f"{begin}: {type(error).__name__}: {text}") from error
+
+
+def _check_kind(model: PreTrainedModel, name: str) -> None:
+    """Refuse architectures that the engine cannot run.
+
+    Raises:
+        ModelError: If the model keeps no key-value cache, reads in both directions or does not
+            say its width.
+    """
+    begin = f"model {name}: {type(model).__name__} "
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        raise ModelError(
+            f"{begin}keeps no key-value cache; models without attention layers (state-space, "
+            "recurrent) and without a cache are not supported"
+        )
+    causal = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
+    is_decoder = any(causal) or (not causal and getattr(model.config, "is_decoder", True))
+    if not is_decoder:
+        raise ModelError(f"{begin}reads in both directions; only decoders can be steered")
+    if not isinstance(getattr(model.config.get_text_config(), "hidden_size", None), int):
+        raise ModelError(f"{begin}has no hidden_size in its config; it is not supported")
 
 
 def _quantization(bits: str | None) -> BitsAndBytesConfig | None:
     if bits is None:
         return None
     return BitsAndBytesConfig(load_in_4bit=bits == "4bit", load_in_8bit=bits == "8bit")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 def decoder_layers(model: nn.Module, layers_path: str | None = None) -> nn.ModuleList:
@@ -110,10 +201,11 @@ def decoder_layers(model: nn.Module, layers_path: str | None = None) -> nn.Modul
             continue
         if isinstance(found, nn.ModuleList) and len(found):
             return found
-    lists = [n for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) > 1]
+    lists = [n for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m)]
+    advice = f"name them in the config: layers_path: {' or '.join(lists[:3])}"
     raise ModelError(
         f"model {type(model).__name__}: decoder layers not found at {', '.join(paths)}; "
-        f"name them in the config: layers_path: {' or '.join(lists[:3]) or '<dotted path>'}"
+        f"{advice if lists else 'it has no list of layers'}"
     )
 
 
@@ -146,7 +238,7 @@ def weights_hash(entry: dict[str, Any], path: str) -> str:
         return _hub_hash(path, entry.get("revision"))
     total = hashlib.sha256()
     for file in sorted(folder.iterdir()):
-        if file.suffix in HASHED_SUFFIXES and file.name != NOT_HASHED:
+        if file.suffix in HASHED_SUFFIXES and file.name != NOT_HASHED and file.is_file():
             with open(file, "rb") as content:
                 found = hashlib.file_digest(content, "sha256").hexdigest()
             total.update(f"{file.name}:{found}\n".encode())
@@ -157,6 +249,6 @@ def _hub_hash(repository: str, revision: str | None) -> str:
     """Hash the commit, which determines all files; it is read from the local cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(repository, "config.json", revision=revision)
+    config = try_to_load_from_cache(repository, CONFIG, revision=revision)
     commit = Path(config).parent.name if isinstance(config, str | os.PathLike) else revision
     return hashlib.sha256(json.dumps([repository, commit]).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """How long a text may be that a model reads."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from transformers import PreTrainedConfig
 
@@ -20,11 +20,11 @@ def most_positions(config: PreTrainedConfig) -> int | None:
     """
     text = config.get_text_config(decoder=True)
     named = (getattr(text, key, None) for key in LENGTH_KEYS)
-    lengths = [next((length for length in named if _is_length(length)), None)]
+    lengths = [length for length in named if _is_length(length)][:1]
     for rope in _ropes(getattr(text, "rope_parameters", None)):
         if rope.get("rope_type") in BATCH_DEPENDENT:
-            lengths.append(rope.get("original_max_position_embeddings"))
-    return min(filter(_is_length, lengths), default=None)
+            lengths.append(rope["original_max_position_embeddings"])
+    return min(lengths, default=None)
 
 
 def _ropes(rope: Any) -> Iterator[dict[str, Any]]:
@@ -35,6 +35,6 @@ def _ropes(rope: Any) -> Iterator[dict[str, Any]]:
             yield from _ropes(nested)
 
 
-def _is_length(value: object) -> bool:
+def _is_length(value: object) -> TypeGuard[int]:
     # XLNet writes -1 for no limit.
     return isinstance(value, int) and value > 0

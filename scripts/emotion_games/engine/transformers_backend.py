@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion_games.engine import hooks
-from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, Logprobs, ModelError, Rows
+from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, Logprobs, Rows
 from emotion_games.engine.caches import copy_rows, layers_of, spread_rows
 from emotion_games.engine.positions import most_positions
 from emotion_games.engine.sampling import next_tokens
@@ -56,12 +56,9 @@ class TransformersBackend(Backend):
         ends = configured if isinstance(configured, list) else [configured]
         # Chat models end an answer with another token than the one that ends a document.
         self.end_tokens = {*ends, tokenizer.eos_token_id} - {None}
-        if tokenizer.pad_token_id is None:
-            if tokenizer.eos_token is None:
-                raise ModelError(
-                    f"model {name}: its tokenizer has neither a padding nor an end token"
-                )
-            tokenizer.pad_token = tokenizer.eos_token
+        # Padding is under the mask, so that any id with an embedding will do.
+        pad, rows = tokenizer.pad_token_id, len(next(model.get_input_embeddings().parameters()))
+        self.pad_id = pad if pad is not None and pad < rows else 0
 
     def batch_tokens(self, configured: int | None) -> int:
         """Return the configured limit, or one from the free memory and the size of the cache."""
@@ -114,7 +111,7 @@ class TransformersBackend(Backend):
     def padded(self, texts: Sequence[Ids], side: str = "right") -> tuple[Tensor, Tensor]:
         """Return token ids and their mask, both (rows, longest); the mask is 0 at padding."""
         mask = _padded([[1] * len(text) for text in texts], 0, side)
-        ids = _padded(texts, self.tokenizer.pad_token_id, side)
+        ids = _padded(texts, self.pad_id, side)
         return ids.to(self.device), mask.to(self.device)
 
 
