@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from emotion_games.data_files import read_data, read_text
 from emotion_games.errors import ProblemList, UserError, shown
 
 NEUTRAL = "neutral"
@@ -88,6 +87,9 @@ def load_stimuli(
 
 def _texts(file: Path) -> Iterator[tuple[str, str]]:
     """Yield the place and the text of each stimulus of a file."""
+    # This loads yaml, which a page that only names the emotions does without.
+    from emotion_games.data_files import read_data, read_text
+
     if file.suffix == ".json":
         data = read_data(file)
         if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
