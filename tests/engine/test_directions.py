@@ -3,10 +3,18 @@
 import pytest
 import torch
 
-from emotion_games.engine.directions import Directions, load, rotate, save
+from emotion_games.engine.directions import About, Directions, load, rotate, save
 from emotion_games.errors import UserError
 
 torch.set_num_threads(1)
+
+
+ABOUT = dict.fromkeys(About.__annotations__) | {
+    "layers": [1],
+    "depth": 4,
+    "calibration": {"anger": 1.0},
+    "weights_hash": "w",
+}
 
 
 def some_vectors(seed=0):
@@ -47,7 +55,7 @@ def test_random_pushes_take_the_emotions_in_turn():
 
 
 def test_file_round_trip_and_content_hash(tmp_path):
-    about = {"layers": [1], "calibration": {"anger": 1.0}, "weights_hash": "w"}
+    about = ABOUT
     original = Directions({"anger": some_vectors()}, {"anger": some_vectors(2)}, about)
     for name in ("a.safetensors", "b.safetensors"):
         save(original, tmp_path / name)
@@ -64,3 +72,43 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(UserError, match="not a readable directions file"):
         load(path)
+
+
+NAN = some_vectors()
+NAN[2, 7] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("vectors", "shuffled", "about", "fault"),
+    [
+        (NAN, some_vectors(), {}, "direction/anger holds NaN or infinite numbers"),
+        (some_vectors(), NAN / 0, {}, "shuffled/anger holds NaN or infinite numbers"),
+        (some_vectors(), some_vectors()[:, :31], {}, r"shuffled/anger has the shape \(4, 31\)"),
+        (
+            some_vectors()[:3],
+            some_vectors()[:3],
+            {},
+            r"direction/anger has the shape \(3, 32\) in a",
+        ),
+        (some_vectors(), some_vectors(), {"depth": 5}, "in a model of 5 layers"),
+    ],
+)
+def test_a_file_that_no_extraction_wrote_is_refused_in_one_line(
+    tmp_path, vectors, shuffled, about, fault
+):
+    path = tmp_path / "d.safetensors"
+    save(Directions({"anger": vectors}, {"anger": shuffled}, ABOUT | about), path)
+    with pytest.raises(UserError, match=f"not a usable directions file: .*{fault}.*; delete it"):
+        load(path)
+
+
+def test_a_file_without_a_part_of_its_description_is_refused(tmp_path):
+    path = tmp_path / "d.safetensors"
+    about = {key: value for key, value in ABOUT.items() if key != "weights_hash"}
+    for vectors, found, part in (
+        ({"anger": some_vectors()}, about, "weights_hash"),
+        ({}, ABOUT, "directions"),
+    ):
+        save(Directions(vectors, {"anger": some_vectors()}, found), path)
+        with pytest.raises(UserError, match=f"it has no {part}; delete it"):
+            load(path)

@@ -10,8 +10,9 @@ import pytest
 import torch
 import yaml
 
-from emotion_games.engine import models
+from emotion_games.engine import directions, models
 from emotion_games.errors import ProblemList
+from emotion_games.experiment import inputs
 from emotion_games.experiment import repeat as repetition
 from emotion_games.experiment import run as module
 from emotion_games.experiment.conditions import Arm
@@ -320,6 +321,16 @@ def test_the_configuration_names_the_day_and_the_hash_of_the_rendered_prompts(
 
 def test_weights_that_changed_since_the_directions_were_measured_are_refused(play, monkeypatch):
     monkeypatch.setattr(module, "weights_hash", lambda *_: "other")
+    with pytest.raises(models.ModelError, match="delete the directions file"):
+        play()
+
+
+def test_directions_of_another_size_are_refused(play, directions_file, tmp_path, monkeypatch):
+    made = directions.load(directions_file)
+    path = tmp_path / "narrow.safetensors"
+    narrow = [{e: v[:, :16] for e, v in group.items()} for group in (made.vectors, made.shuffled)]
+    directions.save(directions.Directions(*narrow, made.about), path)
+    monkeypatch.setattr(inputs.directions, "load", lambda _, load=directions.load: load(path))
     with pytest.raises(models.ModelError, match="delete the directions file"):
         play()
 

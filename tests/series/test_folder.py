@@ -57,6 +57,19 @@ def test_equal_settings_are_continued(place):
     assert len(again.experiments) == 4
 
 
+def test_the_day_of_a_series_stays_when_it_continues_on_another_day(place):
+    first = opened()
+    (name,) = first.experiments
+    day = first.spec(first.experiments[name])["date"]
+    assert day.replace("-", "") == first.stamp[:8]
+    # A series that began long ago.
+    record = files.read_json(layout.record_path(first.folder))
+    files.write_json(layout.record_path(first.folder), record | {"stamp": "20240229_235959"})
+    again = find()
+    assert again.how == "continued"
+    assert again.spec(again.experiments[name])["date"] == "2024-02-29"
+
+
 def test_other_settings_begin_another_series_and_the_old_ones_continue_the_old_one(place):
     first = opened()
     second = opened(repeat=3)

@@ -89,6 +89,11 @@ class Directions:
         return self.about["layers"]
 
     @property
+    def shape(self) -> torch.Size:
+        """The shape of an emotion's vectors, (layers, hidden)."""
+        return next(iter(self.vectors.values())).shape
+
+    @property
     def content_hash(self) -> str:
         """A hash of vectors and calibration, the same whenever and wherever they were made."""
         exact = {name: t.numpy().tobytes().hex() for name, t in self.tensors().items()}
@@ -250,7 +255,7 @@ def load(path: Path) -> Directions:
     """Read a directions file.
 
     Raises:
-        UserError: If it is missing or damaged.
+        UserError: If it is missing, damaged, or not what `extract` writes.
     """
     groups: dict[str, dict[str, Tensor]] = {DIRECTION: {}, SHUFFLED: {}}
     try:
@@ -263,4 +268,22 @@ def load(path: Path) -> Directions:
         raise UserError(
             f"{path}: not a readable directions file ({error}); delete it and run again"
         ) from error
-    return Directions(groups[DIRECTION], groups[SHUFFLED], about)
+    found = Directions(groups[DIRECTION], groups[SHUFFLED], about)
+    fault = _fault(found)
+    if fault:
+        raise UserError(f"{path}: not a usable directions file: {fault}; delete it and run again")
+    return found
+
+
+def _fault(found: Directions) -> str | None:
+    """Return what is wrong with directions that were read from a file, or None."""
+    missing = [key for key in About.__annotations__ if key not in found.about]
+    if missing or not found.vectors:
+        return f"it has no {', '.join(missing or ['directions'])}"
+    tensors, depth = found.tensors(), found.about["depth"]
+    for name, tensor in tensors.items():
+        if tensor.shape != found.shape or len(tensor) != depth:
+            return f"{name} has the shape {tuple(tensor.shape)} in a model of {depth} layers"
+        if not torch.isfinite(tensor).all():
+            return f"{name} holds NaN or infinite numbers"
+    return None

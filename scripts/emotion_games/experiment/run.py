@@ -141,7 +141,8 @@ def _load_model(experiment: Experiment) -> Backend:
     entry = {"dtype": about.get("dtype")} | inputs.spec["model"]
     model = load_model(entry, inputs.model_path, inputs.runtime)
     # The directions of other weights have no meaning in this model.
-    if weights_hash(inputs.spec["model"], inputs.model_path) != about["weights_hash"]:
+    found, size = weights_hash(inputs.spec["model"], inputs.model_path), experiment.directions.shape
+    if found != about["weights_hash"] or size != (model.depth, model.hidden_size):
         raise ModelError(
             f"model {model.name}: its weights are not those that its directions were measured "
             "with; put the old ones back, or delete the directions file of this model and begin a "
