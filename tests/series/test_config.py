@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from emotion_games.errors import ProblemList
 from emotion_games.series import config as config_module
 from emotion_games.series import config_checks
 from emotion_games.series.config import check_config
+from emotion_games.series.grid import stimuli_hash
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = schemas.read_schema("config")
@@ -398,6 +400,18 @@ def test_an_emotion_that_no_label_names_is_refused(tmp_path):
     )
     unchecked = check_config(changed(**unnamed, checks={"manipulation": False}), ROOT)
     assert unchecked.settings["emotions"] == ["anger", "pride"]
+
+
+def test_an_emotion_may_be_a_json_list(tmp_path):
+    emotions = tmp_path / "emotions"
+    shutil.copytree(ROOT / "config" / "emotions", emotions)
+    lines = (emotions / "anger.txt").read_text(encoding="utf-8").splitlines()
+    (emotions / "anger.txt").unlink()
+    (emotions / "anger.json").write_text(json.dumps(lines))
+    config = check_config(changed(emotions=["anger", "fear"], stimuli=str(emotions)), ROOT)
+    before = stimuli_hash(config.stimuli, ["anger", "fear"])
+    (emotions / "anger.json").write_text(json.dumps(lines[1:]))
+    assert stimuli_hash(config.stimuli, ["anger", "fear"]) != before
 
 
 def test_a_role_without_scenarios_of_its_own_has_those_of_its_family(tmp_path):
