@@ -25,7 +25,7 @@ from vocabularies import merging_tokenizer, mistral_tokenizer, trained_tokenizer
 torch.set_num_threads(1)
 OPENING, CLOSING = '{"decision": "', '"}'
 OPTIONS = {"pay": "$20 for Ann.", "none": "Nothing"}
-STEPS = 12
+STEPS = 8
 # Pairs that merge: prompts with the opening, its quote with an option, an option with its closing,
 # and runs of line breaks only where nothing follows.
 MERGES = ["] {", "x ]{", '" $', '. "', "\n {", "\n \n"]
@@ -214,7 +214,7 @@ def merges(draw):
     return pairs
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(merges(), TEXTS, TEXTS, st.lists(TEXTS, min_size=1, max_size=3), st.sampled_from(['"}', ""]))
 def test_what_is_read_and_what_follows_are_the_tokens_of_the_whole_text(
     pairs, prompt, opening, options, closing
