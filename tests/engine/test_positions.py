@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import AutoConfig
 
 from emotion_games.engine.positions import most_positions
-from tiny import SMALL, tiny_model
+from tiny import ARCHITECTURES, SMALL, tiny_model
 
 LONGROPE = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
 LONG = {**SMALL, "max_position_embeddings": 4096}
@@ -61,8 +61,8 @@ def test_the_length_is_that_of_the_config(kind, settings, expected):
 
 
 def test_every_model_says_how_much_it_reads():
-    assert tiny_model("gpt2").positions == 512
-    assert tiny_model("gemma3_text").positions == 512
+    assert tiny_model("gpt2").positions == ARCHITECTURES["gpt2"]["n_positions"]
+    assert tiny_model("gemma3_text").positions == SMALL["max_position_embeddings"]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ def most_positions(config: PreTrainedConfig) -> int | None:
     named = (getattr(text, key, None) for key in LENGTH_KEYS)
     lengths = [length for length in named if _is_length(length)][:1]
     for rope in _ropes(getattr(text, "rope_parameters", None)):
-        if rope.get("rope_type") in BATCH_DEPENDENT:
-            lengths.append(rope["original_max_position_embeddings"])
+        original = rope.get("original_max_position_embeddings")
+        if rope.get("rope_type") in BATCH_DEPENDENT and _is_length(original):
+            lengths.append(original)
     return min(lengths, default=None)
 
 
