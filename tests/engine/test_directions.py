@@ -1,12 +1,19 @@
 """A push is what its definition says, random pushes keep the geometry, files keep everything."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from emotion_games.engine import directions
+from emotion_games.engine.backend import ModelError
 from emotion_games.engine.directions import About, Directions, load, rotate, save
 from emotion_games.errors import UserError
+from tiny import tiny_model
 
 torch.set_num_threads(1)
+
+CONFIG = Path(__file__).parents[2] / "config"
 
 
 ABOUT = dict.fromkeys(About.__annotations__) | {
@@ -112,3 +119,13 @@ def test_a_file_without_a_part_of_its_description_is_refused(tmp_path):
         save(Directions(vectors, {"anger": some_vectors()}, found), path)
         with pytest.raises(UserError, match=f"it has no {part}; delete it"):
             load(path)
+
+
+def test_layers_that_do_not_exist_are_refused_before_anything_is_read(tmp_path, monkeypatch):
+    model = tiny_model("llama")
+    monkeypatch.setattr(directions, "load_model", lambda *_: model)
+    monkeypatch.setattr(directions, "hidden_states", None)
+    settings = {"emotions": ["anger"], "layers": [1, 99], "direction_method": "mean_difference"}
+    files = {"stimuli": CONFIG / "emotions", "prompts": CONFIG / "prompts.yaml"}
+    with pytest.raises(ModelError, match=r"layers: \[99\] do not exist; .* layers 0 to 3$"):
+        directions.extract({"id": "x"}, "x", settings, files, tmp_path / "d", {}, lambda _: None)

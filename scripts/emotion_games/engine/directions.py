@@ -172,9 +172,9 @@ def extract(
     stimuli = load_stimuli(files["stimuli"], settings["emotions"], log)
     templates = load_templates(files["prompts"])
     model = load_model(entry, path, runtime)
+    layers, method = steered_layers(settings["layers"], model.depth), settings["direction_method"]
     check(model)
     _check_lengths(model, templates, stimuli)
-    layers, method = steered_layers(settings["layers"], model.depth), settings["direction_method"]
     emotions = [*settings["emotions"], NEUTRAL]
     parts = {e: split_stimuli(stimuli[e]) for e in emotions}
     log(f"directions of {entry['id']}: {len(emotions)} emotions, {model.depth} layers")
