@@ -60,7 +60,7 @@ def series_check(
                 too_long.append(str(error))
         # The other games need the directions. A game that is too long fails by itself.
         if len(too_long) == len(playable):
-            raise ProblemList([*problems, *too_long])
+            raise ProblemList([*too_long, *problems])
 
     return check
 
