@@ -63,7 +63,7 @@ def memory_line(work: Work) -> Line:
     else:
         taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     tokens = len(batch) * (work.shape.prompt + work.shape.answer)
-    planned = tokens * work.model.cache_bytes() / GPU_MEMORY_SHARE
+    planned = tokens * work.model.token_bytes() / GPU_MEMORY_SHARE
     used, limit = (f"{size / 2**20:.0f} MiB" for size in (taken, planned))
     note = f"{len(batch)} rows: {used} used, {limit} planned"
     return Line("peak memory / planned memory", [taken / planned], ("≤", 1.0), note)

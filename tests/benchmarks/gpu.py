@@ -115,7 +115,7 @@ def step_bytes(work: Work, rows: int) -> float:
         sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
     )
     context = shape.prompt + shape.answer / 2
-    return weights * model.dtype.itemsize + rows * context * work.model.cache_bytes()
+    return weights * model.dtype.itemsize + rows * context * work.model.token_bytes()
 
 
 def matrix_rate(work: Work) -> float:

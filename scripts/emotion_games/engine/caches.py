@@ -1,11 +1,45 @@
-"""Copies of key-value caches, for prompts that are continued in several ways."""
+"""Caches of what a model has read, for prompts that are continued in several ways.
 
-from typing import cast
+Attention layers keep the keys and values of every token, and the attention mask makes a window.
+Recurrent layers keep a state, which cannot go back to an earlier token.
+"""
+
+from copy import copy
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers import DynamicCache, PreTrainedConfig
+from transformers.cache_utils import (
+    CacheLayerMixin,
+    DummyLayer,
+    DynamicIndexedLayer,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionAndFullAttentionLayer,
+    LinearAttentionAndSlidingWindowAttentionLayer,
+    LinearAttentionCacheLayerMixin,
+    LinearAttentionLayer,
+)
+
+# What is used in place of layers that forget tokens outside their window: rows that are padded or
+# branch off would forget different ones.
+FULL_LENGTH: dict[type, type] = {
+    DynamicSlidingWindowLayer: DynamicLayer,
+    LinearAttentionAndSlidingWindowAttentionLayer: LinearAttentionAndFullAttentionLayer,
+}
+# Layers of which rows can be copied. Another kind may keep more than its methods copy.
+COPIED = (
+    DynamicLayer,
+    DynamicIndexedLayer,
+    LinearAttentionLayer,
+    LinearAttentionAndFullAttentionLayer,
+    DummyLayer,
+)
+
+
+class CacheError(RuntimeError):
+    """The cache of a model cannot be used here."""
 
 
 class RoomyLayer(DynamicLayer):
@@ -45,23 +79,67 @@ class RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
 
-def layers_of(cache: DynamicCache) -> list[DynamicLayer]:
-    """Return the layers of a cache without a config, whose layers are all of this kind."""
-    return cast(list[DynamicLayer], cache.layers)
+def new_cache(config: PreTrainedConfig) -> DynamicCache:
+    """Return an empty cache for a model.
+
+    Raises:
+        CacheError: If rows of its layers cannot be copied.
+    """
+    cache = DynamicCache(config=config)
+    for place, layer in enumerate(cache.layers):
+        if full := FULL_LENGTH.get(type(layer)):
+            states = getattr(layer, "number_of_states", 1)
+            cache.layers[place] = layer = full(number_of_states=states)
+        if type(layer) not in COPIED:
+            raise CacheError(
+                f"rows of a cache layer of type {type(layer).__name__} cannot be copied"
+            )
+    return cache
+
+
+def has_attention(cache: DynamicCache) -> bool:
+    """Return whether some layer keeps keys and values."""
+    return any(isinstance(layer, CacheLayerMixin) for layer in cache.layers)
+
+
+def can_go_back(cache: DynamicCache) -> bool:
+    """Return whether the last tokens can be taken out of a cache."""
+    return not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
+
+
+def cache_bytes(cache: DynamicCache) -> int:
+    """Return the size of everything that a cache keeps."""
+    kept: list[object] = []
+    for layer in cache.layers:
+        for value in vars(layer).values():
+            kept += value.values() if isinstance(value, dict) else [value]
+    return sum(value.nbytes for value in kept if isinstance(value, Tensor))
 
 
 def copy_rows(cache: DynamicCache, rows: Tensor, room: int) -> DynamicCache:
     """Return a copy of some rows (repeats allowed) with room for `room` more tokens."""
-    copy = DynamicCache()
-    copy.layers = [RoomyLayer(layer, rows, room) for layer in layers_of(cache)]
-    return copy
+    copied = copy(cache)
+    copied.layers = [_copied(layer, rows, room) for layer in cache.layers]
+    return copied
 
 
-def spread_rows(cache: DynamicCache, depth: int, groups: Tensor) -> None:
-    """Give every row its own copy of what the lower `depth` layers computed once per group.
+def _copied(layer: Any, rows: Tensor, room: int) -> Any:
+    if type(layer) in (DynamicLayer, RoomyLayer) and layer.is_initialized:
+        return RoomyLayer(layer, rows, room)
+    copied = copy(layer)
+    # The states of a recurrent layer are in dictionaries, which are changed in place.
+    copied.__dict__ |= {k: dict(v) for k, v in vars(layer).items() if isinstance(v, dict)}
+    copied.reorder_cache(rows)
+    return copied
 
-    `groups` (rows,) numbers the prompt of each row from 0.
+
+def change_states(cache: DynamicCache) -> bool:
+    """Change every recurrent state, but not what convolutions keep; return whether there are any.
+
+    For the question whether a model reads its states.
     """
-    for layer in layers_of(cache)[:depth]:
-        # A model on several devices has its layers elsewhere than its embeddings.
-        layer.batch_select_indices(groups.to(layer.device))
+    found = [s for layer in cache.layers for s in getattr(layer, "recurrent_states", {}).values()]
+    states = [state for state in found if state is not None]
+    for state in states:
+        state += 1
+    return bool(states)

@@ -4,20 +4,31 @@ All of them act on the output of a decoder layer, which is the residual stream a
 outlives its `with` block, even if the body raises.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from transformers import Cache
 
 # Decoder layers return a tensor or, in some architectures, a tuple that begins with it.
 Output = Tensor | tuple[Any, ...]
+# The place of a tensor among the arguments of a layer: a name or number, and numbers inside tuples.
+Place = tuple[str | int, ...]
+# For each tensor argument, the axis that counts the rows of a batch; None if there is none.
+Axes = dict[Place, int | None]
+# Stands for an axis if batches of two and of three rows do not tell which one it is.
+UNCLEAR = -1
 
 
 class SteeringError(RuntimeError):
     """Steering did not act as configured, so that results would be those of an unsteered model."""
+
+
+class SharingError(SteeringError):
+    """The lower layers of a model cannot be shared by rows of the same prompt."""
 
 
 def _hidden(output: Output) -> Tensor:
@@ -54,6 +65,11 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
 
     def push(layer: int, _module: nn.Module, _args: tuple, output: Output) -> Output:
         hidden, added = _hidden(output), vectors[layer]
+        if hidden.ndim != 3:
+            raise SteeringError(
+                f"layer {layer}: its output of shape {tuple(hidden.shape)} is not one residual "
+                "stream (rows, positions, hidden)"
+            )
         if hidden.shape[0] != added.shape[0]:
             raise SteeringError(
                 f"layer {layer}: {hidden.shape[0]} rows in the batch, {added.shape[0]} vectors"
@@ -105,39 +121,115 @@ def capture(layers: nn.ModuleList, watched: Sequence[int]) -> Iterator[dict[int,
         yield states
 
 
-@contextmanager
-def shared_lower_layers(layers: nn.ModuleList, depth: int, groups: Tensor) -> Iterator[None]:
-    """Run `layers[:depth]` on one row per prompt and spread the last output over all rows.
+def row_axes(layers: nn.ModuleList, run: Callable[[int], object]) -> list[Axes]:
+    """Find out which axes of the layers' arguments count the rows of a batch.
 
-    Until a vector is added, all rows of a prompt have the same hidden states. This works for any
-    decoder whose layers take their tensors row by row. The cache must be spread afterwards
-    (`caches.spread_rows`).
+    Shapes of two batches are compared, because a name or a size proves nothing: a bias for each
+    attention head looks like one tensor a row if there are as many heads as rows.
 
     Args:
         layers: The decoder layers.
-        depth: How many of them are shared; 0 shares nothing.
+        run: Runs the model on a batch of that many rows, which are equally long in both.
+
+    Returns:
+        For each layer, the axis of each of its tensor arguments.
+    """
+    seen: list[dict[int, dict[Place, Sequence[int]]]] = [{}, {}]
+
+    def watch(batch: int, layer: int, _module: nn.Module, args: tuple, kwargs: dict) -> None:
+        shapes = seen[batch][layer] = {}
+
+        def note(place: Place, value: Tensor) -> Tensor:
+            shapes[place] = value.shape
+            return value
+
+        _mapped(note, args, kwargs)
+
+    for batch, rows in enumerate((2, 3)):
+        with ExitStack() as hooks:
+            for number, layer in enumerate(layers):
+                hook = partial(watch, batch, number)
+                hooks.callback(layer.register_forward_pre_hook(hook, with_kwargs=True).remove)
+            run(rows)
+    return [
+        {place: _row_axis(shape, seen[1][number].get(place)) for place, shape in two.items()}
+        for number, two in sorted(seen[0].items())
+    ]
+
+
+def _row_axis(two: Sequence[int], three: Sequence[int] | None) -> int | None:
+    """Return the axis that is 2 and 3 long in batches of 2 and 3 rows; -1 if it is unclear."""
+    if three is None or len(two) != len(three):
+        return UNCLEAR
+    sizes = list(zip(two, three, strict=True))
+    differing = [axis for axis, (in_two, in_three) in enumerate(sizes) if in_two != in_three]
+    if not differing:
+        return None
+    return differing[0] if [sizes[axis] for axis in differing] == [(2, 3)] else UNCLEAR
+
+
+def _mapped(change: Callable[[Place, Tensor], Tensor], args: tuple, kwargs: dict) -> tuple:
+    """Return arguments with all tensors changed, those in tuples and lists, too."""
+
+    def mapped(place: Place, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return change(place, value)
+        if type(value) in (tuple, list):
+            return type(value)(mapped((*place, n), inner) for n, inner in enumerate(value))
+        return value
+
+    return (
+        tuple(mapped((number,), value) for number, value in enumerate(args)),
+        {name: mapped((name,), value) for name, value in kwargs.items()},
+    )
+
+
+@contextmanager
+def shared_lower_layers(
+    layers: nn.ModuleList, axes: Sequence[Axes], groups: Tensor, cache: Cache
+) -> Iterator[None]:
+    """Run some lower layers on one row per prompt and spread what they computed over all rows.
+
+    Until a vector is added, all rows of a prompt have the same hidden states.
+
+    Args:
+        layers: The decoder layers.
+        axes: What `row_axes` found for the layers to be shared, from the lowest one on.
         groups: The number of each row's prompt, counted from 0, (rows,).
+        cache: The empty cache that the layers fill.
+
+    Raises:
+        SharingError: If it is not known how the arguments of a layer depend on the rows.
     """
     rows, numbers = len(groups), groups.tolist()
     first_rows = torch.tensor([numbers.index(group) for group in range(max(numbers) + 1)])
 
-    def narrow(value: Any) -> Any:
-        if isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] == rows:
-            return value[first_rows.to(value.device)]
-        return tuple(map(narrow, value)) if isinstance(value, tuple) else value
+    def narrow(known: Axes, place: Place, value: Tensor) -> Tensor:
+        axis = known.get(place, UNCLEAR)
+        # Layers above the first already get the narrow output of the layer below.
+        if axis is None:
+            return value
+        if axis != UNCLEAR and value.shape[axis] in (1, len(first_rows)):
+            return value
+        if axis == UNCLEAR or value.shape[axis] != rows:
+            name = ".".join(map(str, place))
+            raise SharingError(f"argument {name} of the decoder layers is not one tensor a row")
+        return value.index_select(axis, first_rows.to(value.device))
 
-    # Layers above the first already get the narrow output of the layer below.
-    def before(_module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
-        return narrow(args), {name: narrow(value) for name, value in kwargs.items()}
+    def before(known: Axes, _module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple:
+        return _mapped(partial(narrow, known), args, kwargs)
 
     def spread(_module: nn.Module, _args: tuple, output: Output) -> Output:
+        # So far, only the shared layers have written to the cache.
+        cache.reorder_cache(cast(torch.LongTensor, groups))
         hidden = _hidden(output)
         # A model on several devices has its layers elsewhere than its embeddings.
         return _replaced(output, hidden[groups.to(hidden.device)])
 
     with ExitStack() as hooks:
-        for layer in layers[:depth]:
-            hooks.callback(layer.register_forward_pre_hook(before, with_kwargs=True).remove)
-        if depth:
-            hooks.callback(layers[depth - 1].register_forward_hook(spread).remove)
+        for layer, known in zip(layers, axes, strict=False):
+            hook = partial(before, known)
+            hooks.callback(layer.register_forward_pre_hook(hook, with_kwargs=True).remove)
+        if axes:
+            hooks.callback(layers[len(axes) - 1].register_forward_hook(spread).remove)
         yield

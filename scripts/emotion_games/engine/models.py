@@ -32,6 +32,7 @@ from transformers.utils.logging import disable_progress_bar
 from emotion_games.engine import vocabulary
 from emotion_games.engine.backend import Backend, ModelError
 from emotion_games.engine.model_folder import CONFIG, check_folder
+from emotion_games.engine.support import unsupported
 from emotion_games.engine.transformers_backend import TransformersBackend
 from emotion_games.engine.weights import check_weights
 
@@ -42,6 +43,8 @@ LAYER_PATHS = (
     "transformer.h",
     "gpt_neox.layers",
     "model.decoder.layers",
+    "backbone.layers",
+    "backbone.blocks",
     "model.language_model.layers",
     "language_model.model.layers",
 )
@@ -106,6 +109,8 @@ def load_model(entry: dict[str, Any], path: str, runtime: dict[str, Any]) -> Bac
     check_weights(model, layers, report, name)
     backend = TransformersBackend(model, tokenizer, layers, name)
     vocabulary.check_ids(backend, len(next(model.get_input_embeddings().parameters())))
+    if reason := unsupported(backend):
+        raise ModelError(f"model {name}: {type(model).__name__} is not supported: {reason}")
     return backend
 
 
@@ -160,14 +165,13 @@ def _check_kind(model: PreTrainedModel, name: str) -> None:
     """Refuse architectures that the engine cannot run.
 
     Raises:
-        ModelError: If the model keeps no key-value cache, reads in both directions or does not
-            say its width.
+        ModelError: If the model keeps no cache, reads in both directions or does not say its
+            width.
     """
     begin = f"model {name}: {type(model).__name__} "
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
+    if not {"past_key_values", "cache_params"} & {*inspect.signature(model.forward).parameters}:
         raise ModelError(
-            f"{begin}keeps no key-value cache; models without attention layers (state-space, "
-            "recurrent) and without a cache are not supported"
+            f"{begin}keeps no key-value cache and no recurrent states; it is not supported"
         )
     causal = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
     is_decoder = any(causal) or (not causal and getattr(model.config, "is_decoder", True))

@@ -7,17 +7,17 @@ key-value cache.
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os.path import commonprefix
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from emotion_games.engine import hooks
+from emotion_games.engine import caches, hooks
 from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, Logprobs, Rows
-from emotion_games.engine.caches import copy_rows, layers_of, spread_rows
 from emotion_games.engine.positions import most_positions
+from emotion_games.engine.ragged import logprobs, padded
 from emotion_games.engine.sampling import next_tokens
 
 # Finished rows leave the batch if they are this share of it: copying the cache costs a few steps.
@@ -31,9 +31,10 @@ CPU_BATCH_TOKENS = 16_384
 # Share of the free GPU memory for the cache of a batch. Answers are written into a copy of it, and
 # another copy takes over when finished rows leave.
 GPU_MEMORY_SHARE = 0.25
-# Largest difference that sharing the lower layers may make, by the bytes of a number: of logits
-# relative to the largest one, and of log-probabilities in nats.
-SHARING_TOLERANCE = {4: 1e-3, 2: 0.1}
+# Over so many tokens of a row the memory of its recurrent states is spread; most rows are longer.
+STATE_TOKENS = 256
+# A text of several tokens, from which the engine learns how a model takes its batches.
+SAMPLE = "one row"
 
 
 class TransformersBackend(Backend):
@@ -67,14 +68,19 @@ class TransformersBackend(Backend):
         if self.device.type != "cuda":
             return CPU_BATCH_TOKENS
         free, _ = torch.cuda.mem_get_info(self.device)
-        return max(1, int(free * GPU_MEMORY_SHARE / self.cache_bytes()))
+        return max(1, int(free * GPU_MEMORY_SHARE / self.token_bytes()))
 
-    def cache_bytes(self) -> int:
-        """Return the bytes of one token in the key-value cache."""
-        config = self.model.config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = getattr(config, "head_dim", None) or self.hidden_size // config.num_attention_heads
-        return 2 * self.depth * heads * width * self.dtype.itemsize
+    @torch.inference_mode()
+    def token_bytes(self) -> float:
+        """Return the memory of a token in the cache; recurrent states are counted in tokens."""
+        text, sizes = self.token_ids(SAMPLE), []
+        for times in (1, 2):
+            ids, mask = self.padded([text * times])
+            rows = self._empty_rows(mask, {})
+            rows.extend(ids, mask, 1)
+            sizes.append(caches.cache_bytes(rows.cache))
+        growing = sizes[1] - sizes[0]
+        return growing / len(text) + (sizes[0] - growing) / STATE_TOKENS
 
     @torch.inference_mode()
     def capture(
@@ -100,46 +106,51 @@ class TransformersBackend(Backend):
         # Rows of one prompt differ from the first vector on; watched layers need every row.
         first = min([*vectors, *watched], default=-1)
         depth = first + 1 if share and len(numbers) < len(prompts) else 0
-        rows = CachedRows(self, DynamicCache(), mask[:, :0], vectors, torch.empty(0), {})
-        with hooks.shared_lower_layers(self.layers, depth, groups):
+        rows = self._empty_rows(mask, vectors)
+        shared = self._row_axes[:depth] if depth else []
+        with hooks.shared_lower_layers(self.layers, shared, groups, rows.cache):
             logits, states = rows.extend(ids, mask, 1, watched)
-        spread_rows(rows.cache, depth, groups)
         rows.logits = logits[:, -1]
         rows.states = {layer: state[:, -1] for layer, state in states.items()}
         return rows
 
+    def _empty_rows(self, mask: Tensor, vectors: ByLayer) -> "CachedRows":
+        cache = caches.new_cache(self.model.config)
+        return CachedRows(self, cache, mask[:, :0], vectors, torch.empty(0), {})
+
+    @cached_property
+    def _row_axes(self) -> list[hooks.Axes]:
+        """What is known about the arguments of the decoder layers; see `hooks.row_axes`."""
+        text = self.token_ids(SAMPLE)
+
+        # Rows with and without padding get an attention mask.
+        def run(rows: int) -> None:
+            ids, mask = self.padded([text, text[1:], text][:rows], side="left")
+            self._empty_rows(mask, {}).extend(ids, mask, 1)
+
+        return hooks.row_axes(self.layers, run)
+
+    @cached_property
+    @torch.inference_mode()
+    def _reads_on_at_once(self) -> bool:
+        """Whether several tokens can be read after others in one pass.
+
+        Some recurrent layers begin anew in such a pass. Their output then does not depend on
+        their state at all, whatever the number format.
+        """
+        ids, mask = self.padded([self.token_ids(SAMPLE)])
+        rows = self._empty_rows(mask, {})
+        rows.logits = rows.extend(ids, mask, 1)[0][:, -1]
+        other = rows.take([0], ids.shape[1])
+        if not caches.change_states(other.cache):
+            return True
+        return not torch.equal(rows.extend(ids, mask, 1)[0], other.extend(ids, mask, 1)[0])
+
     def padded(self, texts: Sequence[Ids], side: str = "right") -> tuple[Tensor, Tensor]:
         """Return token ids and their mask, both (rows, longest); the mask is 0 at padding."""
-        mask = _padded([[1] * len(text) for text in texts], 0, side)
-        ids = _padded(texts, self.pad_id, side)
+        mask = padded([[1] * len(text) for text in texts], 0, side)
+        ids = padded(texts, self.pad_id, side)
         return ids.to(self.device), mask.to(self.device)
-
-
-def sharing_works(model: Backend, prompts: Sequence[Ids], vectors: ByLayer) -> bool:
-    """Return whether rows of one prompt can share the layers below the first vector.
-
-    Args:
-        model: The model.
-        prompts: The text of each row; at least two rows must have the same one.
-        vectors: What is added, {layer: (rows, hidden)}.
-
-    Returns:
-        True if what is read and scored is the same with and without sharing, up to rounding.
-    """
-    rows, endings = range(len(prompts)), [[list(prompt[:3])] for prompt in prompts]
-    plain = model.read(prompts, vectors, share=False)
-    try:
-        shared = model.read(prompts, vectors, share=True)
-        found = torch.tensor(shared.score(rows, endings))
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, IndexError, ValueError):
-        return False
-    expected = torch.tensor(plain.score(rows, endings))
-    allowed = SHARING_TOLERANCE[model.dtype.itemsize]
-    # Written so that NaN fails, too.
-    states = (shared.logits - plain.logits).abs().max() <= allowed * plain.logits.abs().max()
-    return bool(states) and bool((found - expected).abs().max() <= allowed)
 
 
 @dataclass
@@ -156,7 +167,7 @@ class CachedRows(Rows):
     def take(self, places: Sequence[int], room: int) -> "CachedRows":
         """Return a copy of some rows, repeats allowed, with room for `room` more tokens."""
         at = torch.as_tensor(places, device=self.mask.device)
-        cache = copy_rows(self.cache, at, room)
+        cache = caches.copy_rows(self.cache, at, room)
         vectors = {layer: v[at] for layer, v in self.vectors.items()}
         return CachedRows(self.backend, cache, self.mask[at], vectors, self.logits[at], {})
 
@@ -182,15 +193,18 @@ class CachedRows(Rows):
         extras = {"position_ids": positions, "logits_to_keep": keep}
         accepted = inspect.signature(model.forward).parameters
         extras = {name: value for name, value in extras.items() if name in accepted}
-        state = {"past_key_values": self.cache, "use_cache": True, **extras}
+        # State-space models have another name for it.
+        cache = "cache_params" if "cache_params" in accepted else "past_key_values"
+        state = {cache: self.cache, "use_cache": True, **extras}
+        # Without attention, layers want to know only which of the new tokens are real.
+        mask = self.mask if caches.has_attention(self.cache) else real
         with hooks.steer(model, layers, self.vectors), hooks.capture(layers, watched) as states:
-            out = model(input_ids=ids, attention_mask=self.mask, **state)
+            out = model(input_ids=ids, attention_mask=mask, **state)
         return out.logits[:, -keep:], states
 
     def forget(self, tokens: int) -> None:
         """Go back to before the last `tokens` tokens; `logits` stay as they are."""
-        for layer in layers_of(self.cache):
-            layer.crop(-tokens)
+        self.cache.crop(-tokens)
         self.mask = self.mask[:, : self.mask.shape[1] - tokens]
 
     def score(self, places: Sequence[int], texts: Sequence[Sequence[Ids]]) -> Logprobs:
@@ -214,14 +228,19 @@ class CachedRows(Rows):
         """Score several texts after each row, which all begin with the same `begin` tokens."""
         opening = [several[0][:begin] for several in texts]
         logits = self._read_on(opening)
-        self.logits, begun = logits[:, -1], _logprobs(logits, opening)
+        self.logits, begun = logits[:, -1], logprobs(logits, opening)
         results: Logprobs = [[] for _ in texts]
-        length = self.mask.shape[1]
+        length, longest = self.mask.shape[1], max(len(ids) for several in texts for ids in several)
         for number in range(max(map(len, texts))):
             rest = [several[number][begin:] if number < len(several) else [] for several in texts]
+            # A recurrent state cannot go back, so a copy reads on.
+            ahead = (
+                self if caches.can_go_back(self.cache) else self.take(range(len(texts)), longest)
+            )
             # The last token of a text is scored but never read.
-            found = _logprobs(self._read_on([ids[:-1] for ids in rest]), rest)
-            self.forget(self.mask.shape[1] - length)
+            found = logprobs(ahead._read_on([ids[:-1] for ids in rest]), rest)
+            if ahead is self:
+                self.forget(self.mask.shape[1] - length)
             for place, several in enumerate(texts):
                 if number < len(several):
                     results[place].append(begun[place] + found[place])
@@ -232,7 +251,11 @@ class CachedRows(Rows):
         if not any(texts):
             return self.logits[:, None]
         ids, real = self.backend.padded(texts)
-        return torch.cat([self.logits[:, None], self.extend(ids, real, ids.shape[1])[0]], 1)
+        width = ids.shape[1] if self.backend._reads_on_at_once else 1
+        found = [self.logits[:, None]]
+        for new, is_real in zip(ids.split(width, 1), real.split(width, 1), strict=True):
+            found.append(self.extend(new, is_real, new.shape[1])[0])
+        return torch.cat(found, 1)
 
     def generate(
         self,
@@ -272,19 +295,3 @@ class CachedRows(Rows):
         answer.append(token)
         decode = self.backend.tokenizer.decode
         return "}" in decode([token]) and is_closed(str(decode(answer)))
-
-
-def _padded(texts: Sequence[Ids], value: int, side: str = "right") -> Tensor:
-    rows = [torch.tensor(text, dtype=torch.long) for text in texts]
-    return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
-
-
-def _logprobs(logits: Tensor, texts: Sequence[Ids]) -> list[list[float]]:
-    """Return the log-probability of each token of one text per row.
-
-    The t-th token of a text follows `logits[:, t]`.
-    """
-    ids = _padded(texts, 0).to(logits.device)
-    logprobs = logits[:, : ids.shape[1]].float().log_softmax(-1)
-    values = logprobs.gather(-1, ids[..., None])[..., 0].tolist()
-    return [row[: len(text)] for row, text in zip(values, texts, strict=True)]
