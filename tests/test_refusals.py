@@ -40,7 +40,8 @@ def test_a_short_context_and_a_game_without_scenarios_fail_alone(tmp_path, monke
     }
     assert "no valid scenario for Stag_Hunt" in errors["Stag_Hunt_tiny"]
     line = errors["Prisoners_Dilemma_short"]
-    assert "its context of 128 tokens is too short for Prisoners_Dilemma: prisoners_" in line
+    assert "short: its context of 128 tokens is too short for Prisoners_Dilemma: " in line
+    assert "prisoners_dilemma_" in line and " needs " in line
     measured = [path.name for path in (place.folder / "results" / "directions").iterdir()]
     assert len(measured) == 1 and measured[0].startswith("tiny-")
     assert len(list(place.series.glob("*_short_*"))) == 0
