@@ -215,10 +215,11 @@ def test_the_arm_is_planned_told_and_compared(inside):
     asked = """
 import json
 from pathlib import Path
+from emotion_games.data_files import read_data
 from emotion_games.experiment import conditions
 from emotion_games.experiment import analysis_plan, requests
 from emotion_games.series import config
-checked = config.check_config(config.read_data(Path("config/combined.yaml")), Path("."))
+checked = config.check_config(read_data(Path("config/combined.yaml")), Path("."))
 settings = checked.settings
 planned = {c.name: c for c in conditions.plan_conditions(settings)}
 trial = type("Trial", (), {"condition": planned["combined-pride-1"], "stimulus": 4})
