@@ -1,19 +1,26 @@
-"""The self-check passes for a correct engine and finds every kind of broken steering."""
+"""What the self-check asks, apart from the faults of `test_faults.py`, and its reference path."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from emotion_games.engine import self_check
+from emotion_games.engine import batches, reference
+from emotion_games.engine.backend import ModelError
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.hooks import SteeringError
-from emotion_games.engine.self_check import check_steering
-from emotion_games.engine.transformers_backend import CachedRows, TransformersBackend
+from emotion_games.engine.scoring import whole_texts
+from emotion_games.engine.self_check import check_steering, differences
+from emotion_games.engine.transformers_backend import TransformersBackend
 from tiny import tiny_model
+from vocabularies import merging_tokenizer, with_vocabulary
 
 torch.set_num_threads(1)
 PUSHES = (None, "anger", "random")
+OPTIONS = {"go": "Go on", "stay": "Stay here"}
 
 
 @pytest.fixture
@@ -25,96 +32,104 @@ def instrument():
 
 @pytest.fixture
 def requests():
-    options = {"go": "Go on", "stay": "Stay here"}
+    prompts = ["<s>What now? ", "<s>What now? ", "<s>And what do you do then? "]
     return [
-        Request(str(name), "<s>What now? ", name, options, '{"decision": "', '"}')
-        for name in PUSHES
+        Request(str(name), prompt, name, OPTIONS, '{"decision": "', '"}')
+        for name, prompt in zip(PUSHES, prompts, strict=True)
     ]
 
 
-def change_vectors(monkeypatch, change):
-    """Change the vectors that are added when the engine reads, without its notice."""
-    honest = CachedRows.extend
+def test_a_correct_engine_passes_with_the_instrument_unchanged(instrument, requests):
+    log = []
+    assert check_steering(instrument, requests, log.append) is instrument
+    assert not log
 
-    def broken(rows, *arguments):
-        configured = rows.vectors
-        rows.vectors = change(configured)
-        found = honest(rows, *arguments)
-        rows.vectors = configured
+
+def test_requests_are_checked_also_where_nothing_is_scored_or_steered(instrument, requests):
+    instrument = replace(instrument, share=False)
+    unscored = [replace(r, scored=False, uniforms=(np.zeros(2),)) for r in requests]
+    assert differences(instrument, unscored).keys() == differences(instrument, requests).keys()
+    unsteered = [replace(r, push=None) for r in requests]
+    assert all("changes" not in what for what in differences(instrument, unsteered))
+
+
+def test_where_sharing_fails_it_is_switched_off_with_one_line(instrument, requests, monkeypatch):
+    honest, shares = TransformersBackend.read, []
+
+    def broken(model, prompts, vectors, share=True, watched=()):
+        shares.append(share)
+        found = honest(model, prompts, vectors, share, watched)
+        if share:
+            found.logits = found.logits.roll(1, 0)
         return found
 
-    monkeypatch.setattr(CachedRows, "extend", broken)
+    monkeypatch.setattr(TransformersBackend, "read", broken)
+    log = []
+    assert check_steering(instrument, requests, log.append) == replace(instrument, share=False)
+    assert [line for line in log if "cannot share the lower layers" in line] == log[:1] == log
+    assert not any(shares[2:]), "only the question itself shares"
+    assert check_steering(replace(instrument, share=False), requests, log.append).share is False
 
 
-def test_a_correct_engine_passes(instrument, requests):
-    check_steering(instrument, requests)
+def test_other_tokens_than_those_of_the_whole_text_are_found(instrument, requests, monkeypatch):
+    honest = batches.whole_texts
+
+    def broken(model, prompt, opening, options, closing):
+        return honest(model, prompt, opening.replace(" ", ""), options, closing)
+
+    monkeypatch.setattr(batches, "whole_texts", broken)
+    with pytest.raises(SteeringError, match=r"^random: the engine did not read the first \d+ tok"):
+        check_steering(instrument, requests[2:], print)
 
 
-def test_every_request_is_checked_also_where_nothing_is_scored(instrument, requests, monkeypatch):
-    unscored = [replace(r, scored=False) for r in requests]
-    honest, seen = self_check.measure, []
-    monkeypatch.setattr(
-        self_check, "measure", lambda i, asked: seen.extend(asked) or honest(i, asked)
-    )
-    check_steering(instrument, unscored)
-    assert [r.push for r in seen] == list(PUSHES) and all(r.scored for r in seen)
+def test_scores_of_the_wrong_option_are_found_even_in_an_unsteered_model(
+    instrument, requests, monkeypatch
+):
+    honest = batches.score_options
+
+    def swapped(rows, places, options):
+        found = honest(rows, places, options)
+        return [
+            replace(s, per_token=dict(zip(s.per_token, [*s.per_token.values()][::-1], strict=True)))
+            for s in found
+        ]
+
+    monkeypatch.setattr(batches, "score_options", swapped)
+    with pytest.raises(SteeringError, match=r"^None: the score of go is .* nats a token off"):
+        check_steering(instrument, requests[:1], print)
 
 
+def test_a_push_that_is_lost_in_rounding_is_refused(instrument, requests):
+    small = {name: push * 1e-15 for name, push in instrument.pushes.items()}
+    with pytest.raises(SteeringError, match="^anger: its push changes no logit"):
+        check_steering(replace(instrument, pushes=small), requests, print)
+
+
+def test_states_that_overflow_are_named_as_such(instrument, requests):
+    large = {name: push * 1e38 for name, push in instrument.pushes.items()}
+    with pytest.raises(ModelError, match="numbers overflow"):
+        check_steering(replace(instrument, pushes=large), requests, print)
+
+
+def test_the_reference_shares_no_function_with_the_engine():
+    body = ast.parse(Path(reference.__file__).read_text()).body
+    ours = [
+        node
+        for node in body
+        if isinstance(node, ast.Import | ast.ImportFrom) and "emotion_games" in ast.unparse(node)
+    ]
+    types = [ast.unparse(node) for node in body if isinstance(node, ast.If)]
+    assert not ours and len(types) == 1 and types[0].startswith("if TYPE_CHECKING:")
+
+
+@pytest.mark.parametrize("opening", ['{"decision": "', "", '{"rationale": "x", "decision": "'])
 @pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(lambda vectors: {}, id="a removed hook"),
-        pytest.param(lambda vectors: {k + 1: v for k, v in vectors.items()}, id="a wrong layer"),
-        pytest.param(lambda vectors: {k: v.flip(0) for k, v in vectors.items()}, id="swapped rows"),
-        pytest.param(lambda vectors: {k: v * 1.1 for k, v in vectors.items()}, id="a wrong size"),
-    ],
+    "merges", [[], ["] {", '" $'], ['. "', '" }'], ["] $", "] N", '] "'], ['g "', '" }', "] {"]]
 )
-def test_other_vectors_in_the_engine_are_found(instrument, requests, monkeypatch, change):
-    change_vectors(monkeypatch, change)
-    with pytest.raises(SteeringError, match="differs from the plain model"):
-        check_steering(instrument, requests)
-
-
-@pytest.mark.parametrize("place", [0, -1])
-def test_a_position_that_every_pass_leaves_out_is_found(instrument, requests, monkeypatch, place):
-    honest = TransformersBackend.capture
-
-    @torch.inference_mode()
-    def broken(model, texts, vectors, watched):
-        states, logits = honest(model, texts, vectors, watched)
-        plain = honest(model, texts, {k: torch.zeros_like(v) for k, v in vectors.items()}, watched)
-        for layer, state in states.items():
-            state[:, place] = plain[0][layer][:, place]
-        return states, logits
-
-    monkeypatch.setattr(TransformersBackend, "capture", broken)
-    with pytest.raises(SteeringError, match="layer 1 is off"):
-        check_steering(instrument, requests)
-
-
-def test_a_stale_cache_is_found(instrument, requests, monkeypatch):
-    honest, kept = TransformersBackend.read, []
-
-    def stale(model, prompts, pushes, *others):
-        zeros = {layer: torch.zeros_like(push) for layer, push in pushes.items()}
-        kept.append(honest(model, prompts, zeros, *others).cache)
-        fresh = honest(model, prompts, pushes, *others)
-        fresh.cache = kept[0]
-        return fresh
-
-    monkeypatch.setattr(TransformersBackend, "read", stale)
-    with pytest.raises(SteeringError, match="differs from the plain model"):
-        check_steering(instrument, requests)
-
-
-def test_a_push_that_misses_its_layer_is_found(instrument, requests, monkeypatch):
-    honest = TransformersBackend.capture
-    monkeypatch.setattr(
-        TransformersBackend,
-        "capture",
-        lambda model, texts, vectors, watched: honest(
-            model, texts, {layer: v / 2 for layer, v in vectors.items()}, watched
-        ),
-    )
-    with pytest.raises(SteeringError, match="layer 1 is off"):
-        check_steering(instrument, requests)
+def test_its_own_tokenization_agrees_with_that_of_the_scores(merges, opening):
+    model = with_vocabulary(merging_tokenizer(merges))
+    options = {"pay": "$20 for Ann.", "none": "Nothing"}
+    request = Request("x", "<s>Well [I]", None, options, opening, '"}')
+    found = reference.answer_texts(model, request)
+    expected = whole_texts(model, request.prompt, opening, tuple(options.values()), '"}')
+    assert [(t.ids, t.start) for t in found.values()] == [(c.ids, c.start) for c in expected]

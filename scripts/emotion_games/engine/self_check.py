@@ -1,86 +1,291 @@
 """The check, at the start of every experiment, that the engine steers this model correctly.
 
-A few real requests are measured twice: by the engine (batched, cached, lower layers shared) and by
-a reference that reads each text alone, whole and without a cache. In the reference, the hidden
-states of the first steered layer move by exactly the push, and those of the layer before do not
-move. The scores of the engine's rows must equal those of the reference. Any difference ends the
-experiment.
+A few real requests are measured without a push, with their pushes, and with pushes that add up to
+the length of a hidden state. Three things must hold:
+
+- In every pass of the engine, exactly the push of the request is added to the output of each
+  steered layer at every position, and nothing to the others (`observer`).
+- The engine reads exactly the tokens of each text, and its scores are those of the logits that it
+  found for them.
+- Logits are those of a plain reading of the whole text (`reference`), and pushes change them in the
+  same way. A small push changes them less than a two-byte number format rounds them; the long ones
+  change them far more.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from statistics import median
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_games.engine.batches import Instrument, Request, measure
+from emotion_games.engine.backend import ByLayer
+from emotion_games.engine.batches import Instrument, Measurement, Request, measure
 from emotion_games.engine.hooks import SteeringError
-from emotion_games.engine.scoring import Scores, scores, whole_texts
+from emotion_games.engine.observer import Observer
+from emotion_games.engine.reference import Text, answer_texts, plain_logits, prompt_tokens
+from emotion_games.engine.support import sharing_works
+from emotion_games.engine.transformers_backend import TransformersBackend
 
-# Largest difference of an option's mean log-probability (nats per token) between engine and
-# reference, by the bytes of a number. Choice probabilities would not do: one that is nearly 0 or 1
-# hides any difference.
-LOGPROB_TOLERANCE = {4: 1e-3, 2: 0.1}
-# Largest error of the added vector, relative to the hidden state that it is added to.
-STATE_TOLERANCE = {4: 1e-4, 2: 2e-2}
+# Largest difference between engine and reference, relative to the size of what is compared.
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
+# Largest difference between a score and the engine's own logits, in nats per token. Only the last
+# digits of float32 and of the rounded score can differ, whatever the format of the weights.
+SCORE_TOLERANCE = 1e-4
+# Largest error of a change of scores that are rounded to five digits, in nats per token.
+ROUNDING = 1e-5
+# Tokens of the answer that is written for each request. The last one is never read.
+ANSWER_TOKENS = 3
+# So high that all tokens are equally likely, and that the random numbers alone choose them.
+EQUAL_CHANCES = 1e30
+
+# Returns the logits before each scored token of a text under a push: (tokens, vocabulary).
+Reference = Callable[[Text, str | None], Tensor]
 
 
-def check_steering(instrument: Instrument, requests: Sequence[Request]) -> None:
-    """Compare engine and reference on every request.
+@dataclass(frozen=True)
+class Case:
+    """A request, and the tokens of all texts that the engine reads for it.
+
+    Attributes:
+        request: It writes an answer of known tokens.
+        options: {label: the text with that option}.
+        written: The prompt with the written answer.
+    """
+
+    request: Request
+    options: dict[str, Text]
+    written: Text
+
+    def texts(self) -> dict[str, Text]:
+        """Return {what it is: text}."""
+        return {**self.options, "the written answer": self.written}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the engine measured for each request, and what was seen in its passes."""
+
+    observer: Observer
+    measured: list[Measurement]
+
+    def logits(self, text: Text) -> Tensor:
+        """Return the logits before each scored token of a text, (tokens, vocabulary)."""
+        found = []
+        for end in range(text.start, len(text.ids)):
+            if text.ids[:end] not in self.observer.logits:
+                raise SteeringError(
+                    f"{self.observer.keys[0]}: the engine did not read the first {end} tokens of "
+                    f"a text as they are; they end with {list(text.ids[max(0, end - 3) : end])}"
+                )
+            found.append(self.observer.logits[text.ids[:end]])
+        return torch.stack(found).float()
+
+    def score(self, place: int, label: str) -> float:
+        """Return the mean log-probability of the tokens of an option of a request."""
+        scores = self.measured[place].scores
+        assert scores is not None
+        return scores.per_token[label]
+
+
+def check_steering(
+    instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None]
+) -> Instrument:
+    """Compare the engine with the reference on every request.
+
+    Returns:
+        The instrument to measure with: one that shares no layers if this model cannot.
 
     Raises:
-        SteeringError: If they differ.
+        SteeringError: If the engine does not steer this model correctly.
     """
-    # All of them are scored, and none is written, even if the experiment does otherwise.
-    questions = [replace(request, scored=True, uniforms=()) for request in requests]
-    for request in questions:
-        _check_states(instrument, request)
-    tolerance = LOGPROB_TOLERANCE[instrument.model.dtype.itemsize]
-    for request, measured in zip(questions, measure(instrument, questions), strict=True):
-        assert measured.scores is not None
-        found = measured.scores.per_token
-        expected = reference_scores(instrument, request).per_token
-        worst = max(abs(found[label] - logprob) for label, logprob in expected.items())
+    instrument = _with_proved_sharing(instrument, requests, log)
+    allowed = TOLERANCE[instrument.model.dtype]
+    for what, difference in differences(instrument, requests).items():
         # Written so that NaN fails, too.
-        if not worst <= tolerance:
+        if not difference <= allowed:
             raise SteeringError(
-                f"{request.key}: the engine differs from the plain model "
-                f"by {worst:.2g} nats a token"
+                f"{what} differ between the engine and a plain reading of the whole text, "
+                f"by {difference:.2g} of their size; rounding explains at most {allowed:g}"
+            )
+    return instrument
+
+
+def _with_proved_sharing(
+    instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None]
+) -> Instrument:
+    if not instrument.share:
+        return instrument
+    # Two prompts, if there are as many, so that one of them is padded.
+    prompts = list(dict.fromkeys(request.prompt for request in requests))[:2]
+    names = [next((request.push for request in requests if request.push), None), None]
+    rows = [(instrument.model.token_ids(p), name) for p in prompts for name in names]
+    pushes = instrument.batch_pushes([name for _, name in rows])
+    if sharing_works(instrument.model, [ids for ids, _ in rows], pushes):
+        return instrument
+    log(
+        "self-check: rows of one prompt cannot share the lower layers of this model; "
+        "each row is read alone, which takes longer"
+    )
+    return replace(instrument, share=False)
+
+
+def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str, float]:
+    """Compare the engine with the reference.
+
+    Returns:
+        {what is compared: its difference, relative to its size}.
+
+    Raises:
+        SteeringError: If the engine adds something else than the pushes, reads other tokens, or
+            returns other scores than those of its own logits.
+    """
+    instrument = replace(instrument, temperature=EQUAL_CHANCES, top_p=1.0, reopen=None, seconds={})
+    model = cast(TransformersBackend, instrument.model)
+    cases = _cases(model, requests)
+    questions = [case.request for case in cases]
+    # At its first use, the engine tries what the model can do. Those passes are not to be watched.
+    measure(instrument, questions[:1] * 2)
+    steered, plain = _ask(instrument, questions), _ask(instrument, _unsteered(questions))
+    _check_that_pushes_matter(instrument, questions, steered, plain)
+    strong = replace(instrument, pushes=_lengthened(instrument, questions, plain.observer.norms))
+
+    @cache
+    def reference(text: Text, push: str | None) -> Tensor:
+        pushes = {layer: rows[0] for layer, rows in expected_pushes(strong, [push]).items()}
+        logits = plain_logits(model, text.ids, pushes)
+        return logits[text.start - 1 : -1].float().cpu()
+
+    found = {}
+    if any(question.push for question in questions):
+        changed = _ask(strong, questions)
+        found["the changes of all scores by pushes"] = _in_a_batch(cases, plain, changed, reference)
+    # Of each prompt one request is enough, one with a push if there is any.
+    by_prompt = {case.request.prompt: case for case in cases}
+    by_prompt |= {case.request.prompt: case for case in cases if case.request.push}
+    for case in by_prompt.values():
+        found |= _alone(case, strong, reference)
+    return found
+
+
+def _cases(model: TransformersBackend, requests: Sequence[Request]) -> list[Case]:
+    # Tokens that a model can never write have no share of the probability.
+    begin = prompt_tokens(model, requests[0])[:1]
+    possible = plain_logits(model, begin, {})[0].isfinite().cpu()
+    cases = []
+    for request in requests:
+        prompt, options = prompt_tokens(model, request), answer_texts(model, request)
+        # The tokens of an option backwards: no option begins with them, and none ends an answer.
+        first = next(iter(options.values()))
+        backwards = first.ids[first.start :][::-1]
+        tokens = (backwards * ANSWER_TOKENS)[:ANSWER_TOKENS]
+        numbers = [(int(possible[:token].sum()) + 0.5) / int(possible.sum()) for token in tokens]
+        question = replace(request, scored=True, uniforms=(np.array(numbers),))
+        written = Text((*prompt, *tokens), len(prompt) + 1)
+        cases.append(Case(question, options, written))
+    return cases
+
+
+def _unsteered(questions: Sequence[Request]) -> list[Request]:
+    return [replace(question, push=None) for question in questions]
+
+
+def _ask(instrument: Instrument, questions: Sequence[Request]) -> Found:
+    model = cast(TransformersBackend, instrument.model)
+    pushes = expected_pushes(instrument, [question.push for question in questions])
+    observer = Observer(model, [question.key for question in questions], pushes)
+    with observer.watch():
+        return Found(observer, measure(instrument, questions))
+
+
+def expected_pushes(instrument: Instrument, names: Sequence[str | None]) -> ByLayer:
+    """Return what must be added, {layer: (rows, hidden)}; None stands for zeros."""
+    zeros = torch.zeros(instrument.model.hidden_size)
+    return {
+        layer: torch.stack([zeros if n is None else instrument.pushes[n][place] for n in names])
+        for place, layer in enumerate(instrument.layers)
+    }
+
+
+def _check_that_pushes_matter(
+    instrument: Instrument, questions: Sequence[Request], steered: Found, plain: Found
+) -> None:
+    ends = zip(questions, steered.observer.ends, plain.observer.ends, strict=True)
+    for question, after, before in ends:
+        if question.push is not None and torch.equal(after, before):
+            raise SteeringError(
+                f"{question.key}: its push changes no logit; it may be smaller than the rounding "
+                f"of {instrument.model.dtype}"
             )
 
 
-def reference_scores(instrument: Instrument, request: Request) -> Scores:
-    """Score a request by one plain forward pass per option: no batch, no cache, nothing shared."""
-    model, logprobs = instrument.model, []
-    pushes, texts = instrument.batch_pushes([request.push]), list(request.options.values())
-    wholes = whole_texts(model, request.prompt, request.opening, texts, request.closing)
-    for whole in wholes:
-        _, logits = model.capture([whole.ids], pushes, [])
-        steps = logits[0, :-1].float().log_softmax(-1)
-        ids = torch.tensor(whole.ids[1:], device=steps.device)
-        logprobs.append(steps.gather(-1, ids[:, None])[:, 0].tolist())
-    # The first token of a text has no probability.
-    options = dict(zip(request.options, (whole.after(1) for whole in wholes), strict=True))
-    return scores(options, logprobs)
+def _lengthened(
+    instrument: Instrument, questions: Sequence[Request], norms: dict[int, float]
+) -> dict[str, Tensor]:
+    """Return the pushes, made so long that they add up to the length of a hidden state."""
+    lengths = torch.tensor([norms[layer] for layer in instrument.layers])
+    longer = {}
+    for name in {question.push for question in questions if question.push is not None}:
+        push = instrument.pushes[name].float()
+        share = float((push.norm(dim=-1) / lengths).sum())
+        longer[name] = push * max(1.0, 1 / share)
+    return longer
 
 
-def _check_states(instrument: Instrument, request: Request) -> None:
-    """Check that the first steered layer moves by exactly its push, the layer before by nothing."""
-    model, first = instrument.model, instrument.layers[0]
-    watched = [layer for layer in (first - 1, first) if layer >= 0]
-    text, pushes = [model.token_ids(request.prompt)], instrument.batch_pushes([request.push])
-    # The reference is steered, too, with zeros: both passes run the same operations.
-    zeros = {layer: torch.zeros_like(push) for layer, push in pushes.items()}
-    plain, _ = model.capture(text, zeros, watched)
-    steered, _ = model.capture(text, pushes, watched)
-    for layer in watched:
-        added = pushes[first] if layer == first else zeros[first]
-        error = _relative_error(plain[layer], steered[layer], added)
-        if not error <= STATE_TOLERANCE[model.dtype.itemsize]:
-            raise SteeringError(f"{request.key}: layer {layer} is off by {error:.2g} of its norm")
+def _in_a_batch(cases: Sequence[Case], plain: Found, changed: Found, reference: Reference) -> float:
+    """Return the difference in how pushes change the scores of all options and requests."""
+    here, there = [], []
+    for place, case in enumerate(cases):
+        for label, text in case.options.items():
+            here.append(changed.score(place, label) - plain.score(place, label))
+            after, before = (reference(text, push) for push in (case.request.push, None))
+            there.append(_score(after, text) - _score(before, text))
+    found, expected = torch.tensor(here), torch.tensor(there)
+    error = (found - expected).abs().sub(ROUNDING).clamp(min=0)
+    return float(error.norm() / expected.norm())
 
 
-def _relative_error(plain: Tensor, steered: Tensor, added: Tensor) -> float:
-    """Largest ‖steered - plain - added‖ / ‖plain‖ over the positions of one row."""
-    difference = steered - plain - added.to(plain)[:, None]
-    return float((difference.norm(dim=-1) / plain.norm(dim=-1)).max())
+def _alone(case: Case, strong: Instrument, reference: Reference) -> dict[str, float]:
+    """Return the differences of logits, of one request that is measured alone."""
+    key, push, found = case.request.key, case.request.push, {}
+    plain = _ask(strong, _unsteered([case.request]))
+    _check_scores(case, plain)
+    for what, text in case.texts().items():
+        expected = reference(text, None)
+        center = expected.where(expected.isfinite(), torch.nan).nanmean(-1, keepdim=True)
+        error = plain.logits(text) - expected
+        found[f"{key}: the logits for {what}"] = _typical(error, expected - center)
+    if push is None:
+        return found
+    changed = _ask(strong, [case.request])
+    _check_scores(case, changed)
+    for what, text in case.texts().items():
+        change = reference(text, push) - reference(text, None)
+        error = changed.logits(text) - plain.logits(text) - change
+        found[f"{key}: the changes of the logits for {what}"] = _typical(error, change)
+    return found
+
+
+def _check_scores(case: Case, found: Found) -> None:
+    for label, text in case.options.items():
+        difference = abs(_score(found.logits(text), text) - found.score(0, label))
+        if not difference <= SCORE_TOLERANCE:
+            raise SteeringError(
+                f"{case.request.key}: the score of {label} is {difference:.2g} nats a token off "
+                "that of the logits"
+            )
+
+
+def _score(logits: Tensor, text: Text) -> float:
+    ids = torch.tensor(text.ids[text.start :])
+    return float(logits.log_softmax(-1).gather(-1, ids[:, None]).mean())
+
+
+def _typical(error: Tensor, size: Tensor) -> float:
+    """Return the median over tokens of the length of an error, relative to that of `size`."""
+    possible = size.isfinite().all(0)
+    lengths = error[:, possible].norm(dim=-1) / size[:, possible].norm(dim=-1)
+    return median(lengths.tolist())

@@ -28,6 +28,8 @@ ANSWERING_ROOMS = ("games", "prompts", "engine", "experiment")
 _RECORDING = "analysis_plan check_records context journal power provenance repeat results spec"
 NOT_ANSWERING = (
     "games/equilibria.py",
+    "engine/observer.py",
+    "engine/reference.py",
     "engine/self_check.py",
     *(f"experiment/{name}.py" for name in _RECORDING.split()),
 )

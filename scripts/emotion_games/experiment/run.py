@@ -108,8 +108,7 @@ def _measure_missing(session: Session) -> None:
     experiment.seconds["load"] = time.perf_counter() - start
     requests = trial_requests(experiment.questions, model)
     _keep_prompts(session, requests)
-    if not session.is_done([request.key for request in requests]):
-        _check_steering(session, instrument, requests)
+    instrument = _check_steering(session, instrument, requests)
     _measure_all(session, instrument, requests, "trials")
     questions, items = experiment.questions, experiment.items
     requested = checks.check_requests(questions, items, records, model)
@@ -164,15 +163,17 @@ def _instrument(experiment: Experiment, model: Backend) -> Instrument:
     )
 
 
-def _check_steering(session: Session, instrument: Instrument, requests: Sequence[Request]) -> None:
-    """Run the self-check on one request per arm."""
+def _check_steering(
+    session: Session, instrument: Instrument, requests: Sequence[Request]
+) -> Instrument:
+    """Run the self-check on one request per arm; return the instrument to measure with."""
     by_key = {request.key: request for request in requests}
     by_arm = {t.condition.arm: t.request_key for t in session.experiment.questions.trials}
+    log = session.control.log
     with instrument.timed("self_check"):
-        check_steering(instrument, [by_key[key] for key in by_arm.values()])
-    session.control.log(
-        "self-check: the push arrives at its layer, and the engine agrees with the plain model"
-    )
+        checked = check_steering(instrument, [by_key[key] for key in by_arm.values()], log)
+    log("self-check: the pushes arrive as configured, and the engine agrees with the plain model")
+    return checked
 
 
 def _measure_all(
