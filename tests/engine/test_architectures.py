@@ -14,6 +14,7 @@ from architectures import (
     FAST,
     REFUSED,
     SLOW,
+    TESTED,
     UNSHARED,
     docs_page,
     tiny_architecture,
@@ -23,6 +24,7 @@ from emotion_games.engine.backend import ModelError
 from emotion_games.engine.caches import cache_bytes
 from emotion_games.engine.models import load_model
 from emotion_games.engine.support import sharing_works, unsupported
+from rooms import README
 from tiny import byte_tokenizer
 
 torch.set_num_threads(1)
@@ -140,3 +142,6 @@ def test_what_cannot_work_is_refused_in_one_line_when_it_is_loaded(kind, tmp_pat
 
 def test_the_documentation_names_the_tested_architectures():
     assert DOCS.read_text(encoding="utf-8") == docs_page()
+    assert f"the {len(TESTED)} architectures in [docs/architectures.md]" in " ".join(
+        README.read_text(encoding="utf-8").split()
+    )
