@@ -24,7 +24,6 @@ from emotion_games.series.state import (
     STAMP_FORMAT,
     ExperimentRecord,
     GameRecord,
-    ModelRecord,
     SeriesRecord,
     read_series,
 )
@@ -265,12 +264,8 @@ def open_series(series: Series, totals: Mapping[str, int | None]) -> None:
         totals: The number of trials planned for each game; None if no scenario can be used.
     """
     path, content, config = layout.record_path(series.folder), series.content, series.config
-    old: Mapping[str, Any] = _recorded(series.folder) or {
-        "started": files.now(),
-        "games": {},
-        "models": {},
-        "experiments": {},
-    }
+    empty = {"started": files.now(), "games": {}, "models": {}, "experiments": {}}
+    old: Mapping[str, Any] = _recorded(series.folder) or empty
     # The config's experiments come first, in the order of running.
     experiments = {}
     for exp_id, experiment in series.experiments.items():
@@ -285,7 +280,7 @@ def open_series(series: Series, totals: Mapping[str, int | None]) -> None:
     for exp_id, row in old["experiments"].items():
         if exp_id not in experiments and layout.state_path(series.folder, exp_id).exists():
             experiments[exp_id] = row
-    models: dict[str, ModelRecord] = {
+    models = {
         m.key: {"slug": series.slugs[m.key], "name": m.name, "entry": m.entry, "hashes": m.hashes}
         for m in config.models
     }
