@@ -310,9 +310,15 @@ def test_an_untrained_model_is_rejected_and_deleted(monkeypatch, tmp_path):
     for name, size in (sizes | {"SHOWN_INTENSITIES": ()}).items():
         monkeypatch.setattr(acceptance, name, size)
 
+    @torch.no_grad()
     def untrained(inputs, _recipe, _seed, _progress):
         tokenizer = make_tokenizer(sample.text for sample in conversations(inputs, 500, 0))
-        return new_model(tokenizer), tokenizer
+        model = new_model(tokenizer)
+        # Loading refuses the zero outputs with which training begins.
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.normal_(0, 0.1)
+            layer.mlp.down_proj.weight.normal_(0, 0.1)
+        return model, tokenizer
 
     monkeypatch.setattr(demo_build, "trained", untrained)
     with pytest.raises(GateError, match=r"parse_rate is 0\.000, must be at least 0\.950"):
