@@ -67,7 +67,9 @@ def test_the_line_stands_in_the_dry_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(PINNED, raising=False)
     folder = model_folder(tmp_path / "model", {"n_positions": 64})
-    config = check_config({"experiment": {"name": "Try", "games": ["Wait_Go"], "models": [folder]}}, ROOT)
+    config = check_config(
+        {"experiment": {"name": "Try", "games": ["Wait_Go"], "models": [folder]}}, ROOT
+    )
     shown = preview(find_series(config, ROOT, is_main=True)).splitlines()
     (line,) = [line for line in shown if line.startswith("model ")]
     assert "its context of 64 tokens is too short for 1 of 1 games: " in line
