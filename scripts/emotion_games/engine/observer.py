@@ -20,6 +20,8 @@ from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.transformers_backend import TransformersBackend
 
 Tokens = tuple[int, ...]
+# What each row has read is noted in an attribute of its cache, which copies of the cache inherit.
+NOTE = "observed_tokens"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Observer:
         with ExitStack() as hooks, ExitStack() as late:
 
             def begin(_module: object, _args: object, given: dict[str, Any]) -> None:
-                self._begin(given["input_ids"], given["attention_mask"], given.get("position_ids"))
+                self._begin(given)
                 # The engine has registered its hooks by now, so that these run after them.
                 for number, layer in layers:
                     hook = partial(self._check, number)
@@ -107,28 +109,32 @@ class Observer:
             hooks.callback(model.register_forward_hook(end).remove)
             yield
 
-    def _begin(self, ids: Tensor, mask: Tensor, positions: Tensor | None) -> None:
+    def _begin(self, given: dict[str, Any]) -> None:
+        ids, mask = given["input_ids"], given["attention_mask"]
+        cache = given.get("past_key_values", given.get("cache_params"))
         rows, new = ids.shape
-        real, counted = mask[:, -new:].bool(), mask.cumsum(-1)[:, -new:]
-        is_prompt, done, single = mask.shape[1] == new, len(self.ends), len(self.keys) == 1
-        keys = self.keys * rows if single else ["a row of the batch"] * rows
-        fits = torch.ones(rows, len(self.keys), dtype=torch.bool)
-        known: list[Tokens] = [()] * rows
-        if is_prompt:
-            keys = self.keys[done : done + rows]
+        real = mask[:, -new:].bool()
+        known, done = getattr(cache, NOTE, None), len(self.ends)
+        if known is None:
+            part, known, keys = "prompt", [()] * rows, self.keys[done : done + rows]
             fits = torch.eye(len(self.keys), dtype=torch.bool)[done : done + rows]
-        elif single:
-            # The rows go on from those of the last pass, or from a part of them.
-            last = self._pass.texts
-            known = last if len(last) == rows else last[:1] * rows
+        else:
+            part, keys = "answer", ["a row of the batch"] * rows
+            fits = torch.ones(rows, len(self.keys), dtype=torch.bool)
+            if len(self.keys) == 1:
+                keys, known = self.keys * rows, known[:1] * rows
         texts = []
         for row in range(rows):
-            tokens = ids[row, real[row]].tolist()
-            begun = int(counted[row, -1]) - len(tokens)
-            texts.append((*known[row][:begun], *tokens))
-        self._pass = Pass("prompt" if is_prompt else "answer", keys, real, texts, fits)
+            tokens = tuple(ids[row, real[row]].tolist())
+            # Tokens may have been taken out of the cache. Models without attention get no mask of
+            # earlier tokens, but they cannot go back either.
+            begun = int(mask[row].sum()) - len(tokens) if mask.shape[1] > new else None
+            texts.append(known[min(row, len(known) - 1)][:begun] + tokens)
+        setattr(cache, NOTE, texts)
+        self._pass = Pass(part, keys, real, texts, fits)
+        positions = given.get("position_ids")
         if positions is not None and positions.shape == ids.shape:
-            self._check_positions(positions, counted - 1)
+            self._check_positions(positions, (mask.cumsum(-1) - 1)[:, -new:])
 
     def _check_positions(self, found: Tensor, expected: Tensor) -> None:
         for row, real in enumerate(self._pass.real):
