@@ -6,12 +6,14 @@ A fault is built into the engine alone, or into the engine and the reference. Th
 
 from copy import deepcopy
 from functools import cache
+from itertools import product
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import AutoConfig
 
+from architectures import FAST, PATHS, tiny_causal_model
 from emotion_games.engine import reference, self_check
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.hooks import SteeringError
@@ -56,7 +58,11 @@ def model(kind, dtype):
 @cache
 def instrument(kind, dtype):
     backend = model(kind, dtype)
-    layers = list(range(backend.depth // 3, 2 * backend.depth // 3))
+    return small_pushes(backend, list(range(backend.depth // 3, 2 * backend.depth // 3)))
+
+
+def small_pushes(backend, layers):
+    """An instrument with pushes that are as long as those of real experiments."""
     states, _ = backend.capture([backend.token_ids(PROMPT)], {}, layers)
     lengths = torch.stack([states[layer].float().norm(dim=-1).median() for layer in layers])
     generator = torch.Generator().manual_seed(0)
@@ -219,7 +225,8 @@ def stale_cache(monkeypatch, case):
     def broken(backend, prompts, vectors, *others, **named):
         found = honest(backend, prompts, vectors, *others, **named)
         if backend is not twin:
-            found.cache = honest(twin, prompts, scaled(0)(vectors), *others, **named).cache
+            stale = honest(twin, prompts, scaled(0)(vectors), *others, **named)
+            found.cache.layers = stale.cache.layers
         return found
 
     monkeypatch.setattr(TransformersBackend, "read", broken)
@@ -270,22 +277,49 @@ FAULTS = {
     ("stale cache", "engine alone"): stale_cache,
     ("rows taken from others", "engine alone"): rows_taken_from_others,
 }
+# Of each fault, the place that is harder to see.
+LAST_PLACES = {name: (name, place) for name, place in FAULTS}.values()
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=", ".join)
-@pytest.mark.parametrize("dtype", FORMATS, ids=lambda dtype: str(dtype).removeprefix("torch."))
-@pytest.mark.parametrize("kind", MODELS)
+def name_of(value):
+    return str(value).removeprefix("torch.") if isinstance(value, torch.dtype) else ", ".join(value)
+
+
+def cells():
+    """All cells of format x fault x place x model; the fast tests take a part of them."""
+    for kind, dtype, fault in product(MODELS, FORMATS, FAULTS):
+        is_fast = kind == "llama" and dtype == torch.bfloat16 and fault in LAST_PLACES
+        marks = [] if is_fast else [pytest.mark.slow]
+        yield pytest.param(
+            kind, dtype, fault, id=f"{kind}, {name_of(dtype)}, {name_of(fault)}", marks=marks
+        )
+
+
+@pytest.mark.parametrize(("kind", "dtype", "fault"), list(cells()))
 def test_every_fault_is_found_in_every_format(monkeypatch, kind, dtype, fault):
     case = instrument(kind, dtype)
     FAULTS[fault](monkeypatch, case)
     with pytest.raises(SteeringError) as caught:
         check_steering(case, requests(), print)
+    assert "\n" not in str(caught.value)
     print(caught.value)
 
 
-@pytest.mark.parametrize("dtype", FORMATS, ids=lambda dtype: str(dtype).removeprefix("torch."))
-@pytest.mark.parametrize("kind", MODELS)
-def test_the_noise_of_an_honest_engine_is_far_below_the_tolerance(kind, dtype):
-    found = differences(check_steering(instrument(kind, dtype), requests(), print), requests())
-    print(max(found.values()))
-    assert 0 < max(found.values()) < TOLERANCE[dtype] / 2
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", FORMATS, ids=name_of)
+@pytest.mark.parametrize("kind", sorted(FAST))
+def test_a_clean_model_raises_no_alarm_in_any_format(kind, dtype):
+    clean = tiny_causal_model(kind, FAST[kind]).to(dtype)
+    backend = TransformersBackend(
+        clean, byte_tokenizer(), decoder_layers(clean, PATHS.get(kind)), kind
+    )
+    questions = ["Do you help?", "Go?", "Do you wait for her?", "Pay?", "Who is first?", "Tell?"]
+    questions += ["Split it?", "Stay here?", "Do you trust them now?", "Ask?"]
+    asked = [
+        Request(question, PROMPT.replace("Do you help?", question), name, OPTIONS, '{"', '"}')
+        for question, name in zip(questions, NAMES[1:] * 5, strict=True)
+    ]
+    case = small_pushes(backend, [layer for layer in (1, 2) if layer < backend.depth])
+    noise = differences(check_steering(case, asked, print), asked)
+    print(max(noise.values()))
+    assert max(noise.values()) < TOLERANCE[dtype] / 2

@@ -116,10 +116,15 @@ class Observer:
         real = mask[:, -new:].bool()
         known, done = getattr(cache, NOTE, None), len(self.ends)
         if known is None:
+            if done + rows > len(self.keys):
+                raise SteeringError(
+                    f"{self.keys[-1]}: the engine reads a prompt again, or goes on from a cache "
+                    "that it has not filled by reading the prompt"
+                )
             part, known, keys = "prompt", [()] * rows, self.keys[done : done + rows]
             fits = torch.eye(len(self.keys), dtype=torch.bool)[done : done + rows]
         else:
-            part, keys = "answer", ["a row of the batch"] * rows
+            part, keys = "answer", ["one of the checked requests"] * rows
             fits = torch.ones(rows, len(self.keys), dtype=torch.bool)
             if len(self.keys) == 1:
                 keys, known = self.keys * rows, known[:1] * rows

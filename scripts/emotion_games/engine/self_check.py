@@ -1,7 +1,7 @@
 """The check, at the start of every experiment, that the engine steers this model correctly.
 
 A few real requests are measured without a push, with their pushes, and with pushes that add up to
-the length of a hidden state. Three things must hold:
+three times the length of a hidden state. Three things must hold:
 
 - In every pass of the engine, exactly the push of the request is added to the output of each
   steered layer at every position, and nothing to the others (`observer`).
@@ -31,12 +31,16 @@ from emotion_games.engine.support import sharing_works
 from emotion_games.engine.transformers_backend import TransformersBackend
 
 # Largest difference between engine and reference, relative to the size of what is compared.
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
+# Rounding alone made 1e-5, .09 and .01 in 30 tiny architectures and in SmolLM2-135M. The smallest
+# fault that only this comparison finds, answers after the cache of an unsteered prompt, made .25.
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.05}
 # Largest difference between a score and the engine's own logits, in nats per token. Only the last
 # digits of float32 and of the rounded score can differ, whatever the format of the weights.
 SCORE_TOLERANCE = 1e-4
 # Largest error of a change of scores that are rounded to five digits, in nats per token.
 ROUNDING = 1e-5
+# How long the amplified pushes of all layers are together, in lengths of a hidden state.
+AMPLIFIED = 3.0
 # Tokens of the answer that is written for each request. The last one is never read.
 ANSWER_TOKENS = 3
 # So high that all tokens are equally likely, and that the random numbers alone choose them.
@@ -162,7 +166,9 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
     found = {}
     if any(question.push for question in questions):
         changed = _ask(strong, questions)
-        found["the changes of all scores by pushes"] = _in_a_batch(cases, plain, changed, reference)
+        found["all checked requests: the changes of the scores by pushes"] = _in_a_batch(
+            cases, plain, changed, reference
+        )
     # Of each prompt one request is enough, one with a push if there is any.
     by_prompt = {case.request.prompt: case for case in cases}
     by_prompt |= {case.request.prompt: case for case in cases if case.request.push}
@@ -231,7 +237,7 @@ def _lengthened(
     for name in {question.push for question in questions if question.push is not None}:
         push = instrument.pushes[name].float()
         share = float((push.norm(dim=-1) / lengths).sum())
-        longer[name] = push * max(1.0, 1 / share)
+        longer[name] = push * max(1.0, AMPLIFIED / share)
     return longer
 
 
