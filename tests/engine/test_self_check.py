@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_games.engine import batches, reference
+from emotion_games.engine import batches, reference, self_check
 from emotion_games.engine.backend import ModelError
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.hooks import SteeringError
@@ -133,3 +133,22 @@ def test_its_own_tokenization_agrees_with_that_of_the_scores(merges, opening):
     found = reference.answer_texts(model, request)
     expected = whole_texts(model, request.prompt, opening, tuple(options.values()), '"}')
     assert [(t.ids, t.start) for t in found.values()] == [(c.ids, c.start) for c in expected]
+
+
+def test_long_pushes_that_float16_cannot_hold_are_shortened(requests, monkeypatch):
+    model = tiny_model("llama")
+    embeddings = model.model.get_input_embeddings().weight
+    embeddings.mul_(1e4 / embeddings.square().mean().sqrt())
+    half = TransformersBackend(model.model.half(), model.tokenizer, model.layers, "half")
+    generator = torch.Generator().manual_seed(0)
+    pushes = {name: torch.randn(2, 32, generator=generator) * 100 for name in PUSHES if name}
+    case = Instrument(half, [1, 2], pushes, temperature=0.7, top_p=0.95)
+    honest, tried = self_check._ask, []
+
+    def ask(instrument, questions):
+        tried.append(float(instrument.pushes["anger"].norm(dim=-1).sum()) / 1e4 / 32**0.5)
+        return honest(instrument, questions)
+
+    monkeypatch.setattr(self_check, "_ask", ask)
+    assert check_steering(case, requests, print) is case
+    assert tried[2:4] == pytest.approx([3.0, 1.0], rel=0.2), "three and one hidden states long"

@@ -154,7 +154,8 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
     questions = [case.request for case in cases]
     # At its first use, the engine tries what the model can do. Those passes are not to be watched.
     measure(instrument, questions[:1] * 2)
-    steered, plain = _ask(instrument, questions), _ask(instrument, _unsteered(questions))
+    steered = _ask(instrument, questions)
+    plain = _ask(instrument, [replace(question, push=None) for question in questions])
     _check_that_pushes_matter(instrument, questions, steered, plain)
     strong, changed = _amplified(instrument, questions, plain.observer.norms)
 
@@ -192,10 +193,6 @@ def _cases(model: TransformersBackend, requests: Sequence[Request]) -> list[Case
         written = Text((*prompt, *tokens), len(prompt) + 1)
         cases.append(Case(question, options, written))
     return cases
-
-
-def _unsteered(questions: Sequence[Request]) -> list[Request]:
-    return [replace(question, push=None) for question in questions]
 
 
 def _ask(instrument: Instrument, questions: Sequence[Request]) -> Found:
@@ -263,7 +260,7 @@ def _in_a_batch(cases: Sequence[Case], plain: Found, changed: Found, reference: 
 def _alone(case: Case, strong: Instrument, reference: Reference) -> dict[str, float]:
     """Return the differences of logits, of one request that is measured alone."""
     key, push, found = case.request.key, case.request.push, {}
-    plain = _ask(strong, _unsteered([case.request]))
+    plain = _ask(strong, [replace(case.request, push=None)])
     _check_scores(case, plain)
     for what, text in case.texts().items():
         expected = reference(text, None)
