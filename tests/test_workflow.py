@@ -469,7 +469,7 @@ def test_a_series_of_real_models_fails_and_resumes_in_the_same_way(tmp_path, qwe
     for game in ("Prisoners_Dilemma", "Stag_Hunt"):
         assert rows[f"{game}_tiny-qwen"]["status"] == "completed", output
         assert rows[f"{game}_damaged"]["status"] == "failed"
-        assert "models/damaged: cannot be loaded" in rows[f"{game}_damaged"]["error"]
+        assert "models/damaged: its weights cannot be loaded" in rows[f"{game}_damaged"]["error"]
     finished = place.folder / rows["Stag_Hunt_tiny-qwen"]["output_dir"]
     trials = json.loads((finished / "exp_results.json").read_text())
     assert len(trials) == rows["Stag_Hunt_tiny-qwen"]["progress"]["total"]
