@@ -31,9 +31,8 @@ from emotion_games.engine.support import sharing_works
 from emotion_games.engine.transformers_backend import TransformersBackend
 
 # Largest difference between engine and reference, relative to the size of what is compared.
-# Rounding alone made at most 1e-5, .13 (Mamba; .064 in SmolLM2-135M) and .012 in 30 tiny
-# architectures and SmolLM2-135M. The smallest fault that only this comparison finds, answers after
-# the cache of an unsteered prompt, made .28.
+# Rounding made at most 1e-5, .13 (Mamba; .064 in SmolLM2-135M) and .012 in 30 architectures. The
+# smallest fault that only this finds, answers after the cache of an unsteered prompt, made .28.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.05}
 # Largest difference between a score and the engine's own logits, in nats per token. Only the last
 # digits of float32 and of the rounded score can differ, whatever the format of the weights.

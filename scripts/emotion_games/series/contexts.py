@@ -112,7 +112,10 @@ def _least_tokens(model: Model, prompts: Mapping[str, tuple[str, str]]) -> dict[
 
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception:  # The library knows no narrower error of a damaged file.
+    except Exception as error:
+        # For a damaged file the library raises plain `Exception`; anything else is a fault here.
+        if type(error) is not Exception:
+            raise
         return {}
     return {
         name: int(CERTAIN_SHARE * len(tokenizer.encode(text, add_special_tokens=False).ids))
