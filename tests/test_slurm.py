@@ -119,7 +119,9 @@ def test_after_a_failed_job_the_others_and_the_same_command_continue(place, fini
     rows = place.rows()
     assert rows["Stag_Hunt_tiny"]["status"] == "completed"
     assert rows["Stag_Hunt_broken"]["status"] == "failed"
-    assert rows["Stag_Hunt_broken"]["error"].startswith("model broken: its weights cannot be loaded")
+    assert rows["Stag_Hunt_broken"]["error"].startswith(
+        "model broken: its weights cannot be loaded"
+    )
     assert place.results() == {"Stag_Hunt_tiny": finished.results()["Stag_Hunt_tiny"]}
     jobs = place.jobs()
     assert sorted(job["JobState"] for job in jobs) == ["COMPLETED", "COMPLETED", "FAILED"]
