@@ -7,6 +7,7 @@ and what is done already.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 from emotion_games.errors import UserError
@@ -22,6 +23,7 @@ from emotion_games.series import completeness, state
 from emotion_games.series.config import SeriesConfig
 from emotion_games.series.contexts import short_contexts
 from emotion_games.series.folder import Series
+from emotion_games.series.forecast import forecast
 
 # Rows of the table for models of which nothing is done yet.
 _SHOWN_UNTOUCHED = 12
@@ -111,6 +113,13 @@ def preview(series: Series) -> str:
         lines += [f"  {number:>2}  {name:<28} {text}"]
         lines += [f"      {line}" for line in summary(count.skipped, count.readable)]
     lines += ["", *_model_table(rows, len(counts)), ""]
+    waiting: dict[str, list[tuple[int, int]]] = {}
+    for experiment, cell in zip(series.experiments.values(), chain(*rows.values()), strict=True):
+        count = counts[experiment.game]
+        if cell != "done" and count.total:
+            numbers = (count.total, count.generated)
+            waiting.setdefault(experiment.model.name, []).append(numbers)
+    lines += [*forecast(series.config.base_dir, series.config.runtime["device"], waiting), ""]
     lines += short_contexts(series.config, {n: (c.game, c.stories) for n, c in counts.items()})
     return "\n".join([*lines, *label_advice(counts)])
 
