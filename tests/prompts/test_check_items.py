@@ -15,7 +15,9 @@ ITEM = {
     "better": "Two euros",
     "worse": "One euro",
 }
+CONTEXT = "You sort the post."
 TEXT = "Granite is a rock that forms slowly."
+FILE = {"contexts": [CONTEXT], "dominance": [ITEM], "neutral_texts": [TEXT]}
 
 
 def load(tmp_path: Path, data: object) -> CheckItems:
@@ -30,13 +32,14 @@ def test_shipped_files_are_read_completely() -> None:
         assert [item.item_id for item in items.dominance] == [
             entry["id"] for entry in data["dominance"]
         ]
+        assert list(items.contexts) == data["contexts"]
         assert list(items.neutral_texts) == data["neutral_texts"]
 
 
 def test_an_item_keeps_its_texts(tmp_path: Path) -> None:
-    items = load(tmp_path, {"dominance": [ITEM], "neutral_texts": [TEXT]})
+    items = load(tmp_path, FILE)
     item = DominanceItem("coins", "Which coin do you keep?", "Two euros", "One euro")
-    assert items == CheckItems((item,), (TEXT,))
+    assert items == CheckItems((CONTEXT,), (item,), (TEXT,))
 
 
 @pytest.mark.parametrize(
@@ -73,18 +76,20 @@ def test_an_item_keeps_its_texts(tmp_path: Path) -> None:
             {"dominance": [ITEM, ITEM]},
             "dominance[1].id: 'coins' is the id of dominance[0], too; give each item its own",
         ),
+        ({"contexts": []}, "contexts: is empty; expected at least one situation"),
+        ({"contexts": ["Here.", "Here."]}, "contexts: listed twice: Here.; list each once"),
         ({"neutral_texts": []}, "neutral_texts: is empty; expected at least one neutral text"),
         ({"neutral_texts": [7]}, "neutral_texts[0]: expected text (a paragraph), found 7; put it "),
         (
             {"neutral_texts": ["Only four words here"]},
             "neutral_texts[0]: 'Only four words here' is too short: the model reads the first 4",
         ),
-        ({"more": 1}, "more: unknown key 'more'; allowed: dominance, neutral_texts"),
+        ({"more": 1}, "more: unknown key 'more'; allowed: contexts, dominance, neutral_t"),
     ],
 )
 def test_a_fault_is_one_line_with_its_place(tmp_path: Path, change: dict, problem: str) -> None:
     with pytest.raises(ProblemList) as caught:
-        load(tmp_path, {"dominance": [ITEM], "neutral_texts": [TEXT]} | change)
+        load(tmp_path, FILE | change)
     (line,) = caught.value.problems
     assert line.startswith(f"{tmp_path / 'checks.yaml'}: {problem}") and "\n" not in line
 
@@ -94,13 +99,13 @@ def test_a_file_without_keys_is_refused(tmp_path: Path, data: object, found: str
     with pytest.raises(ProblemList) as caught:
         load(tmp_path, data)
     (line,) = caught.value.problems
-    expected = "expected keys and values (the keys dominance and neutral_texts)"
+    expected = "expected keys and values (the keys contexts, dominance and neutral_texts)"
     assert f"yaml: {expected}, found {found}" in line
 
 
 def test_a_misspelt_key_and_the_missing_one_are_both_named(tmp_path: Path) -> None:
     with pytest.raises(ProblemList) as caught:
-        load(tmp_path, {"dominanse": [], "neutral_texts": [TEXT]})
+        load(tmp_path, {"contexts": [CONTEXT], "dominanse": [], "neutral_texts": [TEXT]})
     missing, misspelt = caught.value.problems
     assert "dominance: missing (found 'dominanse': rename it); expected questions" in missing
     assert "dominanse: unknown key 'dominanse' (did you mean 'dominance'?)" in misspelt
@@ -108,7 +113,14 @@ def test_a_misspelt_key_and_the_missing_one_are_both_named(tmp_path: Path) -> No
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(ProblemList) as caught:
-        load(tmp_path, {"dominance": [{"id": "a"}, {"id": "a"}], "neutral_texts": ["short", 1]})
+        load(
+            tmp_path,
+            {
+                "contexts": [CONTEXT],
+                "dominance": [{"id": "a"}, {"id": "a"}],
+                "neutral_texts": ["short", 1],
+            },
+        )
     assert len(caught.value.problems) == 3 + 3 + 1 + 2
 
 

@@ -185,7 +185,11 @@ def test_shipped_labels_are_the_emotion_files() -> None:
             "user: [description,",
             "user: ['description', 'answer_form'] is not allowed; expected a list with the part op",
         ),
-        ("labels: [", "labels: [7, ", "labels[0]: expected text (a word for an emotion), found 7"),
+        (
+            "anger: [",
+            "anger: [7, ",
+            "feelings.anger[0]: expected text (a word for the emotion), found 7",
+        ),
         (
             'separator: "\\n\\n"',
             "separator: 3",

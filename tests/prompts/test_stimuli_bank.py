@@ -136,4 +136,4 @@ def test_neutral_texts_are_short_paragraphs_about_no_person() -> None:
 
 
 def test_check_file_has_no_other_part() -> None:
-    assert set(CHECKS) == {"dominance", "neutral_texts"}
+    assert set(CHECKS) == {"contexts", "dominance", "neutral_texts"}

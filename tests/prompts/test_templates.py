@@ -50,3 +50,13 @@ def test_the_form_of_an_answer_names_the_keys_that_are_read(tmp_path, old, new, 
 
 def test_a_form_in_other_words_is_right():
     assert load_templates(CONFIG / "demo" / "prompts.yaml")
+
+
+def test_a_word_for_two_emotions_is_refused(tmp_path):
+    text, path = (CONFIG / "prompts.yaml").read_text(), tmp_path / "prompts.yaml"
+    path.write_text(text.replace("[afraid,", "[angry,"))
+    with pytest.raises(ProblemList) as caught:
+        load_templates(path)
+    assert caught.value.problems == [
+        f"{path}: feelings.fear[0]: 'angry' is feelings.anger[0], too; its probability counts once"
+    ]

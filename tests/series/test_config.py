@@ -365,7 +365,8 @@ def test_problems_in_files_of_texts_are_found_before_anything_starts(tmp_path):
     (emotions / "neutral.txt").write_text("".join(f"It is {n} o'clock.\n" for n in range(1, 9)))
     (tmp_path / "prompts.yaml").write_text("system: {named: You are someone.}\n")
     (tmp_path / "checks.yaml").write_text(
-        "dominance: [{id: coins, question: Which?}]\nneutral_texts: [Too short.]\n"
+        "contexts: [Here.]\ndominance: [{id: coins, question: Which?}]\n"
+        "neutral_texts: [Too short.]\n"
     )
     (tmp_path / "broken.yaml").write_text("dominance: [\n")
     config = changed(
@@ -393,9 +394,9 @@ def test_an_emotion_that_no_label_names_is_refused(tmp_path):
     )
     unnamed = {"emotions": ["anger", "pride"], "stimuli": str(emotions)}
     (problem,) = problems_of(changed(**unnamed))
-    assert problem.startswith("experiment.emotions[1]: 'pride' is not one of the `labels` of ")
+    assert problem.startswith("experiment.emotions[1]: 'pride' has no words under `feelings` in ")
     assert problem.endswith(
-        "config/prompts.yaml, so the manipulation check could not find it; add it there, or set "
+        "config/prompts.yaml, so the manipulation check could not find it; add some there, or set "
         "checks.manipulation: false"
     )
     unchecked = check_config(changed(**unnamed, checks={"manipulation": False}), ROOT)

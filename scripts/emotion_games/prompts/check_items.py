@@ -1,4 +1,4 @@
-"""The questions and texts of the damage checks, from their YAML file."""
+"""What the checks of a push ask about and read, from their YAML file."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,8 +25,9 @@ class DominanceItem:
 
 @dataclass(frozen=True)
 class CheckItems:
-    """What the damage checks need: dominance items, perhaps none, and neutral texts."""
+    """What the checks need: situations, dominance items, perhaps none, and neutral texts."""
 
+    contexts: tuple[str, ...]
     dominance: tuple[DominanceItem, ...]
     neutral_texts: tuple[str, ...]
 
@@ -45,7 +46,8 @@ def load_check_items(path: Path) -> CheckItems:
         raise ProblemList(problems)
     keys = ("id", "question", "better", "worse")
     items = [DominanceItem(*(item[key].strip() for key in keys)) for item in data["dominance"]]
-    return CheckItems(tuple(items), tuple(data["neutral_texts"]))
+    contexts = tuple(" ".join(text.split()) for text in data["contexts"])
+    return CheckItems(contexts, tuple(items), tuple(data["neutral_texts"]))
 
 
 def _item_problems(data: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from emotion_games import schemas
 from emotion_games.data_files import read_data
-from emotion_games.errors import ProblemList, unknown
+from emotion_games.errors import ProblemList, shown, unknown
 
 # Placeholders that a text may leave out; without the others a sentence would lack its content.
 _OPTIONAL = ("other", "number")
@@ -33,13 +33,18 @@ class Templates:
         texts: Templates by dotted key, such as `history.now`.
         instructions: Wordings of the instruction.
         user: The parts of the user message in their order.
-        labels: The words for emotions that the checks offer.
+        feelings: The words for each emotion that the checks look for.
     """
 
     texts: Mapping[str, str]
     instructions: tuple[str, ...]
     user: tuple[str, ...]
-    labels: tuple[str, ...]
+    feelings: Mapping[str, tuple[str, ...]]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the emotions that the checks offer."""
+        return tuple(self.feelings)
 
     def fill(self, key: str, **values: object) -> str:
         """Return a template with its placeholders filled; braces in the values stay as they are."""
@@ -68,9 +73,23 @@ def load_templates(path: Path) -> Templates:
         texts[key] = text
         problems += [f"{path}: {key}: {line}" for line in _misused(text, placeholders)]
         problems += [f"{path}: {key}: {line}" for line in _renamed(key, text)]
+    problems += [f"{path}: {line}" for line in _words_of_two(data)]
     if problems:
         raise ProblemList(problems)
-    return Templates(texts, *(tuple(data[key]) for key in ("instructions", "user", "labels")))
+    feelings = {emotion: tuple(words) for emotion, words in data["feelings"].items()}
+    return Templates(texts, tuple(data["instructions"]), tuple(data["user"]), feelings)
+
+
+def _words_of_two(data: Any) -> Iterator[str]:
+    """Yield a line for each word for a feeling that is listed before."""
+    feelings = data.get("feelings") if isinstance(data, Mapping) else None
+    places: dict[object, str] = {}
+    for emotion, words in feelings.items() if isinstance(feelings, Mapping) else ():
+        for number, word in enumerate(words if isinstance(words, list) else ()):
+            place = f"feelings.{emotion}[{number}]"
+            first = places.setdefault(str(word).strip(), place)
+            if first != place:
+                yield f"{place}: {shown(word)} is {first}, too; its probability counts once"
 
 
 def _texts(

@@ -104,8 +104,8 @@ def _unnamed_emotions(
     for place, emotion in enumerate(emotions):
         if emotion not in labels and emotion in stimulus_files(folder):
             yield (
-                f"experiment.emotions[{place}]: {emotion!r} is not one of the `labels` of "
-                f"{prompts}, so the manipulation check could not find it; add it there, or set "
+                f"experiment.emotions[{place}]: {emotion!r} has no words under `feelings` in "
+                f"{prompts}, so the manipulation check could not find it; add some there, or set "
                 "checks.manipulation: false"
             )
 
