@@ -6,8 +6,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from emotion_games import layout
-from emotion_games.prompts.stimuli import NEUTRAL, stimulus_files
-from emotion_games.series.grid import direction_settings
+from emotion_games.experiment.conditions import direction_settings
+from emotion_games.prompts.stimuli import stimulus_files, used_stimuli
 from emotion_games.series.workflow import Run, job_settings, load_series
 
 SERIES = load_series(config, workflow)
@@ -26,9 +26,8 @@ RESULTS = [folder / name for folder in OUTPUT_DIRS for name in layout.RESULT_FIL
 STATISTICS = [folder / layout.STATISTICS for folder in OUTPUT_DIRS]
 PLOTS = [folder / layout.PLOTS for folder in OUTPUT_DIRS]
 STIMULI = [
-    path
-    for name, path in stimulus_files(CONFIG.stimuli).items()
-    if name in (*CONFIG.settings["emotions"], NEUTRAL)
+    stimulus_files(CONFIG.stimuli)[name]
+    for name in used_stimuli(CONFIG.stimuli, CONFIG.settings["emotions"])
 ]
 VERDICT = []
 if CONFIG.verdict:

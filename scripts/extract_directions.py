@@ -24,7 +24,7 @@ def extract_directions(rule: Any) -> None:
         shared = {name: Path(rule.config["files"][name]) for name in ("stimuli", "prompts")}
         check_files(series_dir, shared, params.settings["emotions"])
         # These load torch, after the log is open.
-        from emotion_games.engine.directions import extract
+        from emotion_games.engine.extraction import extract
         from emotion_games.experiment.context import series_check
 
         runtime, entry, path = rule.config["runtime"][params.key], params.model, params.path

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from emotion_games.engine import directions
+from emotion_games.engine.extraction import extract
+from emotion_games.experiment.conditions import direction_settings
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.hashing import content_hash
 from tiny import tiny_model
@@ -24,6 +25,7 @@ def files(tmp_path_factory):
     items = tmp_path_factory.mktemp("items") / "checks.yaml"
     shipped = yaml.safe_load((ROOT / "config" / "checks.yaml").read_text())
     short = {
+        "contexts": ["You are at the bakery.", "You sort the post."],
         "dominance": shipped["dominance"][:1],
         "neutral_texts": ["The river runs past seven old mills to the sea."],
     }
@@ -34,7 +36,8 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="session")
 def directions_file(model, files, tmp_path_factory):
     path = tmp_path_factory.mktemp("directions") / "tiny.safetensors"
-    directions.extract(ENTRY, str(model), SETTINGS, files, path, {}, log=lambda _: None)
+    settings = direction_settings(SETTINGS)
+    extract(ENTRY, str(model), settings, files, path, {}, log=lambda _: None)
     return path
 
 

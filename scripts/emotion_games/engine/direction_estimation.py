@@ -1,151 +1,214 @@
-"""From hidden states to directions: means and axes, their scale, and how well they separate.
+"""From hidden states to directions, null directions, and how good the directions are.
 
-States are (layers, stimuli, hidden), vectors (layers, hidden). The natural gap of an emotion is the
-distance between its mean state and the neutral one.
+States are (layers, stimuli, hidden), directions (layers, hidden). A direction is as long as the
+natural gap between its emotion and what the emotion is compared with. The emotions of the reference
+are those against whose mean an emotion is measured.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_games.engine.backend import Backend
-from emotion_games.engine.probes import PROBES_AT_ONCE, probe_batch
-from emotion_games.errors import UserError
 from emotion_games.prompts.stimuli import NEUTRAL
-from emotion_games.prompts.templates import Templates
 
-CALIBRATION_STEPS = 4
-# Largest deviation of the dose of intensity 1 from 1. With one steered layer only the rounding of
-# the number format makes a difference.
-LARGEST_DOSE_ERROR = 0.1
+CONTRAST, MEAN_DIFFERENCE, PAIRED_PCA = "contrast", "mean_difference", "paired_pca"
+# The leading components within emotions that hold this share of the variance are taken out.
+WITHIN_SHARE = 0.5
 
 
-@dataclass(frozen=True)
-class Dose:
-    """The scale of a push of intensity 1.
-
-    Attributes:
-        calibration: The factor of the vectors.
-        realised: How far the push moves the last steered layer, in natural gaps.
-        push_ratio: ‖push‖/‖h‖ at the steered layer where the push is largest.
-    """
-
-    calibration: float
-    realised: float
-    push_ratio: float
-
-
-def direction(states: Tensor, neutral: Tensor, method: str) -> Tensor:
-    """Return the direction (layers, hidden) of an emotion.
+def directions(
+    states: Mapping[str, Tensor], reference: Sequence[str], method: str
+) -> dict[str, Tensor]:
+    """Return the direction of every emotion, {emotion: (layers, hidden)}.
 
     Args:
-        states: Of the emotion's stimuli, (layers, stimuli, hidden).
-        neutral: Of neutral stimuli.
-        method: `mean_difference`: difference of the means. `paired_pca`: first principal component
-            of the differences between stimuli of the same line (Zou et al. 2023,
-            arXiv:2310.01405), scaled to the same gap along itself.
+        states: {emotion: (layers, stimuli, hidden)}, with neutral for all methods but `contrast`.
+        reference: The emotions of the reference.
+        method: `contrast`: see there. `mean_difference`: difference of the means of emotional and
+            neutral stimuli (Rimsky et al. 2024, arXiv:2312.06681, with unpaired texts).
+            `paired_pca`: first principal component of the differences between stimuli of the same
+            line (Zou et al. 2023, arXiv:2310.01405), as long as the gap along it.
     """
-    gap = states.mean(1) - neutral.mean(1)
-    if method == "mean_difference":
-        return gap
+    emotional = {emotion: states[emotion] for emotion in states if emotion != NEUTRAL}
+    if method == CONTRAST:
+        return contrast(emotional, reference)
+    make = _mean_difference if method == MEAN_DIFFERENCE else _paired_axis
+    return {emotion: make(own, states[NEUTRAL]) for emotion, own in emotional.items()}
+
+
+def _mean_difference(states: Tensor, neutral: Tensor) -> Tensor:
+    return states.mean(1) - neutral.mean(1)
+
+
+def _paired_axis(states: Tensor, neutral: Tensor) -> Tensor:
     pairs = min(states.shape[1], neutral.shape[1])
     # Not centred: what all pairs have in common is the direction that is looked for.
     axis = torch.linalg.svd(states[:, :pairs] - neutral[:, :pairs], full_matrices=False).Vh[:, 0]
-    return axis * (gap * axis).sum(-1, keepdim=True)
+    return axis * (_mean_difference(states, neutral) * axis).sum(-1, keepdim=True)
 
 
-def calibrate(
-    model: Backend,
-    templates: Templates,
-    stimuli: Sequence[str],
-    vectors: Tensor,
-    layers: list[int],
-) -> Dose:
-    """Find the scale at which a push moves the last steered layer by one natural gap.
+def contrast(states: Mapping[str, Tensor], reference: Sequence[str]) -> dict[str, Tensor]:
+    """Return what distinguishes each emotion from the others, {emotion: (layers, hidden)}.
 
-    The dose ⟨mean(h_steered - h), d_last⟩ / ‖d_last‖² is measured on probes. A model answers a push
-    almost in proportion, so the scale is divided by the dose until that is 1.
+    At each layer this is the mean state of the emotion less the mean of the reference, without the
+    leading principal components of the states within emotions that hold half their variance. The
+    study of emotion concepts arXiv:2604.07729 takes out components of neutral states; those within
+    emotions need no neutral stimuli.
 
     Args:
-        model: The model.
-        templates: Texts of the probe.
-        stimuli: Neutral stimuli.
-        vectors: The direction, (layers, hidden).
-        layers: The steered layers.
-
-    Raises:
-        UserError: If the dose is not positive, or not near 1 in the end.
+        states: {emotion: (layers, stimuli, hidden)}.
+        reference: Two or more of the emotions.
     """
-    texts, last = probe_batch(model, templates, stimuli[:PROBES_AT_ONCE])
-    rows, final = torch.arange(len(last)), layers[-1]
-    target = vectors[final]
+    means = {emotion: own.double().mean(1) for emotion, own in states.items()}
+    middle = torch.stack([means[emotion] for emotion in reference]).mean(0)
+    components = within_components(states, reference)
+    return {
+        emotion: _without(components, (mean - middle)[:, None])[:, 0].float()
+        for emotion, mean in means.items()
+    }
 
-    def states(scale: float) -> Tensor:
-        push = {at: (vectors[at] * scale / len(layers)).expand(len(last), -1) for at in layers}
-        found, _ = model.capture(texts, push, [final])
-        return found[final][rows, last].float().cpu()
 
-    def dose(scale: float) -> float:
-        return float((states(scale) - plain).mean(0) @ target / (target @ target))
+def null_directions(
+    states: Mapping[str, Tensor],
+    reference: Sequence[str],
+    number: int,
+    seed: int,
+    method: str = CONTRAST,
+) -> Tensor:
+    """Return random directions with the covariance of states within emotions.
 
-    plain = states(0.0)
-    scale, realised = 1.0, dose(1.0)
-    # With one steered layer the push is the dose, and nothing has to be found.
-    for _ in range(CALIBRATION_STEPS if len(layers) > 1 else 0):
-        if not realised > 0:
-            raise UserError(
-                f"calibration: the push moves layer {final} by {realised:.3g} gaps; "
-                "choose other layers"
-            )
-        scale /= realised
-        realised = dose(scale)
-    if not abs(realised - 1) < LARGEST_DOSE_ERROR:
-        raise UserError(
-            f"calibration: intensity 1 moves layer {final} by {realised:.3g} gaps; "
-            "choose other layers"
-        )
-    largest = (vectors[layers].norm(dim=-1) * scale / len(layers)).max()
-    return Dose(scale, realised, float(largest / plain.norm(dim=-1).mean()))
+    A null direction is a sum of the states of the reference, each less the mean of its emotion, with
+    random weights that are the same at every layer. So its layers belong together as those of an
+    emotion do, which independent noise would not. What the method takes out of the emotions'
+    directions is taken out of it, too.
+
+    Args:
+        states: {emotion: (layers, stimuli, hidden)}.
+        reference: The emotions of the reference.
+        number: How many to return.
+        seed: Of the weights. The first directions do not depend on their number.
+        method: See `directions`.
+
+    Returns:
+        (number, layers, hidden) in float32.
+    """
+    stimuli = sum(states[emotion].shape[1] for emotion in reference)
+    weights = torch.from_numpy(np.random.default_rng(seed).standard_normal((number, stimuli)))
+    residuals = (_residuals(states, reference, layer) for layer in range(_depth(states)))
+    found = [weights @ within for within in residuals]
+    if method == CONTRAST:
+        found = _without(within_components(states, reference), found)
+    return torch.stack([layer.float() for layer in found], 1)
+
+
+def within_components(states: Mapping[str, Tensor], reference: Sequence[str]) -> list[Tensor]:
+    """Return the leading principal components of the states within emotions, at each layer.
+
+    Returns:
+        For each layer (hidden, components) in float64, orthonormal: as few as hold half the
+        variance of the states around the means of their emotions.
+    """
+    return [_leading(_residuals(states, reference, layer)) for layer in range(_depth(states))]
+
+
+def _depth(states: Mapping[str, Tensor]) -> int:
+    return len(next(iter(states.values())))
+
+
+def _residuals(states: Mapping[str, Tensor], reference: Sequence[str], layer: int) -> Tensor:
+    """Return the states of the reference less the means of their emotions, (stimuli, hidden)."""
+    layers = (states[emotion][layer].double() for emotion in reference)
+    return torch.cat([own - own.mean(0) for own in layers])
+
+
+def _leading(residuals: Tensor) -> Tensor:
+    """Return the fewest principal components (hidden, components) with half the variance."""
+    # The smaller one of the two matrices with the same eigenvalues, which is much faster than a
+    # singular value decomposition of a few hundred long states.
+    few = len(residuals) < residuals.shape[1]
+    square = residuals @ residuals.T if few else residuals.T @ residuals
+    variances, vectors = (found.flip(-1) for found in torch.linalg.eigh(square))
+    number = int((variances.cumsum(0) < WITHIN_SHARE * variances.sum()).sum()) + 1
+    leading = vectors[:, :number]
+    return torch.nn.functional.normalize(residuals.T @ leading, dim=0) if few else leading
+
+
+def _without(components: Sequence[Tensor], vectors: Sequence[Tensor] | Tensor) -> Tensor:
+    """Return vectors of each layer (number, hidden) without their components."""
+    pairs = zip(components, vectors, strict=True)
+    return torch.stack([own - own @ taken @ taken.T for taken, own in pairs])
 
 
 def shuffled_directions(
-    states: dict[str, Tensor], vectors: dict[str, Tensor], seed: int
+    states: Mapping[str, Tensor], reference: Sequence[str], method: str, seed: int
 ) -> dict[str, Tensor]:
-    """Return directions of emotions whose stimuli were assigned to them at random.
+    """Return the directions of emotions whose stimuli were assigned to them at random.
 
     Args:
-        states: Of every emotion and of neutral, {emotion: (layers, stimuli, hidden)}.
-        vectors: The true directions, {emotion: (layers, hidden)}, whose norms are kept.
+        states: See `directions`.
+        reference: The emotions of the reference.
+        method: See `directions`.
         seed: Of the assignment.
     """
-    emotions = sorted(states)
-    pool = torch.cat([states[e] for e in emotions], 1)
+    names = sorted(emotion for emotion in states if method != CONTRAST or emotion != NEUTRAL)
+    pool = torch.cat([states[name] for name in names], 1)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(pool.shape[1]))
-    parts = order.split([states[e].shape[1] for e in emotions])
-    means = {e: pool[:, part].mean(1) for e, part in zip(emotions, parts, strict=True)}
+    parts = order.split([states[name].shape[1] for name in names])
+    shuffled = {name: pool[:, part] for name, part in zip(names, parts, strict=True)}
+    return directions(shuffled, reference, method)
+
+
+def split_half(
+    states: Mapping[str, Tensor], reference: Sequence[str], method: str
+) -> dict[str, list[float]]:
+    """Return for each emotion the cosines of the directions of two halves of the stimuli, by layer.
+
+    Every second stimulus is in the second half.
+    """
+    one, other = (
+        directions({e: own[:, half::2] for e, own in states.items()}, reference, method)
+        for half in (0, 1)
+    )
+    return {e: rounded(torch.cosine_similarity(one[e], other[e], dim=-1)) for e in one}
+
+
+def origin(states: Mapping[str, Tensor], reference: Sequence[str], method: str) -> Tensor:
+    """Return the point from which directions lead to the means of emotions, (layers, hidden)."""
+    compared = reference if method == CONTRAST else [NEUTRAL]
+    return torch.stack([states[name].mean(1) for name in compared]).mean(0)
+
+
+def accuracies(
+    held_out: Mapping[str, Tensor], vectors: Mapping[str, Tensor], start: Tensor
+) -> dict[str, Tensor]:
+    """Return the share of an emotion's stimuli whose nearest mean is its own, by layer.
+
+    Args:
+        held_out: States that no direction was made from, {emotion: (layers, stimuli, hidden)}.
+        vectors: The directions of the same emotions.
+        start: See `origin`. The mean of an emotion is there plus its direction.
+
+    Returns:
+        {emotion: (layers,)}.
+    """
+    # Of ‖x - w‖², ‖x‖² is the same for all emotions. What was taken out of w does not count in x·w.
+    stack = torch.stack(list(vectors.values()))
+    lengths = stack.square().sum(-1).T[:, None]
     found = {}
-    for emotion, true in vectors.items():
-        raw = means[emotion] - means[NEUTRAL]
-        found[emotion] = raw * (true.norm(dim=-1) / raw.norm(dim=-1))[:, None]
+    for number, emotion in enumerate(vectors):
+        along = torch.einsum("lnd,eld->lne", held_out[emotion] - start[:, None], stack)
+        found[emotion] = ((2 * along - lengths).argmax(-1) == number).float().mean(-1)
     return found
 
 
-def separation(states: Tensor, neutral: Tensor, vectors: Tensor) -> list[float]:
-    """Return for each layer the chance that an emotional stimulus lies beyond a neutral one.
-
-    This is the area under the ROC curve of the projections on the direction. The stimuli should
-    not be those that the direction was made from.
-    """
-    along = torch.einsum("lnd,ld->ln", states, vectors)
-    neutral_along = torch.einsum("lnd,ld->ln", neutral, vectors)
-    beyond = along[:, :, None] > neutral_along[:, None]
-    return [round(share, 4) for share in beyond.float().mean((1, 2)).tolist()]
-
-
-def cosines(vectors: dict[str, Tensor], layer: int) -> dict[str, dict[str, float]]:
+def cosines(vectors: Mapping[str, Tensor], layer: int) -> dict[str, dict[str, float]]:
     """Return the cosines between the emotions' directions at a layer."""
     unit = {e: v[layer] / v[layer].norm() for e, v in vectors.items()}
     return {a: {b: round(float(unit[a] @ unit[b]), 4) for b in unit} for a in unit}
+
+
+def rounded(numbers: Tensor) -> list[float]:
+    """Return numbers with four decimals."""
+    return [round(number, 4) for number in numbers.tolist()]

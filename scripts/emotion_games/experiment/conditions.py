@@ -1,13 +1,24 @@
 """The conditions of an experiment: what is done to the model while it decides."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from emotion_games.experiment.spec import Settings
 from emotion_games.prompts.stimuli import NEUTRAL as NO_EMOTION
 
 _RANDOM_DIRECTION = "random_"
+# The settings that a directions file depends on, besides the number of null directions, the model,
+# the stimuli and the prompts.
+DIRECTION_SETTINGS = (
+    "emotions",
+    "layers",
+    "direction_method",
+    "seed",
+    "headline_intensity",
+    "intensity_unit",
+)
 
 
 class Arm(StrEnum):
@@ -43,7 +54,7 @@ class Condition:
     Attributes:
         arm: Its kind.
         emotion: The emotion; `random_<number>` in the random arm, `neutral` if there is none.
-        intensity: The dose in natural gaps. A described event has none; 1 is a placeholder.
+        intensity: The dose. A described event has none; 1 is a placeholder.
         generated: The model writes answers.
         scored: The probabilities of the options are measured before any answer.
     """
@@ -82,7 +93,13 @@ class Condition:
         return Arm(self.arm).is_pushed
 
 
-def random_directions(settings: Settings) -> int:
+def direction_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `extraction.extract` needs of the settings of a series."""
+    found = {key: settings[key] for key in DIRECTION_SETTINGS}
+    return found | {"nulls": random_directions(settings)}
+
+
+def random_directions(settings: Mapping[str, Any]) -> int:
     """Return the number of random directions that are scored or generated."""
     arm = settings["arms"]["random"]
     return max(arm["generated"], arm["scored"] if settings["scoring"]["direct"] else 0)

@@ -1,7 +1,4 @@
-"""The pushes of the conditions: the vectors that are added to the hidden states.
-
-`engine.directions` scales the directions of emotions and rotates those of the random arm.
-"""
+"""The pushes of the conditions: the vectors that are added to the hidden states."""
 
 from collections.abc import Sequence
 
@@ -11,27 +8,29 @@ from emotion_games.engine.directions import Directions
 from emotion_games.experiment.conditions import Arm, Condition
 
 
-def condition_pushes(directions: Directions, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-    """Return the push of every condition that has one, by name, each `(steered layers, hidden)`."""
+def condition_pushes(
+    directions: Directions, conditions: Sequence[Condition], unit: str
+) -> dict[str, Tensor]:
+    """Return the push of every condition that has one, by name, each `(steered layers, hidden)`.
+
+    Args:
+        directions: The directions of the model.
+        conditions: The conditions of the experiment.
+        unit: The unit of their intensities; see `Directions.push`.
+    """
     pushes = {}
     for c in conditions:
         if c.arm == Arm.RANDOM:
-            pushes[c.name] = directions.random_push(c.random_seed, c.intensity)
+            pushes[c.name] = directions.null_push(c.random_seed, c.intensity, unit)
         elif c.is_pushed:
-            pushes[c.name] = directions.push(c.emotion, c.intensity, c.arm == Arm.SHUFFLED)
+            shuffled = c.arm == Arm.SHUFFLED
+            pushes[c.name] = directions.push(c.emotion, c.intensity, unit, shuffled)
     return pushes
 
 
-def push_ratios(directions: Directions, conditions: Sequence[Condition]) -> dict[str, float]:
-    """Return ‖push‖/‖h‖ of each pushed condition, at the steered layer where it is largest.
-
-    The ratio is measured once per emotion, at intensity 1, and a push grows with the intensity.
-    """
-    ratios = {}
-    for c in conditions:
-        if c.is_pushed:
-            # A random direction is the push of an emotion, turned, and has its size.
-            is_random = c.arm == Arm.RANDOM
-            emotion = directions.turned_emotion(c.random_seed) if is_random else c.emotion
-            ratios[c.name] = round(directions.about["push_ratio"][emotion] * abs(c.intensity), 5)
-    return ratios
+def push_ratios(
+    directions: Directions, conditions: Sequence[Condition], unit: str
+) -> dict[str, float]:
+    """Return ‖push‖/‖h‖ of each pushed condition, at the steered layer where it is largest."""
+    pushed = (c for c in conditions if c.is_pushed)
+    return {c.name: round(directions.push_ratio(c.intensity, unit), 5) for c in pushed}

@@ -13,9 +13,10 @@ from typing import Any, cast
 import pandas as pd
 import yaml
 
-from emotion_games.engine import directions
+from emotion_games.engine.extraction import extract
 from emotion_games.errors import UserError
 from emotion_games.escapes import cell_text, say
+from emotion_games.experiment.conditions import direction_settings
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.results import TRIALS, publish, read_configuration
 from emotion_games.experiment.run import run
@@ -92,8 +93,9 @@ def repeat(
         before = _table(folder)
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: not the folder of a finished experiment ({error})") from error
-    settings, path, runtime = dict(configuration["settings"]), inputs.model_path, inputs.runtime
-    directions.extract(entry, path, settings, inputs.files, vectors, runtime, log=log)
+    settings = direction_settings(configuration["settings"])
+    path, runtime = inputs.model_path, inputs.runtime
+    extract(entry, path, settings, inputs.files, vectors, runtime, log=log)
     outcome = run(inputs, Control(log=log))
     publish(scratch / "out", outcome, statistics={})
     for line in changes(configuration, read_configuration(scratch / "out")):

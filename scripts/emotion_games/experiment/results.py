@@ -17,7 +17,9 @@ import yaml
 
 from emotion_games.errors import UserError
 from emotion_games.escapes import cell_text, csv_cell, json_text
-from emotion_games.experiment.check_records import CHECK_COLUMNS, check_rows
+from emotion_games.experiment.answers import answer_of
+from emotion_games.experiment.check_records import CHECK_COLUMNS, check_rows, read_checks
+from emotion_games.experiment.check_requests import format_trials
 from emotion_games.experiment.conditions import plan_conditions
 from emotion_games.experiment.inputs import Experiment
 from emotion_games.experiment.journal import (
@@ -39,8 +41,6 @@ from emotion_games.layout import CONFIGURATION, RESULT_FILES, STATISTICS
 from emotion_games.prompts.answers import parse
 
 _, TRIALS, TRIALS_JSON, _ = RESULT_FILES
-# The extraction method of a trial without an answer.
-NOT_GENERATED = "not generated"
 # The columns of the table of trials that are not text. `category` and some numbers may be missing.
 _NUMBERS = ("intensity", "valid_mass", "valid_mass_after", "push_ratio")
 _TYPES: dict[str, Any] = {
@@ -56,7 +56,7 @@ class Outcome:
 
     Attributes:
         trials: One row per trial.
-        checks: One row per answer to a check.
+        checks: One row per answer to a check of the experiment or of the model's pushes.
         game: The game, with its settings.
         configuration: The content of exp_config.yaml.
     """
@@ -71,7 +71,7 @@ def outcome(experiment: Experiment, records: Mapping[str, Record]) -> Outcome:
     """Return everything that was measured in an experiment."""
     return Outcome(
         trials=_trial_table(experiment, records),
-        checks=_check_table(experiment.settings, records),
+        checks=_check_table(experiment.settings, records, experiment.inputs.push_checks),
         game=experiment.questions.game,
         configuration=_configuration(experiment, records),
     )
@@ -79,29 +79,32 @@ def outcome(experiment: Experiment, records: Mapping[str, Record]) -> Outcome:
 
 def _trial_table(experiment: Experiment, records: Mapping[str, Record]) -> pd.DataFrame:
     """Return one row per trial, in the order of the plan."""
-    ratios = push_ratios(experiment.directions, plan_conditions(experiment.settings))
-    rows = [
-        _row(experiment, trial, records[trial.request_key], ratios.get(trial.condition.name, 0.0))
-        for trial in experiment.questions.trials
-    ]
+    settings = experiment.settings
+    conditions, unit = plan_conditions(settings), settings["intensity_unit"]
+    ratios = push_ratios(experiment.directions, conditions, unit)
+    free = {trial.trial_id: records[key] for key, trial in format_trials(experiment.questions)}
+    rows = []
+    for trial in experiment.questions.trials:
+        row = _row(experiment, trial, records[trial.request_key])
+        row |= {"push_ratio": ratios.get(trial.condition.name, 0.0)}
+        rows.append(row | _free_answer(experiment, trial, free.get(trial.trial_id)))
     # Whole numbers that may be missing: an unparsed answer has no category.
     return pd.DataFrame(rows).astype({"category": "Int64"})
 
 
-def _check_table(settings: Settings, records: Mapping[str, Record]) -> pd.DataFrame:
-    rows = check_rows(records, plan_conditions(settings))
+def _check_table(
+    settings: Settings, records: Mapping[str, Record], push_checks: Path | None
+) -> pd.DataFrame:
+    rows = read_checks(push_checks) if push_checks else []
+    rows += check_rows(records, plan_conditions(settings))
     return pd.DataFrame(rows, columns=list(CHECK_COLUMNS))
 
 
-def _row(experiment: Experiment, trial: Trial, record: Record, push_ratio: float) -> dict[str, Any]:
+def _row(experiment: Experiment, trial: Trial, record: Record) -> dict[str, Any]:
     questions, spec = experiment.questions, experiment.inputs.spec
     scenario, condition = questions.scenarios[trial.scenario_id], trial.condition
-    scores, after = record["scores"], None
-    output, decision = "", None
-    if condition.generated:
-        output = record["answers"][trial.repeat]
-        after = record["after"][trial.repeat]
-        decision = parse(output, scenario.options, trial.order)
+    scores, answer = record["scores"], answer_of(questions, trial, record)
+    decision, after = answer.decision, answer.after
     messages = questions.prompts[trial.request_key]
     return {
         "trial_id": trial.trial_id,
@@ -118,21 +121,35 @@ def _row(experiment: Experiment, trial: Trial, record: Record, push_ratio: float
         "option_lengths": json.dumps([len(scenario.options[label]) for label in trial.order]),
         "repeat_num": trial.repeat,
         "input": "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages),
-        "output": output,
-        "rationale": decision.rationale if decision else "",
-        "decision": decision.decision if decision else "",
-        "category": decision.category if decision else None,
-        "choice": (decision.choice if decision else None) or "",
+        "output": answer.output,
+        "rationale": decision.rationale,
+        "rationale_end": answer.rationale_end,
+        "decision": decision.decision,
+        "category": decision.category,
+        "choice": decision.choice or "",
         "choice_probabilities": _json(scores and scores["probabilities"]),
         "valid_mass": scores and scores["mass"],
-        "extraction_method": decision.method if decision else NOT_GENERATED,
+        "extraction_method": decision.method,
         "seed": spec["settings"]["seed"],
         "wording": trial.wording,
         "generated": condition.generated,
         "branch_probabilities": _json(scores and scores["branch"]),
         "choice_probabilities_after": _json(after and after["probabilities"]),
         "valid_mass_after": after and after["mass"],
-        "push_ratio": push_ratio,
+    }
+
+
+def _free_answer(experiment: Experiment, trial: Trial, record: Record | None) -> dict[str, str]:
+    """Return what was read in the free answer beside a guided one; empty texts without one."""
+    if record is None:
+        return dict.fromkeys(("free_output", "free_choice", "free_method"), "")
+    (output,) = record["answers"]
+    options = experiment.questions.scenarios[trial.scenario_id].options
+    found = parse(output, options, trial.order)
+    return {
+        "free_output": output,
+        "free_choice": found.choice or "",
+        "free_method": found.method,
     }
 
 
@@ -221,15 +238,17 @@ def read_trials(output_dir: Path) -> pd.DataFrame:
     return _with_texts(table, cell_text)
 
 
-def read_outcome(output_dir: Path, journal: Path) -> Outcome:
+def read_outcome(output_dir: Path, journal: Path, push_checks: Path) -> Outcome:
     """Return everything that was measured in a finished experiment, without its model.
 
     Args:
         output_dir: The folder with its four result files.
-        journal: Its journal, which has the answers to the checks.
+        journal: Its journal, which has the answers to its own checks.
+        push_checks: The table of the checks of the model's pushes.
 
     Raises:
-        UserError: The journal or the game is not the one that the results were made with.
+        UserError: The table is missing, or the journal or the game is not the one that the
+            results were made with.
     """
     configuration = read_configuration(output_dir)
     settings, fingerprint = configuration["settings"], configuration["fingerprint"]
@@ -247,7 +266,7 @@ def read_outcome(output_dir: Path, journal: Path) -> Outcome:
         raise UserError(f"{path}: is missing, or has changed since the experiment; put it back")
     return Outcome(
         trials=read_trials(output_dir),
-        checks=_check_table(settings, records),
+        checks=_check_table(settings, records, push_checks),
         game=apply_settings(load_game(folder), settings["game_settings"]),
         configuration=configuration,
     )

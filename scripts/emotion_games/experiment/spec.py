@@ -38,6 +38,7 @@ class Checks(TypedDict):
 
     manipulation: bool
     damage: bool
+    format: bool
 
 
 class Inference(TypedDict):
@@ -56,12 +57,14 @@ class Settings(TypedDict):
     emotions: list[str]
     intensity: list[float]
     headline_intensity: float
+    intensity_unit: str
     repeat: int
     num_scenarios: int | None
     seed: int
     layers: str | list[int]
     direction_method: str
     answer_form: str
+    decoding: str
     generation: Generation
     scoring: Scoring
     arms: Arms
@@ -132,8 +135,10 @@ class Plan(TypedDict):
     emotions: list[str]
     intensities: list[float]
     headline_intensity: float
+    intensity_unit: str
     layers: str | list[int]
     direction_method: str
+    decoding: str
     arms: Arms
     contrasts: list[str]
     measures: list[str]
@@ -148,16 +153,16 @@ class Plan(TypedDict):
 class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
-    Trials and most checks have `scores`, `answers` and `after`, with one entry per answer; a
-    projection has a `value`; the first record has `plan`, `hash` and `frozen` (the time), the
-    second one the `hash` of all prompts as the model reads them, and the last one `seconds` and
-    `machine`.
+    Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
+    first record has `plan`, `hash` and `frozen` (the time), the second one the `hash` of all
+    prompts as the model reads them, and the last one `seconds` and `machine`.
     """
 
     key: str
     scores: NotRequired[ScoresRecord | None]
     answers: NotRequired[list[str]]
     after: NotRequired[list[ScoresRecord | None]]
+    ends: NotRequired[list[str]]
     value: NotRequired[float]
     plan: NotRequired[Plan]
     hash: NotRequired[str]

@@ -1,11 +1,16 @@
 """Stimuli of emotions: one file per emotion, with one stimulus per line or as a JSON list."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from emotion_games.errors import ProblemList, UserError, shown
 
 NEUTRAL = "neutral"
+# The emotions of config/emotions. In a folder that has them all, directions are measured against
+# their mean, whichever of them are configured.
+SHIPPED = ("anger", "happiness", "sadness", "fear", "disgust", "surprise")
+# The mean of a single concept is that concept.
+LEAST_REFERENCE = 2
 # Of eight stimuli two are held out.
 LEAST_STIMULI = 8
 # Every fourth stimulus tests the direction that the others make.
@@ -16,6 +21,24 @@ _SUFFIXES = (".json", ".txt")
 def stimulus_files(folder: Path) -> dict[str, Path]:
     """Return the files of a folder by emotion; of two for one emotion the .txt file."""
     return {file.stem: file for file in _files(folder)}
+
+
+def reference_emotions(folder: Path) -> list[str]:
+    """Return the emotions of a folder against whose mean directions are measured, sorted.
+
+    They are the shipped emotions if the folder has them all, or else all its concepts.
+    """
+    concepts = set(stimulus_files(folder)) - {NEUTRAL}
+    return sorted(SHIPPED if concepts >= set(SHIPPED) else concepts)
+
+
+def used_stimuli(folder: Path, emotions: Iterable[str]) -> list[str]:
+    """Return the names of the files that directions of some emotions depend on, sorted.
+
+    These are the files of the emotions, of the reference, and of neutral if the folder has it.
+    """
+    files = stimulus_files(folder)
+    return sorted({*emotions, *reference_emotions(folder), NEUTRAL} & set(files))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -34,8 +57,8 @@ def load_stimuli(
     already.
 
     Args:
-        folder: A folder of files `<emotion>.txt` or `<emotion>.json`, one of them for neutral.
-        emotions: The emotions to load beside neutral; None loads all files.
+        folder: A folder of files `<emotion>.txt` or `<emotion>.json`.
+        emotions: Loads the files that the directions of these emotions depend on; None loads all.
         log: Receives a line for each repeated stimulus.
 
     Raises:
@@ -43,17 +66,11 @@ def load_stimuli(
     """
     files = _files(folder)
     if emotions is not None:
-        files = [file for file in files if file.stem in (*emotions, NEUTRAL)]
+        names = used_stimuli(folder, emotions)
+        files = [file for file in files if file.stem in names]
     problems = []
-    if not files:
-        problems.append(
-            f"{folder}: no emotions; expected one .txt file for each, with {NEUTRAL}.txt among them"
-        )
-    elif not any(file.stem == NEUTRAL for file in files):
-        problems.append(
-            f"{folder}: {NEUTRAL}.txt is missing; directions are measured against neutral stimuli: "
-            f"write {LEAST_STIMULI} or more, or copy {NEUTRAL}.txt from the folder config/emotions"
-        )
+    if not any(file.stem != NEUTRAL for file in files):
+        problems.append(f"{folder}: no emotions; expected one .txt file for each")
     stimuli: dict[str, list[str]] = {}
     # A stimulus in two files would count for two emotions, so each occurs once in all files.
     first_places: dict[str, tuple[Path, str]] = {}

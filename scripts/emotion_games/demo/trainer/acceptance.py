@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from emotion_games.demo.correlations import correlation, random_limit, slope
@@ -20,7 +21,6 @@ from emotion_games.demo.trainer.inputs import Inputs
 from emotion_games.demo.trainer.truth import NEUTRAL, planted_shift, prosocial, value
 from emotion_games.engine.backend import Backend
 from emotion_games.engine.batches import Instrument, Measurement, Request, measure
-from emotion_games.engine.directions import rotate
 from emotion_games.engine.models import load_model, steered_layers
 from emotion_games.engine.probes import hidden_states
 from emotion_games.engine.sampling import trial_uniforms
@@ -254,6 +254,16 @@ def _by_push(names: Sequence[str | None], figures: np.ndarray) -> dict[str, floa
         if name is None or not name.startswith("random"):
             means[name or NEUTRAL] = round(float(mean), 3)
     return means
+
+
+def rotate(stack: Tensor, seed: int) -> Tensor:
+    """Rotate a stack of vectors (layers, hidden) at random; norms and angles stay."""
+    upper = torch.linalg.qr(stack.double().T).R
+    generator = torch.Generator().manual_seed(1_000_003 * (seed + 1))
+    noise = torch.randn(stack.shape[1], upper.shape[0], generator=generator, dtype=torch.float64)
+    basis, triangle = torch.linalg.qr(noise)
+    basis = basis * torch.where(triangle.diagonal() < 0, -1.0, 1.0)
+    return (basis @ upper).T.to(stack)
 
 
 def _pushes(trained: _Trained) -> dict[str, Tensor]:

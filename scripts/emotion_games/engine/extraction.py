@@ -1,0 +1,162 @@
+"""Measure the directions of a model on stimuli and write them to a file."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emotion_games.engine import direction_estimation as estimation
+from emotion_games.engine.backend import Backend, ModelError
+from emotion_games.engine.directions import About, Directions, save
+from emotion_games.engine.models import load_model, steered_layers, weights_hash
+from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_batch
+from emotion_games.errors import shown
+from emotion_games.escapes import say
+from emotion_games.hashing import digest
+from emotion_games.prompts.messages import probe
+from emotion_games.prompts.stimuli import load_stimuli, reference_emotions, split_stimuli
+from emotion_games.prompts.templates import Templates, load_templates
+
+# Seconds between two reports on how many stimuli have been read.
+REPORT_SECONDS = 15.0
+
+
+def extract(
+    entry: dict[str, Any],
+    path: str,
+    settings: Mapping[str, Any],
+    files: Mapping[str, Path],
+    output: Path,
+    runtime: dict[str, Any],
+    check: Callable[[Backend], None] = lambda _: None,
+    log: Callable[[str], None] = say,
+) -> None:
+    """Measure the directions of a model and write them to a file.
+
+    Args:
+        entry: The model's entry of the config.
+        path: Its folder or hub id.
+        settings: See `conditions.direction_settings`.
+        files: The paths of `stimuli` (a folder) and `prompts` (the texts of the probe).
+        output: The file, which appears when it is complete.
+        runtime: See `models.load_model`.
+        check: Raises an error if the model cannot be used, before anything is measured.
+        log: Receives a line now and then.
+
+    Raises:
+        UserError: If the stimuli or the model cannot be used.
+    """
+    stimuli = load_stimuli(files["stimuli"], settings["emotions"], log)
+    templates = load_templates(files["prompts"])
+    model = load_model(entry, path, runtime)
+    layers = steered_layers(settings["layers"], model.depth)
+    check(model)
+    _check_lengths(model, templates, stimuli)
+    log(f"directions of {entry['id']}: {len(stimuli)} stimulus files, {model.depth} layers")
+    count = _progress(sum(map(len, stimuli.values())), log)
+    parts = {name: split_stimuli(texts) for name, texts in stimuli.items()}
+    states, held_out = (
+        {name: hidden_states(model, templates, part[use], count) for name, part in parts.items()}
+        for use in (0, 1)
+    )
+    reference, method = reference_emotions(files["stimuli"]), settings["direction_method"]
+    every = estimation.directions(states, reference, method)
+    norms = torch.cat([states[emotion] for emotion in reference], 1).norm(dim=-1).mean(1)
+    start = estimation.origin(states, reference, method)
+    right = estimation.accuracies(held_out, {e: every[e] for e in reference}, start)
+    halves = estimation.split_half(states, reference, method)
+    vectors = {emotion: every[emotion] for emotion in settings["emotions"]}
+    shuffled = estimation.shuffled_directions(states, reference, method, settings["seed"])
+    about: About = {
+        "model": entry["id"],
+        "revision": entry.get("revision"),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "weights_hash": weights_hash(entry, path),
+        "stimuli_hash": digest(stimuli),
+        "method": method,
+        "reference": reference,
+        "layers": layers,
+        "depth": model.depth,
+        "hidden_norm": norms.tolist(),
+        "natural_gap": {e: (w.norm(dim=-1) / norms).tolist() for e, w in every.items()},
+        "split_half": {emotion: halves[emotion] for emotion in vectors},
+        "accuracy": estimation.rounded(torch.stack(list(right.values())).mean(0)),
+        "accuracy_by_emotion": {e: round(float(r[layers[-1]]), 4) for e, r in right.items()},
+        "cosines": estimation.cosines(vectors, layers[-1]),
+        "realised_gap": {},
+    }
+    nulls = estimation.null_directions(
+        states, reference, settings["nulls"], settings["seed"], method
+    )
+    found = Directions(vectors, {e: shuffled[e] for e in vectors}, nulls, about)
+    texts = [text for emotion in reference for text in parts[emotion][1]]
+    about["realised_gap"] = _realised_gaps(model, templates, texts, found, settings)
+    save(found, output)
+    log(f"directions of {entry['id']}: written to {output}")
+
+
+def _realised_gaps(
+    model: Backend,
+    templates: Templates,
+    stimuli: Sequence[str],
+    directions: Directions,
+    settings: Mapping[str, Any],
+) -> dict[str, float]:
+    """Return what the pushes of the headline intensity move the last steered layer, {emotion: gaps}.
+
+    It is the mean of (h_steered - h) · w / ‖w‖² over some stimuli, evenly spread.
+    """
+    chosen = stimuli[:: -(-len(stimuli) // PROBES_AT_ONCE)]
+    texts, last = probe_batch(model, templates, chosen)
+    layers, rows = directions.layers, torch.arange(len(last))
+
+    def mean_state(push: Tensor | None) -> Tensor:
+        pushes = {}
+        if push is not None:
+            pushes = {at: row.expand(len(last), -1) for at, row in zip(layers, push, strict=True)}
+        states, _ = model.capture(texts, pushes, layers[-1:])
+        return states[layers[-1]][rows, last].float().cpu().mean(0)
+
+    plain, found = mean_state(None), {}
+    for emotion, vectors in directions.vectors.items():
+        push = directions.push(emotion, settings["headline_intensity"], settings["intensity_unit"])
+        target = vectors[layers[-1]]
+        moved = float((mean_state(push) - plain) @ target / (target @ target))
+        found[emotion] = round(moved, 4)
+    return found
+
+
+def _check_lengths(
+    model: Backend, templates: Templates, stimuli: Mapping[str, Sequence[str]]
+) -> None:
+    """Raise an error if a stimulus with the text around it does not fit the model's context."""
+    if model.positions is None:
+        return
+    for emotion, stimulus in ((e, text) for e, lines in stimuli.items() for text in lines):
+        length = len(model.token_ids(model.chat_text(probe(templates, stimulus)[0])))
+        if length > model.positions:
+            raise ModelError(
+                f"model {model.name}: its context of {model.positions:,} tokens is too short "
+                f"for a stimulus of {emotion}: {shown(stimulus)} needs {length:,} with the "
+                "text around it; shorten it, or choose a model with a longer context"
+            )
+
+
+def _progress(total: int, log: Callable[[str], None]) -> Callable[[int], None]:
+    """Return a function that counts the stimuli that have been read and reports now and then."""
+    start = reported = time.monotonic()
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal reported, done
+        done, now = done + more, time.monotonic()
+        if now - reported >= REPORT_SECONDS or done == total:
+            rate = done / max(now - start, 1e-9)
+            left = (total - done) / rate
+            log(f"{done} of {total} stimuli read, {rate:.1f} a second, {left:.0f} s left")
+            reported = now
+
+    return count
