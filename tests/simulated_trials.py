@@ -17,6 +17,7 @@ SETTINGS = {
     "layers": "middle_third",
     "direction_method": "mean_difference",
     "answer_form": "rationale",
+    "decoding": "guided",
     "repeat": 1,
     "num_scenarios": 24,
     "seed": 0,
@@ -24,7 +25,7 @@ SETTINGS = {
     "generation": {"temperature": 0.7, "top_p": 0.95, "max_new_tokens": 256},
     "scoring": {"direct": True, "after_rationale": True},
     "arms": {"random": {"scored": 20, "generated": 5}, "shuffled": False, "prompted": True},
-    "checks": {"manipulation": True, "damage": True},
+    "checks": {"manipulation": True, "damage": True, "format": True},
     "statistics": {"confidence": 0.95, "equivalence_margin": 0.1},
 }
 

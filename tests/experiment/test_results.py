@@ -6,7 +6,8 @@ import re
 import pandas as pd
 import pytest
 
-from emotion_games.experiment.results import NOT_GENERATED, Outcome, publish, read_trials
+from emotion_games.experiment.answers import NOT_GENERATED
+from emotion_games.experiment.results import Outcome, publish, read_trials
 from emotion_games.layout import RESULT_FILES
 
 WILD = 'a "quoted"\r\nline,\rwith <script> and ünicode\t'

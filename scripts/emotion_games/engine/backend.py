@@ -30,6 +30,8 @@ Logprobs = list[list[list[float]]]
 # What chat templates take for today when directions are measured, which all series share. Any
 # fixed day would do; this is the one that the template of Llama 3.1 falls back to.
 TEMPLATE_DATE = datetime.date(2024, 7, 26)
+# Stands for an answer, to find where a template puts it. No story contains it.
+_ANSWER = "~ANSWER~"
 # What a chat template may raise, which is a program of its own.
 TEMPLATE_ERRORS = (
     jinja2.TemplateError,
@@ -183,6 +185,18 @@ class Backend(ABC):
         missing = [token for token in self._first_tokens() if not self._has(text, token, spoken)]
         return "".join(missing) + text
 
+    def text_before_answer(
+        self, messages: list[Message], date: datetime.date = TEMPLATE_DATE
+    ) -> str:
+        """Return the text of a chat up to where its template puts the text of an answer.
+
+        It differs from `chat_text` in templates that write more before an answer than before the
+        model's turn, such as a space. It is `chat_text` if a template leaves the answer out.
+        """
+        text = self.chat_text([*messages, {"role": "assistant", "content": _ANSWER}], date)
+        before, found, _ = text.rpartition(_ANSWER)
+        return before if found else self.chat_text(messages, date)
+
     def _chat(self, messages: list[Message], answering: bool, date: datetime.date) -> str:
         first, *others = messages
         if first["role"] != "system":
@@ -253,3 +267,11 @@ class Backend(ABC):
     def decode(self, ids: list[int]) -> str:
         """Return the text of an answer without special tokens."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def decode_after(self, before: int, ids: list[int]) -> str:
+        """Return the text that tokens add after the token `before`, without special tokens.
+
+        Some tokenizers leave the space out with which a text begins, but not one that goes on.
+        """
+        begin, text = self.decode([before]), self.decode([before, *ids])
+        return text[len(begin) :] if text.startswith(begin) else self.decode(ids)

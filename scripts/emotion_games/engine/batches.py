@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,10 +24,11 @@ from emotion_games.engine.scoring import (
     whole_texts,
 )
 from emotion_games.escapes import say
-from emotion_games.prompts.json_answers import answer_is_closed
+from emotion_games.prompts.json_answers import answer_is_closed, string_inside, string_is_closed
 
 LARGEST_BATCH = 256
-Result = TypeVar("Result")
+# Why a guided string ended: its closing quote, an end token, or the largest number of tokens.
+QUOTE, END_TOKEN, BUDGET = "quote", "end token", "budget"
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class Request:
         closing: What follows an option.
         scored: Whether the options are scored at once.
         uniforms: For each answer to be written, its random numbers (largest number of tokens,).
+        lead: If given, answers are guided: they begin with it, and what the model writes after it
+            is the inside of a JSON string. Without it the model writes whole answers.
+        link: What follows such a string, up to the options, which are scored there.
     """
 
     key: str
@@ -54,15 +57,25 @@ class Request:
     closing: str = ""
     scored: bool = True
     uniforms: tuple[np.ndarray, ...] = ()
+    lead: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The results of a request: scores of the options, answers, scores after each rationale."""
+    """The results of a request.
+
+    Attributes:
+        scores: Those of the options before any answer.
+        answers: What was written; a guided answer with its lead and its link.
+        after: The scores of the options after each rationale.
+        ends: Why each written string ended: QUOTE, END_TOKEN or BUDGET; empty for a free answer.
+    """
 
     scores: Scores | None
     answers: list[str]
     after: list[Scores | None]
+    ends: list[str]
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,8 @@ class Instrument:
         pushes: {name: (steered layers, hidden)}.
         temperature: Of the answers; 0 always takes the most likely token.
         top_p: Probability mass of the nucleus from which tokens are drawn.
-        reopen: Returns the opening after which the options are scored again, or None if the answer
-            has no rationale. Without this function nothing is scored again.
+        reopen: Returns the opening after which the options are scored again, or None if a free
+            answer has no rationale. Without this function no free answer is scored again.
         share: Whether rows of one prompt may share the layers below the first steered one.
         seconds: Time spent so far, by part of the work.
     """
@@ -118,7 +131,7 @@ class Reading:
     Attributes:
         requests: The batch.
         texts: Returns the tokens of the options of a request, each as one text with its prompt.
-        prompts: The tokens of each prompt.
+        prompts: The tokens of each prompt with its lead.
         read: How many of them have been read. The rest is tokenized differently if an answer
             follows; only what is written follows it.
         rows: The rows that have read so far.
@@ -160,21 +173,12 @@ def plan_batches(
 def measure(
     instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None] = say
 ) -> list[Measurement]:
-    """Measure a batch, or its halves if a GPU runs out of memory."""
-    return in_halves(partial(_measure, instrument), requests, log)
+    """Measure a batch, or its halves if a GPU runs out of memory.
 
-
-def in_halves(
-    work: Callable[[Sequence[Request]], list[Result]],
-    requests: Sequence[Request],
-    log: Callable[[str], None],
-) -> list[Result]:
-    """Return `work(requests)`, or that of its halves if a GPU runs out of memory.
-
-    `work` returns one result per request. The error is raised if a single request is too large.
+    The error is raised if a single request is too large.
     """
     try:
-        return work(requests)
+        return _measure(instrument, requests)
     except torch.OutOfMemoryError:
         if len(requests) == 1:
             raise
@@ -183,7 +187,8 @@ def in_halves(
     torch.cuda.empty_cache()
     half = len(requests) // 2
     log(f"out of GPU memory with {len(requests)} requests; continuing with {half}")
-    return in_halves(work, requests[:half], log) + in_halves(work, requests[half:], log)
+    first = measure(instrument, requests[:half], log)
+    return first + measure(instrument, requests[half:], log)
 
 
 def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measurement]:
@@ -193,14 +198,18 @@ def _measure(instrument: Instrument, requests: Sequence[Request]) -> list[Measur
     scores = _score(instrument, reading, list(enumerate(direct)))
     writing = [(place, numbers) for place, r in enumerate(requests) for numbers in r.uniforms]
     with instrument.timed("decode"):
-        answers = _write(instrument, reading, writing)
-    openings = [instrument.reopen(a) if instrument.reopen else None for a in answers]
+        written = _write(instrument, reading, writing)
     places = [place for place, _ in writing]
+    openings = [
+        answer if requests[place].lead else instrument.reopen(answer) if instrument.reopen else None
+        for place, (answer, _) in zip(places, written, strict=True)
+    ]
     after = _score(instrument, reading, list(zip(places, openings, strict=True)))
-    measured = [Measurement(found, [], []) for found in scores]
-    for place, answer, again in zip(places, answers, after, strict=True):
+    measured = [Measurement(found, [], [], []) for found in scores]
+    for place, (answer, end), again in zip(places, written, after, strict=True):
         measured[place].answers.append(answer)
         measured[place].after.append(again)
+        measured[place].ends.append(end)
     return measured
 
 
@@ -213,7 +222,7 @@ def _read(instrument: Instrument, requests: Sequence[Request]) -> Reading:
     def texts(r: Request) -> list[Continuation]:
         return made(r.prompt, r.opening, tuple(r.options.values()), r.closing)
 
-    prompts = [tokens(r.prompt) for r in requests]
+    prompts = [tokens(r.prompt + r.lead) for r in requests]
     read = [shared_tokens(ids, texts(r)) for ids, r in zip(prompts, requests, strict=True)]
     if 0 in read:
         raise ModelError(
@@ -256,19 +265,35 @@ def _score(
 
 def _write(
     instrument: Instrument, reading: Reading, writing: Sequence[tuple[int, np.ndarray]]
-) -> list[str]:
-    """Write one answer for each (row, random numbers)."""
+) -> list[tuple[str, str]]:
+    """Write one answer for each (row, random numbers); return it and why its string ended."""
     rests = [ids[n:] for ids, n in zip(reading.prompts, reading.read, strict=True)]
-    answers: dict[int, str] = {}
     # Together only those that read on equally far, so that no padding stands inside a row.
-    for length in {len(rests[place]) for place, _ in writing}:
-        alike = [i for i, (place, _) in enumerate(writing) if len(rests[place]) == length]
+    kinds = [(len(rests[place]), bool(reading.requests[place].lead)) for place, _ in writing]
+    answers: dict[int, tuple[str, str]] = {}
+    for kind in dict.fromkeys(kinds):
+        is_closed = string_is_closed if kind[1] else answer_is_closed
+        alike = [i for i, own in enumerate(kinds) if own == kind]
         for start in range(0, len(alike), LARGEST_BATCH):
             part = alike[start : start + LARGEST_BATCH]
             places, numbers = zip(*(writing[i] for i in part), strict=True)
             uniforms = torch.from_numpy(np.stack(numbers))
             sampling = instrument.temperature, instrument.top_p
             begins = [rests[place] for place in places]
-            found = reading.rows.generate(places, uniforms, *sampling, answer_is_closed, begins)
-            answers |= zip(part, map(instrument.model.decode, found), strict=True)
+            found = reading.rows.generate(places, uniforms, *sampling, is_closed, begins)
+            for i, place, ids in zip(part, places, found, strict=True):
+                is_full = len(ids) == uniforms.shape[1]
+                answers[i] = _answer(instrument.model, reading, place, ids, is_full)
     return [answers[i] for i in range(len(writing))]
+
+
+def _answer(
+    model: Backend, reading: Reading, place: int, ids: list[int], is_full: bool
+) -> tuple[str, str]:
+    """Return the answer of written tokens, and why its string ended; nothing if it is free."""
+    r = reading.requests[place]
+    if not r.lead:
+        return model.decode(ids), ""
+    text = model.decode_after(reading.prompts[place][-1], ids)
+    end = QUOTE if string_is_closed(text) else BUDGET if is_full else END_TOKEN
+    return r.lead + string_inside(text) + r.link, end

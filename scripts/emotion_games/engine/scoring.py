@@ -22,6 +22,7 @@ from itertools import accumulate
 from os.path import commonprefix
 
 from emotion_games.engine.backend import Backend, Ids, ModelError, Rows
+from emotion_games.engine.sampling import OVERFLOW
 
 # Digits that are written to files. Results in float32 agree over batch sizes well beyond this.
 DIGITS = 5
@@ -135,9 +136,16 @@ def scores(options: Mapping[str, Continuation], logprobs: Sequence[Sequence[floa
 
 
 def normalised(logs: Sequence[float]) -> list[float]:
-    """Return exp(logs) divided by their sum, rounded as it is written to files."""
+    """Return exp(logs) divided by their sum, rounded as it is written to files.
+
+    Raises:
+        ModelError: If a number is NaN or all are infinite.
+    """
     top = max(logs)
     weights = [math.exp(value - top) for value in logs]
+    # Written so that NaN fails, too: the largest number has weight 1.
+    if not sum(weights) >= 1:
+        raise ModelError(OVERFLOW)
     return [round(weight / sum(weights), DIGITS) for weight in weights]
 
 

@@ -4,7 +4,7 @@ A few real requests are measured without a push, with their pushes, and with pus
 three times the length of a hidden state. Three things must hold:
 
 - In every pass of the engine, exactly the push of the request is added to the output of each
-  steered layer at every position, and nothing to the others (`observer`).
+  steered layer at every position but the first, and nothing to the others (`observer`).
 - The engine reads exactly the tokens of each text, and its scores are those of the logits that it
   found for them.
 - Logits are those of a plain reading of the whole text (`reference`), and pushes change them in the
@@ -189,7 +189,8 @@ def _cases(model: TransformersBackend, requests: Sequence[Request]) -> list[Case
         backwards = first.ids[first.start :][::-1]
         tokens = (backwards * ANSWER_TOKENS)[:ANSWER_TOKENS]
         numbers = [(int(possible[:token].sum()) + 0.5) / int(possible.sum()) for token in tokens]
-        question = replace(request, scored=True, uniforms=(np.array(numbers),))
+        # A free answer: the tokens that are written need not be the inside of a string.
+        question = replace(request, scored=True, lead="", uniforms=(np.array(numbers),))
         written = Text((*prompt, *tokens), len(prompt) + 1)
         cases.append(Case(question, options, written))
     return cases

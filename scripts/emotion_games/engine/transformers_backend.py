@@ -33,6 +33,8 @@ CPU_BATCH_TOKENS = 16_384
 GPU_MEMORY_SHARE = 0.25
 # Over so many tokens of a row the memory of its recurrent states is spread; most rows are longer.
 STATE_TOKENS = 256
+# An answer is complete at one of these characters.
+CLOSING = frozenset('"}')
 # A text of several tokens, from which the engine learns how a model takes its batches.
 SAMPLE = "one row"
 
@@ -91,7 +93,7 @@ class TransformersBackend(Backend):
         # The engine always passes a mask; without padding the reference does not depend on it.
         masks = {} if bool(mask.all()) else {"attention_mask": mask}
         model, layers = self.model, self.layers
-        with hooks.steer(model, layers, vectors), hooks.capture(layers, watched) as states:
+        with hooks.steer(model, layers, vectors, mask), hooks.capture(layers, watched) as states:
             out = model(input_ids=ids, use_cache=False, **masks)
         return states, out.logits
 
@@ -198,7 +200,8 @@ class CachedRows(Rows):
         state = {cache: self.cache, "use_cache": True, **extras}
         # Without attention, layers want to know only which of the new tokens are real.
         mask = self.mask if caches.has_attention(self.cache) else real
-        with hooks.steer(model, layers, self.vectors), hooks.capture(layers, watched) as states:
+        steering = hooks.steer(model, layers, self.vectors, self.mask)
+        with steering, hooks.capture(layers, watched) as states:
             out = model(input_ids=ids, attention_mask=mask, **state)
         return out.logits[:, -keep:], states
 
@@ -294,4 +297,5 @@ class CachedRows(Rows):
             return True
         answer.append(token)
         decode = self.backend.tokenizer.decode
-        return "}" in decode([token]) and is_closed(str(decode(answer)))
+        # Most tokens cannot close an answer, whose whole text takes long to decode.
+        return not CLOSING.isdisjoint(decode([token])) and is_closed(str(decode(answer)))

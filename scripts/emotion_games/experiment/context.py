@@ -1,6 +1,5 @@
 """Whether a model can hold the texts of an experiment: every prompt with its longest answer."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,21 +9,15 @@ from pathlib import Path
 from emotion_games.engine.backend import Backend, ModelError
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.experiment import check_requests as checks
-from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.requests import (
     CLOSING,
     Questions,
     load_questions,
+    prompt_text,
     scores_after_rationale,
 )
-from emotion_games.experiment.spec import Record, Spec
+from emotion_games.experiment.spec import Spec
 from emotion_games.prompts import messages as texts
-from emotion_games.prompts.check_items import CheckItems, load_check_items
-
-# Stands for answers that are not written yet.
-_ANSWER = '{"rationale": "-", "decision": "-"}'
-# The checks whose prompts contain an answer.
-_AFTER_ANSWERS = (Check.SELF_REPORT, Check.BLIND_LABEL)
 
 
 def series_check(
@@ -41,11 +34,11 @@ def series_check(
     Raises:
         ProblemList: No game has a usable scenario.
     """
-    playable: list[tuple[Questions, CheckItems]] = []
+    playable: list[Questions] = []
     problems: list[str] = []
     for spec, paths in zip(specs, files, strict=True):
         try:
-            playable.append((load_questions(spec, paths), load_check_items(paths["checks"])))
+            playable.append(load_questions(spec, paths))
         except UserError as error:
             problems += str(error).splitlines()
     if not playable:
@@ -53,9 +46,9 @@ def series_check(
 
     def check(model: Backend) -> None:
         too_long = []
-        for questions, items in playable:
+        for questions in playable:
             try:
-                check_context(questions, items, model)
+                check_context(questions, model)
             except ModelError as error:
                 too_long.append(str(error))
         # The other games need the directions. A game that is too long fails by itself.
@@ -65,7 +58,7 @@ def series_check(
     return check
 
 
-def check_context(questions: Questions, items: CheckItems, model: Backend) -> None:
+def check_context(questions: Questions, model: Backend) -> None:
     """Check that the longest text of an experiment fits the context of a model.
 
     Raises:
@@ -73,7 +66,7 @@ def check_context(questions: Questions, items: CheckItems, model: Backend) -> No
     """
     if model.positions is None:
         return
-    key, tokens = max(_lengths(questions, items, model), key=itemgetter(1))
+    key, tokens = max(_lengths(questions, model), key=itemgetter(1))
     if tokens > model.positions:
         raise ModelError(
             f"model {model.name}: its context of {model.positions:,} tokens is too short for "
@@ -83,7 +76,7 @@ def check_context(questions: Questions, items: CheckItems, model: Backend) -> No
         )
 
 
-def _lengths(questions: Questions, items: CheckItems, model: Backend) -> Iterator[tuple[str, int]]:
+def _lengths(questions: Questions, model: Backend) -> Iterator[tuple[str, int]]:
     """Yield the key of each request and the tokens of its prompt with the longest answer."""
     settings, answer = questions.settings, questions.settings["generation"]["max_new_tokens"]
     reopens = scores_after_rationale(settings)
@@ -93,20 +86,18 @@ def _lengths(questions: Questions, items: CheckItems, model: Backend) -> Iterato
         return len(model.token_ids(text))
 
     def longest(options: Mapping[str, str], opening: str, closing: str) -> int:
-        return max(count(f"{opening}{text}{closing}") for text in options.values())
+        return max((count(f"{opening}{text}{closing}") for text in options.values()), default=0)
 
     # Pushed conditions read the neutral prompts, and repeats read the same one.
     plain = [t for t in questions.trials if not (t.condition.is_pushed or t.repeat)]
     questions = replace(questions, trials=plain)
     for trial in plain:
-        prompt = model.chat_text(questions.prompts[trial.request_key], questions.date)
+        prompt = prompt_text(questions, questions.prompts[trial.request_key], model)
         options = questions.scenarios[trial.scenario_id].options
         shown = {label: texts.option_literal(options[label]) for label in trial.order}
         after = answer + longest(shown, texts.after_rationale_prefix(""), CLOSING) * reopens
         direct = longest(shown, texts.decision_prefix(), CLOSING)
         yield trial.request_key, count(prompt) + max(after, direct)
-    records = defaultdict[str, Record](lambda: Record(key="", answers=[_ANSWER]))
-    for request in checks.check_requests(questions, items, records, model):
-        room = answer if request.key.startswith(_AFTER_ANSWERS) else 0
+    for request in checks.check_requests(questions, model):
         tail = longest(request.options, request.opening, request.closing)
-        yield request.key, count(request.prompt) + room + tail
+        yield request.key, count(request.prompt) + tail + answer * len(request.uniforms)

@@ -126,17 +126,20 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
         by_request.setdefault(trial.request_key, []).append(trial)
     # All pushed conditions read the neutral prompt, which is made once.
     made: dict[str, str] = {}
+    lead, link = _rationale_frame(settings)
+    # A guided decision alone is drawn, without any text of the model.
+    writes = bool(lead) or not is_guided(settings)
     requests = []
     for key, trials in by_request.items():
         condition, order = trials[0].condition, trials[0].order
         messages = questions.prompts[key]
         if str(messages) not in made:
-            made[str(messages)] = model.chat_text(messages, questions.date)
+            made[str(messages)] = prompt_text(questions, messages, model)
         options = questions.scenarios[trials[0].scenario_id].options
         uniforms = [
             trial_uniforms((questions.game.name, *trial.sampling_key), settings["seed"], steps)
             for trial in trials
-            if condition.generated
+            if condition.generated and writes
         ]
         requests.append(
             Request(
@@ -146,16 +149,42 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
                 options={label: texts.option_literal(options[label]) for label in order},
                 opening=texts.decision_prefix(),
                 closing=CLOSING,
-                scored=condition.scored,
+                scored=condition.scored or (condition.generated and not writes),
                 uniforms=tuple(uniforms),
+                lead=lead,
+                link=link,
             )
         )
     return requests
 
 
+def prompt_text(questions: Questions, messages: list[texts.Message], model: Backend) -> str:
+    """Return the text that stands before an answer.
+
+    A guided answer stands where the template puts the text of an answer, and a free one where the
+    model's turn begins.
+    """
+    if is_guided(questions.settings):
+        return model.text_before_answer(messages, questions.date)
+    return model.chat_text(messages, questions.date)
+
+
+def is_guided(settings: Settings) -> bool:
+    """Return True if the form of an answer is given and its option is drawn."""
+    return settings["decoding"] == "guided"
+
+
+def _rationale_frame(settings: Settings) -> tuple[str, str]:
+    """Return what stands before and after a guided rationale, if there is one."""
+    if is_guided(settings) and settings["answer_form"] == "rationale":
+        return texts.rationale_prefix(), texts.decision_link()
+    return "", ""
+
+
 def scores_after_rationale(settings: Settings) -> bool:
     """Return True if the options are scored again after the rationale of an answer."""
-    return settings["scoring"]["after_rationale"] and settings["answer_form"] == "rationale"
+    is_wanted = settings["scoring"]["after_rationale"] or is_guided(settings)
+    return is_wanted and settings["answer_form"] == "rationale"
 
 
 def reopen_after_rationale(answer: str) -> str | None:

@@ -2,12 +2,25 @@
 
 import json
 import re
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 _FIELD = re.compile(r"([\"'])decision\1\s*[:=]\s*", re.IGNORECASE)
 _BARE_FIELD = re.compile(r"\bdecision\s*[:=]\s*", re.IGNORECASE)
 _RATIONALE = re.compile(r"[\"']?\brationale[\"']?\s*[:=]\s*\"((?:[^\"\\]|\\.)*)", re.IGNORECASE)
 _QUOTED_RATIONALE = re.compile(r"[\"']rationale[\"']", re.IGNORECASE)
+
+# The inside of a JSON string, up to its first unescaped quote or a backslash at the very end.
+_INSIDE = re.compile(r"(?:[^\"\\]|\\.)*", re.DOTALL)
+# Its pieces: a surrogate pair, an escape, an escape that the end of the text cuts off, a character.
+_PIECE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}"
+    r"|\\u[0-9a-fA-F]{0,3}\Z|\\.|.",
+    re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(?:[\"\\/bfnrt]|u[0-9a-fA-F]{4}.*)")
+# Pieces that are no text if nothing follows: an unfinished escape, and half of a character.
+_HALF = re.compile(r"\\u[0-9a-fA-F]{0,3}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\ufffd")
 
 
 class Reading(NamedTuple):
@@ -36,6 +49,34 @@ def answer_is_closed(text: str) -> bool:
             if depth == 0:
                 return True
     return False
+
+
+def string_is_closed(text: str) -> bool:
+    """Return True if a text that begins inside a JSON string has a quote that ends the string."""
+    return text[_string_end(text) :].startswith('"')
+
+
+def string_inside(text: str) -> str:
+    """Return the JSON string that a text begins, without quotes: up to the first unescaped quote.
+
+    At its end, a backslash, an unfinished `\\uXXXX` and half of a character are dropped. What JSON
+    does not allow inside a string is escaped: control characters, and the backslash of an unknown
+    escape.
+    """
+    pieces = _PIECE.findall(text[: _string_end(text)])
+    dropped = sum(1 for _ in takewhile(_HALF.fullmatch, reversed(pieces)))
+    return "".join(map(_allowed, pieces[: len(pieces) - dropped]))
+
+
+def _string_end(text: str) -> int:
+    found = _INSIDE.match(text)
+    return found.end() if found else 0
+
+
+def _allowed(piece: str) -> str:
+    if piece.startswith("\\"):
+        return piece if _ESCAPE.fullmatch(piece) else "\\\\" + _allowed(piece[1:])
+    return json.dumps(piece, ensure_ascii=False)[1:-1]
 
 
 def find_decisions(text: str) -> list[list[list[Reading]]]:

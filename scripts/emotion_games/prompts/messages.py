@@ -68,14 +68,51 @@ def decision_prefix() -> str:
     return '{"decision": "'
 
 
+def rationale_prefix() -> str:
+    """Return the beginning of an answer, up to the text of the rationale."""
+    return '{"rationale": "'
+
+
+def decision_link() -> str:
+    """Return what stands between the text of a rationale and that of the option."""
+    return '", "decision": "'
+
+
 def after_rationale_prefix(rationale: str) -> str:
     """Return the beginning of an answer with this rationale, up to the text of the option."""
-    return f'{{"rationale": "{option_literal(rationale)}", "decision": "'
+    return rationale_prefix() + option_literal(rationale) + decision_link()
 
 
 def answer_prefix() -> str:
     """Return the beginning of an answer to a comprehension question, up to the answer's text."""
     return '{"answer": "'
+
+
+def named_emotion(
+    templates: Templates, context: str, labels: Sequence[str]
+) -> tuple[list[Message], str]:
+    """Return the question which of some emotions is felt in a situation, and how the answer begins.
+
+    The answer ends with one of `labels`, after a space.
+    """
+    user = templates.fill("named_emotion.user", context=context, labels=", ".join(labels))
+    return [{"role": "user", "content": user}], templates.fill("named_emotion.answer")
+
+
+def felt_emotion(templates: Templates, context: str) -> tuple[list[Message], str]:
+    """Return the message about a situation, and the beginning of an answer about a feeling.
+
+    The answer ends with a word of `Templates.feelings`, after a space.
+    """
+    user = templates.fill("felt_emotion.user", context=context)
+    return [{"role": "user", "content": user}], templates.fill("felt_emotion.answer")
+
+
+def dominance_question(templates: Templates, question: str, options: Sequence[str]) -> Message:
+    """Return the message with a question without people, and its options as JSON literals."""
+    shown = [templates.fill("option", number=i, text=text) for i, text in enumerate(options, 1)]
+    parts = [question, "\n".join(shown), templates.fill("answer_form.decision")]
+    return {"role": "user", "content": templates.texts["separator"].join(parts)}
 
 
 def self_report_question(templates: Templates, labels: Sequence[str] = ()) -> str:
