@@ -68,7 +68,9 @@ def plain_model(model, pushes):
 def added(forward, push):
     def steered(*args, **kwargs):
         output = forward(*args, **kwargs)
-        return (output[0] + push, *output[1:]) if isinstance(output, tuple) else output + push
+        hidden = (output[0] if isinstance(output, tuple) else output).clone()
+        hidden[:, 1:] += push
+        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
     return steered
 
@@ -109,8 +111,9 @@ def test_only_layers_from_the_first_steered_one_on_change(model):
     for layer in everywhere:
         moved = (steered[layer] - unsteered[layer])[0]
         if layer == first:
-            expected = pushes[layer][1].expand_as(moved)
-            torch.testing.assert_close(moved, expected, atol=1e-5, rtol=1e-4)
+            assert not moved[0].any(), "the first position is never pushed"
+            expected = pushes[layer][1].expand_as(moved[1:])
+            torch.testing.assert_close(moved[1:], expected, atol=1e-5, rtol=1e-4)
         else:
             assert bool(moved.any()) == (layer > first)
 

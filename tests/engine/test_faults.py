@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import AutoConfig
 
 from architectures import FAST, PATHS, tiny_causal_model
-from emotion_games.engine import reference, self_check
+from emotion_games.engine import hooks, reference, self_check
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.hooks import SteeringError
 from emotion_games.engine.models import decoder_layers
@@ -170,7 +170,23 @@ def one_position_late(monkeypatch, case):
 
 
 def one_position_late_in_the_reference(monkeypatch, case):
-    steer_reference_only_at(monkeypatch, slice(1, None))
+    steer_reference_only_at(monkeypatch, slice(2, None))
+
+
+def first_position_pushed(monkeypatch, case):
+    monkeypatch.setattr(hooks, "pushed_positions", lambda mask: mask)
+
+
+def first_position_pushed_in_the_reference(monkeypatch, case):
+    honest = reference.add_push
+
+    def broken(push, module, arguments, output):
+        pushed = honest(push, module, arguments, output)
+        hidden = pushed[0] if isinstance(pushed, tuple) else pushed
+        hidden[:, 0] += push.to(hidden)
+        return pushed
+
+    monkeypatch.setattr(reference, "add_push", broken)
 
 
 class Shifted:
@@ -268,6 +284,10 @@ FAULTS = {
     ("push one position late", "engine alone"): one_position_late,
     ("push one position late", "both paths"): both(
         one_position_late, one_position_late_in_the_reference
+    ),
+    ("first position pushed", "engine alone"): first_position_pushed,
+    ("first position pushed", "both paths"): both(
+        first_position_pushed, first_position_pushed_in_the_reference
     ),
     ("positions shifted by one", "engine alone"): positions_shifted,
     ("positions shifted by one", "both paths"): both(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from emotion_games.engine.hooks import SteeringError, capture, steer
+from emotion_games.engine.hooks import SteeringError, capture, pushed_positions, steer
 from tiny import ARCHITECTURES, tiny_model
 
 torch.set_num_threads(1)
@@ -35,7 +35,8 @@ def vectors(seed=1, rows=2, width=32):
 @torch.inference_mode()
 def states(loaded, batch, pushes):
     everywhere = list(range(len(loaded.layers)))
-    with steer(loaded.model, loaded.layers, pushes), capture(loaded.layers, everywhere) as seen:
+    steering = steer(loaded.model, loaded.layers, pushes, batch["attention_mask"])
+    with steering, capture(loaded.layers, everywhere) as seen:
         logits = loaded.model(**batch).logits
     return seen, logits
 
@@ -49,11 +50,34 @@ def test_first_steered_layer_moves_by_exactly_the_vector_of_its_row(loaded):
     )
     pushed, logits = states(loaded, batch, pushes)
     assert torch.equal(pushed[0], plain[0]), "layers below the first steered one stay as they are"
-    real = batch["attention_mask"].bool()
-    expected = plain[1] + pushes[1][:, None] * real[..., None]
-    assert torch.equal(pushed[1], expected), "exactly original + vector, nothing at padding"
+    later = batch["attention_mask"].cumsum(-1) > 1
+    expected = plain[1] + pushes[1][:, None] * later[..., None]
+    assert torch.equal(pushed[1], expected), "exactly original + vector after the first token"
     assert torch.equal(logits[1], plain_logits[1]), "a zero row is an unsteered row"
     assert not torch.allclose(logits[0, -1], plain_logits[0, -1], atol=1e-3)
+
+
+def test_the_first_token_that_the_mask_shows_is_not_pushed():
+    mask = torch.tensor([[1, 1, 1, 0], [0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1]])
+    pushed = [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0]]
+    assert pushed_positions(mask).tolist() == pushed
+
+
+@torch.inference_mode()
+def test_tokens_after_a_cache_are_all_pushed(llama):
+    batch, pushes = padded(llama, "left"), vectors()
+    mask, ids = batch["attention_mask"], batch["input_ids"]
+    whole, _ = states(llama, batch, pushes)
+    with steer(llama.model, llama.layers, pushes, mask[:, :-3]):
+        first = {"input_ids": ids[:, :-3], "attention_mask": mask[:, :-3]}
+        places = batch["position_ids"]
+        cache = llama.model(**first, position_ids=places[:, :-3]).past_key_values
+    steering = steer(llama.model, llama.layers, pushes, mask)
+    with steering, capture(llama.layers, list(STEERED)) as seen:
+        rest = {"input_ids": ids[:, -3:], "attention_mask": mask, "past_key_values": cache}
+        llama.model(**rest, position_ids=places[:, -3:])
+    for layer in STEERED:
+        torch.testing.assert_close(seen[layer], whole[layer][:, -3:], atol=1e-5, rtol=1e-4)
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """Steered logits agree with two independent packages.
 
-They run in an environment of their own, with an older transformers.
+They run in an environment of their own, with an older transformers. They push the first position,
+too, so here the engine does.
 """
 
 import json
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from emotion_games.engine.hooks import steer
+from emotion_games.engine import hooks
 from emotion_games.engine.models import decoder_layers
 from emotion_games.engine.transformers_backend import TransformersBackend
 from tiny import byte_tokenizer
@@ -36,6 +37,11 @@ pytestmark = [
         "tests/benchmarks/requirements.txt",
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def the_first_position_is_pushed(monkeypatch):
+    monkeypatch.setattr(hooks, "pushed_positions", lambda mask: mask)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +96,7 @@ def rows(prompts, pushes):
 def test_steered_logits_of_one_mixed_batch_are_those_of_the_package(case, theirs):
     _, model, prompts, pushes = case
     ids, added = rows(prompts, pushes)
-    with steer(model.model, model.layers, added):
+    with hooks.steer(model.model, model.layers, added):
         ours = model.model(input_ids=ids).logits
     torch.testing.assert_close(ours, theirs.flatten(0, 1), atol=TOLERANCE, rtol=TOLERANCE)
     assert (theirs[1] - theirs[0]).abs().max() > 0.1, "the pushes change the logits"

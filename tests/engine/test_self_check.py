@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_games.engine import batches, reference, self_check
+from emotion_games.engine import batches, hooks, reference, self_check
 from emotion_games.engine.backend import ModelError
 from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.hooks import SteeringError
@@ -103,6 +103,13 @@ def test_a_push_that_is_lost_in_rounding_is_refused(instrument, requests):
     small = {name: push * 1e-15 for name, push in instrument.pushes.items()}
     with pytest.raises(SteeringError, match="^anger: its push changes no logit"):
         check_steering(replace(instrument, pushes=small), requests, print)
+
+
+def test_a_push_at_the_first_token_is_found(instrument, requests, monkeypatch):
+    monkeypatch.setattr(hooks, "pushed_positions", lambda mask: mask)
+    line = "^anger: layer 1, prompt: a vector was added at the first token, which should stay"
+    with pytest.raises(SteeringError, match=line):
+        check_steering(instrument, requests, print)
 
 
 def test_states_that_overflow_are_named_as_such(instrument, requests):

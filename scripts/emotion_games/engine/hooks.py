@@ -40,27 +40,33 @@ def _replaced(output: Output, hidden: Tensor) -> Output:
 
 
 @contextmanager
-def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -> Iterator[None]:
+def steer(
+    model: nn.Module,
+    layers: nn.ModuleList,
+    vectors: dict[int, Tensor],
+    mask: Tensor | None = None,
+) -> Iterator[None]:
     """Add a vector to the output of some layers, a different one for each row of a batch.
 
     This is activation addition (Turner et al. 2023, arXiv:2308.10248) at all positions of prompt
-    and answer that the attention mask does not hide. A zero row leaves its sequence as it is.
+    and answer but the first. All other positions attend to the first one, whatever it holds (an
+    attention sink, Xiao et al. 2023, arXiv:2309.17453), and its state is far longer than the
+    others. A zero row leaves its sequence as it is.
 
     Args:
         model: The model whose forward pass is steered.
         layers: Its decoder layers.
         vectors: {layer: (rows, hidden)}; row i steers sequence i.
+        mask: 0 at padding, (rows, positions). It ends with the positions of the pass and begins
+            with those that the rows have read before. None stands for whole texts, unpadded.
 
     Raises:
         SteeringError: If a forward pass of `model` did not run every hook once on every row.
     """
-    mask: Tensor | None = None
     acted: list[int] = []
-    running, passes = False, 0
+    passes = 0
 
-    def before_pass(_module: nn.Module, _args: tuple, kwargs: dict[str, Any]) -> None:
-        nonlocal mask, running
-        mask, running = kwargs.get("attention_mask"), True
+    def before_pass(*_: object) -> None:
         acted.clear()
 
     def push(layer: int, _module: nn.Module, _args: tuple, output: Output) -> Output:
@@ -74,34 +80,34 @@ def steer(model: nn.Module, layers: nn.ModuleList, vectors: dict[int, Tensor]) -
             raise SteeringError(
                 f"layer {layer}: {hidden.shape[0]} rows in the batch, {added.shape[0]} vectors"
             )
-        # Without the model's own pass the mask is unknown, and padding would be steered too.
-        if not running:
-            raise SteeringError(not_run)
         acted.append(layer)
-        added = added.to(hidden)[:, None]
-        if mask is None:
-            return _replaced(output, hidden + added)
-        # The mask also covers the cached positions; those of this pass are the last ones.
-        shown = mask[:, -hidden.shape[1] :, None].to(hidden)
-        return _replaced(output, torch.addcmul(hidden, added, shown))
+        read = torch.ones(hidden.shape[:2]) if mask is None else mask
+        pushed = pushed_positions(read)[:, -hidden.shape[1] :, None].to(hidden)
+        return _replaced(output, torch.addcmul(hidden, added.to(hidden)[:, None], pushed))
 
     def after_pass(*_: object) -> None:
-        nonlocal running, passes
-        running, passes = False, passes + 1
+        nonlocal passes
+        passes += 1
         if sorted(acted) != sorted(vectors):
             raise SteeringError(
                 f"steering acted on layers {sorted(acted)}, not on {sorted(vectors)}"
             )
 
-    not_run = "the model was not run through its own forward pass while it was steered"
     with ExitStack() as hooks:
-        hooks.callback(model.register_forward_pre_hook(before_pass, with_kwargs=True).remove)
+        hooks.callback(model.register_forward_pre_hook(before_pass).remove)
         for layer in vectors:
             hooks.callback(layers[layer].register_forward_hook(partial(push, layer)).remove)
         hooks.callback(model.register_forward_hook(after_pass).remove)
         yield
         if vectors and not passes:
-            raise SteeringError(not_run)
+            raise SteeringError(
+                "the model was not run through its own forward pass while it was steered"
+            )
+
+
+def pushed_positions(mask: Tensor) -> Tensor:
+    """Return 1 at every real position but the first of each row; `mask` is 0 at padding."""
+    return mask * (mask.cumsum(-1) > 1)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 The hooks here only look. Some run before those of the engine and see the output of a decoder layer
 as the layer made it; others run after them and see what the next module gets. The difference must
-be exactly the push, at every layer and every position that is no padding.
+be exactly the push, at every layer and every position that is neither padding nor the first of its
+text. At the first one nothing may be added.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ class Pass:
         part: What is read: `prompt` or `answer`.
         keys: The name of each row.
         real: False at padding, (rows, new tokens).
+        first: True at the first token of a text, (rows, new tokens).
         texts: The tokens that each row has read, with those of this pass.
         fits: Whether each row got each of the expected pushes so far, (rows, pushes).
     """
@@ -39,6 +41,7 @@ class Pass:
     part: str
     keys: list[str]
     real: Tensor
+    first: Tensor
     texts: list[Tokens]
     fits: Tensor
 
@@ -114,6 +117,7 @@ class Observer:
         cache = given.get("past_key_values", given.get("cache_params"))
         rows, new = ids.shape
         real = mask[:, -new:].bool()
+        first = torch.zeros_like(real)
         known, done = getattr(cache, NOTE, None), len(self.ends)
         if known is None:
             if done + rows > len(self.keys):
@@ -123,6 +127,7 @@ class Observer:
                 )
             part, known, keys = "prompt", [()] * rows, self.keys[done : done + rows]
             fits = torch.eye(len(self.keys), dtype=torch.bool)[done : done + rows]
+            first[range(rows), real.int().argmax(-1)] = True
         else:
             part, keys = "answer", ["one of the checked requests"] * rows
             fits = torch.ones(rows, len(self.keys), dtype=torch.bool)
@@ -136,7 +141,7 @@ class Observer:
             begun = int(mask[row].sum()) - len(tokens) if mask.shape[1] > new else None
             texts.append(known[min(row, len(known) - 1)][:begun] + tokens)
         setattr(cache, NOTE, texts)
-        self._pass = Pass(part, keys, real, texts, fits)
+        self._pass = Pass(part, keys, real, first, texts, fits)
         positions = given.get("position_ids")
         if positions is not None and positions.shape == ids.shape:
             self._check_positions(positions, (mask.cumsum(-1) - 1)[:, -new:])
@@ -157,7 +162,7 @@ class Observer:
     def _check(self, layer: int, _module: object, _args: object, output: Any) -> None:
         now, after = self._pass, _hidden(output)
         before, after = now.spread(self._before.pop(layer)), now.spread(after)
-        real = now.real.to(after.device)[..., None]
+        real, first = (where.to(after.device)[..., None] for where in (now.real, now.first))
         if not bool((after.isfinite() | ~real).all()):
             raise ModelError(f"{now.keys[0]}: {OVERFLOW}")
         if now.part == "prompt":
@@ -165,25 +170,31 @@ class Observer:
         pushes = self.pushes.get(layer, self._nothing()).to(after)
         for number, push in enumerate(pushes):
             rows = now.fits[:, number].nonzero().flatten().to(after.device)
-            is_exact = ((after[rows] == before[rows] + push) | ~real[rows]).flatten(1).all(1)
+            expected = before[rows].where(first[rows], before[rows] + push)
+            is_exact = ((after[rows] == expected) | ~real[rows]).flatten(1).all(1)
             now.fits[rows[~is_exact].cpu(), number] = False
         wrong = (~now.fits.any(1)).nonzero().flatten().tolist()
         if wrong:
-            added = (after[wrong[0]].float() - before[wrong[0]].float())[real[wrong[0], :, 0]]
-            raise SteeringError(f"{now.keys[wrong[0]]}: {self._complaint(layer, wrong[0], added)}")
+            row = wrong[0]
+            added = (after[row].float() - before[row].float()) * real[row]
+            complaint = self._complaint(layer, row, added, first[row, :, 0])
+            raise SteeringError(f"{now.keys[row]}: {complaint}")
 
     def _nothing(self) -> Tensor:
         return torch.zeros(len(self.keys), 1)
 
-    def _complaint(self, layer: int, row: int, added: Tensor) -> str:
-        """Say what was added to the real positions of a row, (positions, hidden)."""
+    def _complaint(self, layer: int, row: int, added: Tensor, first: Tensor) -> str:
+        """Say what is wrong with what was added to a row, (positions, hidden)."""
         where = f"layer {layer}, {self._pass.part}"
         place = len(self.ends) + row if self._pass.part == "prompt" else 0
         push = self.pushes.get(layer, self._nothing())[place].to(added)
         if not push.any():
             length = float(added.norm(dim=-1).max())
             return f"{where}: a vector of length {length:.2g} was added, where nothing should be"
-        share = float((added @ push).mean() / push.square().sum())
+        if added[first].any():
+            return f"{where}: a vector was added at the first token, which should stay as it is"
+        others = self._pass.real[row].to(first.device) & ~first
+        share = float((added[others] @ push).mean() / push.square().sum())
         return f"{where}: what was added is not its push; along it, it is {share:.3g} times as long"
 
     def _end(self, logits: Tensor) -> None:

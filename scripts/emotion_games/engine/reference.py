@@ -72,10 +72,10 @@ def answer_texts(model: "TransformersBackend", request: "Request") -> dict[str, 
 
 
 def add_push(push: Tensor, _module: object, _args: object, output: Any) -> Any:
-    """Add a push to the output of a decoder layer; a forward hook."""
-    if isinstance(output, tuple):
-        return (output[0] + push.to(output[0]), *output[1:])
-    return output + push.to(output)
+    """Add a push to the output of a decoder layer, but not at the first token; a forward hook."""
+    hidden = output[0] if isinstance(output, tuple) else output
+    pushed = torch.cat([hidden[:, :1], hidden[:, 1:] + push.to(hidden)], 1)
+    return (pushed, *output[1:]) if isinstance(output, tuple) else pushed
 
 
 @torch.inference_mode()
