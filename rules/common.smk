@@ -34,15 +34,18 @@ if CONFIG.verdict:
     VERDICT = [FOLDER / layout.VERDICT_PAGE, layout.verdict_passed_path(FOLDER)]
 
 DEMO_MODELS = {model.demo_folder: model for model in CONFIG.models if model.is_demo}
-BY_DIRECTIONS = {}
+BY_DIRECTIONS, BY_SLUG = {}, {}
 for experiment in SERIES.experiments.values():
     BY_DIRECTIONS.setdefault(SERIES.directions(experiment), []).append(experiment)
+    BY_SLUG.setdefault(experiment.slug, []).append(experiment)
 
 
 def experiment_of(wildcards):
-    """Return the experiment of a job; for directions, the first experiment that reads them."""
+    """Return the experiment of a job, or the first one that needs what a job of a model writes."""
     if "exp_id" in wildcards.keys():
         return SERIES.experiments[wildcards.exp_id]
+    if "slug" in wildcards.keys():
+        return BY_SLUG[wildcards.slug][0]
     return BY_DIRECTIONS[wildcards.directions][0]
 
 
@@ -71,8 +74,13 @@ def directions_file(wildcards):
     return ancient(f"{DIRECTIONS}/{SERIES.directions(experiment_of(wildcards))}.safetensors")
 
 
+def push_checks_file(wildcards):
+    """Return the checks of the pushes of the model of a job."""
+    return ancient(str(layout.push_checks_path(FOLDER, experiment_of(wildcards).slug)))
+
+
 def experiment_spec(wildcards):
-    """Return everything that determines the results of an experiment."""
+    """Return everything that determines the results of an experiment, or of a model's checks."""
     return SERIES.spec(experiment_of(wildcards))
 
 
@@ -92,15 +100,17 @@ def model_key(wildcards):
 
 
 def running_order(wildcards):
-    """Return the priority of a job: model by model, directions before experiments.
+    """Return the priority of a job: model by model; directions, push checks, then experiments.
 
     All priorities are negative, so that figures, whose priority is 0, are drawn as early as
     possible.
     """
     if "demo" in wildcards.keys():
         model = model_of(wildcards)
-        return -3 * min(e.rank for e in SERIES.experiments.values() if e.model == model) - 1
-    return -3 * experiment_of(wildcards).rank - (3 if "exp_id" in wildcards.keys() else 2)
+        return -4 * min(e.rank for e in SERIES.experiments.values() if e.model == model) - 1
+    (wildcard,) = wildcards.keys()
+    step = {"directions": 2, "slug": 3, "exp_id": 4}[wildcard]
+    return -4 * experiment_of(wildcards).rank - step
 
 
 def memory_mb(wildcards, attempt):

@@ -1,5 +1,33 @@
-# Experiments: one job for each game and model. The journal is not an output, so that Snakemake
-# never deletes it.
+# Experiments: the checks of the pushes of each model, then one job for each game and model. The
+# journals are no outputs, so that Snakemake never deletes them.
+
+
+rule check_pushes:
+    """Check, once for all games, what the pushes of a model do to it; one table per model."""
+    input:
+        model=model_files,
+        directions=directions_file,
+        prompts=ancient([str(CONFIG.prompts), str(CONFIG.check_items)]),
+    output:
+        layout.push_checks_path(FOLDER, "{slug}"),
+    log:
+        layout.log_path(FOLDER, "push_checks.{slug}"),
+    wildcard_constraints:
+        slug="[^/]+",
+    priority: running_order
+    conda:
+        "../envs/llm.yaml"
+    threads: CONFIG.runtime["threads"] or 1
+    resources:
+        gpu=GPUS,
+        mem_mb=memory_mb,
+        runtime=runtime_minutes,
+    params:
+        spec=experiment_spec,
+        path=model_path,
+        key=model_key,
+    script:
+        "../scripts/check_pushes.py"
 
 
 rule run_experiment:
@@ -7,6 +35,7 @@ rule run_experiment:
     input:
         model=model_files,
         directions=directions_file,
+        push_checks=push_checks_file,
     output:
         [SERIES.output_dir("{exp_id}") / name for name in layout.RESULT_FILES],
     log:

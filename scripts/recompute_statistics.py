@@ -21,19 +21,22 @@ def recompute_statistics(series_dir: Path) -> int:
     from emotion_games.experiment.results import read_outcome, replace_statistics
 
     series, refused = read_series(series_dir), 0
-    for exp_id in series["experiments"]:
+    for exp_id, row in series["experiments"].items():
         folder = layout.output_dir(series_dir, exp_id, series["stamp"])
         if not layout.has_results(folder):
             say(f"{exp_id}: skipped, it is not finished", sys.stdout)
             continue
+        slug = series["models"][row["model"]]["slug"]
+        push_checks = layout.push_checks_path(series_dir, slug)
         try:
-            found = read_outcome(folder, layout.journal_path(series_dir, exp_id))
+            found = read_outcome(folder, layout.journal_path(series_dir, exp_id), push_checks)
         except UserError as error:
             say(f"ERROR: {exp_id}: {error}")
             refused += 1
             continue
-        settings = found.configuration["settings"]
-        statistics = analyse(found.trials, found.checks, found.game, settings, len(found.trials))
+        settings, about = found.configuration["settings"], found.configuration["directions"]
+        evidence = found.trials, found.checks, found.game
+        statistics = analyse(*evidence, settings, len(found.trials), about)
         replace_statistics(folder, statistics)
         say(f"{exp_id}: recomputed", sys.stdout)
         if statistics["plan"]["hash"] != found.configuration["plan"]["hash"]:

@@ -41,6 +41,7 @@ def run_experiment(rule: Any) -> None:
             directions=directions,
             journal=layout.journal_path(series_dir, exp_id),
             runtime=rule.config["runtime"][rule.params.key],
+            push_checks=Path(rule.input.push_checks),
             import_seconds=imported,
         )
         found = run(inputs, Control(should_stop, job.progress))
@@ -49,8 +50,9 @@ def run_experiment(rule: Any) -> None:
         from emotion_games.experiment.results import publish
 
         start = time.perf_counter()
-        settings, n_trials = spec["settings"], len(found.trials)
-        statistics = analyse(found.trials, found.checks, found.game, settings, n_trials)
+        settings, about = spec["settings"], found.configuration["directions"]
+        evidence = found.trials, found.checks, found.game
+        statistics = analyse(*evidence, settings, len(found.trials), about)
         found.configuration["seconds"]["write"] = round(time.perf_counter() - start, 2)
         publish(Path(rule.output[0]).parent, found, statistics)
 

@@ -82,6 +82,16 @@ def journal_path(series_dir: Path, exp_id: str) -> Path:
     return state_dir(series_dir) / f"{exp_id}.trials.jsonl"
 
 
+def push_checks_journal(series_dir: Path, slug: str) -> Path:
+    """Return the journal of the checks of a model's pushes."""
+    return state_dir(series_dir) / f"push_checks.{slug}.jsonl"
+
+
+def push_checks_path(series_dir: Path, slug: str) -> Path:
+    """Return the table of the checks of a model's pushes."""
+    return series_dir / "models" / slug / "push_checks.csv"
+
+
 def page_cache_dir(series_dir: Path) -> Path:
     """Return the folder with the finished parts of the series page."""
     return state_dir(series_dir) / "page"

@@ -7,6 +7,7 @@ A new statistic is a function in a module of its own, a line in `STATISTICS`, an
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,15 @@ from emotion_games.analysis.contrasts import contrast_records
 from emotion_games.analysis.damage import damage_records, text_measures
 from emotion_games.analysis.detectable import detectable
 from emotion_games.analysis.dose_response import dose_records
-from emotion_games.analysis.manipulation import manipulation_records
+from emotion_games.analysis.format_check import format_records
+from emotion_games.analysis.manipulation import (
+    induced_records,
+    manipulation_records,
+    null_passes,
+)
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.rationality import rationality
+from emotion_games.analysis.rises import Rises, rises
 from emotion_games.analysis.sentences import describe, sentence
 from emotion_games.analysis.statistics_records import Meta, Statistics
 from emotion_games.experiment import analysis_plan
@@ -37,6 +44,8 @@ class Evidence:
     Attributes:
         table: The trials, as returned by `tidy`.
         checks: One row per item of a check and condition.
+        rises: What the pushes raise in the checks.
+        about: How the directions were made, as far as it is known.
         cells: The trials, averaged.
         game: The game with the choices on offer.
         registered: The plan, from the settings.
@@ -47,6 +56,8 @@ class Evidence:
 
     table: pd.DataFrame
     checks: pd.DataFrame
+    rises: list[Rises]
+    about: Mapping[str, Any]
     cells: Cells
     game: Game
     registered: Plan
@@ -66,6 +77,7 @@ def analyse(
     game: Game,
     settings: Settings,
     n_planned: int | None = None,
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> Statistics:
     """Compute all statistics of an experiment.
 
@@ -75,6 +87,7 @@ def analyse(
         game: The game.
         settings: The settings of the experiment.
         n_planned: The number of planned trials. With fewer, nothing is claimed.
+        about: How the directions were made; see `engine.directions.About`.
 
     Returns:
         The statistics, as JSON can hold them.
@@ -85,7 +98,18 @@ def analyse(
     if checks is None or checks.empty:
         checks = pd.DataFrame(columns=list(CHECK_COLUMNS))
     plan = _effective(registered, averaged)
-    evidence = Evidence(table, checks, averaged, game, registered, plan, settings, n_planned)
+    evidence = Evidence(
+        table=table,
+        checks=checks,
+        rises=rises(checks),
+        about=about,
+        cells=averaged,
+        game=game,
+        registered=registered,
+        plan=plan,
+        settings=settings,
+        n_planned=n_planned,
+    )
     found: dict[str, Any] = {}
     for key, compute in STATISTICS.items():
         found[key] = compute(evidence, found)
@@ -106,11 +130,16 @@ STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
     "plan": lambda e, s: e.registered | {"hash": analysis_plan.plan_hash(e.registered)},
     "rates": lambda e, s: rates.rate_records(e.cells, e.game, e.plan["confidence"]),
     "validity": lambda e, s: rates.validity_records(e.cells, e.table, e.plan["confidence"]),
+    "format_check": lambda e, s: format_records(e.table, e.game, e.plan["confidence"]),
     "position_bias": lambda e, s: rates.preference_records(e.cells, "first", e.plan["confidence"]),
     "length_bias": lambda e, s: rates.preference_records(e.cells, "length", e.plan["confidence"]),
     "human_reference": lambda e, s: rates.human_records(e.cells, e.game, e.plan),
     "rationality": lambda e, s: rationality(e.game, e.table, e.settings["show_payoffs"]),
-    "manipulation": lambda e, s: manipulation_records(e.checks, e.plan["confidence"]),
+    "manipulation": lambda e, s: manipulation_records(e.rises, e.plan["confidence"]),
+    "induced": lambda e, s: induced_records(
+        e.rises, e.checks, e.about, e.plan["headline_intensity"]
+    ),
+    "null_passes": lambda e, s: null_passes(e.rises, e.plan["emotions"]),
     "damage": lambda e, s: damage_records(e.cells, e.checks),
     "contrasts": lambda e, s: contrast_records(e.cells, e.plan, _damaged(s)),
     "emotion_analysis": lambda e, s: emotion_analysis(

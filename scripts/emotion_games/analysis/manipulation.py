@@ -1,79 +1,192 @@
-"""Whether the intended emotion is present: in the model's words, to a blind reader, and in a layer.
+"""Whether pushes induce their emotion: each must raise its own most, and more than null ones do.
 
-Each check is a paired difference from neutral over the check's items.
+An emotion comes through at a dose if it rises most in two of three checks and, where there are
+enough null directions at this dose, rises more than their mean + 2 sd in two of them.
 """
 
-import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.contrasts import TEST, compare
-from emotion_games.analysis.statistics_records import Manipulation
+from emotion_games.analysis.rises import Rises
+from emotion_games.analysis.statistics_records import Induced, Manipulation, NullPasses, OwnEffect
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
+from emotion_games.prompts.stimuli import NEUTRAL as NO_EMOTION
 
 UNITS = {
-    Check.SELF_REPORT: "difference in the probability of naming the intended emotion, -1 to 1",
-    Check.BLIND_LABEL: "difference in the probability that the unsteered model, reading the "
-    "rationale, names the intended emotion, -1 to 1",
-    Check.PROJECTION: "projection of a later layer less what was added, in natural gaps",
+    Check.NAMED_EMOTION: "rise of the log-probability that the word from a list is the emotion, "
+    "in nats",
+    Check.FELT_EMOTION: "rise of the log-probability that the own word is one for the emotion, "
+    "in nats",
+    Check.HELD_OUT: "rise of the log-likelihood per token of sentences about the emotion, beyond "
+    "the mean over emotions, in nats",
 }
+# Of the three checks.
+LEAST_CHECKS = 2
+# With fewer null directions their sd is too uncertain to judge by.
+LEAST_NULLS = 10
+NULL_SD = 2.0
+# Rises of the emotions by check, conditions × emotions.
+Means = dict[str, pd.DataFrame]
 
 
-def manipulation_records(checks: pd.DataFrame, confidence: float) -> list[Manipulation]:
-    """Compute each check for every condition that intends an emotion.
+def manipulation_records(found: Sequence[Rises], confidence: float) -> list[Manipulation]:
+    """Compute the rise of the intended emotion for every condition that intends one.
 
     Args:
-        checks: One row per item of a check and condition; see `check_records`.
+        found: The rises of all conditions.
         confidence: The level of the intervals.
     """
     records = []
-    for check, unit in UNITS.items():
-        rows = checks[checks["check"] == check]
-        aimed = rows[rows["arm"].isin([Arm.STEERED, Arm.PROMPTED, Arm.SHUFFLED])]
-        for _, own in aimed.groupby(["arm", "emotion", "intensity"], sort=False):
-            arm, emotion, intensity = own[["arm", "emotion", "intensity"]].iloc[0]
-            # Paired by item, so that items of different difficulty do not add noise.
-            neutral = rows[rows["arm"] == Arm(arm).reference]
-            differences, against = _by_item(check, own, emotion), "neutral"
-            if not neutral.empty:
-                differences = (differences - _by_item(check, neutral, emotion)).dropna()
-            elif check == Check.PROJECTION:
-                # What was added is already subtracted, so a projection has 0 as its reference.
-                against = "0"
-            else:
-                against, differences = "neutral, which was not measured", differences * np.nan
-            test = compare({check: differences.to_numpy()}, confidence)[check]
-            record = Manipulation(
-                check=str(check),
-                arm=arm,
+    for one in found:
+        if one.arm == Arm.RANDOM or one.emotion not in one.table:
+            continue
+        differences = one.table[one.emotion].dropna().to_numpy()
+        test = compare({one.check: differences}, confidence)[one.check]
+        record = Manipulation(
+            check=str(one.check),
+            arm=one.arm,
+            emotion=one.emotion,
+            intensity=one.intensity,
+            estimate=test["estimate"],
+            interval=test["interval"],
+            p=test["p"],
+            sd=test["sd"],
+            n_items=test["n_scenarios"],
+            unit=UNITS[Check(one.check)],
+            reason=test["reason"] and test["reason"].replace("scenario", "item"),
+            method=f"mean over items of the difference from neutral; {TEST}, not corrected",
+        )
+        records.append(record)
+    return records
+
+
+def induced_records(
+    found: Sequence[Rises], checks: pd.DataFrame, about: Mapping[str, Any], headline: float
+) -> list[Induced]:
+    """Judge each emotion at each dose.
+
+    Args:
+        found: The rises of all conditions.
+        checks: The table of checks, for the perplexity.
+        about: How the directions were made; see `engine.directions.About`.
+        headline: The intensity of the null directions.
+    """
+    records = []
+    nulls = _means(one for one in found if one.arm == Arm.RANDOM)
+    steered = [one for one in found if one.arm == Arm.STEERED]
+    for dose in dict.fromkeys(one.intensity for one in steered):
+        means = _means(one for one in steered if one.intensity == dose)
+        references = nulls if dose == headline else {}
+        for emotion in dict.fromkeys(one.emotion for one in steered if one.intensity == dose):
+            effects = {
+                check: _own_effect(emotion, check, table, references.get(check))
+                for check, table in means.items()
+                if emotion in table.index and emotion in table and len(table.columns) > 1
+            }
+            came_through, reason = _verdict(emotion, effects)
+            record = Induced(
                 emotion=emotion,
-                intensity=float(intensity),
-                estimate=test["estimate"],
-                interval=test["interval"],
-                p=test["p"],
-                sd=test["sd"],
-                n_items=test["n_scenarios"],
-                unit=unit,
-                reason=test["reason"] and test["reason"].replace("scenario", "item"),
-                method=f"mean over items of the difference from {against}; {TEST}, not corrected",
+                intensity=dose,
+                came_through=came_through,
+                reason=reason,
+                checks=effects,
+                split_half=_split_half(about, emotion),
+                accuracy=about.get("accuracy_by_emotion", {}).get(emotion),
+                perplexity_ratio=_perplexity_ratio(checks, emotion, dose),
             )
             records.append(record)
     return records
 
 
-def _by_item(check: str, rows: pd.DataFrame, emotion: str) -> pd.Series:
-    """The projection, or the probability of the emotion's label, of each item."""
-    if check == Check.PROJECTION:
-        values = pd.to_numeric(rows["value"])
-    else:
-        values = rows["probabilities"].map(lambda cell: _mapping(cell).get(emotion, np.nan))
-    return values.groupby(rows["item"]).mean()
+def null_passes(found: Sequence[Rises], emotions: Sequence[str]) -> NullPasses | None:
+    """Count the null directions that raise any one emotion most in enough checks."""
+    nulls = _means(one for one in found if one.arm == Arm.RANDOM)
+    if len(nulls) < LEAST_CHECKS:
+        return None
+    highest = pd.DataFrame(
+        {check: _compared(check, table).idxmax(axis=1) for check, table in nulls.items()}
+    )
+    wins = pd.DataFrame({emotion: (highest == emotion).sum(axis=1) for emotion in emotions})
+    passed = (wins >= LEAST_CHECKS).any(axis=1)
+    return NullPasses(n_directions=len(passed), passed=int(passed.sum()))
 
 
-def _mapping(cell: object) -> dict[str, float]:
-    """The content of a cell: a mapping, its JSON, or nothing."""
-    if isinstance(cell, str) and cell:
-        return json.loads(cell)
-    return cell if isinstance(cell, dict) else {}
+def _means(found: Iterable[Rises]) -> Means:
+    """Return the mean rises in each check that was made, conditions × emotions."""
+    means: dict[str, dict[str, pd.Series]] = {}
+    for one in found:
+        means.setdefault(str(one.check), {})[one.emotion] = one.mean
+    return {check: pd.DataFrame(rows).T for check, rows in means.items()}
+
+
+def _compared(check: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rises to compare between emotions.
+
+    Those of held-out sentences are centred over the pushes too: some sentences react to any push.
+    """
+    return table - table.mean() if check == Check.HELD_OUT and len(table) > 1 else table
+
+
+def _own_effect(
+    emotion: str, check: str, table: pd.DataFrame, nulls: pd.DataFrame | None
+) -> OwnEffect:
+    compared = _compared(check, table).loc[emotion]
+    rise, n_nulls = float(table.loc[emotion, emotion]), 0 if nulls is None else len(nulls)
+    mean = sd = distance = None
+    if nulls is not None and n_nulls > 1:
+        mean, sd = float(nulls[emotion].mean()), float(nulls[emotion].std())
+        distance = (rise - mean) / sd if sd else None
+    return OwnEffect(
+        rise=rise,
+        rank=1 + int((compared > compared[emotion]).sum()),
+        n_emotions=len(compared),
+        highest=str(compared.idxmax()),
+        n_nulls=n_nulls,
+        null_mean=mean,
+        null_sd=sd,
+        null_distance=distance,
+    )
+
+
+def _verdict(emotion: str, effects: Mapping[str, OwnEffect]) -> tuple[bool | None, str]:
+    """Return whether an emotion comes through, and why."""
+    if len(effects) < LEAST_CHECKS:
+        return None, "it was not measured whether the push induces the emotion"
+    lost = [effect for effect in effects.values() if effect["rank"] > 1]
+    if len(effects) - len(lost) < LEAST_CHECKS:
+        rival = max((e["highest"] for e in lost), key=[e["highest"] for e in lost].count)
+        return False, f"the push raised {rival!r} more than {emotion!r}"
+    text = f"raised most in {len(effects) - len(lost)} of {len(effects)} checks"
+    n_nulls = min(effect["n_nulls"] for effect in effects.values())
+    if n_nulls < LEAST_NULLS:
+        return True, f"{text}; not compared with null directions, of which {LEAST_NULLS} are needed"
+    distances = [effect["null_distance"] or 0.0 for effect in effects.values()]
+    beyond = sum(distance > NULL_SD for distance in distances)
+    if beyond < LEAST_CHECKS:
+        found = ", ".join(f"{distance:.1f}" for distance in distances)
+        return False, (
+            f"the push raised {emotion!r} hardly more than null directions do ({found} sd of "
+            f"{n_nulls} above their mean)"
+        )
+    return True, f"{text}, and in {beyond} beyond {NULL_SD:g} sd of {n_nulls} null directions"
+
+
+def _split_half(about: Mapping[str, Any], emotion: str) -> float | None:
+    """Return the cosine between the directions of two halves of the stimuli."""
+    cosines = about.get("split_half", {}).get(emotion)
+    return cosines[about["layers"][-1]] if cosines else None
+
+
+def _perplexity_ratio(checks: pd.DataFrame, emotion: str, dose: float) -> float | None:
+    """Return the perplexity of neutral texts under a push, relative to neutral."""
+    rows = checks[checks["check"] == Check.PERPLEXITY]
+    own = rows[(rows["arm"] == Arm.STEERED) & (rows["emotion"] == emotion)]
+    own = own[own["intensity"].astype(float) == dose].set_index("item")["value"].astype(float)
+    neutral = rows[(rows["arm"] == Arm.NEUTRAL) & (rows["emotion"] == NO_EMOTION)]
+    differences = (own - neutral.set_index("item")["value"].astype(float)).dropna()
+    return float(np.exp(differences.mean())) if len(differences) else None

@@ -172,8 +172,29 @@ class Validity(Who, Basis):
     parse_rate: float | None
     interval: Interval | None
     reasons: dict[Any, int]  # answers that could not be parsed, by extraction method
-    valid_mass: float | None  # probability of all options together
+    rationale_ends: dict[Any, int]  # guided rationales by why they ended
+    # Probability of all options together, at once and after the rationale.
+    valid_mass: Estimate | None
+    valid_mass_after: Estimate | None
     reason: str | None
+
+
+class FreeAnswer(TypedDict):
+    scenario_id: str
+    history: str
+    text: str
+    choice: str  # empty if the answer could not be read
+    guided: str  # the likeliest option of the guided answer
+
+
+# Free answers to the prompts of some guided ones.
+class FormatCheck(Who, Basis):
+    n_answers: int
+    readable: Estimate  # share of the free answers
+    as_guided: Estimate  # share of the readable ones that name the likeliest guided option
+    free_minus_guided: Estimate  # in the outcome
+    valid_mass: float | None  # probability of all options together, in the guided answers
+    answers: list[FreeAnswer]
 
 
 class DamageCheck(TypedDict):
@@ -201,6 +222,34 @@ class Manipulation(Treatment, Basis):
     sd: float
     n_items: int
     reason: str | None
+
+
+# The emotion of a push in one check, in nats.
+class OwnEffect(TypedDict):
+    rise: float
+    rank: int  # 1 if it rises most
+    n_emotions: int  # that are compared
+    highest: str  # the emotion that rises most
+    n_nulls: int  # null directions at this intensity
+    null_mean: float | None  # of the rise of this emotion under them
+    null_sd: float | None
+    null_distance: float | None  # of the rise from their mean, in their sd
+
+
+# Whether pushes with an emotion induce it.
+class Induced(Dosed):
+    came_through: bool | None  # None if too few checks were made
+    reason: str
+    checks: dict[str, OwnEffect]  # by check
+    split_half: float | None  # cosine between directions of two halves of the stimuli
+    accuracy: float | None  # of the emotion's held-out stimuli among the emotions
+    perplexity_ratio: float | None  # of neutral texts, to neutral
+
+
+# How many null directions raise any one emotion most in as many checks as an emotion needs.
+class NullPasses(TypedDict):
+    n_directions: int
+    passed: int
 
 
 class Equivalence(Dosed, Where, Basis):
@@ -273,8 +322,11 @@ class Statistics(TypedDict):
     position_bias: list[Preference]
     length_bias: list[Preference]
     validity: list[Validity]
+    format_check: list[FormatCheck]
     damage: list[Damage]
     manipulation: list[Manipulation]
+    induced: list[Induced]
+    null_passes: NullPasses | None
     equivalence: list[Equivalence]
     human_reference: list[HumanDistance]
     rationality: dict[str, Any]  # available, reason and rows, see `rationality_rows`

@@ -1,26 +1,33 @@
 """The answers to the checks: names, keys in the journal, and rows of their table."""
 
+import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+from emotion_games.errors import UserError
 from emotion_games.experiment.conditions import Condition
 from emotion_games.experiment.spec import Record
+from emotion_games.files import replace_text
 
 # Separates the parts of a check's key; no key of a trial contains it.
 SEPARATOR = "|"
 CHECK_COLUMNS = ("check", "arm", "emotion", "intensity", "item", "probabilities", "value")
 # Names of the options of a dominance item, of a comprehension question and of a neutral text.
 BETTER, WORSE, RIGHT, TEXT = "better", "worse", "right", "text"
+# Separates an emotion from a word for it in the name of an option.
+WORD = "/"
 
 
 class Check(StrEnum):
     """The kinds of check."""
 
-    SELF_REPORT = "self_report"
-    BLIND_LABEL = "blind_label"
-    PROJECTION = "projection"
+    NAMED_EMOTION = "named_emotion"
+    FELT_EMOTION = "felt_emotion"
+    HELD_OUT = "held_out_sentences"
     DOMINANCE = "dominance"
     PERPLEXITY = "perplexity"
     COMPREHENSION = "comprehension"
@@ -43,18 +50,20 @@ def check_rows(
 def check_row(record: Record, conditions: Mapping[str, Condition]) -> dict[str, Any]:
     """Return the row of a check's record.
 
-    `value` is a probability (dominance), a mean negative log-likelihood per token in nats
-    (perplexity), 1 or 0 (comprehension), or a shift in natural gaps (projection). The other checks
-    have the `probabilities` of the labels instead, as JSON.
+    `value` is a mean log-likelihood per token in nats (held-out sentences), a probability
+    (dominance), a mean negative log-likelihood per token in nats (perplexity), or 1 or 0
+    (comprehension). The questions about the feeling have the `probabilities` of the emotions
+    instead, as JSON.
     """
     kind, name, item = record["key"].split(SEPARATOR, 2)
     condition = conditions[name]
-    scores = record.get("scores")
+    scores = record["scores"]
+    assert scores is not None
     probabilities, value = None, None
-    if not scores:
-        value = record["value"]
-    elif kind in (Check.SELF_REPORT, Check.BLIND_LABEL):
-        probabilities = json.dumps(scores["probabilities"])
+    if kind in (Check.NAMED_EMOTION, Check.FELT_EMOTION):
+        probabilities = json.dumps(_of_emotions(scores["probabilities"]))
+    elif kind == Check.HELD_OUT:
+        value = scores["per_token"][TEXT]
     elif kind == Check.DOMINANCE:
         value = scores["probabilities"][BETTER]
     elif kind == Check.PERPLEXITY:
@@ -64,3 +73,42 @@ def check_row(record: Record, conditions: Mapping[str, Condition]) -> dict[str, 
         value = float(max(answers, key=answers.__getitem__) == RIGHT)
     who = (kind, str(condition.arm), condition.emotion, condition.intensity)
     return dict(zip(CHECK_COLUMNS, (*who, item, probabilities, value), strict=True))
+
+
+def _of_emotions(probabilities: Mapping[str, float]) -> dict[str, float]:
+    """Return the probability of each emotion: that of all its words."""
+    sums: dict[str, float] = {}
+    for option, probability in probabilities.items():
+        emotion = option.split(WORD)[0]
+        sums[emotion] = round(sums.get(emotion, 0.0) + probability, 5)
+    return sums
+
+
+def write_checks(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table of CHECK_COLUMNS, complete or not at all."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, CHECK_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_text(path, table.getvalue())
+
+
+def read_checks(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table that `write_checks` has written.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return [_typed(row) for row in csv.DictReader(file, strict=True)]
+    except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a readable table of checks ({error}); delete it and run again"
+        ) from error
+
+
+def _typed(row: Mapping[str, str]) -> dict[str, Any]:
+    value = float(row["value"]) if row["value"] else None
+    changes = {"intensity": float(row["intensity"]), "value": value}
+    return {name: row[name] or None for name in CHECK_COLUMNS} | changes

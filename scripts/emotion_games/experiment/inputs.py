@@ -13,7 +13,6 @@ from emotion_games.experiment.provenance import answering_code_hash
 from emotion_games.experiment.requests import Questions, load_questions
 from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.hashing import digest
-from emotion_games.prompts.check_items import CheckItems, load_check_items
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,12 @@ class Inputs:
 
     Attributes:
         spec: Everything that determines the results.
-        files: The paths of `scenarios`, `stimuli`, `prompts` and `checks`, and the folder `game`.
+        files: The paths of `scenarios`, `stimuli` and `prompts`, and the folder `game`.
         model_path: A local folder or a hub id.
         directions: The file with the model's directions.
         journal: The journal, which is continued if it exists.
         runtime: The settings that only affect running.
+        push_checks: The table of the checks of the model's pushes, if there is one.
         import_seconds: The time that loading the library took, which is recorded.
     """
 
@@ -36,6 +36,7 @@ class Inputs:
     directions: Path
     journal: Path
     runtime: dict[str, Any]
+    push_checks: Path | None = None
     import_seconds: float = 0.0
 
 
@@ -45,7 +46,7 @@ class Control:
 
     Attributes:
         should_stop: Called before every batch; the run stops if it returns True.
-        progress: Called with the numbers of finished and planned trials.
+        progress: Called with how much is done, and how much is planned.
         log: Called with one line of text.
     """
 
@@ -64,7 +65,6 @@ class Experiment:
 
     inputs: Inputs
     questions: Questions
-    items: CheckItems
     directions: Directions
     fingerprint: str
     seconds: dict[str, float]
@@ -85,7 +85,6 @@ def load_experiment(inputs: Inputs, log: Callable[[str], None]) -> Experiment:
     return Experiment(
         inputs=inputs,
         questions=questions,
-        items=load_check_items(inputs.files["checks"]),
         directions=vectors,
         fingerprint=_fingerprint(inputs, questions, vectors),
         seconds={"import": inputs.import_seconds, "read": time.perf_counter() - start},
@@ -101,8 +100,6 @@ def _fingerprint(inputs: Inputs, questions: Questions, vectors: Directions) -> s
         "prompts": digest(questions.prompts),
         "options": digest({name: dict(s.options) for name, s in scenarios.items()}),
         "templates": digest(asdict(questions.templates)),
-        # The whole text, comments included.
-        "checks": inputs.files["checks"].read_text(encoding="utf-8"),
         "code": answering_code_hash(),
     }
     return digest(identity)

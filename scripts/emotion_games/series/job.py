@@ -44,6 +44,8 @@ class Job:
         self.series_dir, self.exp_ids, self.log = series_dir, exp_ids, log
         self.label = log.stem
         self._reserve = layout.reserve_path(series_dir, self.label)
+        self._began: tuple[float, int] | None = None
+        self._printed = 0.0
 
     def __enter__(self) -> Self:
         sys.stdout.flush()
@@ -71,6 +73,32 @@ class Job:
         for text, stream in ((line, sys.stdout), (f"{self.label}: {line}", self._terminal)):
             with suppress(OSError):
                 say(text, stream)
+
+    def hold(self, path: Path) -> None:
+        """Hold a lock until this process ends; raise SystemExit if another process keeps it."""
+        # An attribute, because the lock is released when its object is deleted.
+        self._lock = files.lock(path, wait=LOCK_SECONDS)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            self.terminal("another process is still running this job; try again later")
+            raise SystemExit(1) from None
+
+    def rate(self, done: int) -> float | None:
+        """Return how much is done a second since the first call, or None if that is not known."""
+        now = time.monotonic()
+        self._began = self._began or (now, done)
+        since, before = self._began
+        return (done - before) / (now - since) if now > since and done > before else None
+
+    def print_progress(self, done: int, total: int, noun: str, rate: float | None) -> None:
+        """Print a line to the terminal if the last one is old enough, or everything is done."""
+        now = time.monotonic()
+        if now - self._printed >= PRINT_SECONDS or done == total:
+            left = f", {duration((total - done) / rate)} left" if rate else ""
+            pace = f", {rate:.1f} a second" if rate else ""
+            self.terminal(f"{done:,} of {total:,} {noun}{pace}{left}")
+            self._printed = now
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
@@ -101,26 +129,32 @@ class Job:
         files.write_final(self._reserve, write)
 
 
+class ModelJob(Job):
+    """A job of a model with a journal: it holds a lock, and prints its progress."""
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.hold(layout.lock_path(self.series_dir, self.label))
+        return self
+
+    def progress(self, done: int, total: int) -> None:
+        """Show in the terminal, now and then, how many check items are finished."""
+        self.print_progress(done, total, "check items", self.rate(done))
+
+
 class ExperimentJob(Job):
     """The job of one experiment, which also holds its lock and reports its progress."""
 
     def __init__(self, series_dir: Path, exp_id: str, log: Path) -> None:
         super().__init__(series_dir, [exp_id], log)
         self.exp_id = exp_id
-        self._shown = self._printed = 0.0
-        self._began: tuple[float, int] | None = None
+        self._shown = 0.0
         self._done: int | None = None
 
     def __enter__(self) -> Self:
         super().__enter__()
         path = layout.lock_path(self.series_dir, self.exp_id)
-        # An attribute, because the lock is released when its object is deleted.
-        self._lock = files.lock(path, wait=LOCK_SECONDS)
-        try:
-            self._lock.acquire()
-        except Timeout:
-            self.terminal("another process is still running this experiment; try again later")
-            raise SystemExit(1) from None
+        self.hold(path)
         # The first heartbeat; the file may be left from an earlier run.
         os.utime(path)
         start = State(status="running", end_time=None, error=None, rate=None)
@@ -138,18 +172,12 @@ class ExperimentJob(Job):
         now = time.monotonic()
         if done == self._done or (now - self._shown < REPORT_SECONDS and done < total):
             return
-        self._began = self._began or (now, done)
-        since, before = self._began
-        rate = (done - before) / (now - since) if now > since and done > before else None
+        rate = self.rate(done)
         progress = state.Progress(done=done, total=total)
         state.record(self.series_dir, self.exp_id, progress=progress, rate=rate)
         completeness.update(self.series_dir, self.exp_id)
         self._shown, self._done = now, done
-        if now - self._printed >= PRINT_SECONDS or done == total:
-            left = f", {duration((total - done) / rate)} left" if rate else ""
-            pace = f", {rate:.1f} a second" if rate else ""
-            self.terminal(f"{done:,} of {total:,} trials{pace}{left}")
-            self._printed = now
+        self.print_progress(done, total, "trials", rate)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:

@@ -182,6 +182,8 @@ class Run:
         if job.rule.name == "extract_directions":
             name = wildcards.directions
             return [e.exp_id for e in experiments if self.series.directions(e) == name]
+        if job.rule.name == "check_pushes":
+            return [e.exp_id for e in experiments if e.slug == wildcards.slug]
         if job.rule.name == "build_demo_model":
             return [e.exp_id for e in experiments if e.model.demo_folder == wildcards.demo]
         return []

@@ -1,0 +1,146 @@
+"""Measure requests into a journal: what it does not hold yet, batch by batch.
+
+Every finished batch is on the disk before the next one starts, so that an interrupted job continues
+where it stopped.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from emotion_games.engine.backend import Backend, ModelError
+from emotion_games.engine.batches import Instrument, Request, measure, plan_batches
+from emotion_games.engine.directions import Directions
+from emotion_games.engine.models import load_model, weights_hash
+from emotion_games.engine.self_check import check_steering
+from emotion_games.experiment.inputs import Control
+from emotion_games.experiment.journal import PROMPTS, Journal
+from emotion_games.experiment.spec import Record
+from emotion_games.hashing import digest
+from emotion_games.signals import Interrupted
+
+
+@dataclass(frozen=True)
+class Session:
+    """A journal that is being filled.
+
+    Attributes:
+        journal: Where the records go.
+        control: How the job is watched and stopped.
+        counted: The keys of what the progress counts; some may share a record.
+        noun: What they are, in the plural.
+    """
+
+    journal: Journal
+    control: Control
+    counted: Sequence[str]
+    noun: str
+
+    def is_done(self, keys: Sequence[str]) -> bool:
+        """Return True if the journal has a record of every key."""
+        return all(key in self.journal.records for key in keys)
+
+    def progress(self) -> tuple[int, int]:
+        """Return how much of what is counted is in the journal, and how much there is."""
+        return sum(key in self.journal.records for key in self.counted), len(self.counted)
+
+    def keep(self, records: list[Record]) -> None:
+        """Write the records of a batch to the journal and report the progress."""
+        self.journal.append(records)
+        self.control.progress(*self.progress())
+
+    def stop_if_requested(self) -> None:
+        """Raise Interrupted if the job should stop."""
+        if self.control.should_stop():
+            done, total = self.progress()
+            raise Interrupted(
+                f"stopped after {done} of {total} {self.noun}; run the same command again to "
+                "continue"
+            )
+
+
+def load_steerable(
+    entry: dict[str, Any], path: str, runtime: dict[str, Any], directions: Directions
+) -> Backend:
+    """Load the model that directions were measured in.
+
+    Raises:
+        ModelError: It cannot be loaded, or has other weights.
+    """
+    about = directions.about
+    # In the number format of the directions, so that a run that continues on another device does
+    # not change it.
+    model = load_model({"dtype": about.get("dtype")} | entry, path, runtime)
+    # The directions of other weights have no meaning in this model.
+    found, size = weights_hash(entry, path), directions.shape
+    if found != about["weights_hash"] or size != (model.depth, model.hidden_size):
+        raise ModelError(
+            f"model {model.name}: its weights are not those that its directions were measured "
+            "with; put the old ones back, or delete the directions file of this model and begin a "
+            "new series with `--config new=true`"
+        )
+    return model
+
+
+def rendered_prompts(session: Session, requests: Sequence[Request]) -> Record:
+    """Return the record of the prompts as the model reads them.
+
+    The journal begins again if it has others.
+    """
+    # The fingerprint covers the messages. What a template makes of them also depends on the
+    # version of the library that fills it in.
+    rendered = digest({request.key: request.prompt for request in requests})
+    before = session.journal.records.get(PROMPTS)
+    if before and before["hash"] != rendered:
+        session.journal.begin_again("its prompts were rendered by another template or library")
+    return {"key": PROMPTS, "hash": rendered}
+
+
+def self_checked(
+    session: Session, instrument: Instrument, requests: Sequence[Request]
+) -> Instrument:
+    """Run the self-check on some requests; return the instrument to measure with."""
+    log = session.control.log
+    with instrument.timed("self_check"):
+        checked = check_steering(instrument, requests, log)
+    log("self-check: the pushes arrive as configured, and the engine agrees with the plain model")
+    return checked
+
+
+def measure_all(
+    session: Session,
+    instrument: Instrument,
+    requests: Sequence[Request],
+    what: str,
+    answer_tokens: int = 0,
+    batch_tokens: int | None = None,
+) -> None:
+    """Measure all requests without a record.
+
+    Args:
+        session: The journal.
+        instrument: The model with its pushes.
+        requests: What is to be measured, done or not.
+        what: What the log calls them.
+        answer_tokens: The largest number of tokens of an answer.
+        batch_tokens: The largest number of tokens of a batch; None leaves it to the model.
+    """
+    model, log = instrument.model, session.control.log
+    lengths = {prompt: len(model.token_ids(prompt)) for prompt in {r.prompt for r in requests}}
+    budget = model.batch_tokens(batch_tokens)
+    # From all requests, so that the batches do not depend on interruptions.
+    batches = plan_batches(requests, lengths, answer_tokens, budget)
+    log(f"{what}: {len(requests)} requests in {len(batches)} batches of at most {budget} tokens")
+    start, done = time.perf_counter(), 0
+    for number, batch in enumerate(batches, start=1):
+        if session.is_done([request.key for request in batch]):
+            continue
+        session.stop_if_requested()
+        measured = measure(instrument, batch, log)
+        pairs = zip(batch, measured, strict=True)
+        session.keep([cast(Record, {"key": r.key, **asdict(m)}) for r, m in pairs])
+        done += len(batch)
+        rate = done / (time.perf_counter() - start)
+        where = f"batch {number} of {len(batches)}, {len(batch)} requests"
+        log(f"  {what}: {where}, {rate:.1f} a second")

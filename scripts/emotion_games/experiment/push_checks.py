@@ -1,0 +1,236 @@
+"""The checks of a model's pushes, once for all its games.
+
+Does a push induce its emotion? In everyday situations the model names a feeling from a list and in
+its own words, and held-out sentences about an emotion become more or less likely. Does it damage
+the model? Items without people have one dominant answer, and neutral texts have a likelihood.
+"""
+
+import datetime
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from emotion_games.engine.backend import Backend
+from emotion_games.engine.batches import Instrument, Request
+from emotion_games.engine.directions import Directions, load
+from emotion_games.experiment.check_records import (
+    BETTER,
+    TEXT,
+    WORD,
+    WORSE,
+    Check,
+    check_key,
+    check_rows,
+    write_checks,
+)
+from emotion_games.experiment.conditions import Arm, Condition, plan_conditions
+from emotion_games.experiment.inputs import Control, Inputs
+from emotion_games.experiment.journal import COMPLETE, Journal
+from emotion_games.experiment.measuring import (
+    Session,
+    load_steerable,
+    measure_all,
+    rendered_prompts,
+    self_checked,
+)
+from emotion_games.experiment.provenance import answering_code_hash, environment
+from emotion_games.experiment.pushes import condition_pushes
+from emotion_games.experiment.requests import CLOSING
+from emotion_games.experiment.spec import Settings
+from emotion_games.hashing import digest
+from emotion_games.prompts import messages as texts
+from emotion_games.prompts.check_items import LEAD_WORDS, CheckItems, load_check_items
+from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
+from emotion_games.prompts.templates import Templates, load_templates
+
+# Follows a word for a feeling, so that whole words are compared.
+WORD_END = "."
+# Held-out sentences of an emotion; more of them cost time and add little.
+MOST_SENTENCES = 20
+# Words of a sentence that are read before its likelihood is measured.
+SENTENCE_LEAD = 1
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the checks ask and read.
+
+    Attributes:
+        settings: The settings of the series.
+        date: What chat templates take for today.
+        templates: The questions and the words for feelings.
+        items: Situations, dominance items and neutral texts.
+        held_out: By emotion, the stimuli that no direction was made from.
+    """
+
+    settings: Settings
+    date: datetime.date
+    templates: Templates
+    items: CheckItems
+    held_out: Mapping[str, list[str]]
+
+
+def load_material(inputs: Inputs) -> Material:
+    """Read what the checks of a model ask and read."""
+    spec, files = inputs.spec, inputs.files
+    stimuli = load_stimuli(files["stimuli"], spec["settings"]["emotions"])
+    return Material(
+        settings=spec["settings"],
+        date=datetime.date.fromisoformat(spec["date"]),
+        templates=load_templates(files["prompts"]),
+        items=load_check_items(files["checks"]),
+        held_out={emotion: split_stimuli(lines)[1] for emotion, lines in stimuli.items()},
+    )
+
+
+def check_pushes(inputs: Inputs, output: Path, control: Control) -> None:
+    """Measure what the journal does not hold yet, and write the table of all checks.
+
+    Args:
+        inputs: The specification of any experiment of the model; its game is not used.
+        output: The table, with a header alone if the settings want no check.
+        control: How the job is watched and stopped.
+
+    Raises:
+        Interrupted: The job was stopped after a batch.
+        UserError: A file or the model cannot be used.
+    """
+    material, vectors = load_material(inputs), load(inputs.directions)
+    conditions = plan_conditions(material.settings)
+    journal = Journal(inputs.journal, _fingerprint(inputs, material, vectors), control.log)
+    if any(checks_of(material.settings)) and COMPLETE not in journal.records:
+        _measure_missing(inputs, material, vectors, journal, control)
+    write_checks(output, check_rows(journal.records, conditions))
+
+
+def checks_of(settings: Settings) -> tuple[bool, bool]:
+    """Return whether manipulation and damage are checked."""
+    return settings["checks"]["manipulation"], settings["checks"]["damage"]
+
+
+def _measure_missing(
+    inputs: Inputs, material: Material, vectors: Directions, journal: Journal, control: Control
+) -> None:
+    settings, runtime = material.settings, inputs.runtime
+    model = load_steerable(inputs.spec["model"], inputs.model_path, runtime, vectors)
+    conditions = plan_conditions(settings)
+    requests = list(push_check_requests(material, model))
+    session = Session(journal, control, [request.key for request in requests], "check items")
+    rendered = rendered_prompts(session, requests)
+    if not session.is_done([rendered["key"]]):
+        journal.append([rendered])
+    control.progress(*session.progress())
+    instrument = Instrument(
+        model=model,
+        layers=vectors.layers,
+        pushes=condition_pushes(vectors, conditions, settings["intensity_unit"]),
+        # Nothing is written.
+        temperature=0.0,
+        top_p=1.0,
+        share=runtime.get("share_layers", True),
+    )
+    arms = {condition.push: condition.arm for condition in conditions}
+    of_arms = {arms[request.push]: request for request in requests}
+    instrument = self_checked(session, instrument, list(of_arms.values()))
+    measure_all(session, instrument, requests, "checks", 0, runtime.get("batch_tokens"))
+    seconds = {part: round(number, 2) for part, number in instrument.seconds.items()}
+    journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
+
+
+def _fingerprint(inputs: Inputs, material: Material, vectors: Directions) -> str:
+    settings = material.settings
+    identity = {
+        "model": inputs.spec["model"],
+        "date": inputs.spec["date"],
+        "conditions": [asdict(condition) for condition in plan_conditions(settings)],
+        "unit": settings["intensity_unit"],
+        "checks": settings["checks"],
+        "weights": vectors.about["weights_hash"],
+        "directions": vectors.content_hash,
+        "templates": asdict(material.templates),
+        "items": asdict(material.items),
+        "held_out": dict(material.held_out),
+        "code": answering_code_hash(),
+    }
+    return digest(identity)
+
+
+def push_check_requests(material: Material, model: Backend) -> Iterator[Request]:
+    """Yield the requests of all checks in the settings, condition by condition."""
+    manipulation, damage = checks_of(material.settings)
+    for condition in plan_conditions(material.settings):
+        if manipulation:
+            yield from _questions(material, condition, model)
+            # An event stands before a situation, not before a sentence.
+            if not condition.arm.has_event:
+                yield from _sentences(material, condition, model)
+        if damage and _may_damage(condition):
+            yield from _dominance(material, condition, model)
+            yield from _neutral_texts(material, condition, model)
+
+
+def _questions(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
+    """Yield both questions about the feeling in each situation."""
+    templates, feelings = material.templates, material.templates.feelings
+    names = {label: f" {label}" for label in templates.labels}
+    words = {f"{e}{WORD}{word}": f" {word}" for e, several in feelings.items() for word in several}
+    for number, context in enumerate(material.items.contexts):
+        if condition.arm.has_event:
+            events = material.held_out[condition.emotion]
+            context = f"{events[number % len(events)]} {context}"
+        # Each situation has its own order, the same under every condition.
+        labels = random.Random(number).sample(templates.labels, len(templates.labels))
+        asked = (
+            (Check.NAMED_EMOTION, texts.named_emotion(templates, context, labels), names),
+            (Check.FELT_EMOTION, texts.felt_emotion(templates, context), words),
+        )
+        for check, (messages, answer), options in asked:
+            # The beginning of the answer is a part of the prompt, which all conditions share.
+            prompt = model.chat_text(messages, material.date) + answer
+            key = check_key(check, condition.name, number)
+            yield Request(key, prompt, condition.push, options, closing=WORD_END)
+
+
+def _sentences(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
+    """Yield held-out stimuli of each emotion, whose likelihood is measured."""
+    for emotion in material.settings["emotions"]:
+        sentences = (text for text in material.held_out[emotion] if " " in text)
+        for number, sentence in zip(range(MOST_SENTENCES), sentences, strict=False):
+            key = check_key(Check.HELD_OUT, condition.name, f"{emotion}{WORD}{number}")
+            yield _likelihood(key, sentence, SENTENCE_LEAD, condition, model)
+
+
+def _may_damage(condition: Condition) -> bool:
+    """Return True for neutral, and for every push that also writes answers."""
+    is_only_scored = condition.arm == Arm.RANDOM and not condition.generated
+    return condition.arm == Arm.NEUTRAL or (condition.is_pushed and not is_only_scored)
+
+
+def _dominance(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
+    """Yield each dominance item in both orders, so that a preference for a place cancels out."""
+    for item in material.items.dominance:
+        options = {
+            BETTER: texts.option_literal(item.better),
+            WORSE: texts.option_literal(item.worse),
+        }
+        for order in ((BETTER, WORSE), (WORSE, BETTER)):
+            shown = [options[name] for name in order]
+            message = texts.dominance_question(material.templates, item.question, shown)
+            prompt = model.chat_text([message], material.date) + texts.decision_prefix()
+            key = check_key(Check.DOMINANCE, condition.name, f"{item.item_id}/{order[0]}")
+            yield Request(key, prompt, condition.push, options, closing=CLOSING)
+
+
+def _neutral_texts(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
+    for number, text in enumerate(material.items.neutral_texts):
+        key = check_key(Check.PERPLEXITY, condition.name, number)
+        yield _likelihood(key, text, LEAD_WORDS, condition, model)
+
+
+def _likelihood(key: str, text: str, lead: int, condition: Condition, model: Backend) -> Request:
+    """Return the request for the likelihood of a text after its first words."""
+    # They are read but not measured: any text may begin in many ways.
+    words = text.split()
+    prompt = model.plain_text(" ".join(words[:lead]))
+    return Request(key, prompt, condition.push, {TEXT: " " + " ".join(words[lead:])})
