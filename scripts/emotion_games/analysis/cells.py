@@ -19,6 +19,11 @@ from emotion_games.experiment.conditions import Condition
 from emotion_games.games.records import Game
 
 _AXES = ("history", "scenario_id", "option_order", "wording", "condition")
+# Text columns of the table of trials that the statistics read.
+_TEXTS = (
+    *("choice", "extraction_method", "history", "output", "option_lengths"),
+    *("rationale_end", "free_output", "free_choice", "free_method"),
+)
 
 
 @dataclass(frozen=True)
@@ -99,11 +104,11 @@ def over_orders(values: np.ndarray) -> np.ndarray:
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the results table with clean types, a `condition`, and no missing column."""
     table = trials.copy()
-    for column in ("choice", "extraction_method", "history", "output", "option_lengths"):
+    for column in _TEXTS:
         table[column] = table[column].fillna("").astype(str) if column in table else ""
     for measure in MEASURES.values():
         table[measure.column] = table.get(measure.column, "")
-    for column in ("valid_mass", "push_ratio"):
+    for column in ("valid_mass", "valid_mass_after", "push_ratio"):
         table[column] = pd.to_numeric(table.get(column, np.nan), errors="coerce")
     table["generated"] = table["generated"].astype(str).str.lower().isin(["true", "1", "1.0"])
     table["intensity"] = table["intensity"].astype(float)
@@ -141,7 +146,8 @@ def trial_measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
         Arrays of shape `(trials,)`, NaN if a trial has no value: each measure and the share of
         each choice (`<measure>:<choice>`); for the main measures `first:<measure>`, the share of
         the option shown first less equal shares, and `length:<measure>`, the length of the option
-        over the mean length of the trial's options, less 1; `parsed`; `valid_mass`; and
+        over the mean length of the trial's options, less 1; `parsed`; `valid_mass` and
+        `valid_mass_after`, the probability of all options before and after the rationale; and
         `chosen_low` and `chosen_high`, in which an unparsed answer has the least or highest value.
     """
     labels = list(game.labels)
@@ -155,6 +161,7 @@ def trial_measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
     out = {
         "parsed": np.where(generated, parsed.astype(float), np.nan),
         "valid_mass": table["valid_mass"].to_numpy(float),
+        "valid_mass_after": table["valid_mass_after"].to_numpy(float),
     }
     for name, measure in MEASURES.items():
         column = table[measure.column]

@@ -97,7 +97,11 @@ def preference_records(cells: Cells, what: str, confidence: float) -> list[recor
 def validity_records(
     cells: Cells, table: pd.DataFrame, confidence: float
 ) -> list[records.Validity]:
-    """Count parsed answers, and why others could not be parsed, by condition and history."""
+    """Describe the answers by condition and history.
+
+    How many could be parsed, why others could not, why guided rationales ended, and how much of
+    the model's probability the options had.
+    """
     validities = []
     groups = dict(iter(table.groupby(["condition", "history"])))
     for position, history in product(range(len(cells.conditions)), cells.histories):
@@ -108,7 +112,11 @@ def validity_records(
         n_generated = cells.trials("parsed", history, position)
         level = cells.level("parsed", history, position)
         rate = rate_interval(level, n_generated, True, confidence)
-        mass = mean_of_present(cells.level("valid_mass", history, position), axis=0)
+        mass, mass_after = (
+            _mass(cells, measure, history, position, confidence)
+            for measure in ("valid_mass", "valid_mass_after")
+        )
+        ends = trials["rationale_end"]
         validity = records.Validity(
             **who,
             history=history,
@@ -119,13 +127,26 @@ def validity_records(
             parse_rate=rate["estimate"],
             interval=rate["interval"],
             reasons=trials["extraction_method"][failed].value_counts().to_dict(),
-            valid_mass=float(mass),
+            rationale_ends=ends[ends != ""].value_counts().to_dict(),
+            valid_mass=mass,
+            valid_mass_after=mass_after,
             reason=None if n_generated else "nothing was generated in this condition",
             unit="share of the written answers that could be parsed",
             method=_WILSON,
         )
         validities.append(validity)
     return validities
+
+
+def _mass(
+    cells: Cells, measure: str, history: str, position: int, confidence: float
+) -> Estimate | None:
+    """Return the mean probability of all options together, or None if it was not measured."""
+    n_trials = cells.trials(measure, history, position)
+    if not n_trials:
+        return None
+    level = cells.level(measure, history, position)
+    return narrowed(rate_interval(level, n_trials, False, confidence), Estimate)
 
 
 def human_records(cells: Cells, game: Game, plan: Plan) -> list[records.HumanDistance]:

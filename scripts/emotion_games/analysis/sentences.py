@@ -4,7 +4,7 @@ An effect is stated as an effect only if the planned claim holds.
 """
 
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_records import EmotionEffect, Statistics, Versus
+from emotion_games.analysis.statistics_records import EmotionEffect, Estimate, Statistics
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
     EMOTION_MINUS_RANDOM,
@@ -23,7 +23,8 @@ def describe(statistics: Statistics) -> str:
         if not effects:
             text = "no scenario has parsed answers both with this emotion and in neutral."
             lines.append(f"{emotion.capitalize()}: {text}")
-    lines += [limit(statistics) for limit in (_position, _validity, _manipulation, _power)]
+    limits = (_position, _validity, _mass, _format, _manipulation, _power)
+    lines += [limit(statistics) for limit in limits]
     return "\n".join(line for line in lines if line)
 
 
@@ -55,7 +56,7 @@ def at(history: str, plan: Plan) -> str:
     return f" at history {history}" if len(plan["histories"]) > 1 else ""
 
 
-def interval(versus: Versus, plan: Plan) -> str:
+def interval(versus: Estimate, plan: Plan) -> str:
     """Return `95 % interval -7.2 to +3.1`."""
     if versus["interval"] is None:
         return "no interval"
@@ -139,6 +140,11 @@ def _validity(statistics: Statistics) -> str:
     lost = total - sum(row["n_parsed"] for row in rows)
     if not total:
         return "Nothing was generated: all results come from choice probabilities."
+    if statistics["plan"]["decoding"] == "guided":
+        return (
+            f"All {total} answers were guided: their form was given, and the option was drawn from "
+            "the model's probabilities."
+        )
     if not lost:
         return f"All {total} written answers could be parsed."
     worst = min(rows, key=lambda row: row["parse_rate"] or 0.0)
@@ -148,6 +154,64 @@ def _validity(statistics: Statistics) -> str:
         f"{share:.1%}); they count as missing, and each contrast of written choices includes the "
         "worst case."
     )
+
+
+def _mass(statistics: Statistics) -> str:
+    """Say how much of the model's probability the options had, where the choices come from."""
+    rows = statistics["validity"]
+    is_after = statistics["plan"]["decoding"] == "guided" and any(
+        row["valid_mass_after"] for row in rows
+    )
+    masses = [(row, row["valid_mass_after" if is_after else "valid_mass"]) for row in rows]
+    shares = [mass["estimate"] for _, mass in masses if mass and mass["estimate"] is not None]
+    if not shares:
+        return ""
+    parts = [
+        f"{percent(mass)}{at(row['history'], statistics['plan'])}"
+        for row, mass in masses
+        if mass and row["arm"] == Arm.NEUTRAL
+    ]
+    return (
+        "At the place of the decision the options together had "
+        f"{', '.join(parts) or 'an unknown share'} of the model's probability in neutral, and "
+        f"{100 * min(shares):.1f} to {100 * max(shares):.1f} % over all conditions; other texts "
+        "had the rest."
+    )
+
+
+def _format(statistics: Statistics) -> str:
+    """Say how the free answers beside guided ones compare with them."""
+    rows = [row for row in statistics["format_check"] if row["arm"] == Arm.NEUTRAL]
+    others = [row for row in statistics["format_check"] if row["arm"] != Arm.NEUTRAL]
+    if not rows:
+        return ""
+    (neutral,) = rows
+    text = (
+        f"Without the form of a guided answer, {percent(neutral['readable'])} of "
+        f"{neutral['n_answers']} neutral answers could be read"
+    )
+    if others:
+        read = [bool(answer["choice"]) for row in others for answer in row["answers"]]
+        text += f", and {100 * sum(read) / len(read):.1f} % of {len(read)} steered ones"
+    if neutral["as_guided"]["estimate"] is None:
+        return f"{text}, so the guided answers cannot be compared with free ones."
+    difference, plan = neutral["free_minus_guided"], statistics["plan"]
+    return (
+        f"{text}. Of the neutral ones that could be read, {percent(neutral['as_guided'])} named "
+        f"the likeliest guided option, and {plan['outcome']} differed from the guided answers by "
+        f"{points(difference['estimate'])} ({interval(difference, plan)})."
+    )
+
+
+def percent(share: Estimate) -> str:
+    """Return a share with its interval: `61.2 % (50.1 to 71.0 %)`."""
+    if share["estimate"] is None:
+        return "an unknown share"
+    text = f"{100 * share['estimate']:.1f} %"
+    if share["interval"] is None:
+        return text
+    low, high = share["interval"]
+    return f"{text} ({100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def _manipulation(statistics: Statistics) -> str:
