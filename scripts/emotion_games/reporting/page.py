@@ -108,6 +108,8 @@ def _cell(row: Mapping[str, Any]) -> Shown:
         "facts": [],
         "text": "",
         "contrasts": [],
+        "format": [],
+        "free_answers": [],
         "figures": [],
         "transcripts": [],
         "n_contrasts": 0,
@@ -129,6 +131,8 @@ def _results(part: Part, final: bool) -> Shown:
         "facts": part["facts"],
         "text": part["text"] if final else "",
         "contrasts": contrasts,
+        "format": part["format"],
+        "free_answers": part["free_answers"],
         "n_contrasts": part["n_contrasts"],
         "n_transcripts": part["n_transcripts"],
     }

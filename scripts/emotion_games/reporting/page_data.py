@@ -12,23 +12,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
-from emotion_games.analysis.statistics_records import Contrast, Estimate, Meta, Statistics
+from emotion_games.analysis.statistics_records import Contrast, Estimate, FormatCheck, Statistics
 from emotion_games.errors import UserError
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.spec import Plan
 from emotion_games.files import read_json, replace_text
 from emotion_games.layout import page_cache_dir
 from emotion_games.prompts.stimuli import NEUTRAL
-from emotion_games.reporting.transcripts import Shown, number, shortened, transcripts_of
+from emotion_games.reporting.transcripts import (
+    LONGEST_ANSWER,
+    Shown,
+    number,
+    shortened,
+    transcripts_of,
+)
 
 # Increase when the form of a part changes: kept parts of an earlier form are then made again.
-FORM = 2
+FORM = 3
 LONGEST_TEXT = 12000  # characters
+MOST_FREE_ANSWERS = 6
 # The files of plot_experiment with their captions, in the order of the page.
 FIGURES = {
     "choice_rates": "Choice rates by condition and history, with intervals",
     "dose_response": "Dose-response curves, with the range of random directions",
-    "manipulation_effect": "Effect on the choices over the manipulation check",
+    "manipulation_checks": "Which emotions the push of each emotion raises",
     "choice_shares": "Share of each option by condition and history",
     "direction_separation": "Separation of emotional and neutral texts by layer",
 }
@@ -44,6 +51,8 @@ class Part(TypedDict):
         effects: One row per emotion and history, at the headline intensity.
         contrasts: The planned contrasts, and the first of the claim at all intensities.
         n_contrasts: The number of all contrasts.
+        format: One row per condition of the format check.
+        free_answers: Some of its answers, conditions in turn.
         figures: Packed figures in the order of the page.
         transcripts: Decisions that were sampled without regard to the answers.
         n_transcripts: The number of all decisions.
@@ -56,6 +65,8 @@ class Part(TypedDict):
     effects: list[Shown]
     contrasts: list[Shown]
     n_contrasts: int
+    format: list[Shown]
+    free_answers: list[Shown]
     figures: list[Shown]
     transcripts: list[Shown]
     n_transcripts: int
@@ -108,11 +119,13 @@ def _make(folder: Path, sources: list[list[Any]]) -> Part:
     figures = [(folder / "plots" / f"{name}.svg", title) for name, title in FIGURES.items()]
     return {
         "interim": stats["meta"]["interim"],
-        "facts": _facts(stats["meta"], plan),
+        "facts": _facts(stats),
         "text": shortened(stats["text_description"], LONGEST_TEXT),
         "effects": list(_effects(stats)),
         "contrasts": [_contrast(c) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
+        "format": [_format(record) for record in stats["format_check"]],
+        "free_answers": _free_answers(stats["format_check"]),
         "figures": [packed_figure(path, title) for path, title in figures if path.is_file()],
         "transcripts": transcripts,
         "n_transcripts": n_transcripts,
@@ -120,7 +133,8 @@ def _make(folder: Path, sources: list[list[Any]]) -> Part:
     }
 
 
-def _facts(meta: Meta, plan: Plan) -> list[tuple[str, str]]:
+def _facts(stats: Statistics) -> list[tuple[str, str]]:
+    meta, plan = stats["meta"], stats["plan"]
     layers = plan["layers"]
     if not isinstance(layers, str):
         layers = ", ".join(map(str, layers))
@@ -130,11 +144,58 @@ def _facts(meta: Meta, plan: Plan) -> list[tuple[str, str]]:
         ("measured", f"{meta['outcome']}, in percentage points; {intervals}"),
         ("trials", f"{meta['n_trials']:,} of {planned:,} planned"),
         ("scenarios", f"{meta['n_scenarios']}, the unit of inference"),
-        ("answers read", f"{meta['n_parsed']:,} of {meta['n_generated']:,}"),
+        _answers(stats),
+        ("probability of all options together", _masses(stats)),
         ("headline intensity", f"{plan['headline_intensity']:g}"),
         ("layers", layers.replace("_", " ")),
         ("plan, frozen before the first trial", plan["hash"]),
     ]
+
+
+def _answers(stats: Statistics) -> tuple[str, str]:
+    parsed, generated = stats["meta"]["n_parsed"], stats["meta"]["n_generated"]
+    if stats["plan"]["decoding"] == "guided":
+        return "answers", f"{generated:,}, all guided: the option was drawn"
+    return "answers read", f"{parsed:,} of {generated:,}"
+
+
+def _masses(stats: Statistics) -> str:
+    """Return the range over conditions and histories, where the choices come from."""
+    masses = []
+    for row in stats["validity"]:
+        is_guided = stats["plan"]["decoding"] == "guided"
+        mass = (is_guided and row["valid_mass_after"]) or row["valid_mass"]
+        if mass and mass["estimate"] is not None:
+            masses.append(mass["estimate"])
+    if not masses:
+        return ""
+    return f"{100 * min(masses):.1f} to {100 * max(masses):.1f} %, by condition"
+
+
+def _format(record: FormatCheck) -> Shown:
+    """Return one row of the table of the format check."""
+    return {
+        "emotion": record["emotion"],
+        "intensity": record["intensity"],
+        "answers": record["n_answers"],
+        "readable": _effect(record["readable"]),
+        "as_guided": _effect(record["as_guided"]),
+        "difference": _effect(record["free_minus_guided"]),
+        "mass": number(record["valid_mass"]),
+    }
+
+
+def _free_answers(records: list[FormatCheck]) -> list[Shown]:
+    """Return the first free answers, conditions in turn."""
+    in_turn = [
+        {"emotion": record["emotion"], "intensity": record["intensity"]}
+        | record["answers"][place]
+        | {"text": shortened(record["answers"][place]["text"], LONGEST_ANSWER)}
+        for place in range(max((r["n_answers"] for r in records), default=0))
+        for record in records
+        if place < record["n_answers"]
+    ]
+    return in_turn[:MOST_FREE_ANSWERS]
 
 
 def _effects(stats: Statistics) -> Iterator[Shown]:
@@ -159,6 +220,7 @@ def _effects(stats: Statistics) -> Iterator[Shown]:
                 "random": _effect(record["versus_random"]),
                 "prompted": _effect(record["prompted"]),
                 "damaged": bool(record["damaged"]),
+                "failed_check": record["failed_check"] or "",
                 "p": number(record["p_claim_holm"]),
             }
 
