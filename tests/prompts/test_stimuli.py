@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from emotion_games.errors import ProblemList
-from emotion_games.prompts.stimuli import load_stimuli, split_stimuli, stimulus_files
+from emotion_games.prompts.stimuli import (
+    SHIPPED,
+    load_stimuli,
+    reference_emotions,
+    split_stimuli,
+    stimulus_files,
+    used_stimuli,
+)
 
 
 def write(folder: Path, name: str, lines: list[str]) -> None:
@@ -25,6 +32,22 @@ def test_stimuli_by_file_name(tmp_path: Path) -> None:
     assert stimuli["guilt"] == ["two spaces", *events("guilt")]
 
 
+def test_a_set_without_neutral_is_a_set(tmp_path: Path) -> None:
+    write(tmp_path, "guilt", events("guilt"))
+    assert list(load_stimuli(tmp_path)) == ["guilt"]
+
+
+def test_the_reference_is_that_of_the_shipped_emotions_where_all_of_them_are(tmp_path: Path) -> None:
+    for name in (*SHIPPED[1:], "guilt", "neutral"):
+        write(tmp_path, name, events(name))
+    assert reference_emotions(tmp_path) == sorted([*SHIPPED[1:], "guilt"]), "all of a foreign set"
+    write(tmp_path, SHIPPED[0], events(SHIPPED[0]))
+    assert reference_emotions(tmp_path) == sorted(SHIPPED)
+    assert used_stimuli(tmp_path, ["fear"]) == sorted([*SHIPPED, "neutral"])
+    assert used_stimuli(tmp_path, ["guilt"]) == sorted([*SHIPPED, "guilt", "neutral"])
+    assert list(load_stimuli(tmp_path, ["guilt"])) == used_stimuli(tmp_path, ["guilt"])
+
+
 def test_every_fourth_is_held_out() -> None:
     direction, held_out = split_stimuli(list("abcdefghij"))
     assert (direction, held_out) == (list("abcefgij"), ["d", "h"])
@@ -36,8 +59,7 @@ def test_all_problems_are_reported(tmp_path: Path) -> None:
     (tmp_path / "joy.txt").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(ProblemList) as caught:
         load_stimuli(tmp_path)
-    missing, twice, few, unreadable = caught.value.problems
-    assert "neutral.txt is missing" in missing and "copy neutral.txt from the folder" in missing
+    twice, few, unreadable = caught.value.problems
     anger, fear = tmp_path / "anger.txt", tmp_path / "fear.txt"
     assert twice == f"{fear}, line 2: the same stimulus as in {anger}, line 4; remove one of them"
     assert few.endswith("fear.txt: 1 stimuli; expected 8 or more, one per line")
@@ -77,5 +99,6 @@ def test_a_stimulus_that_its_file_repeats_counts_once(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "neutral", events("neutral"))
     with pytest.raises(ProblemList, match="no emotions; expected one .txt file for each"):
         load_stimuli(tmp_path)
