@@ -33,7 +33,7 @@ VERDICT = []
 if CONFIG.verdict:
     VERDICT = [FOLDER / layout.VERDICT_PAGE, layout.verdict_passed_path(FOLDER)]
 
-DEMO_MODELS = {model.demo_folder: model for model in CONFIG.models if model.is_demo}
+DEMO_MODELS = {model.made_folder: model for model in CONFIG.models if model.is_demo}
 BY_DIRECTIONS, BY_SLUG = {}, {}
 for experiment in SERIES.experiments.values():
     BY_DIRECTIONS.setdefault(SERIES.directions(experiment), []).append(experiment)
@@ -57,16 +57,19 @@ def model_of(wildcards):
 
 
 def model_path(wildcards):
-    """Return where the model of a job is loaded from: a local folder or a hub id."""
+    """Return where the model of a job is loaded from: its folder, or the file that names it."""
     model = model_of(wildcards)
-    return f"{MODELS}/{model.demo_folder}" if model.is_demo else model.entry["id"]
+    if model.is_fetched:
+        return str(layout.source_path(FOLDER, SERIES.slugs[model.key]))
+    return f"{MODELS}/{model.made_folder}" if model.is_demo else model.path
 
 
 def model_files(wildcards):
-    """Return the files of a model that the workflow makes itself, and none of any other model."""
-    if not model_of(wildcards).is_demo:
-        return []
-    return ancient([f"{model_path(wildcards)}/{name}" for name in MODEL_FILES])
+    """Return the files of a model that the workflow makes, and none of a folder of the user."""
+    model, path = model_of(wildcards), model_path(wildcards)
+    if model.is_demo:
+        return ancient([f"{path}/{name}" for name in MODEL_FILES])
+    return ancient([path] if model.is_fetched else [])
 
 
 def directions_file(wildcards):
@@ -92,6 +95,11 @@ def waiting_specs(wildcards):
 def model_entry(wildcards):
     """Return the identity of the model of a job."""
     return model_of(wildcards).entry
+
+
+def model_hashes(wildcards):
+    """Return the hashes of the files that the model of a job is made of."""
+    return model_of(wildcards).hashes
 
 
 def model_key(wildcards):

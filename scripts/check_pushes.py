@@ -9,7 +9,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from emotion_games import layout  # noqa: E402
-from emotion_games.series.frozen import check_files, game_files  # noqa: E402
+from emotion_games.series.frozen import check_files, game_files, loaded_from  # noqa: E402
 from emotion_games.series.job import ModelJob  # noqa: E402
 from emotion_games.series.state import read_series  # noqa: E402
 
@@ -28,14 +28,15 @@ def check_pushes(rule: Any) -> None:
         files = game_files(rule.config["files"], spec["game"])
         shared = {name: files[name] for name in ("stimuli", "prompts", "checks")}
         check_files(series_dir, shared, spec["settings"]["emotions"])
+        model, path = loaded_from(spec["model"], rule.params.path)
         # These load torch, after the log is open.
         from emotion_games.experiment.inputs import Control, Inputs
         from emotion_games.experiment.push_checks import check_pushes as measure
 
         inputs = Inputs(
-            spec=spec,
+            spec=spec | {"model": model},
             files=shared,
-            model_path=rule.params.path,
+            model_path=path,
             directions=Path(rule.input.directions),
             journal=layout.push_checks_journal(series_dir, output.parent.name),
             runtime=rule.config["runtime"][key],

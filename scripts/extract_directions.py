@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_games import layout
-from emotion_games.series.frozen import check_files, game_files
+from emotion_games.series.frozen import check_files, game_files, loaded_from
 from emotion_games.series.job import Job
 from emotion_games.series.state import read_series
 from emotion_games.signals import stop_at_once
@@ -27,7 +27,8 @@ def extract_directions(rule: Any) -> None:
         from emotion_games.engine.extraction import extract
         from emotion_games.experiment.context import series_check
 
-        runtime, entry, path = rule.config["runtime"][params.key], params.model, params.path
+        runtime = rule.config["runtime"][params.key]
+        entry, path = loaded_from(params.model, params.path)
         # Before the model is loaded, this finds that no game has a usable scenario.
         files = [game_files(rule.config["files"], spec["game"]) for spec in params.specs]
         check = series_check(params.specs, files)

@@ -10,7 +10,12 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from emotion_games import layout  # noqa: E402
-from emotion_games.series.frozen import check_files, check_weights, game_files  # noqa: E402
+from emotion_games.series.frozen import (  # noqa: E402
+    check_files,
+    check_weights,
+    game_files,
+    loaded_from,
+)
 from emotion_games.series.job import ExperimentJob  # noqa: E402
 
 
@@ -26,6 +31,7 @@ def run_experiment(rule: Any) -> None:
     directions = Path(rule.input.directions)
     with ExperimentJob(series_dir, exp_id, log) as job:
         check_files(series_dir, files, spec["settings"]["emotions"], spec["game"])
+        model, path = loaded_from(spec["model"], rule.params.path)
         start = time.perf_counter()
         # These load torch, after the log is open.
         from emotion_games.engine.directions import load
@@ -35,9 +41,9 @@ def run_experiment(rule: Any) -> None:
         imported = time.perf_counter() - start
         check_weights(series_dir, exp_id, load(directions).about["weights_hash"])
         inputs = Inputs(
-            spec=spec,
+            spec=spec | {"model": model},
             files=files,
-            model_path=rule.params.path,
+            model_path=path,
             directions=directions,
             journal=layout.journal_path(series_dir, exp_id),
             runtime=rule.config["runtime"][rule.params.key],

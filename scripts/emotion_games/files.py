@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -103,6 +104,11 @@ def new_folder(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def safe_name(text: str) -> str:
+    """Return a text as a name of a file or folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:100] or "model"
 
 
 def _temporary(path: Path, ending: str) -> Path:

@@ -17,6 +17,7 @@ SERIES_STATISTICS = "series_results.json"
 VERDICT = "verdict.json"
 VERDICT_PAGE = "verdict.html"
 VERDICT_FIGURES = "verdict_figures"
+SOURCE = "source.json"
 
 
 def series_home(base_dir: Path) -> Path:
@@ -85,6 +86,11 @@ def journal_path(series_dir: Path, exp_id: str) -> Path:
 def push_checks_journal(series_dir: Path, slug: str) -> Path:
     """Return the journal of the checks of a model's pushes."""
     return state_dir(series_dir) / f"push_checks.{slug}.jsonl"
+
+
+def source_path(series_dir: Path, slug: str) -> Path:
+    """Return the file that says where a fetched model is loaded from, and at which commit."""
+    return series_dir / "models" / slug / SOURCE
 
 
 def push_checks_path(series_dir: Path, slug: str) -> Path:

@@ -29,19 +29,40 @@ def check_folder(folder: Path, name: str) -> None:
     Raises:
         ModelError: If files are missing or no JSON objects, or if it is an adapter.
     """
+    check_small_files(folder, name)
+    if (folder / WEIGHTS[0]).is_file():
+        return
+    for file in shards(folder) or [WEIGHTS[0]]:
+        if not (folder / file).is_file():
+            raise ModelError(
+                f"model {name}: {folder} holds no {file}; pickled weights (.bin, .pt) are never "
+                "read: save the model as safetensors"
+            )
+
+
+def check_small_files(folder: Path, name: str) -> None:
+    """Refuse a folder of which the files besides the weights are those of no model.
+
+    Raises:
+        ModelError: If there is no config, files are no JSON objects, or it is an adapter.
+    """
     begin = f"model {name}: {folder} "
     if (folder / ADAPTER).exists():
         raise ModelError(f"{begin}holds an adapter; merge it into its model and save that")
     if not (folder / CONFIG).is_file():
         raise ModelError(f"{begin}holds no {CONFIG}; it is no model folder")
-    if not any((folder / file).is_file() for file in WEIGHTS):
-        raise ModelError(
-            f"{begin}holds no {WEIGHTS[0]}; pickled weights (.bin, .pt) are never read: "
-            "save the model as safetensors"
-        )
     for file in JSON_FILES:
         if (folder / file).exists() and not _holds_object(folder / file):
             raise ModelError(f"{begin}is damaged: {file} holds no JSON object")
+
+
+def shards(folder: Path) -> list[str]:
+    """Return the names of the files that hold the weights in parts; empty for a single file."""
+    index = folder / WEIGHTS[1]
+    if not index.is_file():
+        return []
+    parts = json.loads(index.read_text(encoding="utf-8")).get("weight_map")
+    return sorted({str(part) for part in parts.values()}) if isinstance(parts, dict) else []
 
 
 def _holds_object(file: Path) -> bool:

@@ -5,7 +5,6 @@
 
 import hashlib
 import inspect
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,10 +30,13 @@ from transformers.utils.logging import disable_progress_bar
 
 from emotion_games.engine import vocabulary
 from emotion_games.engine.backend import Backend, ModelError
-from emotion_games.engine.model_folder import CONFIG, check_folder
+from emotion_games.engine.downloads import file_hash
+from emotion_games.engine.hub import cached_folder
+from emotion_games.engine.model_folder import check_folder
 from emotion_games.engine.support import unsupported
 from emotion_games.engine.transformers_backend import TransformersBackend
 from emotion_games.engine.weights import check_weights
+from emotion_games.hashing import digest
 
 # Where common architectures keep their decoder layers. The last two are multimodal wrappers, such
 # as that of Gemma 3.
@@ -69,12 +71,12 @@ LOADING_ERRORS = (
 
 
 def load_model(entry: dict[str, Any], path: str, runtime: dict[str, Any]) -> Backend:
-    """Load a hub id or a local folder in evaluation mode.
+    """Load a model in evaluation mode; the network is not used.
 
     Args:
         entry: The model's entry of the config (id, revision, dtype, quantization, layers_path,
             trust_remote_code).
-        path: The folder or hub id.
+        path: Its folder, or a hub id whose files at this revision are in the cache.
         runtime: Where to run (device, device_map, threads).
 
     Raises:
@@ -84,15 +86,17 @@ def load_model(entry: dict[str, Any], path: str, runtime: dict[str, Any]) -> Bac
     if runtime.get("threads"):
         torch.set_num_threads(runtime["threads"])
     name = entry["id"]
+    folder = Path(path) if os.path.isdir(path) else cached_folder(path, entry.get("revision"))
+    check_folder(folder, name)
     options = {
-        "revision": entry.get("revision"),
         "trust_remote_code": entry.get("trust_remote_code", False),
+        "local_files_only": True,
     }
-    config = _load_config(path, options, name)
-    tokenizer = _load_tokenizer(path, options, name)
-    with _in_one_line(f"model {name}: its weights cannot be loaded"):
+    config = _load_config(folder, options, name)
+    tokenizer = _load_tokenizer(folder, options, name)
+    with in_one_line(f"model {name}: its weights cannot be loaded"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            path,
+            folder,
             config=config,
             quantization_config=_quantization(entry.get("quantization")),
             use_safetensors=True,
@@ -114,13 +118,9 @@ def load_model(entry: dict[str, Any], path: str, runtime: dict[str, Any]) -> Bac
     return backend
 
 
-def _load_config(path: str, options: dict[str, Any], name: str) -> PreTrainedConfig:
-    folder = Path(path)
-    if folder.is_dir():
-        check_folder(folder, name)
-    where = "" if folder.is_dir() else "there is no such folder here, and from the hub "
-    with _in_one_line(f"model {name}: {where}its config cannot be loaded"):
-        config = AutoConfig.from_pretrained(path, **options)
+def _load_config(folder: Path, options: dict[str, Any], name: str) -> PreTrainedConfig:
+    with in_one_line(f"model {name}: its config cannot be loaded"):
+        config = AutoConfig.from_pretrained(folder, **options)
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(f"model {name}: it is an encoder-decoder; only decoders can be steered")
     return config
@@ -135,19 +135,19 @@ def _device_and_dtype(entry: dict[str, Any], runtime: dict[str, Any]) -> dict[st
     return {"device_map": device_map, "dtype": getattr(torch, dtype)}
 
 
-def _load_tokenizer(path: str, options: dict[str, Any], name: str) -> PreTrainedTokenizerBase:
-    converted = vocabulary.converts_sentencepiece(Path(path))
+def _load_tokenizer(folder: Path, options: dict[str, Any], name: str) -> PreTrainedTokenizerBase:
+    converted = vocabulary.converts_sentencepiece(folder)
     if converted:
-        vocabulary.check_packages(Path(path), name)
-    with _in_one_line(f"model {name}: its tokenizer cannot be loaded"):
-        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        vocabulary.check_packages(folder, name)
+    with in_one_line(f"model {name}: its tokenizer cannot be loaded"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         if converted:
-            vocabulary.check_conversion(tokenizer, Path(path), name)
+            vocabulary.check_conversion(tokenizer, folder, name)
     return tokenizer
 
 
 @contextmanager
-def _in_one_line(begin: str) -> Iterator[None]:
+def in_one_line(begin: str) -> Iterator[None]:
     """Turn errors of the library into a line with their message, shortened."""
     try:
         yield
@@ -217,12 +217,15 @@ def steered_layers(layers: str | list[int], depth: int) -> list[int]:
     """Return the indices of the layers to steer.
 
     Args:
-        layers: `middle_third`, or a list from the config.
+        layers: `past_middle` (from half to five sixths of the depth), `middle_third`, or a list
+            from the config.
         depth: Number of decoder layers.
 
     Raises:
         ModelError: If a layer of the list does not exist.
     """
+    if layers == "past_middle":
+        return list(range(depth // 2, max(depth // 2 + 1, 5 * depth // 6)))
     if isinstance(layers, str):
         return list(range(round(depth / 3), max(round(depth / 3) + 1, round(2 * depth / 3))))
     wrong = [layer for layer in layers if not 0 <= layer < depth]
@@ -234,25 +237,14 @@ def steered_layers(layers: str | list[int], depth: int) -> list[int]:
 def weights_hash(entry: dict[str, Any], path: str) -> str:
     """Return the SHA-256 of a model.
 
-    For a local folder it covers the weight, tokenizer and code files; for a hub repository its id
-    and commit.
+    For a folder it covers the weight, tokenizer and code files; for a hub id the id and the
+    commit, which determines all files.
     """
     folder = Path(path)
     if not folder.is_dir():
-        return _hub_hash(path, entry.get("revision"))
+        return digest([path, entry.get("revision")])
     total = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         if file.suffix in HASHED_SUFFIXES and file.name != NOT_HASHED and file.is_file():
-            with open(file, "rb") as content:
-                found = hashlib.file_digest(content, "sha256").hexdigest()
-            total.update(f"{file.name}:{found}\n".encode())
+            total.update(f"{file.name}:{file_hash(file)}\n".encode())
     return total.hexdigest()
-
-
-def _hub_hash(repository: str, revision: str | None) -> str:
-    """Hash the commit, which determines all files; it is read from the local cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    config = try_to_load_from_cache(repository, CONFIG, revision=revision)
-    commit = Path(config).parent.name if isinstance(config, str | os.PathLike) else revision
-    return hashlib.sha256(json.dumps([repository, commit]).encode()).hexdigest()

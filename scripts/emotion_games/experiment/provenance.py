@@ -26,11 +26,13 @@ PACKAGES = [
 # that turn trials into files or only check them.
 ANSWERING_ROOMS = ("games", "prompts", "engine", "experiment")
 _RECORDING = "analysis_plan check_records context journal power provenance repeat results spec"
+_FETCHING = "downloads fetching gguf_conversion gguf_files hub smollm2"
 NOT_ANSWERING = (
     "games/equilibria.py",
     "engine/observer.py",
     "engine/reference.py",
     "engine/self_check.py",
+    *(f"engine/{name}.py" for name in _FETCHING.split()),
     *(f"experiment/{name}.py" for name in _RECORDING.split()),
 )
 

@@ -29,7 +29,7 @@ from emotion_games.series.config_checks import (
     text_problems,
     verdict_problems,
 )
-from emotion_games.series.grid import Model, plan_models
+from emotion_games.series.models import Model, plan_models
 from emotion_games.series.paths import check_output_folder, check_path, find_file
 
 # Every key under `experiment` that can change a result, besides games and models, belongs to
@@ -82,7 +82,7 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         raise ProblemList(problems)
     experiment = schemas.with_defaults(config, schema)["experiment"]
     # Two orders of the same layers are the same setting.
-    if experiment["layers"] != "middle_third":
+    if isinstance(experiment["layers"], list):
         experiment["layers"] = sorted(experiment["layers"])
     games = _games(experiment, root, problems)
     problems += relation_problems(experiment, len(games))

@@ -12,9 +12,17 @@ from emotion_games.errors import UserError, shown, unknown
 from emotion_games.escapes import printable
 from emotion_games.games.records import Game
 from emotion_games.prompts.check_items import load_check_items
-from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli, split_stimuli, stimulus_files
+from emotion_games.prompts.stimuli import (
+    LEAST_REFERENCE,
+    LEAST_STIMULI,
+    NEUTRAL,
+    load_stimuli,
+    reference_emotions,
+    split_stimuli,
+    stimulus_files,
+)
 from emotion_games.prompts.templates import load_templates
-from emotion_games.series.grid import Model
+from emotion_games.series.models import Model
 
 # A grid of so many experiments is planned in minutes.
 MOST_EXPERIMENTS = 10_000
@@ -70,7 +78,8 @@ def text_problems(
         problems += _unknown_emotions(emotions, stimuli)
         with collected(problems):
             texts = load_stimuli(stimuli, emotions)
-            if experiment["direction_method"] == "paired_pca":
+            problems += _missing_stimuli(experiment, stimuli)
+            if experiment["direction_method"] == "paired_pca" and NEUTRAL in texts:
                 problems += _unequal_lists(texts)
     else:
         problems.append(f"experiment.stimuli: no such folder: {experiment['stimuli']}")
@@ -108,6 +117,30 @@ def _unnamed_emotions(
                 f"{prompts}, so the manipulation check could not find it; add some there, or set "
                 "checks.manipulation: false"
             )
+
+
+def _missing_stimuli(experiment: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """Yield a line for each setting that needs stimuli which the folder does not have."""
+    method, reference = experiment["direction_method"], reference_emotions(folder)
+    if method == "contrast" and len(reference) < LEAST_REFERENCE:
+        yield (
+            f"experiment.direction_method: contrast compares the emotions of {folder} with each "
+            f"other, and {', '.join(reference)} is the only one; add a file for another, or use "
+            "mean_difference"
+        )
+    if NEUTRAL in stimulus_files(folder):
+        return
+    advice = f"and {folder} has no {NEUTRAL}.txt; write {LEAST_STIMULI} or more there"
+    if method != "contrast":
+        yield (
+            f"experiment.direction_method: {method} compares emotions with neutral stimuli, "
+            f"{advice}, or use contrast"
+        )
+    if experiment["arms"]["prompted"]:
+        yield (
+            "experiment.arms.prompted: events of an emotion are compared with neutral ones, "
+            f"{advice}, or set prompted: false"
+        )
 
 
 def _unequal_lists(stimuli: Mapping[str, list[str]]) -> Iterator[str]:

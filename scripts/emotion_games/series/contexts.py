@@ -17,7 +17,7 @@ from emotion_games.prompts.messages import render
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import Templates, load_templates
 from emotion_games.series.config import SeriesConfig
-from emotion_games.series.grid import Model
+from emotion_games.series.models import Model
 
 # How `config.json` names the length of a context.
 LENGTH_KEYS = ("max_position_embeddings", "n_positions")
@@ -36,7 +36,8 @@ def short_contexts(
         config: The config of a series.
         played: Its games, and the scenarios that are chosen for each.
     """
-    lengths = {model.key: _context_length(model) for model in config.models}
+    models = config.base_dir / "models"
+    lengths = {model.key: _context_length(model, models) for model in config.models}
     if not any(lengths.values()):
         return []
     templates, room = (
@@ -53,7 +54,7 @@ def short_contexts(
         length = lengths[model.key]
         # A token has at least one byte, so that only short contexts need their tokenizer.
         if length and any(len(text.encode()) + room > length for _, text in prompts.values()):
-            needs = {p: n + room for p, n in _least_tokens(model, prompts).items()}
+            needs = {p: n + room for p, n in _least_tokens(model, models, prompts).items()}
             too_long = [name for name, tokens in needs.items() if tokens > length]
             if too_long:
                 worst = max(too_long, key=needs.__getitem__)
@@ -83,9 +84,9 @@ def _prompts(
             yield scenario.scenario_id, "\n".join(m["content"].strip() for m in messages)
 
 
-def _context_length(model: Model) -> int | None:
+def _context_length(model: Model, models: Path) -> int | None:
     """Return the largest length that the config of a model names; None if none is at hand."""
-    path = _model_file(model, "config.json")
+    path = _model_file(model, models, "config.json")
     try:
         found = list(_lengths(read_data(path))) if path else []
     # The job of the model says what is wrong with the file.
@@ -102,9 +103,11 @@ def _lengths(data: Any) -> Iterator[int]:
         yield from _lengths(value)
 
 
-def _least_tokens(model: Model, prompts: Mapping[str, tuple[str, str]]) -> dict[str, int]:
+def _least_tokens(
+    model: Model, models: Path, prompts: Mapping[str, tuple[str, str]]
+) -> dict[str, int]:
     """Return how many tokens the prompt of each game has at least; empty without a tokenizer."""
-    path = _model_file(model, "tokenizer.json")
+    path = _model_file(model, models, "tokenizer.json")
     if path is None:
         return {}
     # After the check for the file, because most dry runs do not need it.
@@ -123,19 +126,24 @@ def _least_tokens(model: Model, prompts: Mapping[str, tuple[str, str]]) -> dict[
     }
 
 
-def _model_file(model: Model, name: str) -> Path | None:
-    """Return a file of a model in its folder or in the cache of the hub, if it is there."""
-    place = model.entry["id"]
-    if model.is_demo or os.path.isfile(place):
+def _model_file(model: Model, models: Path, name: str) -> Path | None:
+    """Return a file of a model in its folder or in the cache of the hub, if it is there.
+
+    Args:
+        model: The model.
+        models: The folder of the models that the workflow makes.
+        name: The name of the file.
+    """
+    if model.is_demo:
         return None
-    if os.path.isdir(place):
-        path = os.path.join(place, name)
-        return Path(path) if os.path.isfile(path) else None
+    if model.made_folder or not model.is_fetched:
+        path = (models / model.made_folder if model.made_folder else Path(model.path)) / name
+        return path if os.path.isfile(path) else None
     from huggingface_hub import try_to_load_from_cache
 
     try:
-        cached = try_to_load_from_cache(place, name, revision=model.entry.get("revision"))
-    # Not the form of a hub id.
+        cached = try_to_load_from_cache(model.path, name, revision=model.entry.get("revision"))
+    # Not the form of a hub id, or a GGUF file on the hub.
     except ValueError:
         return None
     return Path(cached) if isinstance(cached, str) else None

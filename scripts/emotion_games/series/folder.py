@@ -68,8 +68,11 @@ class Series:
 
     def directions(self, experiment: grid.Experiment) -> str:
         """Return the name of the directions file that an experiment reads."""
-        settings, hashes = self.config.settings, self.content.hashes
-        return grid.directions_name(experiment.model, experiment.slug, settings, hashes)
+        model, hashes = experiment.model, self.content.hashes
+        if not model.is_fixed:
+            # What it names may have changed since an earlier series.
+            hashes = hashes | {"series": self.stamp}
+        return grid.directions_name(model, experiment.slug, self.config.settings, hashes)
 
     def spec(self, experiment: grid.Experiment) -> Spec:
         """Return everything that determines the results of an experiment, as plain data."""

@@ -3,6 +3,7 @@
 A series runs for days, and its files and model weights may be changed meanwhile.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 
 from emotion_games import layout
 from emotion_games.errors import UserError
+from emotion_games.files import read_json
 from emotion_games.hashing import content_hash
 from emotion_games.series.grid import stimuli_hash
 from emotion_games.series.state import read_series
@@ -49,6 +51,27 @@ def check_files(
                 f"{path}: has changed since this run of the series began; restore it, or end the "
                 "run and start it again"
             )
+
+
+def loaded_from(entry: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """Return the entry and the path with which a job loads its model.
+
+    Args:
+        entry: The model's entry of the config.
+        path: Its folder or, for a model that was fetched, the file that the fetch wrote.
+
+    Raises:
+        UserError: That file is damaged, or what it names is no longer there.
+    """
+    if Path(path).name != layout.SOURCE:
+        return entry, path
+    source = read_json(Path(path))
+    if not (source and isinstance(source.get("entry"), dict) and "path" in source):
+        raise UserError(f"{path}: is damaged; delete it and run again")
+    entry, found = source["entry"], source["path"]
+    if found != entry["id"] and not os.path.isdir(found):
+        raise UserError(f"{found}: this converted model is gone; delete {path} and run again")
+    return entry, found
 
 
 def check_weights(series_dir: Path, exp_id: str, weights: str) -> None:

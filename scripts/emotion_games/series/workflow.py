@@ -25,7 +25,7 @@ from emotion_games.series.job import record_silent_end
 from emotion_games.series.paths import check_path
 from emotion_games.series.preview import count_games, preview, skipped_lines, skipped_record
 from emotion_games.series.state import ReportRow, State
-from emotion_games.series.status_table import summary
+from emotion_games.series.status_table import failed_checks, summary
 from emotion_games.signals import OWNER, stop_workflow_on_signal
 
 # Lines for the problems of a config; a long list of one mistake hides the others.
@@ -154,7 +154,7 @@ class Run:
             # Snakemake does not run its summary after a failure.
             script = Path(self.workflow.basedir) / "scripts" / "summarize_series.py"
             subprocess.run([sys.executable, str(script), str(folder)], check=False)
-        say(f"{folder}: {self._summary(rows)}")
+        say("\n".join([f"{folder}: {self._summary(rows)}", *failed_checks(folder)]))
 
     def _final_rows(self) -> dict[str, ReportRow]:
         """Return the rows of the report, with the jobs that were killed recorded as failed."""
@@ -182,8 +182,8 @@ class Run:
         if job.rule.name == "extract_directions":
             name = wildcards.directions
             return [e.exp_id for e in experiments if self.series.directions(e) == name]
-        if job.rule.name == "check_pushes":
+        if job.rule.name in ("fetch_model", "check_pushes"):
             return [e.exp_id for e in experiments if e.slug == wildcards.slug]
         if job.rule.name == "build_demo_model":
-            return [e.exp_id for e in experiments if e.model.demo_folder == wildcards.demo]
+            return [e.exp_id for e in experiments if e.model.made_folder == wildcards.demo]
         return []
