@@ -14,8 +14,9 @@ SETTINGS = {
     "emotions": ["anger", "happiness", "sadness"],
     "intensity": [0.5, 1.0, 1.5],
     "headline_intensity": 1.0,
-    "layers": "middle_third",
-    "direction_method": "mean_difference",
+    "intensity_unit": "hidden_norm",
+    "layers": "past_middle",
+    "direction_method": "contrast",
     "answer_form": "rationale",
     "decoding": "guided",
     "repeat": 1,
@@ -206,33 +207,21 @@ def simulate_checks(
                 )
             )
         for item in range(24):
-            for check in ("self_report", "blind_label"):
+            for check in ("named_emotion", "felt_emotion"):
                 weights = np.array(
                     [1.0 + (3 * intensity if e == emotion else 0) for e in (*emotions, "neutral")]
                 )
                 weights *= rng.uniform(0.8, 1.2, len(weights))
-                given = dict(
-                    zip(
-                        (*emotions, "neutral"),
-                        (weights / weights.sum()).round(6).tolist(),
-                        strict=True,
-                    )
-                )
-                rows.append(
-                    (check, arm, emotion, intensity, f"s{item:03d}", json.dumps(given), np.nan)
-                )
-            if arm != "neutral":
-                rows.append(
-                    (
-                        "projection",
-                        arm,
-                        emotion,
-                        intensity,
-                        f"s{item:03d}",
-                        "",
-                        0.4 * intensity + rng.normal(0, 0.1),
-                    )
-                )
+                shares = (weights / weights.sum()).round(6).tolist()
+                given = dict(zip((*emotions, "neutral"), shares, strict=True))
+                row = (check, arm, emotion, intensity, str(item), json.dumps(given), np.nan)
+                rows.append(row)
+        for about in emotions:
+            for item in range(8):
+                value = -4.0 + item / 4 + (0.2 * intensity if about == emotion else 0)
+                value += rng.normal(0, 0.02)
+                name = f"{about}/{item}"
+                rows.append(("held_out_sentences", arm, emotion, intensity, name, "", value))
     return pd.DataFrame(
         rows, columns=["check", "arm", "emotion", "intensity", "item", "probabilities", "value"]
     )

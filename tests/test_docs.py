@@ -222,7 +222,7 @@ from emotion_games.series import config
 checked = config.check_config(read_data(Path("config/combined.yaml")), Path("."))
 settings = checked.settings
 planned = {c.name: c for c in conditions.plan_conditions(settings)}
-trial = type("Trial", (), {"condition": planned["combined-pride-1"], "stimulus": 4})
+trial = type("Trial", (), {"condition": planned["combined-pride-0.2"], "stimulus": 4})
 contrasts = analysis_plan.the_plan(settings, checked.games["Public_Goods"])["contrasts"]
 print(json.dumps([list(planned), trial.condition.is_pushed, contrasts]))
 print(requests._event(trial, {"pride": ["zero", "one", "two"]}))
@@ -235,7 +235,7 @@ print(requests._event(trial, {"pride": ["zero", "one", "two"]}))
     assert found.returncode == 0, found.stderr
     planned, context = found.stdout.splitlines()
     names, is_pushed, contrasts = json.loads(planned)
-    assert names[-1] == "combined-pride-1" and is_pushed
+    assert names[-1] == "combined-pride-0.2" and is_pushed
     assert contrasts[-1] == "combined_minus_prompted_neutral"
     assert context == "one"
 

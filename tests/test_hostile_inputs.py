@@ -61,6 +61,7 @@ CONFIG: dict[str, Any] = {
         "emotions": ["anger", "fear"],
         "intensity": [0.5, 1.0],
         "headline_intensity": 1.0,
+        "intensity_unit": "gap",
         "repeat": 1,
         "num_scenarios": 2,
         "seed": 0,

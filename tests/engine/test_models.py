@@ -36,6 +36,15 @@ def test_unknown_architecture_is_refused_with_what_to_write():
     assert decoder_layers(model, "tower.blocks") is model.tower.blocks
 
 
+def test_layers_from_half_to_five_sixths_of_the_depth():
+    assert steered_layers("past_middle", 1) == [0]
+    assert steered_layers("past_middle", 2) == [1]
+    assert steered_layers("past_middle", 3) == [1]
+    assert steered_layers("past_middle", 12) == [6, 7, 8, 9]
+    assert steered_layers("past_middle", 30) == list(range(15, 25))
+    assert steered_layers("past_middle", 32) == list(range(16, 26))
+
+
 def test_middle_third():
     assert steered_layers("middle_third", 1) == [0]
     assert steered_layers("middle_third", 2) == [1]

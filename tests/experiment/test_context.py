@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from emotion_games.engine import directions
+from emotion_games.engine import extraction
 from emotion_games.engine.backend import ModelError
 from emotion_games.engine.batches import Instrument, Request, measure
 from emotion_games.errors import ProblemList
+from emotion_games.experiment.conditions import direction_settings
 from emotion_games.experiment.context import check_context, series_check
 from emotion_games.experiment.requests import load_questions
 from emotion_games.prompts.check_items import CheckItems, load_check_items
@@ -192,9 +193,8 @@ def saved(model, folder):
 
 
 def extracted(path, output, check=lambda _: None):
-    directions.extract(
-        ENTRY, path, SETTINGS, FILES, output, {"device": "cpu"}, check, log=lambda _: None
-    )
+    settings, runtime = direction_settings(SETTINGS), {"device": "cpu"}
+    extraction.extract(ENTRY, path, settings, FILES, output, runtime, check, log=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_short_context_is_refused_before_directions_are_measured(
 ):
     monkeypatch.setitem(ARCHITECTURES, kind, ARCHITECTURES[kind] | {key: positions})
     path, output = saved(tiny_model(kind), tmp_path / "model"), tmp_path / "d.safetensors"
-    monkeypatch.setattr(directions, "hidden_states", lambda *_: pytest.fail("nothing is measured"))
+    monkeypatch.setattr(extraction, "hidden_states", lambda *_: pytest.fail("nothing is measured"))
     check = series_check([spec_of(PLAIN)], [ALL_FILES])
     with pytest.raises(
         ProblemList, match=f"model tiny: its context of {positions} tokens"
@@ -223,7 +223,7 @@ def test_a_stimulus_that_does_not_fit_is_refused_before_directions_are_measured(
     texts = [model.chat_text(probe(templates, s)[0]) for lines in stimuli.values() for s in lines]
     longest = max(len(model.token_ids(text)) for text in texts)
     measured = []
-    monkeypatch.setattr(directions, "hidden_states", lambda *_: measured.append(1) or 1 / 0)
+    monkeypatch.setattr(extraction, "hidden_states", lambda *_: measured.append(1) or 1 / 0)
     for positions in (longest, longest - 1):
         limit = {"max_position_embeddings": positions}
         monkeypatch.setitem(ARCHITECTURES, "llama", ARCHITECTURES["llama"] | limit)

@@ -12,37 +12,43 @@ VECTORS = {
     for i, e in enumerate(("anger", "fear"))
 }
 SHUFFLED = {e: -v for e, v in VECTORS.items()}
+NULLS = torch.randn(5, 4, 8, generator=torch.Generator().manual_seed(9))
 ABOUT = {
     "layers": [1, 2],
-    "calibration": {"anger": 1.5, "fear": 1.0},
-    "push_ratio": {"anger": 0.2, "fear": 0.4},
+    "hidden_norm": [1.0, 10.0, 20.0, 30.0],
+    "natural_gap": {"anger": [0.1, 0.1, 0.3, 0.1], "fear": [0.1, 0.3, 0.5, 0.1]},
+    "reference": ["anger", "fear"],
+    "weights_hash": "w",
 }
-DIRECTIONS = Directions(VECTORS, SHUFFLED, ABOUT | {"weights_hash": "w"})
+DIRECTIONS = Directions(VECTORS, SHUFFLED, NULLS, ABOUT)
+CONDITIONS = [
+    Condition("neutral", "neutral", 0.0),
+    Condition("steered", "anger", -0.5),
+    Condition("shuffled", "fear", 0.2),
+    Condition("random", "random_3", 0.2),
+    Condition("prompted", "anger", 1.0),
+]
 
 
-def test_pushes_follow_arm_emotion_and_intensity():
-    conditions = [
-        Condition("neutral", "neutral", 0.0),
-        Condition("steered", "anger", -0.5),
-        Condition("shuffled", "fear", 1.0),
-        Condition("random", "random_3", 1.0),
-        Condition("prompted", "anger", 1.0),
-    ]
-    pushes = condition_pushes(DIRECTIONS, conditions)
-    assert list(pushes) == ["steered-anger--0.5", "shuffled-fear-1", "random-3-1"]
-    torch.testing.assert_close(pushes["steered-anger--0.5"], VECTORS["anger"][1:3] * -0.5 * 1.5 / 2)
-    torch.testing.assert_close(pushes["shuffled-fear-1"], -VECTORS["fear"][1:3] / 2)
-    torch.testing.assert_close(
-        pushes["random-3-1"].norm(dim=-1), VECTORS["fear"][1:3].norm(dim=-1) / 2
-    )
+@pytest.mark.parametrize("unit", ["hidden_norm", "gap", "raw"])
+def test_pushes_follow_arm_emotion_intensity_and_unit(unit):
+    pushes = condition_pushes(DIRECTIONS, CONDITIONS, unit)
+    assert list(pushes) == ["steered-anger--0.5", "shuffled-fear-0.2", "random-3-0.2"]
+    steered, shuffled, random = pushes.values()
+    assert torch.equal(steered, DIRECTIONS.push("anger", -0.5, unit))
+    assert torch.equal(shuffled, DIRECTIONS.push("fear", 0.2, unit, shuffled=True))
+    assert torch.equal(random, DIRECTIONS.null_push(3, 0.2, unit))
 
 
-def test_ratios_grow_with_the_dose():
-    conditions = [
-        Condition("steered", "anger", -0.5),
-        Condition("random", "random_3", 1.0),
-        Condition("neutral", "neutral", 0),
-    ]
-    assert push_ratios(DIRECTIONS, conditions) == pytest.approx(
-        {"steered-anger--0.5": 0.1, "random-3-1": 0.4}
+@pytest.mark.parametrize(
+    ("unit", "share"), [("hidden_norm", 1 / 2), ("gap", 0.4 / 2), ("raw", 1 / 10)]
+)
+def test_ratios_are_those_of_the_layer_where_the_push_is_largest(unit, share):
+    assert push_ratios(DIRECTIONS, CONDITIONS, unit) == pytest.approx(
+        {
+            "steered-anger--0.5": 0.5 * share,
+            "shuffled-fear-0.2": 0.2 * share,
+            "random-3-0.2": 0.2 * share,
+        },
+        abs=1e-5,
     )

@@ -47,12 +47,12 @@ def test_any_difference_is_found(changes):
 def test_changed_inputs_are_named_and_nothing_else():
     before = {
         "machine": {"packages": {"torch": "1", "numpy": "2"}, "gpus": ["A"]},
-        "directions": {"content_hash": "c", "separation": {"anger": [1.0]}},
+        "directions": {"content_hash": "c", "split_half": {"anger": [1.0]}},
         "seconds": {"load": 1.0},
     }
     now = {
         "machine": {"packages": {"torch": "3", "numpy": "2"}, "gpus": []},
-        "directions": {"content_hash": "d", "separation": {"anger": [0.5]}},
+        "directions": {"content_hash": "d", "split_half": {"anger": [0.5]}},
         "seconds": {"load": 2.0},
     }
     assert changes(before, before) == []

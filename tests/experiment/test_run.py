@@ -19,6 +19,7 @@ from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.repeat import repeat
 from emotion_games.layout import RESULT_FILES
+from emotion_games.prompts.stimuli import SHIPPED
 from emotion_games.signals import Interrupted
 from tiny_experiment import ENTRY, SETTINGS, finish, spec_of
 
@@ -88,8 +89,9 @@ def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
         assert sum(json.loads(text).values()) == pytest.approx(1, abs=1e-4)
 
 
-def test_an_unparsed_answer_is_never_a_choice(reference):
-    table = pd.read_csv(reference / "exp_results.csv", keep_default_na=False)
+def test_an_unparsed_free_answer_is_never_a_choice(play, tmp_path):
+    play(SMALL | {"decoding": "free"})
+    table = pd.read_csv(tmp_path / "out" / "exp_results.csv", keep_default_na=False)
     unparsed = table["extraction_method"].str.startswith("unparsed")
     assert unparsed.any() and (table.loc[unparsed, ["choice", "category"]] == "").all(axis=None)
 
@@ -284,7 +286,7 @@ def test_prompts_tell_the_day_on_which_the_series_began_also_if_a_run_continues_
     assert (tmp_path / "x.trials.jsonl").read_bytes().startswith(before)
     # The same directions, because a measurement of them takes longer than the trials.
     copy = lambda *arguments, **_: shutil.copy(directions_file, arguments[4])  # noqa: E731
-    monkeypatch.setattr(repetition.directions, "extract", copy)
+    monkeypatch.setattr(repetition, "extract", copy)
     (tmp_path / "scratch").mkdir()
     assert repeat(tmp_path / "out", tmp_path / "scratch", None, lambda _: None).holds
     assert len(prompts) >= 3, "two orders of the options, and self-reports"
@@ -333,7 +335,8 @@ def test_directions_of_another_size_are_refused(play, directions_file, tmp_path,
     made = directions.load(directions_file)
     path = tmp_path / "narrow.safetensors"
     narrow = [{e: v[:, :16] for e, v in group.items()} for group in (made.vectors, made.shuffled)]
-    directions.save(directions.Directions(*narrow, made.about), path)
+    nulls = made.nulls[..., :16]
+    directions.save(directions.Directions(*narrow, nulls, made.about), path)
     monkeypatch.setattr(inputs.directions, "load", lambda _, load=directions.load: load(path))
     with pytest.raises(models.ModelError, match="delete the directions file"):
         play()
@@ -362,7 +365,7 @@ def test_other_words_for_the_checks_start_another_journal(play, files, tmp_path)
 def test_configuration_repeats_the_experiment(reference):
     content = yaml.safe_load((reference / "exp_config.yaml").read_text())
     assert content["settings"] == SETTINGS and content["model"] == ENTRY
-    assert content["directions"]["realised_dose"]["anger"] == pytest.approx(1, abs=0.01)
+    assert content["directions"]["reference"] == sorted(SHIPPED)
     assert set(content["seconds"]) >= {
         "import",
         "read",

@@ -128,9 +128,9 @@ def test_the_example_expands_the_ultimatum_game_into_its_roles():
         yaml.safe_load((ROOT / "config" / "experiment_series_config.yaml").read_text()), ROOT
     )
     assert list(checked.games)[2:] == ["Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
-    assert (
-        checked.settings["intensity"] == [0.5, 1.0, 1.5] and checked.settings["num_scenarios"] == 24
-    )
+    assert checked.settings["intensity"] == [0.1, 0.2]
+    assert checked.settings["intensity_unit"] == "hidden_norm"
+    assert checked.settings["num_scenarios"] == 24
 
 
 def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
@@ -189,7 +189,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(intensity=[0.0, 1.0]),
             (
-                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -10 to 10, at "
+                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -1000 to 1000, at "
                 "least 0.001 away from 0"
             ),
         ),
@@ -197,7 +197,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (changed(emotions=["anger", "anger"]), "experiment.emotions: listed twice: anger"),
         (
             changed(layers="upper_third"),
-            "experiment.layers: 'upper_third' is not allowed; expected middle_third, or a list",
+            "experiment.layers: 'upper_third' is not allowed; expected past_middle, middle_third",
         ),
         (SMALL | {"name": "a/b"}, "name: 'a/b' is not allowed"),
         (SMALL | {"new": "yes"}, "new: 'yes' is not allowed"),
@@ -219,8 +219,8 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(headline_intensity=0.7),
             (
-                "experiment.headline_intensity: 0.7 is not one of the intensities; allowed: 0.5, "
-                "1.0, 1.5; choose one of them, or add it to intensity"
+                "experiment.headline_intensity: 0.7 is not one of the intensities; allowed: 0.1, "
+                "0.2; choose one of them, or add it to intensity"
             ),
         ),
         (
@@ -415,6 +415,52 @@ def test_an_emotion_may_be_a_json_list(tmp_path):
     assert stimuli_hash(config.stimuli, ["anger", "fear"]) != before
 
 
+def test_the_stimuli_of_the_reference_count_whichever_emotions_are_configured(tmp_path):
+    emotions = tmp_path / "emotions"
+    shutil.copytree(ROOT / "config" / "emotions", emotions)
+    before = stimuli_hash(emotions, ["anger"])
+    assert stimuli_hash(emotions, ["anger", "fear"]) == before
+    (emotions / "pride.txt").write_text("Your book was printed.\n" * 8)
+    assert stimuli_hash(emotions, ["anger"]) == before, "no part of the reference"
+    with open(emotions / "fear.txt", "a") as file:
+        file.write("A door slams behind you at night.\n")
+    assert stimuli_hash(emotions, ["anger"]) != before
+
+
+def concepts(folder, *names):
+    folder.mkdir()
+    for name in names:
+        lines = [f"Event {number} of {name}." for number in range(8)]
+        (folder / f"{name}.txt").write_text("\n".join(lines))
+    return {
+        "stimuli": str(folder),
+        "emotions": list(names[:1]),
+        "checks": {"manipulation": False},
+        "arms": {"prompted": False},
+    }
+
+
+def test_a_set_of_concepts_needs_neutral_only_where_something_is_compared_with_it(tmp_path):
+    own, folder = concepts(tmp_path / "mine", "guilt", "pride"), tmp_path / "mine"
+    assert check_config(changed(**own), ROOT).settings["emotions"] == ["guilt"]
+    advice = f"and {folder} has no neutral.txt; write 8 or more there"
+    assert problems_of(changed(**own | {"arms": {}}, direction_method="mean_difference")) == [
+        "experiment.direction_method: mean_difference compares emotions with neutral stimuli, "
+        f"{advice}, or use contrast",
+        "experiment.arms.prompted: events of an emotion are compared with neutral ones, "
+        f"{advice}, or set prompted: false",
+    ]
+
+
+def test_a_single_concept_cannot_be_contrasted(tmp_path):
+    own, folder = concepts(tmp_path / "mine", "guilt", "neutral"), tmp_path / "mine"
+    assert problems_of(changed(**own)) == [
+        f"experiment.direction_method: contrast compares the emotions of {folder} with each "
+        "other, and guilt is the only one; add a file for another, or use mean_difference"
+    ]
+    assert check_config(changed(**own, direction_method="mean_difference"), ROOT)
+
+
 def test_a_role_without_scenarios_of_its_own_has_those_of_its_family(tmp_path):
     shutil.copytree(ROOT / "config", tmp_path / "config", ignore=shutil.ignore_patterns("demo"))
     games = tmp_path / "config" / "games"
@@ -442,8 +488,8 @@ def test_paired_pca_needs_lists_of_one_length(tmp_path):
         file.write("Someone has taken your chair.\nSomeone has taken your lamp.\n")
     lists = {"stimuli": str(tmp_path / "mine"), "emotions": ["fear", "anger"]}
     assert problems_of(changed(**lists, direction_method="paired_pca")) == [
-        "experiment.direction_method: paired_pca pairs the 47 stimuli of anger that make its "
-        "direction with 45 neutral ones; give both files the same number of lines, or use "
+        "experiment.direction_method: paired_pca pairs the 92 stimuli of anger that make its "
+        "direction with 90 neutral ones; give both files the same number of lines, or use "
         "mean_difference"
     ]
     assert check_config(changed(**lists), ROOT)
