@@ -69,9 +69,9 @@ def test_the_shipped_emotions_are_these_seven() -> None:
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
-def test_sixty_single_sentences_in_the_second_person(emotion: str) -> None:
+def test_120_single_sentences_in_the_second_person(emotion: str) -> None:
     lines = STIMULI[emotion]
-    assert len(lines) == 60
+    assert len(lines) == 120
     for line in lines:
         assert line == line.strip() and re.fullmatch(r"[A-Z][^.!?]*\.", line), line
         assert 12 <= len(line.split()) <= 24, line
@@ -92,6 +92,11 @@ def test_lengths_match_over_emotions() -> None:
     assert max(spreads) / min(spreads) < 1.5
 
 
+def test_commas_are_as_frequent_in_every_emotion() -> None:
+    shares = [mean("," in line for line in lines) for lines in STIMULI.values()]
+    assert max(shares) - min(shares) < 0.2
+
+
 def test_line_k_of_every_emotion_has_the_same_topic() -> None:
     for slot, lines in enumerate(zip(*STIMULI.values(), strict=True), start=1):
         shared = set.intersection(*(topic_stems(line) for line in lines))
@@ -108,8 +113,27 @@ def test_openings_vary_alike_over_emotions() -> None:
 def test_no_stimulus_is_repeated_or_nearly_repeated() -> None:
     texts = [line for lines in STIMULI.values() for line in lines]
     assert len({" ".join(words(text)) for text in texts}) == len(texts)
-    for (first, a), (second, b) in combinations([(text, shingles(text)) for text in texts], 2):
-        assert len(a & b) / len(a | b) < 0.5, f"{first} | {second}"
+    parts = [shingles(text) for text in texts]
+    places: dict[tuple[str, ...], list[int]] = {}
+    for number, pairs in enumerate(parts):
+        for pair in pairs:
+            places.setdefault(pair, []).append(number)
+    # Only stimuli with a pair of words in common are compared, which are few of all.
+    shared = Counter(both for numbers in places.values() for both in combinations(numbers, 2))
+    for (a, b), number in shared.items():
+        assert number / len(parts[a] | parts[b]) < 0.5, f"{texts[a]} | {texts[b]}"
+
+
+def test_contexts_are_everyday_situations_without_a_feeling_or_a_stimulus() -> None:
+    contexts = CHECKS["contexts"]
+    assert len(contexts) == len(set(contexts)) == 24
+    stimuli = [shingles(line) for lines in STIMULI.values() for line in lines]
+    for context in contexts:
+        assert 15 <= len(context.split()) <= 30, context
+        assert re.fullmatch(r"[A-Z][^.!?]*\.(?: [A-Z][^.!?]*\.)?", context), context
+        assert SECOND_PERSON.search(context) and not FEELING.search(context), context
+        parts = shingles(context)
+        assert all(len(parts & other) / len(parts | other) < 0.2 for other in stimuli), context
 
 
 def test_dominance_items_offer_two_like_answers() -> None:
