@@ -23,7 +23,8 @@ def condition_of(request):
 
 
 def requests(questions):
-    model = SimpleNamespace(chat_text=lambda m, date: f"{m[0]['content']}|{m[1]['content']}")
+    before = lambda m, date: f"{m[0]['content']}|{m[1]['content']}"  # noqa: E731
+    model = SimpleNamespace(chat_text=before, text_before_answer=before)
     return trial_requests(questions, model)
 
 
