@@ -178,6 +178,7 @@ def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Con
         "machine": complete["machine"],
         "runtime": inputs.runtime,
         "seconds": complete["seconds"],
+        "resumed": complete["resumed"],
     }
 
 

@@ -14,7 +14,7 @@ from emotion_games.experiment.analysis_plan import plan_hash, the_plan
 from emotion_games.experiment.conditions import plan_conditions
 from emotion_games.experiment.context import check_context
 from emotion_games.experiment.inputs import Control, Experiment, Inputs, load_experiment
-from emotion_games.experiment.journal import COMPLETE, PLAN, Journal
+from emotion_games.experiment.journal import COMPLETE, PLAN, PROMPTS, Journal
 from emotion_games.experiment.measuring import (
     Session,
     load_steerable,
@@ -30,6 +30,7 @@ from emotion_games.experiment.requests import (
     scores_after_rationale,
     trial_requests,
 )
+from emotion_games.experiment.spec import Record
 from emotion_games.files import now
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ def _freeze_plan(session: Session, experiment: Experiment) -> None:
 
 
 def _measure_missing(session: Session, experiment: Experiment) -> None:
-    """Measure trials, then the checks of the answers."""
+    """Measure the checks, then the trials, so that nothing is left after the last trial."""
     inputs, settings, questions = experiment.inputs, experiment.settings, experiment.questions
     start = time.perf_counter()
+    resumed = session.is_done([PROMPTS])
     entry, path = inputs.spec["model"], inputs.model_path
     model = load_steerable(entry, path, inputs.runtime, experiment.directions)
     check_context(questions, model)
@@ -86,13 +88,14 @@ def _measure_missing(session: Session, experiment: Experiment) -> None:
     of_arms = [request for request in requests if request.key in by_arm.values()]
     instrument = self_checked(session, instrument, of_arms)
     room = settings["generation"]["max_new_tokens"], inputs.runtime.get("batch_tokens")
-    measure_all(session, instrument, requests, "trials", *room)
     asked = list(checks.check_requests(questions, model))
     measure_all(session, instrument, asked, "checks", *room)
+    measure_all(session, instrument, requests, "trials", *room)
     # The last record: with it, the journal is complete and the model is not loaded again.
     spent = experiment.seconds | instrument.seconds
     seconds = {part: round(number, 2) for part, number in spent.items()}
-    session.journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
+    complete: Record = {"key": COMPLETE, "seconds": seconds, "resumed": resumed}
+    session.journal.append([complete | {"machine": environment()}])
 
 
 def _instrument(experiment: Experiment, model: Backend) -> Instrument:

@@ -155,7 +155,8 @@ class Record(TypedDict):
 
     Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
     first record has `plan`, `hash` and `frozen` (the time), the second one the `hash` of all
-    prompts as the model reads them, and the last one `seconds` and `machine`.
+    prompts as the model reads them, and the last one `seconds`, `machine`, and whether the run was
+    `resumed`, so that `seconds` are those of its end only.
     """
 
     key: str
@@ -168,6 +169,7 @@ class Record(TypedDict):
     hash: NotRequired[str]
     frozen: NotRequired[str]
     seconds: NotRequired[dict[str, float]]
+    resumed: NotRequired[bool]
     machine: NotRequired[dict[str, Any]]
 
 
@@ -189,3 +191,4 @@ class Configuration(Spec):
     machine: dict[str, Any]
     runtime: dict[str, Any]
     seconds: dict[str, float]
+    resumed: bool

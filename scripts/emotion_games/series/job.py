@@ -45,6 +45,7 @@ class Job:
         self.label = log.stem
         self._reserve = layout.reserve_path(series_dir, self.label)
         self._began: tuple[float, int] | None = None
+        self._first: int | None = None
         self._printed = 0.0
 
     def __enter__(self) -> Self:
@@ -87,8 +88,11 @@ class Job:
     def rate(self, done: int) -> float | None:
         """Return how much is done a second since the first call, or None if that is not known."""
         now = time.monotonic()
-        self._began = self._began or (now, done)
-        since, before = self._began
+        self._first = done if self._first is None else self._first
+        # From the first new trial on: what comes before is no part of the rate.
+        if done > self._first and self._began is None:
+            self._began = (now, done)
+        since, before = self._began or (now, done)
         return (done - before) / (now - since) if now > since and done > before else None
 
     def print_progress(self, done: int, total: int, noun: str, rate: float | None) -> None:
