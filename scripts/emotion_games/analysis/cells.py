@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_records import Place, Who
+from emotion_games.analysis.statistics_parts import Place, Who
 from emotion_games.experiment.analysis_plan import CHOSEN
 from emotion_games.experiment.conditions import Condition
 from emotion_games.games.records import Game

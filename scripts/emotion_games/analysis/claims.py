@@ -14,13 +14,8 @@ from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import equivalence, holm
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_records import (
-    Contrast,
-    Damage,
-    EmotionEffect,
-    first,
-    narrowed,
-)
+from emotion_games.analysis.statistics_parts import first, narrowed
+from emotion_games.analysis.statistics_records import Contrast, Damage, EmotionEffect
 from emotion_games.experiment.analysis_plan import (
     BRANCH,
     EMOTION_MINUS_NEUTRAL,
@@ -146,6 +141,7 @@ def _effect(
         "p_claim": float(np.maximum(_p(neutral), _p(random))),
         "damaged": bool(damage and damage["damaged"]),
         "damage_reasons": damage["reasons"] if damage else [],
+        "failed_check": None,
         "branch_disagrees": _signs_differ(scored, branch),
         "claim_reasons": _reasons(neutral, random, damage, interim),
         "p_claim_holm": None,

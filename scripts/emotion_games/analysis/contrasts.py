@@ -15,7 +15,8 @@ from statsmodels.stats.contingency_tables import Table2x2  # type: ignore[import
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.inference import against_random, holm, paired_t, sign_flip_p
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_records import Contrast, PairedTest, WorstCase, narrowed
+from emotion_games.analysis.statistics_parts import PairedTest, narrowed
+from emotion_games.analysis.statistics_records import Contrast, WorstCase
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
     CONTRASTS,

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.cells import Cells, mean_of_present
-from emotion_games.analysis.statistics_records import Damage, DamageCheck, Who
+from emotion_games.analysis.statistics_parts import Who
+from emotion_games.analysis.statistics_records import Damage, DamageCheck
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
 from emotion_games.prompts.stimuli import NEUTRAL as NO_EMOTION

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.contrasts import PLANNED
-from emotion_games.analysis.statistics_records import Contrast, ObservedPower, Power, narrowed
+from emotion_games.analysis.statistics_parts import narrowed
+from emotion_games.analysis.statistics_records import Contrast, ObservedPower, Power
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL, Plan
 from emotion_games.experiment.power import detectable_with_sd, planned_power
 

@@ -12,7 +12,7 @@ from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_records import PairedTest, Tested, narrowed
+from emotion_games.analysis.statistics_parts import PairedTest, Tested, narrowed
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, Plan
 from emotion_games.experiment.conditions import Arm
 

@@ -24,6 +24,7 @@ from emotion_games.analysis.format_check import format_records
 from emotion_games.analysis.manipulation import (
     induced_records,
     manipulation_records,
+    mark_failures,
     null_passes,
 )
 from emotion_games.analysis.measures import MEASURES
@@ -142,8 +143,8 @@ STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
     "null_passes": lambda e, s: null_passes(e.rises, e.plan["emotions"]),
     "damage": lambda e, s: damage_records(e.cells, e.checks),
     "contrasts": lambda e, s: contrast_records(e.cells, e.plan, _damaged(s)),
-    "emotion_analysis": lambda e, s: emotion_analysis(
-        s["contrasts"], s["damage"], e.plan, e.is_interim
+    "emotion_analysis": lambda e, s: mark_failures(
+        emotion_analysis(s["contrasts"], s["damage"], e.plan, e.is_interim), s["induced"]
     ),
     "intensity_analysis": lambda e, s: intensity_analysis(s["contrasts"], e.plan),
     "dose_response": lambda e, s: dose_records(e.cells, e.plan, _damaged(s)),

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW  # type: ignore[import-untyped]
 
-from emotion_games.analysis.statistics_records import RateEstimate
+from emotion_games.analysis.statistics_parts import RateEstimate
 
 # Up to 15 scenarios all 2**15 sign patterns are enumerated. Beyond, 9,999 drawn patterns and the
 # observed one estimate a p of .01 with a standard error of a tenth of it.

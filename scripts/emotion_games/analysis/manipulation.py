@@ -12,10 +12,15 @@ import pandas as pd
 
 from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.rises import Rises
-from emotion_games.analysis.statistics_records import Induced, Manipulation, NullPasses, OwnEffect
+from emotion_games.analysis.statistics_records import (
+    EmotionEffect,
+    Induced,
+    Manipulation,
+    NullPasses,
+    OwnEffect,
+)
 from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
-from emotion_games.prompts.stimuli import NEUTRAL as NO_EMOTION
 
 UNITS = {
     Check.NAMED_EMOTION: "rise of the log-probability that the word from a list is the emotion, "
@@ -88,7 +93,8 @@ def induced_records(
                 for check, table in means.items()
                 if emotion in table.index and emotion in table and len(table.columns) > 1
             }
-            came_through, reason = _verdict(emotion, effects)
+            verb = "raised" if dose > 0 else "lowered"
+            came_through, reason = _verdict(emotion, effects, verb)
             record = Induced(
                 emotion=emotion,
                 intensity=dose,
@@ -116,6 +122,20 @@ def null_passes(found: Sequence[Rises], emotions: Sequence[str]) -> NullPasses |
     return NullPasses(n_directions=len(passed), passed=int(passed.sum()))
 
 
+def mark_failures(
+    effects: dict[str, list[EmotionEffect]], induced: Sequence[Induced]
+) -> dict[str, list[EmotionEffect]]:
+    """Write into each effect why its emotion failed its manipulation check, if it did."""
+    reasons = {
+        (one["emotion"], one["intensity"]): one["reason"]
+        for one in induced
+        if one["came_through"] is False
+    }
+    for effect in (effect for several in effects.values() for effect in several):
+        effect["failed_check"] = reasons.get((effect["emotion"], effect["intensity"]))
+    return effects
+
+
 def _means(found: Iterable[Rises]) -> Means:
     """Return the mean rises in each check that was made, conditions × emotions."""
     means: dict[str, dict[str, pd.Series]] = {}
@@ -135,17 +155,17 @@ def _compared(check: str, table: pd.DataFrame) -> pd.DataFrame:
 def _own_effect(
     emotion: str, check: str, table: pd.DataFrame, nulls: pd.DataFrame | None
 ) -> OwnEffect:
-    compared = _compared(check, table).loc[emotion]
-    rise, n_nulls = float(table.loc[emotion, emotion]), 0 if nulls is None else len(nulls)
+    compared = _row(_compared(check, table), emotion)
+    rise, n_nulls = _row(table, emotion)[emotion], 0 if nulls is None else len(nulls)
     mean = sd = distance = None
     if nulls is not None and n_nulls > 1:
         mean, sd = float(nulls[emotion].mean()), float(nulls[emotion].std())
         distance = (rise - mean) / sd if sd else None
     return OwnEffect(
         rise=rise,
-        rank=1 + int((compared > compared[emotion]).sum()),
-        n_emotions=len(compared),
-        highest=str(compared.idxmax()),
+        rises=compared,
+        rank=1 + sum(value > compared[emotion] for value in compared.values()),
+        highest=max(compared, key=compared.__getitem__),
         n_nulls=n_nulls,
         null_mean=mean,
         null_sd=sd,
@@ -153,15 +173,20 @@ def _own_effect(
     )
 
 
-def _verdict(emotion: str, effects: Mapping[str, OwnEffect]) -> tuple[bool | None, str]:
+def _row(table: pd.DataFrame, emotion: str) -> dict[str, float]:
+    """Return the rises under the push of an emotion."""
+    return {str(name): float(value) for name, value in table.loc[emotion].items()}
+
+
+def _verdict(emotion: str, effects: Mapping[str, OwnEffect], verb: str) -> tuple[bool | None, str]:
     """Return whether an emotion comes through, and why."""
     if len(effects) < LEAST_CHECKS:
         return None, "it was not measured whether the push induces the emotion"
     lost = [effect for effect in effects.values() if effect["rank"] > 1]
     if len(effects) - len(lost) < LEAST_CHECKS:
         rival = max((e["highest"] for e in lost), key=[e["highest"] for e in lost].count)
-        return False, f"the push raised {rival!r} more than {emotion!r}"
-    text = f"raised most in {len(effects) - len(lost)} of {len(effects)} checks"
+        return False, f"the push {verb} {rival!r} more than {emotion!r}"
+    text = f"{verb} most in {len(effects) - len(lost)} of {len(effects)} checks"
     n_nulls = min(effect["n_nulls"] for effect in effects.values())
     if n_nulls < LEAST_NULLS:
         return True, f"{text}; not compared with null directions, of which {LEAST_NULLS} are needed"
@@ -170,7 +195,7 @@ def _verdict(emotion: str, effects: Mapping[str, OwnEffect]) -> tuple[bool | Non
     if beyond < LEAST_CHECKS:
         found = ", ".join(f"{distance:.1f}" for distance in distances)
         return False, (
-            f"the push raised {emotion!r} hardly more than null directions do ({found} sd of "
+            f"the push {verb} {emotion!r} hardly more than null directions do ({found} sd of "
             f"{n_nulls} above their mean)"
         )
     return True, f"{text}, and in {beyond} beyond {NULL_SD:g} sd of {n_nulls} null directions"
@@ -185,8 +210,11 @@ def _split_half(about: Mapping[str, Any], emotion: str) -> float | None:
 def _perplexity_ratio(checks: pd.DataFrame, emotion: str, dose: float) -> float | None:
     """Return the perplexity of neutral texts under a push, relative to neutral."""
     rows = checks[checks["check"] == Check.PERPLEXITY]
-    own = rows[(rows["arm"] == Arm.STEERED) & (rows["emotion"] == emotion)]
-    own = own[own["intensity"].astype(float) == dose].set_index("item")["value"].astype(float)
-    neutral = rows[(rows["arm"] == Arm.NEUTRAL) & (rows["emotion"] == NO_EMOTION)]
-    differences = (own - neutral.set_index("item")["value"].astype(float)).dropna()
+    is_own = (rows["arm"] == Arm.STEERED) & (rows["emotion"] == emotion)
+    is_own &= rows["intensity"].astype(float) == dose
+    own, neutral = (
+        part.set_index("item")["value"].astype(float)
+        for part in (rows[is_own], rows[rows["arm"] == Arm.NEUTRAL])
+    )
+    differences = (own - neutral).dropna().to_numpy()
     return float(np.exp(differences.mean())) if len(differences) else None

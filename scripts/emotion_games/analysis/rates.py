@@ -10,7 +10,7 @@ from emotion_games.analysis.cells import Cells, mean_of_present
 from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.inference import rate_interval
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_records import Estimate, Tested, narrowed
+from emotion_games.analysis.statistics_parts import Estimate, Tested, narrowed
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED, Plan
 from emotion_games.experiment.conditions import Arm
 from emotion_games.games.records import Game

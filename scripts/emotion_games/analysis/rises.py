@@ -69,8 +69,11 @@ def rises(checks: pd.DataFrame) -> list[Rises]:
 
 
 def _conditions(rows: pd.DataFrame) -> list[tuple[tuple[str, str, float], pd.DataFrame]]:
-    groups = rows.groupby(["arm", "emotion", "intensity"], sort=False)
-    return [((arm, emotion, float(dose)), own) for (arm, emotion, dose), own in groups]
+    found = []
+    for _, own in rows.groupby(["arm", "emotion", "intensity"], sort=False):
+        arm, emotion, intensity = own[["arm", "emotion", "intensity"]].iloc[0]
+        found.append(((str(arm), str(emotion), float(intensity)), own))
+    return found
 
 
 def _scores(check: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +83,7 @@ def _scores(check: str, rows: pd.DataFrame) -> pd.DataFrame:
         table = rows.assign(emotion=places[0], number=places[1], value=rows["value"].astype(float))
         return table.pivot(index="number", columns="emotion", values="value")
     probabilities = pd.DataFrame(list(rows["probabilities"].map(_mapping)), index=rows["item"])
-    return np.log(probabilities.clip(lower=_FLOOR))
+    return probabilities.clip(lower=_FLOOR).apply(np.log)
 
 
 def _mapping(cell: object) -> dict[str, float]:

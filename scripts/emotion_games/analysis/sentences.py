@@ -4,14 +4,14 @@ An effect is stated as an effect only if the planned claim holds.
 """
 
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_records import EmotionEffect, Estimate, Statistics
+from emotion_games.analysis.statistics_parts import Estimate, failed
+from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
     EMOTION_MINUS_RANDOM,
     MINIMUM_SCENARIOS,
     Plan,
 )
-from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
 
 
@@ -33,6 +33,8 @@ def sentence(effect: EmotionEffect, statistics: Statistics) -> str:
     plan, versus = statistics["plan"], effect["versus_neutral"]
     measured = MEASURES[effect["measure"]].of(plan["outcome"])
     who = f"{effect['emotion'].capitalize()} at intensity {effect['intensity']:g}"
+    if effect["failed_check"]:
+        who += f" ({failed(effect['failed_check'])})"
     change = f"{measured} changed by {points(versus['estimate'])} against neutral"
     change = f"{who}{at(effect['history'], plan)}: {change}"
     count = f"{versus['n_scenarios']} scenarios, {versus['n_trials']} trials"
@@ -215,16 +217,24 @@ def percent(share: Estimate) -> str:
 
 
 def _manipulation(statistics: Statistics) -> str:
-    parts = []
-    shown = (Check.SELF_REPORT, Arm.STEERED, statistics["plan"]["headline_intensity"])
-    for row in statistics["manipulation"]:
-        is_shown = (row["check"], row["arm"], row["intensity"]) == shown
-        if is_shown and row["estimate"] is not None:
-            parts.append(f"{row['emotion']} {points(row['estimate'])}")
-    if not parts:
+    """Say which emotions are induced, and how often a null direction would pass."""
+    dose = statistics["plan"]["headline_intensity"]
+    judged = [one for one in statistics["induced"] if one["intensity"] == dose]
+    judged = [one for one in judged if one["came_through"] is not None]
+    if not judged:
         return "It was not measured whether the intended emotion was present."
-    naming = "the probability of naming the intended emotion"
-    return f"In self-reports, steering changed {naming} by {', '.join(parts)}."
+    parts = []
+    for one in judged:
+        verdict = "came through" if one["came_through"] else "failed"
+        parts.append(f"{one['emotion']} {verdict} ({one['reason']})")
+    text = f"In the manipulation checks at intensity {dose:g}, {'; '.join(parts)}."
+    nulls = statistics["null_passes"]
+    if nulls:
+        text += (
+            f" {nulls['passed']} of {nulls['n_directions']} null directions raise some one emotion "
+            "most in two checks."
+        )
+    return text
 
 
 def _power(statistics: Statistics) -> str:

@@ -15,10 +15,10 @@ from emotion_games import layout
 from emotion_games.analysis.contrasts import TEST
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import heterogeneity_records
-from emotion_games.analysis.statistics_records import EmotionEffect, Statistics, first
+from emotion_games.analysis.statistics_parts import first
+from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
-from emotion_games.experiment.check_records import Check
 from emotion_games.experiment.conditions import Arm
 from emotion_games.files import read_json, replace_text, write_json
 
@@ -30,8 +30,9 @@ COLUMNS = (
     "random_estimate", "random_low", "random_high", "p_random", "n_directions", "others_estimate",
     "prompted_estimate", "prompted_low", "prompted_high", "p_prompted",
     "p_claim", "p_claim_holm", "q", "claim", "series_claim", "claim_reasons", "damaged", "interim",
+    "came_through", "failed_check", "split_half", "perplexity_ratio",
     "branch_disagrees", "equivalent",
-    "worst_low", "worst_high", "slope", "slope_low", "slope_high", "self_report", "parse_rate",
+    "worst_low", "worst_high", "slope", "slope_low", "slope_high", "parse_rate",
     "human_of", "human", "human_source", "neutral_distance", "emotion_distance",
     "confidence", "plan_hash",
 )  # fmt: skip
@@ -42,6 +43,10 @@ METHODS = {
     "p_claim": "the larger of p and p_random; p_claim_holm: Holm over emotions and histories",
     "q": "Benjamini-Hochberg false-discovery rate of p_claim over finished, undamaged rows",
     "claim": "the planned claim; series_claim: the claim holds and q is at most 1 - confidence",
+    "came_through": "the push raises its own emotion most in two of three manipulation checks, and "
+    "more than the null directions do where there are ten of them",
+    "perplexity_ratio": "of neutral texts, steered to neutral; split_half: cosine between the "
+    "directions of two halves of the stimuli at the last steered layer",
     "neutral_distance": "rate less human mean, share of human_of; people had other stakes",
 }
 
@@ -126,7 +131,7 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
     human_neutral = find(analysis["human_reference"], "history", arm=Arm.NEUTRAL)
     neutral = find(analysis["rates"], *where, arm=Arm.NEUTRAL)
     rate = find(analysis["rates"], *who, *where)
-    report = find(analysis["manipulation"], *who, check=Check.SELF_REPORT)
+    induced = find(analysis["induced"], "emotion", "intensity")
     equivalence = find(analysis["equivalence"], "emotion", "intensity", *where)
     random, prompted = effect["versus_random"], effect["prompted"]
     row |= {key: full[key] for key in ("estimate", "n_scenarios", "n_trials", "p", "p_holm")}
@@ -139,7 +144,8 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
     row |= _named(effect["versus_other_emotions"], others_estimate="estimate")
     row |= _named(prompted, prompted_estimate="estimate", p_prompted="p")
     row |= _named(neutral, neutral_rate="estimate") | _named(rate, emotion_rate="estimate")
-    row |= _named(report, self_report="estimate") | _named(equivalence, equivalent="equivalent")
+    row |= {key: induced.get(key) for key in ("came_through", "split_half", "perplexity_ratio")}
+    row |= _named(equivalence, equivalent="equivalent")
     row |= _named(full.get("worst_case"), worst_low="low", worst_high="high")
     row |= _named(find(analysis["validity"], *who, "history"), parse_rate="parse_rate")
     row |= _named(human, human_of="of", human="human", human_source="source")

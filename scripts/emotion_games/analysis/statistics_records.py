@@ -4,64 +4,22 @@ In the file a number that cannot be computed is null, and the record's `reason` 
 Probabilities, rates and effects are on the scale of the outcome, from 0 to 1.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NotRequired, TypedDict, TypeVar, cast
+from typing import Any, NotRequired, TypedDict
 
+from emotion_games.analysis.statistics_parts import (
+    Basis,
+    Dosed,
+    Estimate,
+    Interval,
+    PairedTest,
+    Place,
+    RateEstimate,
+    Tested,
+    Treatment,
+    Where,
+    Who,
+)
 from emotion_games.experiment.spec import Plan
-
-Interval = list[float]  # [low, high] at the confidence of the plan
-T = TypeVar("T", bound=Mapping[str, Any])
-
-
-class Dosed(TypedDict):
-    emotion: str  # `random_<number>` in the random arm, `neutral` if there is none
-    intensity: float
-
-
-class Treatment(Dosed):
-    arm: str
-
-
-class Who(Treatment):
-    condition: str  # the name of the condition in trial ids
-
-
-class Where(TypedDict):
-    history: str
-    measure: str  # a name of `measures.MEASURES`, or `<measure>:<choice>` for a choice's share
-
-
-class Place(Who, Where):
-    """A condition at one history in one measure."""
-
-
-class Basis(TypedDict):
-    unit: str
-    method: str
-
-
-class Estimate(TypedDict):
-    estimate: float | None
-    interval: Interval | None
-    n_scenarios: int
-
-
-class RateEstimate(Estimate):
-    design_effect: float  # trials per independent trial
-
-
-class Tested(Estimate):
-    p: float | None  # two-sided, not corrected
-    reason: str | None  # why a number is missing
-
-
-class PairedTest(Tested):
-    # Missing if nothing could be tested.
-    sd: NotRequired[float]
-    t: NotRequired[float | None]
-    df: NotRequired[int]
-    p_t: NotRequired[float | None]
-    descriptive_only: NotRequired[bool]  # too few scenarios for a test
 
 
 class Rate(Place, RateEstimate, Basis):
@@ -115,6 +73,7 @@ class EmotionEffect(Dosed, Where):
     claim_reasons: list[str]  # everything that prevents the claim
     damaged: bool
     damage_reasons: list[str]
+    failed_check: str | None  # what the push does instead of inducing the emotion
     branch_disagrees: bool | None  # the branching tokens have the opposite sign
     sentence: str
 
@@ -227,8 +186,8 @@ class Manipulation(Treatment, Basis):
 # The emotion of a push in one check, in nats.
 class OwnEffect(TypedDict):
     rise: float
-    rank: int  # 1 if it rises most
-    n_emotions: int  # that are compared
+    rises: dict[str, float]  # of all emotions, as they are compared
+    rank: int  # among them; 1 if it rises most
     highest: str  # the emotion that rises most
     n_nulls: int  # null directions at this intensity
     null_mean: float | None  # of the rise of this emotion under them
@@ -332,16 +291,3 @@ class Statistics(TypedDict):
     rationality: dict[str, Any]  # available, reason and rows, see `rationality_rows`
     power: Power
     text_description: str
-
-
-def narrowed(record: Mapping[str, Any], kind: type[T]) -> T:
-    """Return the part of a record that has the keys of a smaller kind of record."""
-    return cast(T, {key: record[key] for key in kind.__annotations__ if key in record})
-
-
-def first(records: Iterable[T], **values: Any) -> T | None:
-    """Return the first record with these values, or None."""
-    for record in records:
-        if all(record[key] == value for key, value in values.items()):
-            return record
-    return None

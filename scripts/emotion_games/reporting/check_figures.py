@@ -1,4 +1,4 @@
-"""The figures of an experiment's checks: the manipulation check and the separation by directions.
+"""The figures of the checks of a model: what its pushes raise, and the quality of its directions.
 
 Every function computes no estimate and returns None if there are no numbers for its figure.
 """
@@ -9,121 +9,112 @@ from typing import Any
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from emotion_games.analysis.statistics_records import Contrast, Manipulation, Statistics
-from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
-from emotion_games.experiment.conditions import Arm
-from emotion_games.reporting.selection import (
-    confidence,
-    estimated,
-    histories_of,
-    measure_of,
-    measure_words,
-    percent,
-    select,
-    title_of,
-)
-from emotion_games.reporting.style import error_bar, finish, frame, look, span, words
+from emotion_games.analysis.statistics_records import Induced, OwnEffect, Statistics
+from emotion_games.experiment.check_records import Check
+from emotion_games.reporting.heat_map import COLOURS, rectangle
+from emotion_games.reporting.selection import failure_mark, failure_note, model_of, select
+from emotion_games.reporting.style import finish, frame, look, words
 
-CHECKS = {"self_report": "as the model reports it", "blind_label": "label given to its words"}
-CHANCE = 50
+CHECKS = {
+    Check.NAMED_EMOTION: "word from a list",
+    Check.FELT_EMOTION: "own word",
+    Check.HELD_OUT: "held-out sentences",
+}
 
 
-def manipulation_effect(stats: Statistics) -> Figure | None:
-    """Draw the change of the choices over the change in the manipulation checks.
-
-    Histories are columns, checks are rows.
-    """
-    measure = measure_of(stats)
-    steered = select(stats["contrasts"], contrast=EMOTION_MINUS_NEUTRAL, arm=Arm.STEERED)
-    effects = estimated(select(steered, measure=measure))
-    felt = estimated(select(stats["manipulation"], arm=Arm.STEERED))
-    histories = histories_of(stats, effects)
-    checks = [name for name in CHECKS if select(felt, check=name)]
-    if not effects or not checks:
+def manipulation_checks(stats: Statistics) -> Figure | None:
+    """Draw what the push of each emotion raises: a panel per check, pushes × emotions."""
+    judged = select(stats["induced"], intensity=stats["plan"]["headline_intensity"])
+    checks = [check for check in CHECKS if any(check in one["checks"] for one in judged)]
+    if not checks:
         return None
-    width, height = 3.2 + 2.6 * len(histories), 0.3 + 2.7 * len(checks)
-    figure, axes = frame(len(checks), len(histories), width, height, sharey=True)
-    # The panels come row by row.
-    for place, axis in enumerate(axes):
-        check, history = checks[place // len(histories)], histories[place % len(histories)]
-        _manipulation_panel(
-            axis, stats, select(felt, check=check), select(effects, history=history)
-        )
-        axis.set_xlabel(f"intended emotion, {CHECKS[check]},\npoints from neutral")
-        axis.set_title(words(history) if len(histories) > 1 and place < len(histories) else "")
-        if place % len(histories) == 0:
-            axis.set_ylabel(f"{stats['meta']['outcome']},\npoints from neutral")
-    handles = []
-    # The look depends on the place in the plan, so an emotion looks the same in all experiments.
-    for number, emotion in enumerate(stats["plan"]["emotions"]):
-        if select(felt, emotion=emotion):
-            handles.append(Line2D([], [], label=words(emotion), **look(number)))
+    named = {check: _emotions_of(check, judged) for check in checks}
+    width = 1.6 + sum(0.6 + 0.5 * len(emotions) for emotions in named.values())
+    figure, axes = frame(1, len(checks), width, 1.1 + 0.3 * len(judged), sharey=True)
+    for axis, check in zip(axes, checks, strict=True):
+        _rise_panel(axis, named[check], [one["checks"].get(check) for one in judged])
+        axis.set_title(CHECKS[check])
+    labels = [words(one["emotion"]) + failure_mark(one["came_through"]) for one in judged]
+    axes[0].set_yticks(range(len(labels)), labels)
+    axes[0].set_ylabel("push")
+    number = max(effect["n_nulls"] for one in judged for effect in one["checks"].values())
     caption = (
-        "Each line joins one emotion's intensities, the largest marker is the highest; "
-        f"bars are {confidence(stats)} intervals. {measure_words(stats)}. "
-        f"n = {span([c['n_scenarios'] for c in effects])} scenarios, "
-        f"{span([m['n_items'] for m in felt])} check items."
+        "Rise from neutral, in nats; the largest of a row is bold, and that of the push's own "
+        "emotion has a frame. An emotion comes through if its own is the largest in two checks"
+        f"{f' and beyond 2 sd of {number} null directions' if number else ''}."
     )
-    title = f"Emotion check and effect: {title_of(stats)}"
-    return finish(figure, title, caption, handles, columns=6)
+    caption += failure_note(stats, stats["plan"]["headline_intensity"])
+    return finish(figure, f"What each push raises: {model_of(stats)}", caption, [])
 
 
-def _manipulation_panel(
-    axis: Axes, stats: Statistics, felt: Sequence[Manipulation], effects: Sequence[Contrast]
-) -> None:
-    axis.axhline(0, color="0.3", linewidth=0.8)
-    axis.axvline(0, color="0.3", linewidth=0.8)
-    for number, emotion in enumerate(stats["plan"]["emotions"]):
-        by_dose = {record["intensity"]: record for record in select(effects, emotion=emotion)}
-        shown = [m for m in select(felt, emotion=emotion) if m["intensity"] in by_dose]
-        # In the order of the doses, so that the line shows the path.
-        shown.sort(key=lambda record: record["intensity"])
-        moved = [by_dose[record["intensity"]] for record in shown]
-        xs, ys = list(map(percent, shown)), list(map(percent, moved))
-        drawn = look(number)
-        axis.plot(xs, ys, color=drawn["color"], linestyle=drawn["linestyle"], linewidth=1)
-        points: dict[str, Any] = drawn | {"linestyle": "", "elinewidth": 0.6}
-        for size, (x, y) in enumerate(zip(xs, ys, strict=True)):
-            points |= {"xerr": error_bar(shown[size]), "yerr": error_bar(moved[size])}
-            axis.errorbar(x, y, **points, ms=4 + 1.5 * size)
+def _emotions_of(check: str, judged: Sequence[Induced]) -> list[str]:
+    """Return the emotions that a check compares: those with a push first."""
+    found = [one["emotion"] for one in judged if check in one["checks"]]
+    for one in judged:
+        found += one["checks"][check]["rises"] if check in one["checks"] else []
+    return list(dict.fromkeys(found))
 
 
-def direction_separation(stats: Statistics, directions: Mapping[str, Any]) -> Figure | None:
-    """Draw how well each direction separates held-out emotional and neutral texts, layer by layer.
+def _rise_panel(axis: Axes, emotions: Sequence[str], effects: Sequence[OwnEffect | None]) -> None:
+    top = max(abs(rise) for effect in effects if effect for rise in effect["rises"].values())
+    for y, effect in enumerate(effects):
+        for x, emotion in enumerate(emotions):
+            if effect is None or emotion not in effect["rises"]:
+                continue
+            rise, is_highest = effect["rises"][emotion], emotion == effect["highest"]
+            share = rise / top if top else 0.0
+            axis.add_patch(rectangle((x, y), facecolor=COLOURS((share + 1) / 2)))
+            ink = "white" if abs(share) > 0.6 else "black"
+            weight = "bold" if is_highest else "normal"
+            shown = f"{rise:+.1f}" if top >= 1 else f"{rise:+.2f}"
+            style: dict[str, Any] = {
+                "ha": "center",
+                "va": "center",
+                "fontsize": 8,
+                "fontweight": weight,
+            }
+            axis.text(x, y, shown.replace("-", "\N{MINUS SIGN}"), color=ink, **style)
+            if x == y:
+                axis.add_patch(rectangle((x, y), facecolor="none", edgecolor="black"))
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
+    axis.set(xlim=(-0.5, len(emotions) - 0.5), ylim=(len(effects) - 0.5, -0.5))
+    axis.set_xticks(range(len(emotions)), list(map(words, emotions)), rotation=90)
+    axis.tick_params(length=0)
+
+
+def direction_quality(stats: Statistics, directions: Mapping[str, Any]) -> Figure | None:
+    """Draw how stable the directions are, and how well they tell emotions apart, by layer.
 
     Args:
         stats: The content of stats_analysis.json.
-        directions: `separation` with a list of numbers from 0 to 1 per emotion, one per layer, and
-            `layers`, the steered ones; from exp_config.yaml.
+        directions: How the directions were made, from exp_config.yaml; see
+            `engine.directions.About`.
     """
-    separation = directions.get("separation") or {}
-    if not separation:
+    split_half = directions.get("split_half") or {}
+    if not split_half:
         return None
-    figure, (axis,) = frame(1, 1, 7.0, 3.6)
-    layers = directions.get("layers") or []
-    if layers:
+    figure, axes = frame(1, 2, 7.5, 3.0)
+    layers, accuracy = directions["layers"], directions["accuracy"]
+    for axis in axes:
         axis.axvspan(min(layers) - 0.5, max(layers) + 0.5, color="0.93", zorder=0)
-    # The axis always shows chance, and all points if some are below it.
-    depth, lowest = 1, 45.0
+        axis.set(xlim=(-0.6, len(accuracy) - 0.4), xlabel="layer (0 is the first)")
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     handles: list[Artist] = []
-    for number, (emotion, values) in enumerate(separation.items()):
-        percent = [100 * value for value in values]
-        depth, lowest = max(depth, len(values)), min([lowest, *percent])
-        handles += axis.plot(percent, label=words(emotion), ms=4, **look(number))
-    axis.axhline(CHANCE, color="0.3", linewidth=0.8, linestyle="--")
-    axis.set(xlim=(-0.6, depth - 0.4), ylim=(lowest - 3, 103))
-    axis.set(xlabel="layer (0 is the first)", ylabel="emotional text lies further along, %")
-    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    if layers:
-        handles.append(Patch(facecolor="0.93", label="steered layers"))
+    for number, (emotion, cosines) in enumerate(split_half.items()):
+        handles += axes[0].plot(cosines, label=words(emotion), ms=3, **look(number))
+    axes[0].set_ylabel("cosine of two halves")
+    chance = 100 / len(directions["reference"])
+    axes[1].plot([100 * share for share in accuracy], color="black", marker=".")
+    axes[1].axhline(chance, color="0.3", linewidth=0.8, linestyle="--")
+    axes[1].set(ylabel="held-out texts told apart, %", ylim=(0, 103))
+    handles.append(Patch(facecolor="0.93", label="steered layers"))
     caption = (
-        "For each layer, the share of pairs of one held-out emotional and one held-out neutral "
-        "text in which the emotional one lies further along the direction; "
-        f"{CHANCE} % is chance. {len(separation)} emotions, {depth} layers."
+        "Left: cosine between the directions that two halves of the texts make. Right: share of "
+        "held-out texts whose state is nearest to the mean of their emotion, among "
+        f"{len(directions['reference'])} emotions; the dashed line is chance ({chance:.0f} %)."
     )
-    title = f"Where emotional and neutral texts differ: {words(str(stats['meta']['model']))}"
-    return finish(figure, title, caption, handles)
+    return finish(figure, f"Quality of the directions: {model_of(stats)}", caption, handles)

@@ -20,8 +20,11 @@ from emotion_games.analysis.statistics_records import Dose, DoseResponse, Rate, 
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.experiment.conditions import Arm
 from emotion_games.reporting.selection import (
+    MARK,
     confidence,
     estimated,
+    failed_emotions,
+    failure_note,
     histories_of,
     measure_of,
     measure_words,
@@ -40,6 +43,12 @@ from emotion_games.reporting.style import (
     words,
 )
 
+# What an intensity is; see `engine.directions.Directions.push`.
+UNITS = {
+    "hidden_norm": "An intensity is the length of the push, as a share of the hidden states'.",
+    "gap": "Intensity 1 is the distance between emotions inside the model.",
+    "raw": "An intensity is the length of the push at each layer.",
+}
 RANDOM_ROW = "random directions"
 # A new arm needs a row or a marker of its own before its rates can be drawn.
 ARMS_SHOWN = (Arm.NEUTRAL, Arm.STEERED, Arm.RANDOM, Arm.PROMPTED, Arm.PROMPTED_NEUTRAL)
@@ -71,6 +80,7 @@ def choice_rates(stats: Statistics) -> Figure | None:
         heading = words(history) if len(histories) > 1 else ""
         _rate_panel(axis, rows, select(rates, history=history), heading)
         axis.set_xlabel(f"{stats['meta']['outcome']}, %")
+    _mark_failures(axes[0], stats, rows)
     caption = f"{_rate_caption(stats, rates)} Each cross is one random direction."
     return finish(figure, f"What the model chose: {title_of(stats)}", caption, _arm_handles(rates))
 
@@ -95,6 +105,8 @@ def choice_shares(stats: Statistics) -> Figure | None:
         _rate_panel(axis, rows, shares, heading)
         axis.set_xlabel("share of answers, %")
         axis.label_outer()
+    for axis in axes[:: len(labels)]:
+        _mark_failures(axis, stats, rows)
     title = f"How often each option was chosen: {title_of(stats)}"
     return finish(figure, title, _rate_caption(stats, rates), _arm_handles(rates))
 
@@ -154,12 +166,20 @@ def _rate_panel(axis: Axes, rows: list[str], rates: Iterable[Rate], title: str) 
     axis.label_outer()
 
 
+def _mark_failures(axis: Axes, stats: Statistics, rows: list[str]) -> None:
+    """Mark the emotions that their push at the headline intensity does not induce."""
+    failed = failed_emotions(stats, stats["plan"]["headline_intensity"])
+    labels = [words(row) + (MARK if row in failed else "") for row in rows]
+    axis.set_yticks(range(len(rows)), labels)
+
+
 def _rate_caption(stats: Statistics, rates: Sequence[Rate]) -> str:
     return (
         f"{measure_words(stats)} at intensity {stats['plan']['headline_intensity']:g}; bars are "
         f"{confidence(stats)} intervals with scenarios as clusters, the dashed line is neutral. "
         f"n = {span([r['n_scenarios'] for r in rates])} scenarios, "
         f"{span([r['n_trials'] for r in rates])} trials per condition."
+        f"{failure_note(stats, stats['plan']['headline_intensity'])}"
     )
 
 
@@ -194,10 +214,13 @@ def dose_response(stats: Statistics) -> Figure | None:
     figure, axes = frame(lines, columns, width, height, sharex=True, sharey=True)
     for axis in axes[len(panels) :]:
         axis.remove()
+    largest = max(map(abs, stats["plan"]["intensities"]))
     for place, (history, emotion) in enumerate(panels):
         axis = axes[place]
-        _dose_panel(axis, select(records, history=history, emotion=emotion))
-        axis.set_title(words(emotion) + (f"\n({words(history)})" if len(histories) > 1 else ""))
+        _dose_panel(axis, select(records, history=history, emotion=emotion), largest)
+        failed = emotion in failed_emotions(stats, stats["plan"]["headline_intensity"])
+        name = words(emotion) + (MARK if failed else "")
+        axis.set_title(name + (f"\n({words(history)})" if len(histories) > 1 else ""))
         if place % columns == 0:
             axis.set_ylabel("points from neutral")
         if place + columns >= len(panels):
@@ -217,16 +240,18 @@ def _dose_limits(records: Iterable[DoseResponse]) -> tuple[float, float]:
     return max(-105, 1.15 * min(ends)), min(105, 1.15 * max(ends))
 
 
-def _dose_panel(axis: Axes, records: Sequence[DoseResponse]) -> None:
+def _dose_panel(axis: Axes, records: Sequence[DoseResponse], largest: float) -> None:
+    """Draw the curves of both measures; `largest` is the largest intensity."""
     axis.axhline(0, color="0.3", linewidth=0.8)
     # More random directions are scored than write answers, so the band of the scores is firmer.
     banded = [*select(records, measure=SCORED), *select(records, measure=CHOSEN)]
     band = banded[0]["random_band"] if banded else None
     if band:
-        sides = [band["intensity"] - 0.13, band["intensity"] + 0.13]
+        sides = [band["intensity"] - 0.09 * largest, band["intensity"] + 0.09 * largest]
         axis.fill_between(sides, 100 * band["low"], 100 * band["high"], **BAND)
     # A small shift keeps the error bars of both measures apart.
-    for measure, shift, style in ((CHOSEN, -0.02, WRITTEN_LINE), (SCORED, 0.02, SCORED_LINE)):
+    apart = 0.013 * largest
+    for measure, shift, style in ((CHOSEN, -apart, WRITTEN_LINE), (SCORED, apart, SCORED_LINE)):
         for record in select(records, measure=measure):
             _dose_curve(axis, estimated(record["doses"]), shift, style)
 
@@ -257,7 +282,7 @@ def _dose_caption(stats: Statistics, records: Sequence[DoseResponse]) -> str:
     bands = directions.get(SCORED) or directions.get(CHOSEN)
     text = (
         f"Change of {stats['meta']['outcome']} in percentage points, steered minus neutral. "
-        "Intensity 1 is the distance between emotional and neutral texts inside the model. "
+        f"{UNITS[stats['plan']['intensity_unit']]} "
         f"Bars are {confidence(stats)} intervals over scenarios. "
     )
     if bands:
@@ -265,7 +290,8 @@ def _dose_caption(stats: Statistics, records: Sequence[DoseResponse]) -> str:
             "Hatched: where one more random direction would fall, "
             f"estimated from {span(bands)} of them. "
         )
-    return f"{text}n = {span(numbers)} scenarios."
+    note = failure_note(stats, stats["plan"]["headline_intensity"])
+    return f"{text}n = {span(numbers)} scenarios.{note}"
 
 
 def _dose_handles(records: Sequence[DoseResponse]) -> list[Artist]:

@@ -8,7 +8,7 @@ import matplotlib
 import yaml
 from matplotlib.figure import Figure
 
-from emotion_games.reporting.check_figures import direction_separation, manipulation_effect
+from emotion_games.reporting.check_figures import direction_quality, manipulation_checks
 from emotion_games.reporting.experiment_figures import choice_rates, choice_shares, dose_response
 from emotion_games.reporting.heat_map import contrast_heat_map
 
@@ -29,11 +29,11 @@ def plot_experiment(stats_path: Path, output_dir: Path) -> list[Path]:
     config_path = stats_path.with_name("exp_config.yaml")
     config = yaml.safe_load(config_path.read_text("utf-8")) if config_path.is_file() else {}
     files = []
-    for make in (choice_rates, choice_shares, dose_response, manipulation_effect):
+    for make in (choice_rates, choice_shares, dose_response, manipulation_checks):
         files += draw(output_dir / make.__name__, make, stats)
     directions = config.get("directions") or {}
     return files + draw(
-        output_dir / direction_separation.__name__, direction_separation, stats, directions
+        output_dir / direction_quality.__name__, direction_quality, stats, directions
     )
 
 

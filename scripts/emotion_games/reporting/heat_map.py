@@ -105,27 +105,29 @@ def _draw_cell(
     """Draw one effect. Full colour stands for `top` points."""
     middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
     if row is None or row["estimate"] is None:
-        axis.add_patch(_rectangle(place, **NO_RESULT))
+        axis.add_patch(rectangle(place, **NO_RESULT))
         axis.text(*place, "–", color="0.5", **middle)
         return
     points = 100 * row["estimate"]
     colour = "0.85" if row["damaged"] else COLOURS((points / top + 1) / 2)
-    axis.add_patch(_rectangle(place, facecolor=colour, edgecolor="white"))
+    axis.add_patch(rectangle(place, facecolor=colour, edgecolor="white"))
     number = "0" if round(points) == 0 else f"{points:+.0f}".replace("-", "−")
     number += "†" if row["damaged"] else ""
+    number += "‡" if row["failed_check"] else ""
     if row["series_claim"] and not interim:
         ink = "white" if abs(points) > 0.6 * top else "black"
         axis.text(*place, number, fontweight="bold", color=ink, **middle)
         return
     if not interim:
         hatched = {"facecolor": "none", "edgecolor": "0.55", "hatch": HATCH, "linewidth": 0}
-        axis.add_patch(_rectangle(place, **hatched))
+        axis.add_patch(rectangle(place, **hatched))
     # A number on hatching needs a background to be readable.
     background = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
     axis.text(*place, number, color="black", bbox=background, **middle)
 
 
-def _rectangle(place: tuple[int, int], **style: Any) -> Rectangle:
+def rectangle(place: tuple[int, int], **style: Any) -> Rectangle:
+    """Return the background of a cell."""
     x, y = place
     return Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, **style)
 
@@ -148,6 +150,8 @@ def _caption(rows: Sequence[Row], missing: Sequence[Row], interim: bool) -> str:
     )
     if any(row["damaged"] for row in rows):
         text += " † The dose damages the model: no effect is reported."
+    if any(row["failed_check"] for row in rows):
+        text += " ‡ Manipulation check failed: the push does not induce the emotion."
     if interim:
         return (
             f"{text} Not every planned experiment is complete, so no cell is marked as supported."

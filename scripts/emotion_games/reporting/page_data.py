@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
-from emotion_games.analysis.statistics_records import Contrast, Estimate, FormatCheck, Statistics
+from emotion_games.analysis.statistics_parts import Estimate, failed, first
+from emotion_games.analysis.statistics_records import Contrast, FormatCheck, Statistics
 from emotion_games.errors import UserError
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.spec import Plan
@@ -37,7 +38,7 @@ FIGURES = {
     "dose_response": "Dose-response curves, with the range of random directions",
     "manipulation_checks": "Which emotions the push of each emotion raises",
     "choice_shares": "Share of each option by condition and history",
-    "direction_separation": "Separation of emotional and neutral texts by layer",
+    "direction_quality": "Stability and accuracy of the directions by layer",
 }
 
 
@@ -122,7 +123,7 @@ def _make(folder: Path, sources: list[list[Any]]) -> Part:
         "facts": _facts(stats),
         "text": shortened(stats["text_description"], LONGEST_TEXT),
         "effects": list(_effects(stats)),
-        "contrasts": [_contrast(c) for c in stats["contrasts"] if _is_shown(c, plan)],
+        "contrasts": [_contrast(c, stats) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
         "format": [_format(record) for record in stats["format_check"]],
         "free_answers": _free_answers(stats["format_check"]),
@@ -231,8 +232,13 @@ def _is_shown(contrast: Contrast, plan: Plan) -> bool:
     return is_main or contrast["role"] != "exploratory"
 
 
-def _contrast(record: Contrast) -> Shown:
+def _contrast(record: Contrast, stats: Statistics) -> Shown:
     """Return one row of the table of contrasts, its values in the order of the page's columns."""
+    dosed = {key: record[key] for key in ("emotion", "intensity")}
+    induced = first(stats["induced"], **dosed) if record["arm"] == Arm.STEERED else None
+    notes = [record["reason"]]
+    if induced and induced["came_through"] is False:
+        notes.append(failed(induced["reason"]))
     return {
         "contrast": record["contrast"],
         "emotion": record["emotion"],
@@ -244,7 +250,7 @@ def _contrast(record: Contrast) -> Shown:
         "n_trials": record["n_trials"],
         "effect": _effect(record),
         "damaged": bool(record["damaged"]),
-        "note": record["reason"] or "",
+        "note": "; ".join(note for note in notes if note),
         "p": number(record["p"]),
         "p_holm": number(record["p_holm"]),
     }

@@ -9,6 +9,9 @@ from emotion_games.analysis.statistics_records import Statistics
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.reporting.style import words
 
+MARK = " ‡"
+FAILED = "‡ Manipulation check failed"
+
 T = TypeVar("T", bound=Mapping[str, Any])
 
 
@@ -47,6 +50,29 @@ def title_of(stats: Statistics) -> str:
     """Return game and model for a title."""
     interim = " (INTERIM)" if stats["meta"]["interim"] else ""
     return f"{words(stats['meta']['game'])}, {stats['meta']['model']}{interim}"
+
+
+def model_of(stats: Statistics) -> str:
+    """Return the model for a title."""
+    return words(str(stats["meta"]["model"]))
+
+
+def failure_mark(came_through: bool | None) -> str:
+    """Return the mark of an emotion that its push does not induce."""
+    return MARK if came_through is False else ""
+
+
+def failed_emotions(stats: Statistics, intensity: float) -> list[str]:
+    """Return the emotions that a push of some intensity does not induce."""
+    failed = select(stats["induced"], intensity=intensity, came_through=False)
+    return [one["emotion"] for one in failed]
+
+
+def failure_note(stats: Statistics, intensity: float) -> str:
+    """Return what the mark means for a caption, or nothing if no emotion has failed."""
+    failed = select(stats["induced"], intensity=intensity, came_through=False)
+    reasons = "; ".join(f"{one['emotion']}, {one['reason']}" for one in failed)
+    return f" {FAILED}: {reasons}." if failed else ""
 
 
 def confidence(stats: Statistics) -> str:

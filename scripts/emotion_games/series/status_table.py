@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from emotion_games.files import read_json
+from emotion_games.layout import SERIES_STATISTICS
 from emotion_games.series.state import STATUSES, ReportRow, read_state
 
 
@@ -46,6 +48,19 @@ def summary(rows: Mapping[str, ReportRow]) -> str:
     found = [row["status"] for row in rows.values()]
     counts = [f"{found.count(status)} {status}" for status in STATUSES if status in found]
     return ", ".join(counts) or "no experiments"
+
+
+def failed_checks(series_dir: Path) -> list[str]:
+    """Return a line for each emotion of a model that failed its manipulation check."""
+    rows = (read_json(series_dir / SERIES_STATISTICS) or {}).get("rows", [])
+    lines = [
+        f"{row['model']}: {row['emotion']} at intensity {row['intensity']:g} failed its "
+        f"manipulation check: {row['failed_check']}"
+        for row in rows
+        if row.get("failed_check")
+    ]
+    # Each game has rows of the same model.
+    return list(dict.fromkeys(lines))
 
 
 def duration(seconds: float) -> str:
