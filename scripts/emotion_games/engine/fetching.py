@@ -56,7 +56,9 @@ def fetch(entry: dict[str, Any], content: str | None, models: Path, log: Log) ->
                 "run and start it again"
             )
         return Source(entry=entry, path=str(_converted(entry, file, models, log)))
-    entry = entry | {"revision": hub.resolve(entry)}
+    commit = hub.resolve(entry)
+    log(f"{entry['id']}: revision {entry.get('revision', 'main')} is commit {commit}")
+    entry = entry | {"revision": commit}
     if "gguf_file" in entry:
         file = hub.fetch_gguf(entry, log)
         return Source(entry=entry, path=str(_converted(entry, file, models, log)))

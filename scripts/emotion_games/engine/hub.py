@@ -157,6 +157,9 @@ def _in_one_line(entry: dict[str, Any]) -> Iterator[None]:
         ) from error
     except HFValidationError as error:
         raise ModelError(f"{begin}it is no hub id (organization/name)") from error
+    except (HfHubHTTPError, RemoteEntryNotFoundError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise ModelError(f"model {entry['id']}: the hub answers: {text}") from error
     except IncompleteSnapshotError as error:
         raise ModelError(
             f"model {entry['id']}: the hub cannot be reached, and the cache "
@@ -164,10 +167,9 @@ def _in_one_line(entry: dict[str, Any]) -> Iterator[None]:
             f"network: `hf download {entry['id']} --revision {revision}`"
         ) from error
     except (RevisionResolutionError, LocalEntryNotFoundError, httpx2.HTTPError) as error:
+        reason = type(error.__cause__ or error).__name__
         raise ModelError(
-            f"{begin}the hub cannot be reached, nor does the cache ({constants.HF_HUB_CACHE}) hold "
-            f"revision {revision!r}; fetch it where there is a network: `hf download {entry['id']}`"
+            f"{begin}the hub cannot be reached ({reason}), nor does the cache "
+            f"({constants.HF_HUB_CACHE}) hold revision {revision!r}; fetch it where there is a "
+            f"network: `hf download {entry['id']}`"
         ) from error
-    except (HfHubHTTPError, RemoteEntryNotFoundError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise ModelError(f"model {entry['id']}: the hub answers: {text}") from error

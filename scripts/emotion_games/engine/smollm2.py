@@ -51,7 +51,6 @@ def _download(folder: Path) -> None:
     command += ["--progress-bar", "off", "--dest", str(folder), _REQUIREMENT]
     # Where pip keeps what has arrived, which `reported` counts.
     environment = os.environ | {"TMPDIR": str(folder)}
-    # Its own process group does not get the signals of the terminal, but it ends with this process.
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     print(done.stdout, done.stderr)
     if done.returncode:
