@@ -1,4 +1,4 @@
-"""Directions hold what was planted and nothing else, and null directions look like the residuals."""
+"""Directions hold what was planted and nothing else; null directions look like the residuals."""
 
 import pytest
 import torch

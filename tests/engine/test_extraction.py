@@ -1,4 +1,4 @@
-"""A directions file is what its settings and stimuli say, with any recipe and any set of concepts."""
+"""A directions file is what its settings and stimuli say, with any recipe and any concepts."""
 
 from pathlib import Path
 

@@ -37,7 +37,9 @@ def test_a_set_without_neutral_is_a_set(tmp_path: Path) -> None:
     assert list(load_stimuli(tmp_path)) == ["guilt"]
 
 
-def test_the_reference_is_that_of_the_shipped_emotions_where_all_of_them_are(tmp_path: Path) -> None:
+def test_the_reference_is_that_of_the_shipped_emotions_where_all_of_them_are(
+    tmp_path: Path,
+) -> None:
     for name in (*SHIPPED[1:], "guilt", "neutral"):
         write(tmp_path, name, events(name))
     assert reference_emotions(tmp_path) == sorted([*SHIPPED[1:], "guilt"]), "all of a foreign set"

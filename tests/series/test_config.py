@@ -189,8 +189,8 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(intensity=[0.0, 1.0]),
             (
-                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -1000 to 1000, at "
-                "least 0.001 away from 0"
+                "experiment.intensity[0]: 0.0 is not allowed; expected a number from -1000 to "
+                "1000, at least 0.001 away from 0"
             ),
         ),
         (changed(emotions=["neutral"]), "experiment.emotions[0]: 'neutral' is not allowed"),

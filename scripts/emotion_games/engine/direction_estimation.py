@@ -79,9 +79,9 @@ def null_directions(
 ) -> Tensor:
     """Return random directions with the covariance of states within emotions.
 
-    A null direction is a sum of the states of the reference, each less the mean of its emotion, with
-    random weights that are the same at every layer. So its layers belong together as those of an
-    emotion do, which independent noise would not. What the method takes out of the emotions'
+    A null direction is a sum of the states of the reference, each less the mean of its emotion,
+    with random weights that are the same at every layer. So its layers belong together as those of
+    an emotion do; those of independent noise would not. What the method takes out of the emotions'
     directions is taken out of it, too.
 
     Args:
@@ -97,10 +97,10 @@ def null_directions(
     stimuli = sum(states[emotion].shape[1] for emotion in reference)
     weights = torch.from_numpy(np.random.default_rng(seed).standard_normal((number, stimuli)))
     residuals = (_residuals(states, reference, layer) for layer in range(_depth(states)))
-    found = [weights @ within for within in residuals]
+    found = torch.stack([weights @ within for within in residuals])
     if method == CONTRAST:
         found = _without(within_components(states, reference), found)
-    return torch.stack([layer.float() for layer in found], 1)
+    return found.transpose(0, 1).float()
 
 
 def within_components(states: Mapping[str, Tensor], reference: Sequence[str]) -> list[Tensor]:
@@ -135,8 +135,8 @@ def _leading(residuals: Tensor) -> Tensor:
     return torch.nn.functional.normalize(residuals.T @ leading, dim=0) if few else leading
 
 
-def _without(components: Sequence[Tensor], vectors: Sequence[Tensor] | Tensor) -> Tensor:
-    """Return vectors of each layer (number, hidden) without their components."""
+def _without(components: Sequence[Tensor], vectors: Tensor) -> Tensor:
+    """Return vectors (layers, number, hidden) without the components of each layer."""
     pairs = zip(components, vectors, strict=True)
     return torch.stack([own - own @ taken @ taken.T for taken, own in pairs])
 

@@ -105,7 +105,7 @@ def _realised_gaps(
     directions: Directions,
     settings: Mapping[str, Any],
 ) -> dict[str, float]:
-    """Return what the pushes of the headline intensity move the last steered layer, {emotion: gaps}.
+    """Return how far the headline pushes move the last steered layer, {emotion: natural gaps}.
 
     It is the mean of (h_steered - h) · w / ‖w‖² over some stimuli, evenly spread.
     """
