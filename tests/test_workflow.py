@@ -260,6 +260,23 @@ def test_a_model_without_directions_fails_its_experiments(place):
 
 
 @pytest.mark.slow
+def test_a_model_that_cannot_be_fetched_fails_its_experiments_alone(place):
+    place.control(fetch="org/M1")
+    code, output = place.run()
+    assert code == 1 and "fetch.M1: failed: model org/M1: the hub cannot be reached" in output
+    rows = place.rows()
+    for exp_id in ("Prisoners_Dilemma_demo", "Stag_Hunt_demo"):
+        assert rows[exp_id]["status"] == "completed"
+    for exp_id in ("Prisoners_Dilemma_M1", "Stag_Hunt_M1"):
+        assert rows[exp_id]["status"] == "failed"
+        assert rows[exp_id]["error"].startswith("model org/M1: the hub cannot be reached (log: ")
+    place.control()
+    assert place.run()[0] == 0
+    assert set(place.statuses().values()) == {"completed"}
+    place.no_trial_twice()
+
+
+@pytest.mark.slow
 def test_a_killed_job_is_reported_and_resumed(place):
     place.control(**{"demo": "kill"})
     assert place.run()[0] == 1

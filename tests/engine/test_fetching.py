@@ -1,8 +1,12 @@
 """Models of the hub are fetched whole and at one commit; without a network, from the cache."""
 
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -21,9 +25,11 @@ from emotion_games.engine.downloads import file_hash
 from emotion_games.engine.models import load_model, weights_hash
 from emotion_games.errors import UserError
 from hub_cache import FIRST, SECOND, cache_model
+from hub_server import serving
 from tiny import tiny_model
 from tiny_gguf import write_gguf
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 CPU = {"device": "cpu"}
 
 
@@ -120,7 +126,7 @@ def test_a_commit_that_left_the_cache_is_named_with_what_to_do(cache, folder, tm
     [
         (
             {"id": "org/none"},
-            "the hub cannot be reached (OfflineModeIsEnabled), nor does the cache",
+            "the hub cannot be reached, nor does the cache",
         ),
         ({"id": "models/a/b"}, "there is no such folder here, and it is no hub id"),
         ({"id": "/no/such/folder"}, "there is no such folder here, and it is no hub id"),
@@ -232,3 +238,38 @@ def test_a_gguf_file_that_changed_since_the_run_began_is_refused(tmp_path):
     assert "has changed since this run of the series began" in error_of(
         {"id": str(file)}, tmp_path, before
     )
+
+
+FETCH_AND_LOAD = """
+import sys, json
+from pathlib import Path
+from emotion_games.engine.fetching import fetch
+from emotion_games.engine.models import load_model
+from huggingface_hub import constants
+source = fetch({"id": "org/M", "revision": "v1"}, None, Path("models"), print)
+print(json.dumps(source))
+constants.ENDPOINT = "http://127.0.0.1:9"
+print(load_model(source["entry"], source["path"], {"device": "cpu"}).depth, "layers")
+"""
+
+
+def test_from_the_hub_come_the_files_that_are_read_and_no_others(folder, tmp_path):
+    files = tmp_path / "files"
+    shutil.copytree(folder, files)
+    for name in ("pytorch_model.bin", "README.md", "modeling.py", "M.gguf", "other.safetensors"):
+        (files / name).write_text("not needed")
+    with serving("org/M", files, SECOND) as (address, asked):
+        environment = {"HF_ENDPOINT": address, "HF_HUB_CACHE": str(tmp_path / "hub")}
+        done = subprocess.run(
+            [sys.executable, "-c", FETCH_AND_LOAD],
+            env=os.environ | environment | {"PYTHONPATH": str(SCRIPTS), "HF_HUB_OFFLINE": "0"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    assert done.returncode == 0, done.stderr
+    assert f'"revision": "{SECOND}"' in done.stdout and "4 layers" in done.stdout
+    assert "org/M: fetching " in done.stdout
+    needed = {path.name for path in folder.iterdir()}
+    assert set(asked) == needed

@@ -2,6 +2,8 @@
 
 import json
 import re
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,11 @@ from emotion_games.prompts.check_items import CheckItems
 from emotion_games.series import contexts
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import PINNED, find_series
+from emotion_games.series.models import plan_models
 from emotion_games.series.preview import preview
 from tiny import byte_tokenizer, tiny_model
 from tiny_experiment import FILES, SETTINGS, spec_of
+from tiny_gguf import write_gguf
 
 ROOT = Path(__file__).parents[2]
 GAMES = ("Prisoners_Dilemma", "Stag_Hunt")
@@ -146,6 +150,33 @@ def test_a_model_of_the_hub_counts_if_it_is_in_the_cache(lines, tmp_path, monkey
     (line,) = lines({"id": "org/M", "revision": "v1"}, "org/N")
     assert line.startswith("model org/M@v1: its context of 64 tokens")
     assert set(asked) == {("org/M", "v1"), ("org/N", None)}
+
+
+def test_a_converted_model_counts_and_one_that_is_not_converted_yet_does_not(lines, tmp_path):
+    file = write_gguf(tmp_path / "M.gguf")
+    assert lines("smollm2", str(file)) == []
+    for model in plan_models(["smollm2", str(file)], ROOT):
+        folder = tmp_path / "results" / "models" / model.made_folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        model_folder(folder, {"n_positions": 64})
+    found = lines("smollm2", str(file))
+    assert [line.split(": its context")[0] for line in found] == [
+        "model SmolLM2-135M-Instruct (Q4_1)",
+        f"model {file} (Q8_0)",
+    ]
+
+
+def test_a_dry_run_needs_no_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(PINNED, raising=False)
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("a connection"))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process"))
+    file = write_gguf(tmp_path / "M.gguf")
+    models = ["org/M", {"id": "org/M", "gguf_file": "M.gguf"}, "smollm2", str(file)]
+    config = check_config(
+        {"experiment": {"name": "Try", "games": ["Wait_Go"], "models": models}}, ROOT
+    )
+    assert "1 games x 4 models" in preview(find_series(config, ROOT, is_main=True))
 
 
 def test_no_tokenizer_is_read_for_a_long_context(lines, tmp_path, monkeypatch):

@@ -7,9 +7,10 @@ import pytest
 
 from emotion_games import layout
 from emotion_games.errors import UserError
+from emotion_games.files import write_json
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import find_series, open_series
-from emotion_games.series.frozen import check_files, check_weights
+from emotion_games.series.frozen import check_files, check_weights, loaded_from
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,3 +61,30 @@ def test_a_series_never_mixes_two_sets_of_weights_of_one_model(series):
     problem = "model org/M: its weights are not those that Prisoners_Dilemma_M was measured"
     with pytest.raises(UserError, match=problem):
         check_weights(series.folder, "Stag_Hunt_M", "new")
+
+
+def test_a_model_is_loaded_as_it_was_fetched(tmp_path):
+    entry, path = {"id": "org/M"}, layout.source_path(tmp_path, "M")
+    frozen = {"entry": {"id": "org/M", "revision": "1" * 40}, "path": "org/M"}
+    write_json(path, frozen)
+    assert loaded_from(entry, str(path)) == (frozen["entry"], "org/M")
+    assert loaded_from(entry, "models/mine") == (entry, "models/mine")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is damaged; delete it and run again"),
+        ('{"entry": {"id": "org/M"}}', "is damaged; delete it and run again"),
+        (
+            '{"entry": {"id": "smollm2"}, "path": "no/folder"}',
+            "no/folder: this converted model is gone; delete ",
+        ),
+    ],
+)
+def test_a_fetched_model_that_is_gone_is_one_line(tmp_path, content, said):
+    path = layout.source_path(tmp_path, "M")
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(UserError, match=said):
+        loaded_from({"id": "smollm2"}, str(path))

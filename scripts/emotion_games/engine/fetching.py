@@ -56,13 +56,13 @@ def fetch(entry: dict[str, Any], content: str | None, models: Path, log: Log) ->
                 "run and start it again"
             )
         return Source(entry=entry, path=str(_converted(entry, file, models, log)))
-    commit = hub.resolve(entry)
+    commit, reached = hub.resolve(entry, log)
     log(f"{entry['id']}: revision {entry.get('revision', 'main')} is commit {commit}")
     entry = entry | {"revision": commit}
     if "gguf_file" in entry:
-        file = hub.fetch_gguf(entry, log)
+        file = hub.fetch_gguf(entry, reached, log)
         return Source(entry=entry, path=str(_converted(entry, file, models, log)))
-    hub.fetch_model(entry, log)
+    hub.fetch_model(entry, reached, log)
     return Source(entry=entry, path=entry["id"])
 
 

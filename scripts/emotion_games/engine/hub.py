@@ -1,6 +1,6 @@
 """Models of the hub: a branch becomes a commit, whose files are fetched into the local cache.
 
-Only `resolve` and `fetch_files` use a network. Without one, they use what the cache holds.
+Without a network, what the cache holds is used. `cached_folder` never uses one.
 """
 
 import json
@@ -12,12 +12,12 @@ from typing import Any
 import httpx2
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
-    DryRunError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     IncompleteSnapshotError,
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -27,7 +27,13 @@ from huggingface_hub.file_download import repo_folder_name
 
 from emotion_games.engine.backend import ModelError
 from emotion_games.engine.downloads import reported
-from emotion_games.engine.model_folder import WEIGHTS, check_folder, check_small_files, shards
+from emotion_games.engine.model_folder import (
+    CONFIG,
+    WEIGHTS,
+    check_folder,
+    check_small_files,
+    shards,
+)
 
 # Everything that is read of a model besides its weights. Pickled weights are never fetched.
 _SMALL = ["*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt"]
@@ -36,44 +42,65 @@ _CODE = ["*.py"]
 _SUBFOLDERS = ["*/*"]
 
 
-def resolve(entry: dict[str, Any]) -> str:
-    """Return the commit of a model's branch or tag now, or that of the cache without a network.
+Log = Callable[[str], None]
+
+
+def resolve(entry: dict[str, Any], log: Log) -> tuple[str, bool]:
+    """Return the commit of a model's branch or tag, and whether it is that of the hub now.
+
+    Without a network, it is the commit that the cache has.
+
+    Args:
+        entry: The model's entry of the config.
+        log: Receives a line if the hub cannot be reached.
 
     Raises:
         ModelError: There is no such model or revision, or it can neither be reached nor is cached.
     """
+    repository, revision, reached = entry["id"], entry.get("revision"), True
     with _in_one_line(entry):
-        return HfApi().resolve_revision(entry["id"], revision=entry.get("revision")).resolved
+        try:
+            HfApi().repo_info(repository, revision=revision)
+        except (httpx2.TransportError, OfflineModeIsEnabled, HfHubHTTPError) as error:
+            if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
+                raise
+            reason = type(error).__name__
+            log(f"{repository}: the hub cannot be reached ({reason}); using the cache")
+            reached = False
+        found = HfApi().resolve_revision(
+            repository, revision=revision, local_files_only=not reached
+        )
+    return found.resolved, reached
 
 
-def fetch_model(entry: dict[str, Any], log: Callable[[str], None]) -> Path:
-    """Fetch all files of a model that its jobs will read, and return their folder.
+def fetch_model(entry: dict[str, Any], reached: bool, log: Log) -> None:
+    """Fetch all files of a model that its jobs will read.
 
     Args:
         entry: The model's entry of the config, whose revision is a commit.
+        reached: Whether the hub can be reached; otherwise the cache must hold them.
         log: Receives lines of progress.
 
     Raises:
         ModelError: Files are missing, or cannot be fetched.
     """
     code = _CODE if entry.get("trust_remote_code") else []
-    folder = _fetch(entry, [*_SMALL, *code], log)
+    folder = _fetch(entry, [*_SMALL, *code], reached, log)
     check_small_files(folder, entry["id"])
     _check_code(folder, entry)
     # A pattern for which there is no file is no error.
-    _fetch(entry, [WEIGHTS[0], *shards(folder)], log)
+    _fetch(entry, [WEIGHTS[0], *shards(folder)], reached, log)
     check_folder(folder, entry["id"])
-    return folder
 
 
-def fetch_gguf(entry: dict[str, Any], log: Callable[[str], None]) -> Path:
-    """Fetch the GGUF file of a model, at a commit, and return its place in the cache.
+def fetch_gguf(entry: dict[str, Any], reached: bool, log: Log) -> Path:
+    """Fetch the GGUF file of a model, and return its place in the cache; see `fetch_model`.
 
     Raises:
         ModelError: There is no such file, or it cannot be fetched.
     """
     name = entry["gguf_file"]
-    file = _fetch(entry, [name], log) / name
+    file = _fetch(entry, [name], reached, log) / name
     if not file.is_file():
         raise ModelError(
             f"model {entry['id']}: there is no file {name} at commit {entry['revision']}"
@@ -88,7 +115,11 @@ def cached_folder(repository: str, commit: str | None) -> Path:
         ModelError: It is not there.
     """
     try:
-        return Path(snapshot_download(repository, revision=commit, local_files_only=True))
+        # Other files than those that were fetched may be missing.
+        found = snapshot_download(
+            repository, revision=commit, allow_patterns=[CONFIG], local_files_only=True
+        )
+        return Path(found)
     except (LocalEntryNotFoundError, HFValidationError) as error:
         raise ModelError(
             f"model {repository}: there is no such folder here, and the cache of the hub "
@@ -97,26 +128,21 @@ def cached_folder(repository: str, commit: str | None) -> Path:
         ) from error
 
 
-def _fetch(entry: dict[str, Any], patterns: list[str], log: Callable[[str], None]) -> Path:
+def _fetch(entry: dict[str, Any], patterns: list[str], reached: bool, log: Log) -> Path:
+    """Return the folder of a commit in the cache, after fetching the files that are missing."""
     repository, commit = entry["id"], entry["revision"]
     ignored = [] if any("/" in pattern for pattern in patterns) else _SUBFOLDERS
     wanted = {"revision": commit, "allow_patterns": patterns, "ignore_patterns": ignored}
     cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
     with _in_one_line(entry):
-        size = _missing_bytes(repository, wanted)
+        if not reached:
+            return Path(snapshot_download(repository, **wanted, local_files_only=True))
+        files = snapshot_download(repository, **wanted, dry_run=True)
+        size = sum(file.file_size for file in files if file.will_download)
         if size:
-            log(f"fetching {repository} at {commit[:12]}, {size / 1e6:,.0f} MB")
+            log(f"{repository}: fetching {size / 1e6:,.0f} MB")
         with reported(cache, size, log):
             return Path(snapshot_download(repository, **wanted))
-
-
-def _missing_bytes(repository: str, wanted: dict[str, Any]) -> int:
-    """Return how much must be downloaded; 0 without a network."""
-    try:
-        files = snapshot_download(repository, **wanted, dry_run=True)
-    except DryRunError:
-        return 0
-    return sum(file.file_size for file in files if file.will_download)
 
 
 def _check_code(folder: Path, entry: dict[str, Any]) -> None:
@@ -167,9 +193,7 @@ def _in_one_line(entry: dict[str, Any]) -> Iterator[None]:
             f"network: `hf download {entry['id']} --revision {revision}`"
         ) from error
     except (RevisionResolutionError, LocalEntryNotFoundError, httpx2.HTTPError) as error:
-        reason = type(error.__cause__ or error).__name__
         raise ModelError(
-            f"{begin}the hub cannot be reached ({reason}), nor does the cache "
-            f"({constants.HF_HUB_CACHE}) hold revision {revision!r}; fetch it where there is a "
-            f"network: `hf download {entry['id']}`"
+            f"{begin}the hub cannot be reached, nor does the cache ({constants.HF_HUB_CACHE}) hold "
+            f"revision {revision!r}; fetch it where there is a network: `hf download {entry['id']}`"
         ) from error

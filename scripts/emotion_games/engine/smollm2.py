@@ -4,6 +4,7 @@ The package comes from whatever index the user's pip reads. Nothing of it is ins
 """
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -62,9 +63,9 @@ def _download(folder: Path) -> None:
 
 def _reason(messages: str) -> str:
     """Return the line of pip that says most: why it has no connection, or else its last one."""
-    lines = [line.strip() for line in messages.splitlines() if line.strip()]
-    broken = [line for line in lines if "connection broken by" in line]
-    if broken:
-        return broken[-1].split("connection broken by", 1)[1].strip(" '").split("'): /")[0][:200]
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["no message"]
-    return errors[-1].removeprefix("ERROR: ")[:200]
+    lines = [line.strip() for line in messages.splitlines() if line.strip()] or ["no message"]
+    broken = re.findall(r"connection broken by '(.*)': /", messages)
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines
+    # Of a broken connection, what follows the name of an object.
+    text = broken[-1].rsplit(">: ", 1)[-1].rstrip("')") if broken else errors[-1]
+    return text.removeprefix("ERROR: ")[:120]
