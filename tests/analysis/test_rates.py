@@ -50,7 +50,26 @@ def test_validity_counts_by_condition_and_gives_reasons():
     )
     scored = one(records, condition="random-19-1")
     assert scored["n_generated"] == 0 and np.isnan(scored["parse_rate"]) and scored["reason"]
-    assert scored["valid_mass"] == pytest.approx(0.925, abs=0.01)
+    low, high = scored["valid_mass"]["interval"]
+    assert scored["valid_mass"]["estimate"] == pytest.approx(0.925, abs=0.01)
+    assert low < scored["valid_mass"]["estimate"] < high
+
+
+def test_the_mass_on_the_options_and_the_ends_of_rationales_are_reported_by_condition():
+    trials = simulate(GAME, seed=2)
+    neutral = trials["arm"] == "neutral"
+    # Scenarios with .1 and .3 in turn: mean .2.
+    turn = trials["scenario_id"].str[-1].astype(int) % 2
+    trials["valid_mass_after"] = np.where(neutral, 0.1 + 0.2 * turn, np.nan)
+    trials["rationale_end"] = np.where(neutral, np.where(turn, "quote", "budget"), "")
+    records = validity_records(cells_of(trials, GAME), tidy(trials), 0.95)
+    found = one(records, condition="neutral")
+    assert found["valid_mass_after"]["estimate"] == pytest.approx(0.2)
+    low, high = found["valid_mass_after"]["interval"]
+    assert 0.15 < low < 0.2 < high < 0.25
+    assert found["rationale_ends"] == {"quote": 24, "budget": 24}
+    other = one(records, condition="steered-anger-1")
+    assert other["valid_mass_after"] is None and other["rationale_ends"] == {}
 
 
 def test_position_bias_by_choice_and_by_score():

@@ -1,5 +1,7 @@
 """The sentences state what the intervals support and no more."""
 
+import numpy as np
+
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.sentences import at, points
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
@@ -66,6 +68,31 @@ def test_position_validity_and_power_are_described():
     assert "All " in analysed()["text_description"]
 
 
+def test_guided_answers_their_mass_and_free_answers_beside_them_are_described():
+    trials = simulate(GAME, n_scenarios=12, seed=1)
+    asked = (trials["history"] == "low") & trials["generated"]
+    asked &= (trials["arm"] == "neutral") | (trials["emotion"] == "anger")
+    asked &= trials["intensity"].isin([0.0, 1.0]) & trials["arm"].isin(["neutral", "steered"])
+    asked &= ~trials.duplicated(["scenario_id", "history", "arm", "emotion", "intensity"])
+    # In neutral a third cannot be read, under anger half.
+    third = trials["scenario_id"].str[-2:].astype(int) % np.where(trials["arm"] == "neutral", 3, 2)
+    read = asked & (third > 0)
+    trials["free_output"] = np.where(asked, "I would ...", "")
+    trials["free_choice"] = np.where(read, trials["choice"], "")
+    trials["free_method"] = np.where(read, "loose", np.where(asked, "unparsed: no json", ""))
+    found = analyse(trials, simulate_checks(), GAME, SETTINGS | {"decoding": "guided"})
+    text = found["text_description"]
+    assert "answers were guided: their form was given, and the option was drawn" in text
+    assert "could not be parsed" not in text
+    assert "Without the form of a guided answer, 66.7 % (" in text
+    assert "of 12 neutral answers could be read, and 50.0 % of 12 steered ones." in text
+    assert "Of the neutral ones that could be read, " in text
+    assert "named the likeliest guided option, and cooperation differed from the guided" in text
+    assert "At the place of the decision the options together had 92." in text
+    free = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
+    assert "written answers could be parsed" in free
+
+
 def test_an_emotion_without_any_comparison_is_mentioned():
     trials = simulate(GAME, n_scenarios=2)
     trials["choice"], trials["extraction_method"] = "", "unparsed: no json"
@@ -77,3 +104,22 @@ def test_points_and_histories():
     assert points(-0.123) == "-12.3 points" and points(0.05) == "+5.0 points"
     assert at("start", {"histories": ["start"]}) == ""
     assert at("low", {"histories": ["low", "high"]}) == " at history low"
+
+
+def test_an_emotion_that_failed_its_manipulation_check_says_so_with_its_effect():
+    checks = simulate_checks()
+    # The push of anger now does in all checks what the push of happiness did.
+    renamed = checks["emotion"].replace({"anger": "happiness", "happiness": "anger"})
+    found = analysed(effects={"anger": -0.4}, checks=checks.assign(emotion=renamed))
+    words = "manipulation check failed: the push raised 'happiness' more than 'anger'"
+    for effect in found["emotion_analysis"]["anger"]:
+        assert effect["sentence"].startswith(f"Anger at intensity 1 ({words}) at history ")
+    assert "failed" not in found["emotion_analysis"]["sadness"][0]["sentence"]
+    text = found["text_description"]
+    assert "In the manipulation checks at intensity 1, " in text
+    assert "anger failed (the push raised 'happiness' more than 'anger')" in text
+    assert "sadness came through (raised most in 3 of 3 checks)" in text
+    assert " of 5 null directions raise some one emotion most in two checks." in text
+    assert "No rise was compared with null directions, of which 10 are needed." in text
+    nothing = analysed(checks=checks[checks["check"] == "dominance"])["text_description"]
+    assert "It was not measured whether the intended emotion was present." in nothing
