@@ -38,11 +38,13 @@ def test_a_file_that_changes_during_a_run_is_rejected(place, series):
     files = {"prompts": config.prompts, "checks": config.check_items, "stimuli": config.stimuli}
     files |= {"game": game, "scenarios": scenarios}
     check_files(series.folder, files, ["anger"], "Prisoners_Dilemma")
-    (place / "mine" / "fear.txt").write_text("not a file of this series\n")
+    (place / "mine" / "pride.txt").write_text("not a file of this series\n")
     check_files(series.folder, files, ["anger"], "Prisoners_Dilemma")
     for path, problem in (
         (scenarios, "stories.yaml: has changed"),
         (place / "mine" / "anger.txt", "mine: has changed"),
+        # Anger is measured against the mean of all shipped emotions.
+        (place / "mine" / "fear.txt", "mine: has changed"),
     ):
         before = path.read_text()
         path.write_text(before + "# a word\n")
