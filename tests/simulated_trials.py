@@ -18,7 +18,7 @@ SETTINGS = {
     "layers": "past_middle",
     "direction_method": "contrast",
     "answer_form": "rationale",
-    "decoding": "guided",
+    "decoding": "free",
     "repeat": 1,
     "num_scenarios": 24,
     "seed": 0,

@@ -48,7 +48,7 @@ def copy_workflow(folder: Path) -> Path:
     library = folder / "scripts" / "emotion_games"
     for name in ("reporting/page", "reporting/figure_files", "analysis/series_statistics"):
         shutil.copy(ROOT / "tests" / "stand_ins" / f"{name}.py", library / f"{name}.py")
-    with open(library / "experiment" / "run.py", "a") as module:
+    with open(library / "experiment" / "measuring.py", "a") as module:
         module.write(_COUNTING)
     loaded = tiny_model("qwen2")
     loaded.model.save_pretrained(folder / "tiny")
@@ -66,7 +66,7 @@ class TinySeries(Place):
             "games": ["Prisoners_Dilemma"],
             "models": [str(self.workflow / "tiny")],
             "emotions": ["anger"],
-            "intensity": [1.0],
+            "intensity": [0.2],
             "num_scenarios": 2,
             "generation": {"max_new_tokens": 8},
             "arms": {"random": {"scored": 2, "generated": 1}},

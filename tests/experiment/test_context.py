@@ -13,20 +13,18 @@ from emotion_games.errors import ProblemList
 from emotion_games.experiment.conditions import direction_settings
 from emotion_games.experiment.context import check_context, series_check
 from emotion_games.experiment.requests import load_questions
-from emotion_games.prompts.check_items import CheckItems, load_check_items
 from emotion_games.prompts.messages import probe
 from emotion_games.prompts.stimuli import load_stimuli
 from emotion_games.prompts.templates import load_templates
 from tiny import ARCHITECTURES, tiny_model
-from tiny_experiment import ENTRY, FILES, GAME, ROOT, SETTINGS, spec_of
+from tiny_experiment import ENTRY, FILES, GAME, SETTINGS, spec_of
 
 PLAIN = SETTINGS | {
-    "checks": {"manipulation": False, "damage": False},
+    "decoding": "free",
+    "checks": {"manipulation": False, "damage": False, "format": True},
     "scoring": {"direct": True, "after_rationale": False},
     "arms": {"random": {"scored": 2, "generated": 0}, "shuffled": False, "prompted": False},
 }
-NO_ITEMS = CheckItems((), ())
-ALL_FILES = FILES | {"checks": ROOT / "config" / "checks.yaml"}
 
 torch.set_num_threads(1)
 
@@ -40,11 +38,11 @@ def questions(settings):
     return load_questions(spec_of(settings), FILES)
 
 
-def needed(asked, model, items=NO_ITEMS):
+def needed(asked, model):
     """Return the number of tokens that the refusal of a very short context names."""
     model.positions = 1
     with pytest.raises(ModelError) as caught:
-        check_context(asked, items, model)
+        check_context(asked, model)
     return int(str(caught.value).split(" needs ")[1].split(", of")[0].replace(",", ""))
 
 
@@ -90,38 +88,21 @@ def test_events_before_the_story_count(model):
     assert needed(with_events, model) > needed(plain, model)
 
 
-@pytest.mark.parametrize(
-    ("settings", "kind"),
-    [
-        ({"checks": {"manipulation": True, "damage": False}}, "self_report"),
-        ({"show_payoffs": True}, "comprehension"),
-    ],
-)
-def test_the_questions_of_the_checks_count(model, settings, kind):
-    asked = questions(PLAIN | settings)
+def test_the_questions_of_the_checks_count(model):
+    asked = questions(PLAIN | {"show_payoffs": True})
     model.positions = needed(asked, model) - 1
-    with pytest.raises(ModelError, match=rf"{GAME}: {kind}\|neutral\|prisoners_dilemma_"):
-        check_context(asked, NO_ITEMS, model)
+    with pytest.raises(ModelError, match=rf"{GAME}: comprehension\|neutral\|prisoners_dilemma_"):
+        check_context(asked, model)
     assert model.positions > needed(questions(PLAIN), model)
-
-
-def test_the_items_of_the_checks_count(model):
-    items = load_check_items(ALL_FILES["checks"])
-    asked = questions(PLAIN | {"checks": {"manipulation": False, "damage": True}})
-    long = CheckItems(items.dominance, ("word " * 3000,))
-    model.positions = needed(asked, model, items)
-    check_context(asked, items, model)
-    with pytest.raises(ModelError, match=r"perplexity\|neutral\|0 needs 14,999"):
-        check_context(asked, long, model)
 
 
 def test_a_text_that_just_fits_passes_and_one_token_less_is_refused_in_one_line(model):
     asked = questions(PLAIN)
     model.positions = limit = needed(asked, model)
-    check_context(asked, NO_ITEMS, model)
+    check_context(asked, model)
     model.positions = limit - 1
     with pytest.raises(ModelError) as caught:
-        check_context(asked, NO_ITEMS, model)
+        check_context(asked, model)
     (line,) = str(caught.value).splitlines()
     assert line.startswith(
         f"model llama: its context of {limit - 1:,} tokens is too short for {GAME}: "
@@ -132,7 +113,7 @@ def test_a_text_that_just_fits_passes_and_one_token_less_is_refused_in_one_line(
 
 def test_a_model_without_a_limit_holds_everything(model):
     model.positions = None
-    check_context(questions(PLAIN), NO_ITEMS, model)
+    check_context(questions(PLAIN), model)
 
 
 def test_the_last_learned_position_is_used_like_any_other(monkeypatch):
@@ -168,16 +149,16 @@ def test_a_rationale_of_more_tokens_than_were_written_is_refused_if_it_does_not_
 def test_a_series_without_a_usable_scenario_is_refused_before_a_model_is_needed(tmp_path):
     bad = tmp_path / "bad.json"
     bad.write_text(json.dumps([{"description": "too little"}]))
-    files = ALL_FILES | {"scenarios": bad}
+    files = FILES | {"scenarios": bad}
     with pytest.raises(ProblemList, match=f"no valid scenario for {GAME}"):
         series_check([spec_of(PLAIN)], [files])
     # Another game needs the model.
-    series_check([spec_of(PLAIN)] * 2, [files, ALL_FILES])
+    series_check([spec_of(PLAIN)] * 2, [files, FILES])
 
 
 def test_a_model_is_refused_only_if_it_holds_no_game(model):
     specs = [spec_of(with_answer(PLAIN, tokens)) for tokens in (500, 3000)]
-    check = series_check(specs, [ALL_FILES] * 2)
+    check = series_check(specs, [FILES] * 2)
     model.positions = 2500
     check(model)
     model.positions = 100
@@ -207,7 +188,7 @@ def test_a_short_context_is_refused_before_directions_are_measured(
     monkeypatch.setitem(ARCHITECTURES, kind, ARCHITECTURES[kind] | {key: positions})
     path, output = saved(tiny_model(kind), tmp_path / "model"), tmp_path / "d.safetensors"
     monkeypatch.setattr(extraction, "hidden_states", lambda *_: pytest.fail("nothing is measured"))
-    check = series_check([spec_of(PLAIN)], [ALL_FILES])
+    check = series_check([spec_of(PLAIN)], [FILES])
     with pytest.raises(
         ProblemList, match=f"model tiny: its context of {positions} tokens"
     ) as found:

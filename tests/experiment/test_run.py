@@ -12,9 +12,8 @@ import yaml
 
 from emotion_games.engine import directions, models
 from emotion_games.errors import ProblemList
-from emotion_games.experiment import inputs
+from emotion_games.experiment import inputs, measuring
 from emotion_games.experiment import repeat as repetition
-from emotion_games.experiment import run as module
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.repeat import repeat
@@ -146,7 +145,7 @@ def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path
     before = results(tmp_path / "out")
     (tmp_path / "out" / "exp_results.csv").unlink()
     monkeypatch.setattr(
-        module, "load_model", lambda *_: pytest.fail("the model must not be loaded")
+        measuring, "load_model", lambda *_: pytest.fail("the model must not be loaded")
     )
     play()
     assert results(tmp_path / "out") == before
@@ -155,7 +154,7 @@ def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path
 def test_the_self_check_measures_one_request_per_arm_and_only_before_trials(play, monkeypatch):
     checked = []
     monkeypatch.setattr(
-        module, "check_steering", lambda same, requests, _: checked.append(requests) or same
+        measuring, "check_steering", lambda same, requests, _: checked.append(requests) or same
     )
     with pytest.raises(Interrupted):
         play(should_stop=lambda: True)
@@ -176,7 +175,7 @@ def test_another_setting_starts_another_journal(play, tmp_path):
 
 def test_running_only_settings_keep_the_journal(play, monkeypatch):
     play()
-    monkeypatch.setattr(module, "load_model", lambda *_: pytest.fail("the journal must serve"))
+    monkeypatch.setattr(measuring, "load_model", lambda *_: pytest.fail("the journal must serve"))
     play(runtime={"batch_tokens": 1000, "threads": 1, "device": "cpu"})
 
 
@@ -205,7 +204,7 @@ def test_a_game_without_a_valid_scenario_fails_before_its_model_is_loaded(
 ):
     bad = tmp_path / "bad.json"
     bad.write_text('[{"description": "too little"}]')
-    monkeypatch.setattr(module, "load_model", lambda *_: pytest.fail("nothing to ask it"))
+    monkeypatch.setattr(measuring, "load_model", lambda *_: pytest.fail("nothing to ask it"))
     with pytest.raises(ProblemList):
         play(scenarios=bad)
 
@@ -219,7 +218,7 @@ def with_model(monkeypatch, change):
         change(model)
         return model
 
-    monkeypatch.setattr(module, "load_model", changed)
+    monkeypatch.setattr(measuring, "load_model", changed)
 
 
 def test_a_context_that_just_holds_the_texts_gives_the_same_results_and_a_shorter_one_none(
@@ -249,7 +248,7 @@ SMALL = {
     "num_scenarios": 1,
     "repeat": 1,
     "arms": {"random": {"scored": 1, "generated": 0}, "shuffled": False, "prompted": False},
-    "checks": {"manipulation": True, "damage": False},
+    "checks": {"manipulation": True, "damage": False, "format": True},
 }
 # Several batches, so that a run can be stopped between two of them.
 SMALL_BATCHES = {"batch_tokens": 2000}
@@ -270,13 +269,13 @@ def test_prompts_tell_the_day_on_which_the_series_began_also_if_a_run_continues_
     play, directions_file, tmp_path, monkeypatch
 ):
     with_model(monkeypatch, dated)
-    prompts, measure = set(), module.measure
+    prompts, measure = set(), measuring.measure
 
     def spied(instrument, requests, log):
         prompts.update(request.prompt for request in requests)
         return measure(instrument, requests, log)
 
-    monkeypatch.setattr(module, "measure", spied)
+    monkeypatch.setattr(measuring, "measure", spied)
     with pytest.raises(Interrupted):
         play(SMALL, stop_after(2), SMALL_BATCHES)
     before = (tmp_path / "x.trials.jsonl").read_bytes()
@@ -289,7 +288,7 @@ def test_prompts_tell_the_day_on_which_the_series_began_also_if_a_run_continues_
     monkeypatch.setattr(repetition, "extract", copy)
     (tmp_path / "scratch").mkdir()
     assert repeat(tmp_path / "out", tmp_path / "scratch", None, lambda _: None).holds
-    assert len(prompts) >= 3, "two orders of the options, and self-reports"
+    assert len(prompts) == 2, "two orders of the options"
     assert all(prompt.startswith("<s>Today is 31 January 2026.") for prompt in prompts)
 
 
@@ -326,7 +325,7 @@ def test_the_configuration_names_the_day_and_the_hash_of_the_rendered_prompts(
 
 
 def test_weights_that_changed_since_the_directions_were_measured_are_refused(play, monkeypatch):
-    monkeypatch.setattr(module, "weights_hash", lambda *_: "other")
+    monkeypatch.setattr(measuring, "weights_hash", lambda *_: "other")
     with pytest.raises(models.ModelError, match="delete the directions file"):
         play()
 
@@ -343,9 +342,9 @@ def test_directions_of_another_size_are_refused(play, directions_file, tmp_path,
 
 
 def test_a_model_is_loaded_in_the_number_format_of_its_directions(play, monkeypatch):
-    entries, load = [], module.load_model
+    entries, load = [], measuring.load_model
     monkeypatch.setattr(
-        module, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest)
+        measuring, "load_model", lambda entry, *rest: entries.append(entry) or load(entry, *rest)
     )
     play()
     assert "dtype" not in ENTRY and [entry["dtype"] for entry in entries] == ["float32"]
@@ -355,9 +354,8 @@ def test_other_words_for_the_checks_start_another_journal(play, files, tmp_path)
     play()
     prompts = tmp_path / "prompts.yaml"
     text = files["prompts"].read_text(encoding="utf-8")
-    assert text.count("self_report:") == 1
     content = yaml.safe_load(text)
-    content["self_report"] = f"Be honest. {content['self_report']}"
+    content["comprehension"]["question"] += " Be honest."
     prompts.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     assert any("belongs to other settings" in line for line in play(prompts=prompts))
 

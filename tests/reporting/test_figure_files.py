@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from emotion_games.analysis.experiment_statistics import analyse
-from emotion_games.reporting.check_figures import manipulation_effect
+from emotion_games.reporting.check_figures import direction_quality, manipulation_checks
 from emotion_games.reporting.experiment_figures import choice_rates, choice_shares, dose_response
 from emotion_games.reporting.figure_files import plot_experiment, plot_series
 from emotion_games.reporting.heat_map import contrast_heat_map
@@ -53,6 +53,7 @@ def series_row(game, model, emotion="anger", **changes):
         "n_scenarios": 24,
         "estimate": -0.31,
         "damaged": False,
+        "failed_check": None,
         "interim": False,
         "series_claim": True,
     }
@@ -64,12 +65,14 @@ def test_every_figure_is_written_as_png_and_svg_and_the_same_numbers_give_the_sa
 ):
     (tmp_path / "stats_analysis.json").write_text(json.dumps(stats))
     directions = {
-        "separation": {"anger": [0.5, 0.7, 0.9], "happiness": [0.5, 0.6, 0.8]},
+        "split_half": {"anger": [0.5, 0.7, 0.9], "happiness": [0.5, 0.6, 0.8]},
+        "accuracy": [0.4, 0.8, 0.9],
+        "reference": ["anger", "fear", "happiness"],
         "layers": [1],
     }
     (tmp_path / "exp_config.yaml").write_text(yaml.safe_dump({"directions": directions}))
     files = plot_experiment(tmp_path / "stats_analysis.json", tmp_path / "once")
-    names = {"choice_rates", "dose_response", "manipulation_effect", "direction_separation"}
+    names = {"choice_rates", "dose_response", "manipulation_checks", "direction_quality"}
     assert sorted(file.name for file in files) == sorted(
         [f"{name}.png" for name in names] + [f"{name}.svg" for name in names]
     )
@@ -127,29 +130,51 @@ def test_histories_become_panels_and_three_choices_become_shares():
 
 def test_two_choices_need_no_figure_of_shares_and_no_checks_no_figure_of_checks(stats):
     assert choice_shares(stats) is None
-    assert manipulation_effect(stats | {"manipulation": []}) is None
+    assert manipulation_checks(stats | {"induced": []}) is None
+    assert direction_quality(stats, {}) is None
     assert dose_response(stats | {"dose_response": []}) is None
 
 
-def test_manipulation_effect_puts_the_check_against_the_effect(stats):
-    figure = manipulation_effect(stats)
-    felt = next(
-        m["estimate"]
-        for m in stats["manipulation"]
-        if (m["check"], m["emotion"], m["intensity"]) == ("self_report", "anger", 1.0)
-    )
-    moved = next(
-        c["estimate"]
-        for c in stats["contrasts"]
-        if (c["contrast"], c["emotion"], c["intensity"], c["measure"])
-        == ("emotion_minus_neutral", "anger", 1.0, "chosen")
-    )
-    points = [
-        (float(x), float(y))
-        for line in figure.axes[0].lines
-        for x, y in zip(*line.get_data(), strict=True)
+def failing(stats, emotion="anger"):
+    """The same statistics with an emotion that failed its manipulation check."""
+    induced = [
+        one | {"came_through": False, "reason": "the push raised 'joy' more than 'anger'"}
+        if one["emotion"] == emotion
+        else one
+        for one in stats["induced"]
     ]
-    assert any((x, y) == pytest.approx((100 * felt, 100 * moved)) for x, y in points)
+    return stats | {"induced": induced}
+
+
+def test_manipulation_checks_show_the_rise_of_each_emotion_under_each_push(stats):
+    figure = manipulation_checks(stats)
+    assert [axis.get_title() for axis in figure.axes] == [
+        "word from a list",
+        "own word",
+        "held-out sentences",
+    ]
+    first = figure.axes[0]
+    columns = [label.get_text() for label in first.get_xticklabels()]
+    assert columns == ["anger", "happiness", "neutral"]
+    rises = next(
+        one["checks"]["named_emotion"]["rises"]
+        for one in stats["induced"]
+        if (one["emotion"], one["intensity"]) == ("happiness", 1.0)
+    )
+    row = [text for text in first.texts if text.get_position()[1] == 1]
+    shown = [f"{rises[name]:+.2f}".replace("-", "−") for name in columns]
+    assert [text.get_text() for text in row] == shown
+    weights = [text.get_fontweight() for text in row]
+    assert weights == ["bold" if name == "happiness" else "normal" for name in columns]
+
+
+def test_an_emotion_that_failed_is_marked_in_every_figure_with_its_effect(stats):
+    note = "‡ Manipulation check failed: anger, the push raised 'joy' more than 'anger'"
+    for make in (choice_rates, dose_response, manipulation_checks):
+        shown = texts(make(failing(stats)))
+        assert "anger ‡" in shown and "happiness" in shown
+        assert any(note in " ".join(text.split()) for text in shown)
+        assert not any("‡" in text for text in texts(make(stats)))
 
 
 def test_no_two_emotions_look_alike_in_grey():

@@ -47,15 +47,27 @@ def finished(tmp_path_factory):
         "effects": {"anger": -0.5},
     }
     trials = simulate(game, n_random=12, n_random_generated=2, unparsed=0.05, **made)
+    answered_freely(trials)
     stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0)), game, SMALL)
     trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
     trials.to_csv(folder / "exp_results.csv", index=False)
     (folder / "stats_analysis.json").write_text(json.dumps(stats))
     (folder / "exp_config.yaml").write_text(
-        "directions: {separation: {anger: [0.5, 0.9]}, layers: [1]}"
+        "directions: {split_half: {anger: [0.5, 0.9]}, accuracy: [0.5, 0.9], layers: [1], "
+        "reference: [anger, happiness]}"
     )
     plot_experiment(folder / "stats_analysis.json", folder / "plots")
     return folder
+
+
+def answered_freely(trials):
+    """Add a free answer to the first trial of each scenario, in neutral and at the headline."""
+    asked = trials["generated"] & (trials["history"] == "low") & trials["intensity"].isin([0, 1])
+    asked &= trials["arm"].isin(["neutral", "steered"])
+    asked &= ~trials.duplicated(["scenario_id", "history", "arm", "emotion", "intensity"])
+    trials["free_output"] = trials["output"].where(~asked, EVIL).where(asked, "")
+    trials["free_choice"] = trials["choice"].where(asked, "")
+    trials["free_method"] = trials["extraction_method"].where(asked, "")
 
 
 def row(
@@ -125,6 +137,24 @@ def complete(tmp_path, finished):
     report(tmp_path, *rows)
     summarize(tmp_path)
     return tmp_path
+
+
+def test_free_answers_stand_beside_the_figures_of_the_format_check(complete):
+    data = block(written(complete))
+    cell = data["cells"]["Stag_Hunt_a"]
+    shown = [(row["emotion"], row["answers"]) for row in cell["format"]]
+    assert shown == [("neutral", 13), ("anger", 13), ("happiness", 13)]
+    for row in cell["format"]:
+        estimate, low, high = row["readable"]
+        assert 0.3 < low < estimate <= high <= 1 and len(row["difference"]) == 3
+        assert 0.9 < row["mass"] < 1
+    # Conditions in turn, with what the model would have said.
+    assert [one["emotion"] for one in cell["free_answers"]] == [
+        row["emotion"] for row in cell["format"]
+    ] * 2
+    assert all(one["text"] == EVIL and one["guided"] for one in cell["free_answers"])
+    facts = dict(cell["facts"])
+    assert facts["probability of all options together"].endswith(" %, by condition")
 
 
 def test_a_series_without_experiments_has_a_page(tmp_path):

@@ -189,7 +189,7 @@ def _verdict(emotion: str, effects: Mapping[str, OwnEffect], verb: str) -> tuple
     text = f"{verb} most in {len(effects) - len(lost)} of {len(effects)} checks"
     n_nulls = min(effect["n_nulls"] for effect in effects.values())
     if n_nulls < LEAST_NULLS:
-        return True, f"{text}; not compared with null directions, of which {LEAST_NULLS} are needed"
+        return True, text
     distances = [effect["null_distance"] or 0.0 for effect in effects.values()]
     beyond = sum(distance > NULL_SD for distance in distances)
     if beyond < LEAST_CHECKS:

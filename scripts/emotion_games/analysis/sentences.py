@@ -3,6 +3,7 @@
 An effect is stated as an effect only if the planned claim holds.
 """
 
+from emotion_games.analysis.manipulation import LEAST_NULLS
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import Estimate, failed
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
@@ -234,6 +235,8 @@ def _manipulation(statistics: Statistics) -> str:
             f" {nulls['passed']} of {nulls['n_directions']} null directions raise some one emotion "
             "most in two checks."
         )
+    if not nulls or nulls["n_directions"] < LEAST_NULLS:
+        text += f" No rise was compared with null directions, of which {LEAST_NULLS} are needed."
     return text
 
 

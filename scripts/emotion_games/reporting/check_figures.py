@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from emotion_games.analysis.manipulation import LEAST_NULLS
 from emotion_games.analysis.statistics_records import Induced, OwnEffect, Statistics
 from emotion_games.experiment.check_records import Check
 from emotion_games.reporting.heat_map import COLOURS, rectangle
@@ -40,11 +41,12 @@ def manipulation_checks(stats: Statistics) -> Figure | None:
     labels = [words(one["emotion"]) + failure_mark(one["came_through"]) for one in judged]
     axes[0].set_yticks(range(len(labels)), labels)
     axes[0].set_ylabel("push")
-    number = max(effect["n_nulls"] for one in judged for effect in one["checks"].values())
+    number = min(effect["n_nulls"] for one in judged for effect in one["checks"].values())
+    beyond = f" and beyond 2 sd of {number} null directions" if number >= LEAST_NULLS else ""
     caption = (
         "Rise from neutral, in nats; the largest of a row is bold, and that of the push's own "
-        "emotion has a frame. An emotion comes through if its own is the largest in two checks"
-        f"{f' and beyond 2 sd of {number} null directions' if number else ''}."
+        f"emotion has a frame. An emotion comes through if its own is the largest{beyond} in two "
+        "checks."
     )
     caption += failure_note(stats, stats["plan"]["headline_intensity"])
     return finish(figure, f"What each push raises: {model_of(stats)}", caption, [])
