@@ -16,10 +16,11 @@ from transformers.models.auto.configuration_auto import AutoConfig
 from architectures import FAST, PATHS, tiny_causal_model
 from emotion_games.engine import hooks, reference, self_check
 from emotion_games.engine.batches import Instrument, Request
+from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.hooks import SteeringError
 from emotion_games.engine.models import decoder_layers
 from emotion_games.engine.self_check import TOLERANCE, check_steering, differences
-from emotion_games.engine.transformers_backend import CachedRows, TransformersBackend
+from emotion_games.engine.transformers_backend import TransformersBackend
 from tiny import byte_tokenizer
 
 torch.set_num_threads(1)

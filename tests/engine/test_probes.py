@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
+from architectures import FAST, tiny_architecture
 from emotion_games.engine.hooks import capture
 from emotion_games.engine.probes import hidden_states, probe_batch
 from emotion_games.prompts.messages import probe
@@ -35,10 +37,20 @@ def test_states_are_read_at_the_last_token_of_the_stimulus():
     torch.testing.assert_close(found[3, 2], seen[3][0, -1], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("architecture", FAST)
+def test_states_are_those_of_reading_each_probe_alone(architecture):
+    model = tiny_architecture(architecture)
+    found = hidden_states(model, TEMPLATES, STIMULI)
+    for number, ids in enumerate(probe_batch(model, TEMPLATES, STIMULI)):
+        alone, _ = model.capture([ids], {}, range(model.depth))
+        plain = torch.stack([alone[layer][0, -1].float() for layer in range(model.depth)])
+        torch.testing.assert_close(found[:, number], plain, atol=1e-5, rtol=1e-3)
+
+
 def last_token(model, stimulus):
     """The text of the probe up to its last token of the stimulus."""
-    (ids,), (last,) = probe_batch(model, TEMPLATES, [stimulus])
-    return model.tokenizer.decode(ids[: last + 1])
+    (ids,) = probe_batch(model, TEMPLATES, [stimulus])
+    return model.tokenizer.decode(ids)
 
 
 def test_the_last_token_of_a_stimulus_may_hold_what_follows_it():

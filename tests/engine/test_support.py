@@ -5,10 +5,11 @@ import torch
 
 from architectures import tiny_architecture
 from emotion_games.engine import support, transformers_backend
+from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.caches import CacheError, new_cache
 from emotion_games.engine.hooks import SharingError, row_axes
 from emotion_games.engine.support import sharing_works, unsupported
-from emotion_games.engine.transformers_backend import CachedRows, TransformersBackend
+from emotion_games.engine.transformers_backend import TransformersBackend
 from tiny import tiny_model
 
 torch.set_num_threads(1)

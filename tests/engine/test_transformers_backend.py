@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_games.engine import transformers_backend
+from emotion_games.engine import cached_rows, transformers_backend
+from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.hooks import steer
 from emotion_games.engine.sampling import next_tokens, trial_uniforms
-from emotion_games.engine.transformers_backend import CachedRows
 from tiny import ARCHITECTURES, tiny_model
 
 torch.set_num_threads(1)
@@ -133,7 +133,7 @@ def test_what_continuations_begin_with_is_read_once(model, monkeypatch, at_once,
         [model.token_ids(begin + end) for end in ("stay", "go on")] for begin in ("so I ", "I ") * 2
     ]
     begun, seen, honest = read(model, rows), [], CachedRows.extend
-    monkeypatch.setattr(transformers_backend, "SCORED_AT_ONCE", at_once)
+    monkeypatch.setattr(cached_rows, "SCORED_AT_ONCE", at_once)
     monkeypatch.setattr(CachedRows, "extend", lambda *a: seen.append(a[1].numel()) or honest(*a))
     found = begun.score(rows, texts)
     assert sum(seen) == tokens

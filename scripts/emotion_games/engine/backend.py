@@ -155,6 +155,13 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def last_states(self, texts: Sequence[Ids], watched: Layers) -> ByLayer:
+        """Return the outputs of layers at the last token of each text, {layer: (rows, hidden)}.
+
+        What all texts begin with is read once.
+        """
+
+    @abstractmethod
     def batch_tokens(self, configured: int | None) -> int:
         """Return how many tokens (prompts and answers) a batch may hold.
 

@@ -110,15 +110,14 @@ def _realised_gaps(
     It is the mean of (h_steered - h) · w / ‖w‖² over some stimuli, evenly spread.
     """
     chosen = stimuli[:: -(-len(stimuli) // PROBES_AT_ONCE)]
-    texts, last = probe_batch(model, templates, chosen)
-    layers, rows = directions.layers, torch.arange(len(last))
+    texts, layers = probe_batch(model, templates, chosen), directions.layers
 
     def mean_state(push: Tensor | None) -> Tensor:
         pushes = {}
         if push is not None:
-            pushes = {at: row.expand(len(last), -1) for at, row in zip(layers, push, strict=True)}
-        states, _ = model.capture(texts, pushes, layers[-1:])
-        return states[layers[-1]][rows, last].float().cpu().mean(0)
+            pushes = {at: row.expand(len(texts), -1) for at, row in zip(layers, push, strict=True)}
+        states = model.read(texts, pushes, watched=layers[-1:]).states
+        return states[layers[-1]].float().cpu().mean(0)
 
     plain, found = mean_state(None), {}
     for emotion, vectors in directions.vectors.items():

@@ -31,24 +31,20 @@ def hidden_states(
     """
     found, layers = [], range(model.depth)
     for start in range(0, len(stimuli), PROBES_AT_ONCE):
-        texts, last = probe_batch(model, templates, stimuli[start : start + PROBES_AT_ONCE])
-        # Without the logits, which would stay in memory during the next pass.
-        states = model.capture(texts, {}, layers)[0]
-        rows = torch.arange(len(last))
-        found.append(torch.stack([states[layer][rows, last].float().cpu() for layer in layers]))
-        count(len(last))
+        texts = probe_batch(model, templates, stimuli[start : start + PROBES_AT_ONCE])
+        states = model.last_states(texts, layers)
+        found.append(torch.stack([states[layer].float().cpu() for layer in layers]))
+        count(len(texts))
     return torch.cat(found, 1)
 
 
-def probe_batch(
-    model: Backend, templates: Templates, stimuli: Sequence[str]
-) -> tuple[list[list[int]], list[int]]:
-    """Return the tokens of each probe and the position of its stimulus' last token.
+def probe_batch(model: Backend, templates: Templates, stimuli: Sequence[str]) -> list[list[int]]:
+    """Return the tokens of each probe up to the last one of its stimulus.
 
     Raises:
         ModelError: If the chat template alters a stimulus, so that it cannot be found.
     """
-    texts, last = [], []
+    texts = []
     for stimulus in stimuli:
         messages, shown = probe(templates, stimulus)
         text = model.chat_text(messages)
@@ -61,8 +57,8 @@ def probe_batch(
             )
         ids, spans = model.token_spans(text)
         end = len(before) + len(shown)
-        texts.append(ids)
         # The last token of the stimulus holds its last character, and perhaps some that follow.
         # Special tokens may claim to stand anywhere, without any characters.
-        last.append(max(i for i, (start, stop) in enumerate(spans) if start < min(stop, end)))
-    return texts, last
+        last = max(i for i, (start, stop) in enumerate(spans) if start < min(stop, end))
+        texts.append(ids[: last + 1])
+    return texts

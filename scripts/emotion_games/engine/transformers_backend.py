@@ -1,31 +1,22 @@
 """The back end for transformers: many rows at once, each under its own vectors.
 
-Prompts are read once. Repeats, scores of options and rationales branch off a copy of their
-key-value cache.
+Prompts are read once; what follows them is the matter of `cached_rows`.
 """
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from os.path import commonprefix
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion_games.engine import caches, hooks
-from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, Logprobs, Rows
+from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers
+from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.positions import most_positions
-from emotion_games.engine.ragged import logprobs, padded
-from emotion_games.engine.sampling import next_tokens
+from emotion_games.engine.ragged import padded
 
-# Finished rows leave the batch if they are this share of it: copying the cache costs a few steps.
-LEAVING_SHARE = 0.25
-# Logits held at once while scoring, in elements (1 GiB in float32).
-LOGITS_AT_ONCE = 2**28
-# Rows that are scored together.
-SCORED_AT_ONCE = 64
 # Tokens of a batch on a CPU, where larger batches gain nothing.
 CPU_BATCH_TOKENS = 16_384
 # Share of the free GPU memory for the cache of a batch. Answers are written into a copy of it, and
@@ -33,8 +24,6 @@ CPU_BATCH_TOKENS = 16_384
 GPU_MEMORY_SHARE = 0.25
 # Over so many tokens of a row the memory of its recurrent states is spread; most rows are longer.
 STATE_TOKENS = 256
-# An answer is complete at one of these characters.
-CLOSING = frozenset('"}')
 # A text of several tokens, from which the engine learns how a model takes its batches.
 SAMPLE = "one row"
 
@@ -99,7 +88,7 @@ class TransformersBackend(Backend):
 
     def read(
         self, prompts: Sequence[Ids], vectors: ByLayer, share: bool = True, watched: Layers = ()
-    ) -> "CachedRows":
+    ) -> CachedRows:
         """Read prompts, padded on the left; see `Backend.read`."""
         ids, mask = self.padded(prompts, side="left")
         vectors = {layer: v.to(self.device, self.dtype) for layer, v in vectors.items()}
@@ -116,7 +105,21 @@ class TransformersBackend(Backend):
         rows.states = {layer: state[:, -1] for layer, state in states.items()}
         return rows
 
-    def _empty_rows(self, mask: Tensor, vectors: ByLayer) -> "CachedRows":
+    @torch.inference_mode()
+    def last_states(self, texts: Sequence[Ids], watched: Layers) -> ByLayer:
+        """Read what the texts begin with once; see `Backend.last_states`."""
+        begin = len(commonprefix([list(ids[:-1]) for ids in texts]))
+        if not begin or not self._reads_on_at_once:
+            return self.read(texts, {}, False, watched).states
+        rests = [ids[begin:] for ids in texts]
+        room = max(map(len, rests))
+        rows = self.read([texts[0][:begin]], {}).take([0] * len(texts), room)
+        ids, real = self.padded(rests)
+        _, states = rows.extend(ids, real, 1, watched)
+        last = real.sum(1) - 1
+        return {at: h[torch.arange(len(texts)), last.to(h.device)] for at, h in states.items()}
+
+    def _empty_rows(self, mask: Tensor, vectors: ByLayer) -> CachedRows:
         cache = caches.new_cache(self.model.config)
         return CachedRows(self, cache, mask[:, :0], vectors, torch.empty(0), {})
 
@@ -153,149 +156,3 @@ class TransformersBackend(Backend):
         mask = padded([[1] * len(text) for text in texts], 0, side)
         ids = padded(texts, self.pad_id, side)
         return ids.to(self.device), mask.to(self.device)
-
-
-@dataclass
-class CachedRows(Rows):
-    """Rows with their key-value cache. `mask` (rows, length) is 0 at padding."""
-
-    backend: TransformersBackend
-    cache: DynamicCache
-    mask: Tensor
-    vectors: ByLayer
-    logits: Tensor
-    states: ByLayer
-
-    def take(self, places: Sequence[int], room: int) -> "CachedRows":
-        """Return a copy of some rows, repeats allowed, with room for `room` more tokens."""
-        at = torch.as_tensor(places, device=self.mask.device)
-        cache = caches.copy_rows(self.cache, at, room)
-        vectors = {layer: v[at] for layer, v in self.vectors.items()}
-        return CachedRows(self.backend, cache, self.mask[at], vectors, self.logits[at], {})
-
-    @torch.inference_mode()
-    def extend(
-        self, ids: Tensor, real: Tensor, keep: int, watched: Layers = ()
-    ) -> tuple[Tensor, ByLayer]:
-        """Read new tokens in place; `self.logits` stay as they are.
-
-        Args:
-            ids: New tokens, (rows, new).
-            real: 0 at padding, (rows, new).
-            keep: For how many of the last positions logits are wanted.
-            watched: Layers whose outputs are returned.
-
-        Returns:
-            Logits (rows, keep, vocabulary) and {layer: (rows, new, hidden)}.
-        """
-        model, layers = self.backend.model, self.backend.layers
-        self.mask = torch.cat([self.mask, real], 1)
-        # Position ids count real tokens only, so that padding does not change a row.
-        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        extras = {"position_ids": positions, "logits_to_keep": keep}
-        accepted = inspect.signature(model.forward).parameters
-        extras = {name: value for name, value in extras.items() if name in accepted}
-        # State-space models have another name for it.
-        cache = "cache_params" if "cache_params" in accepted else "past_key_values"
-        state = {cache: self.cache, "use_cache": True, **extras}
-        # Without attention, layers want to know only which of the new tokens are real.
-        mask = self.mask if caches.has_attention(self.cache) else real
-        steering = hooks.steer(model, layers, self.vectors, self.mask)
-        with steering, hooks.capture(layers, watched) as states:
-            out = model(input_ids=ids, attention_mask=mask, **state)
-        return out.logits[:, -keep:], states
-
-    def forget(self, tokens: int) -> None:
-        """Go back to before the last `tokens` tokens; `logits` stay as they are."""
-        self.cache.crop(-tokens)
-        self.mask = self.mask[:, : self.mask.shape[1] - tokens]
-
-    def score(self, places: Sequence[int], texts: Sequence[Sequence[Ids]]) -> Logprobs:
-        """Return log-probabilities; what a group's texts begin with is read once."""
-        begins = [len(commonprefix([list(ids[:-1]) for ids in several])) for several in texts]
-        # Padding between the tokens of a row would fill its sliding window. So rows that are
-        # scored together read on together only as far as each of them can, and neighbours can go
-        # about equally far.
-        order = sorted(range(len(texts)), key=begins.__getitem__)
-        longest = max(len(ids) for several in texts for ids in several)
-        chunk = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * self.logits.shape[-1])))
-        results: dict[int, list[list[float]]] = {}
-        for start in range(0, len(order), chunk):
-            part = order[start : start + chunk]
-            branch = self.take([places[k] for k in part], room=longest)
-            found = branch._follow([texts[k] for k in part], begins[part[0]])
-            results |= zip(part, found, strict=True)
-        return [results[k] for k in range(len(texts))]
-
-    def _follow(self, texts: Sequence[Sequence[Ids]], begin: int) -> Logprobs:
-        """Score several texts after each row, which all begin with the same `begin` tokens."""
-        opening = [several[0][:begin] for several in texts]
-        logits = self._read_on(opening)
-        self.logits, begun = logits[:, -1], logprobs(logits, opening)
-        results: Logprobs = [[] for _ in texts]
-        length, longest = self.mask.shape[1], max(len(ids) for several in texts for ids in several)
-        for number in range(max(map(len, texts))):
-            rest = [several[number][begin:] if number < len(several) else [] for several in texts]
-            # A recurrent state cannot go back, so a copy reads on.
-            ahead = (
-                self if caches.can_go_back(self.cache) else self.take(range(len(texts)), longest)
-            )
-            # The last token of a text is scored but never read.
-            found = logprobs(ahead._read_on([ids[:-1] for ids in rest]), rest)
-            if ahead is self:
-                self.forget(self.mask.shape[1] - length)
-            for place, several in enumerate(texts):
-                if number < len(several):
-                    results[place].append(begun[place] + found[place])
-        return results
-
-    def _read_on(self, texts: Sequence[Ids]) -> Tensor:
-        """Read one text per row in place; logits before the first token and after each."""
-        if not any(texts):
-            return self.logits[:, None]
-        ids, real = self.backend.padded(texts)
-        width = ids.shape[1] if self.backend._reads_on_at_once else 1
-        found = [self.logits[:, None]]
-        for new, is_real in zip(ids.split(width, 1), real.split(width, 1), strict=True):
-            found.append(self.extend(new, is_real, new.shape[1])[0])
-        return torch.cat(found, 1)
-
-    def generate(
-        self,
-        places: Sequence[int],
-        uniforms: Tensor,
-        temperature: float,
-        top_p: float,
-        is_closed: Callable[[str], bool],
-        begins: Sequence[Ids] = (),
-    ) -> list[list[int]]:
-        """Write answers; finished ones leave the batch. See `Rows.generate`."""
-        steps, uniforms = uniforms.shape[1], uniforms.to(self.backend.device)
-        rows = self.take(places, room=steps + max(map(len, begins), default=0))
-        rows.logits = rows._read_on(begins)[:, -1]
-        answers: list[list[int]] = [[] for _ in places]
-        at = list(range(len(places)))  # the answer that each row of the batch belongs to
-        alive = set(at)
-        for step in range(steps):
-            tokens = next_tokens(rows.logits, uniforms[at, step], temperature, top_p)
-            for answer, token in zip(at, tokens.tolist(), strict=True):
-                if answer in alive and self._ends(answers[answer], token, is_closed):
-                    alive.remove(answer)
-            if not alive or step + 1 == steps:
-                break
-            if len(alive) <= (1 - LEAVING_SHARE) * len(at):
-                keep = [place for place, answer in enumerate(at) if answer in alive]
-                rows, tokens = rows.take(keep, steps - step), tokens[keep]
-                at = [at[place] for place in keep]
-            new = tokens[:, None]
-            rows.logits = rows.extend(new, torch.ones_like(new), 1)[0][:, -1]
-        return answers
-
-    def _ends(self, answer: list[int], token: int, is_closed: Callable[[str], bool]) -> bool:
-        """Append a token unless it is an end token; return True if the answer is complete."""
-        if token in self.backend.end_tokens:
-            return True
-        answer.append(token)
-        decode = self.backend.tokenizer.decode
-        # Most tokens cannot close an answer, whose whole text takes long to decode.
-        return not CLOSING.isdisjoint(decode([token])) and is_closed(str(decode(answer)))

@@ -1,0 +1,177 @@
+"""Rows that a model of transformers has read, each with its key-value cache and its vectors.
+
+Repeats, scores of options and rationales branch off a copy of the cache.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os.path import commonprefix
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from emotion_games.engine import caches, hooks
+from emotion_games.engine.backend import ByLayer, Ids, Layers, Logprobs, Rows
+from emotion_games.engine.ragged import logprobs
+from emotion_games.engine.sampling import next_tokens
+
+if TYPE_CHECKING:
+    from emotion_games.engine.transformers_backend import TransformersBackend
+
+# Finished rows leave the batch if they are this share of it: copying the cache costs a few steps.
+LEAVING_SHARE = 0.25
+# Logits held at once while scoring, in elements (1 GiB in float32).
+LOGITS_AT_ONCE = 2**28
+# Rows that are scored together.
+SCORED_AT_ONCE = 64
+# An answer is complete at one of these characters.
+CLOSING = frozenset('"}')
+
+
+@dataclass
+class CachedRows(Rows):
+    """Rows with their key-value cache. `mask` (rows, length) is 0 at padding."""
+
+    backend: "TransformersBackend"
+    cache: DynamicCache
+    mask: Tensor
+    vectors: ByLayer
+    logits: Tensor
+    states: ByLayer
+
+    def take(self, places: Sequence[int], room: int) -> "CachedRows":
+        """Return a copy of some rows, repeats allowed, with room for `room` more tokens."""
+        at = torch.as_tensor(places, device=self.mask.device)
+        cache = caches.copy_rows(self.cache, at, room)
+        vectors = {layer: v[at] for layer, v in self.vectors.items()}
+        return CachedRows(self.backend, cache, self.mask[at], vectors, self.logits[at], {})
+
+    @torch.inference_mode()
+    def extend(
+        self, ids: Tensor, real: Tensor, keep: int, watched: Layers = ()
+    ) -> tuple[Tensor, ByLayer]:
+        """Read new tokens in place; `self.logits` stay as they are.
+
+        Args:
+            ids: New tokens, (rows, new).
+            real: 0 at padding, (rows, new).
+            keep: For how many of the last positions logits are wanted.
+            watched: Layers whose outputs are returned.
+
+        Returns:
+            Logits (rows, keep, vocabulary) and {layer: (rows, new, hidden)}.
+        """
+        model, layers = self.backend.model, self.backend.layers
+        self.mask = torch.cat([self.mask, real], 1)
+        # Position ids count real tokens only, so that padding does not change a row.
+        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        extras = {"position_ids": positions, "logits_to_keep": keep}
+        accepted = inspect.signature(model.forward).parameters
+        extras = {name: value for name, value in extras.items() if name in accepted}
+        # State-space models have another name for it.
+        cache = "cache_params" if "cache_params" in accepted else "past_key_values"
+        state = {cache: self.cache, "use_cache": True, **extras}
+        # Without attention, layers want to know only which of the new tokens are real.
+        mask = self.mask if caches.has_attention(self.cache) else real
+        steering = hooks.steer(model, layers, self.vectors, self.mask)
+        with steering, hooks.capture(layers, watched) as states:
+            out = model(input_ids=ids, attention_mask=mask, **state)
+        return out.logits[:, -keep:], states
+
+    def forget(self, tokens: int) -> None:
+        """Go back to before the last `tokens` tokens; `logits` stay as they are."""
+        self.cache.crop(-tokens)
+        self.mask = self.mask[:, : self.mask.shape[1] - tokens]
+
+    def score(self, places: Sequence[int], texts: Sequence[Sequence[Ids]]) -> Logprobs:
+        """Return log-probabilities; what a group's texts begin with is read once."""
+        begins = [len(commonprefix([list(ids[:-1]) for ids in several])) for several in texts]
+        # Padding between the tokens of a row would fill its sliding window. So rows that are
+        # scored together read on together only as far as each of them can, and neighbours can go
+        # about equally far.
+        order = sorted(range(len(texts)), key=begins.__getitem__)
+        longest = max(len(ids) for several in texts for ids in several)
+        chunk = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * self.logits.shape[-1])))
+        results: dict[int, list[list[float]]] = {}
+        for start in range(0, len(order), chunk):
+            part = order[start : start + chunk]
+            branch = self.take([places[k] for k in part], room=longest)
+            found = branch._follow([texts[k] for k in part], begins[part[0]])
+            results |= zip(part, found, strict=True)
+        return [results[k] for k in range(len(texts))]
+
+    def _follow(self, texts: Sequence[Sequence[Ids]], begin: int) -> Logprobs:
+        """Score several texts after each row, which all begin with the same `begin` tokens."""
+        opening = [several[0][:begin] for several in texts]
+        logits = self._read_on(opening)
+        self.logits, begun = logits[:, -1], logprobs(logits, opening)
+        results: Logprobs = [[] for _ in texts]
+        length, longest = self.mask.shape[1], max(len(ids) for several in texts for ids in several)
+        for number in range(max(map(len, texts))):
+            rest = [several[number][begin:] if number < len(several) else [] for several in texts]
+            # A recurrent state cannot go back, so a copy reads on.
+            ahead = (
+                self if caches.can_go_back(self.cache) else self.take(range(len(texts)), longest)
+            )
+            # The last token of a text is scored but never read.
+            found = logprobs(ahead._read_on([ids[:-1] for ids in rest]), rest)
+            if ahead is self:
+                self.forget(self.mask.shape[1] - length)
+            for place, several in enumerate(texts):
+                if number < len(several):
+                    results[place].append(begun[place] + found[place])
+        return results
+
+    def _read_on(self, texts: Sequence[Ids]) -> Tensor:
+        """Read one text per row in place; logits before the first token and after each."""
+        if not any(texts):
+            return self.logits[:, None]
+        ids, real = self.backend.padded(texts)
+        width = ids.shape[1] if self.backend._reads_on_at_once else 1
+        found = [self.logits[:, None]]
+        for new, is_real in zip(ids.split(width, 1), real.split(width, 1), strict=True):
+            found.append(self.extend(new, is_real, new.shape[1])[0])
+        return torch.cat(found, 1)
+
+    def generate(
+        self,
+        places: Sequence[int],
+        uniforms: Tensor,
+        temperature: float,
+        top_p: float,
+        is_closed: Callable[[str], bool],
+        begins: Sequence[Ids] = (),
+    ) -> list[list[int]]:
+        """Write answers; finished ones leave the batch. See `Rows.generate`."""
+        steps, uniforms = uniforms.shape[1], uniforms.to(self.backend.device)
+        rows = self.take(places, room=steps + max(map(len, begins), default=0))
+        rows.logits = rows._read_on(begins)[:, -1]
+        answers: list[list[int]] = [[] for _ in places]
+        at = list(range(len(places)))  # the answer that each row of the batch belongs to
+        alive = set(at)
+        for step in range(steps):
+            tokens = next_tokens(rows.logits, uniforms[at, step], temperature, top_p)
+            for answer, token in zip(at, tokens.tolist(), strict=True):
+                if answer in alive and self._ends(answers[answer], token, is_closed):
+                    alive.remove(answer)
+            if not alive or step + 1 == steps:
+                break
+            if len(alive) <= (1 - LEAVING_SHARE) * len(at):
+                keep = [place for place, answer in enumerate(at) if answer in alive]
+                rows, tokens = rows.take(keep, steps - step), tokens[keep]
+                at = [at[place] for place in keep]
+            new = tokens[:, None]
+            rows.logits = rows.extend(new, torch.ones_like(new), 1)[0][:, -1]
+        return answers
+
+    def _ends(self, answer: list[int], token: int, is_closed: Callable[[str], bool]) -> bool:
+        """Append a token unless it is an end token; return True if the answer is complete."""
+        if token in self.backend.end_tokens:
+            return True
+        answer.append(token)
+        decode = self.backend.tokenizer.decode
+        # Most tokens cannot close an answer, whose whole text takes long to decode.
+        return not CLOSING.isdisjoint(decode([token])) and is_closed(str(decode(answer)))
