@@ -88,7 +88,7 @@ def test_guided_answers_their_mass_and_free_answers_beside_them_are_described():
     assert "of 12 neutral answers could be read, and 50.0 % of 12 steered ones." in text
     assert "Of the neutral ones that could be read, " in text
     assert "named the likeliest guided option, and cooperation differed from the guided" in text
-    assert "At the place of the decision the options together had 92." in text
+    assert "at the place of the decision, the options together had 92." in text
     free = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
     assert "written answers could be parsed" in free
 

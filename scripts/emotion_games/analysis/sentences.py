@@ -175,10 +175,9 @@ def _mass(statistics: Statistics) -> str:
         if mass and row["arm"] == Arm.NEUTRAL
     ]
     return (
-        "At the place of the decision the options together had "
-        f"{', '.join(parts) or 'an unknown share'} of the model's probability in neutral, and "
-        f"{100 * min(shares):.1f} to {100 * max(shares):.1f} % over all conditions; other texts "
-        "had the rest."
+        "Of the model's probability at the place of the decision, the options together had "
+        f"{', '.join(parts) or 'an unknown share'} in neutral, and {100 * min(shares):.1f} to "
+        f"{100 * max(shares):.1f} % over all conditions; other texts had the rest."
     )
 
 
