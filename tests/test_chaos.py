@@ -199,7 +199,8 @@ def test_twenty_kills(workflow, place):
 @pytest.mark.slow
 def test_a_damaged_journal_costs_only_what_follows_the_damage(copy_of_finished, finished):
     place = copy_of_finished
-    whole = len(finished.computed())
+    # The checks of the pushes have a journal of their own.
+    whole = sum("|" not in batch for batch in finished.computed())
 
     def run_after_damage(content):
         before = len(place.computed())

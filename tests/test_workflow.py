@@ -260,6 +260,38 @@ def test_a_model_without_directions_fails_its_experiments(place):
 
 
 @pytest.mark.slow
+def test_a_model_whose_pushes_cannot_be_checked_fails_its_experiments_alone(place):
+    place.control(push_checks="org/M1")
+    code, output = place.run()
+    assert code == 1 and "push_checks.M1: failed: model org/M1: no check can be made" in output
+    rows = place.rows()
+    for exp_id in ("Prisoners_Dilemma_demo", "Stag_Hunt_demo"):
+        assert rows[exp_id]["status"] == "completed"
+    for exp_id in ("Prisoners_Dilemma_M1", "Stag_Hunt_M1"):
+        assert rows[exp_id]["status"] == "failed"
+        assert rows[exp_id]["error"].startswith("model org/M1: no check can be made (log: ")
+    place.control()
+    assert place.run()[0] == 0
+    assert set(place.statuses().values()) == {"completed"}
+    tables = place.series.glob("models/*/push_checks.csv")
+    assert sorted(table.parent.name for table in tables) == ["M1", "demo"]
+
+
+def test_a_signal_during_the_checks_of_pushes_leaves_its_experiments_pending(place):
+    place.configure(models=["demo"], games=["Stag_Hunt"])
+    place.control(check_seconds=60)
+    with place.started() as process:
+        place.wait(lambda: "0 of 2 check items" in place.output(), "the first check")
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 1
+    (row,) = place.rows().values()
+    assert (row["status"], row["error"]) == ("pending", "interrupted after 0 of 2 check items")
+    assert "Run the same command again to continue." in place.output()
+    place.control()
+    assert place.run()[0] == 0 and set(place.statuses().values()) == {"completed"}
+
+
+@pytest.mark.slow
 def test_a_model_that_cannot_be_fetched_fails_its_experiments_alone(place):
     place.control(fetch="org/M1")
     code, output = place.run()

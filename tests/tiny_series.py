@@ -24,6 +24,11 @@ from tiny import tiny_model
 # Seconds to wait for anything, on a busy machine.
 PATIENCE = 600
 GAMES = ("Prisoners_Dilemma", "Stag_Hunt")
+CHECKS = {
+    "contexts": ["You sort the post.", "You wait for the bus."],
+    "dominance": [],
+    "neutral_texts": ["The river runs past seven old mills to the sea."],
+}
 _COUNTING = """
 
 _measure_uncounted = measure
@@ -50,6 +55,7 @@ def copy_workflow(folder: Path) -> Path:
         shutil.copy(ROOT / "tests" / "stand_ins" / f"{name}.py", library / f"{name}.py")
     with open(library / "experiment" / "measuring.py", "a") as module:
         module.write(_COUNTING)
+    (folder / "config" / "tiny_checks.yaml").write_text(yaml.safe_dump(CHECKS))
     loaded = tiny_model("qwen2")
     loaded.model.save_pretrained(folder / "tiny")
     loaded.tokenizer.save_pretrained(folder / "tiny")
@@ -71,6 +77,7 @@ class TinySeries(Place):
             "generation": {"max_new_tokens": 8},
             "arms": {"random": {"scored": 2, "generated": 1}},
             "checks": {"damage": False},
+            "check_items": "config/tiny_checks.yaml",
             "stimuli": f"{demo}/emotions",
             "prompts": f"{demo}/prompts.yaml",
             "scenarios": {game: f"{demo}/games/{game}/scenarios.yaml" for game in GAMES},

@@ -30,9 +30,9 @@ def run(inputs, control):
             computed.write(f"{spec['exp_id']}/{number}\n")
         journal.append([{"key": str(number)}])
     control.progress(trials, trials)
-    return SimpleNamespace(
-        trials=list(journal.records.values()), checks=None, game=None, configuration={"seconds": {}}
-    )
+    configuration = {"seconds": {}, "directions": {}}
+    trials = list(journal.records.values())
+    return SimpleNamespace(trials=trials, checks=None, game=None, configuration=configuration)
 
 
 def _make(trouble):
