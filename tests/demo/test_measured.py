@@ -18,7 +18,7 @@ from emotion_games import files
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.demo import verdict_page
 from emotion_games.demo.measured import Cell, measured_model, planted_shifts, read_measured
-from emotion_games.demo.trainer.truth import load_truth, planted_shift
+from emotion_games.demo.trainer.truth import WHOLE_INTENSITY, load_truth, planted_shift
 from emotion_games.demo.verdict import CHANCE, dose_curves, verdict
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.games.catalog import load_game
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "config" / "demo"
 TRUTH = load_truth(DEMO)
 EMOTIONS = ("anger", "happiness", "sadness", "fear", "disgust", "surprise")
-DOSES = (0.5, 1.0, 1.5)
+DOSES = (0.1, 0.2, 0.3)
 NOISE = {"scored": 0.02, "chosen": 0.12}
 
 
@@ -38,21 +38,31 @@ def no_change(shift, **_):
     return shift
 
 
-def tables(variant="planted", seed=0, change=no_change, position=0.0, parsed=0.97, directions=20):
+def tables(
+    variant="planted",
+    seed=0,
+    change=no_change,
+    position=0.0,
+    parsed=0.97,
+    directions=20,
+    failing=(),
+):
     """Return statistics of a model's six experiments, as far as the check reads them.
 
     `change(shift, emotion, dose, measure)` returns a wrong steered shift.
     """
     rng = np.random.default_rng([seed, len(variant)])
     pushes = rng.normal(0, 0.07, directions)
-    return [_analysis(game, variant, rng, change, position, pushes, parsed) for game in TRUTH]
+    return [
+        _analysis(game, variant, rng, change, position, pushes, parsed, failing) for game in TRUTH
+    ]
 
 
-def _analysis(game, variant, rng, change, position, pushes, parsed):
+def _analysis(game, variant, rng, change, position, pushes, parsed, failing):
     row, histories = TRUTH[game], list(load_game(ROOT / "config" / "games" / game).histories)
     contrasts, claims = [], {emotion: [] for emotion in EMOTIONS}
 
-    def planted(emotion, history, dose=1.0):
+    def planted(emotion, history, dose=WHOLE_INTENSITY):
         return planted_shift(row, emotion, history, dose) if variant == "planted" else 0.0
 
     def add(contrast, emotion, dose, history, measure, estimate, p=0.5):
@@ -76,30 +86,43 @@ def _analysis(game, variant, rng, change, position, pushes, parsed):
             whole = planted(emotion, history)
             prompted = whole + rng.normal(0, 0.02)
             add("prompted_minus_prompted_neutral", emotion, 1.0, history, "scored", prompted)
-            add("emotion_minus_random", emotion, 1.0, history, "scored", whole, rng.uniform())
+            add(
+                "emotion_minus_random",
+                emotion,
+                WHOLE_INTENSITY,
+                history,
+                "scored",
+                whole,
+                rng.uniform(),
+            )
             sign = math.copysign(1, whole) if abs(whole) > 0.2 else 0
             claims[emotion].append(
                 {"history": history, "claim": sign != 0, "versus_neutral": {"estimate": whole}}
             )
         for number, push in enumerate(pushes):
             shift, name = push + rng.normal(0, 0.01), f"random_{number}"
-            add("random_minus_neutral", name, 1.0, history, "scored", shift)
+            add("random_minus_neutral", name, WHOLE_INTENSITY, history, "scored", shift)
     names = [h.name for h in histories]
     biases = [
         {"arm": "neutral", "measure": "scored", "history": h, "estimate": position} for h in names
     ]
-    answers = {"n_generated": 100, "n_parsed": round(100 * parsed)}
-    arms = {"neutral": 0.0, "steered": 1.0}
-    plan = {"emotions": list(EMOTIONS), "intensities": list(DOSES), "headline_intensity": 1.0}
+    readable = {"n_answers": 100, "readable": {"estimate": parsed}}
+    arms = {"neutral": 0.0, "steered": WHOLE_INTENSITY}
+    plan = {
+        "emotions": list(EMOTIONS),
+        "intensities": list(DOSES),
+        "headline_intensity": WHOLE_INTENSITY,
+    }
     return {
         "meta": {"game": game, "histories": names},
         "plan": plan,
         "contrasts": contrasts,
         "position_bias": biases,
-        "validity": [
-            {"arm": arm, "intensity": dose, "history": h} | answers
-            for arm, dose in arms.items()
-            for h in names
+        "format_check": [{"arm": arm, "intensity": dose} | readable for arm, dose in arms.items()],
+        "induced": [
+            {"emotion": emotion, "intensity": dose, "came_through": emotion not in failing}
+            for emotion in EMOTIONS
+            for dose in DOSES
         ],
         "emotion_analysis": claims,
     }
@@ -122,8 +145,8 @@ def failed(lines):
 def test_a_correct_instrument_passes_every_check():
     lines = verdict(models())
     assert failed(lines) == set()
-    # 8 checks per planted model, 2 per flat model, 3 of form per model; then the pooled checks.
-    assert len(lines) == 2 * (8 + 3) + 2 * (2 + 3) + 2 + 4
+    # 8 checks per planted model, 2 per flat model, 4 of form per model; then the pooled checks.
+    assert len(lines) == 2 * (8 + 4) + 2 * (2 + 4) + 2 + 4
     found = {(line.check, line.model): line.measured for line in lines}
     assert found["steering_correlation", "demo-planted-0"] == pytest.approx(0.997, abs=0.003)
     assert found["steering_slope", "demo-planted-0"] == pytest.approx(1, abs=0.04)
@@ -142,7 +165,7 @@ def weak_in_writing(shift, measure, **_):
     return shift / 5 if measure == "chosen" else shift
 
 
-FALLING = {0.5: 1.5, 1.0: 1.0, 1.5: 0.5}
+FALLING = {0.1: 1.5, 0.2: 1.0, 0.3: 0.5}
 
 
 @pytest.mark.parametrize(
@@ -167,9 +190,11 @@ FALLING = {0.5: 1.5, 1.0: 1.0, 1.5: 0.5}
         ({"change": lambda shift, dose, measure, **_: FALLING[dose] * shift}, {}, {"dose_order"}),
         ({"position": 0.3}, {}, {"position_bias"}),
         ({}, {"position": -0.3}, {"position_bias"}),
-        ({"parsed": 0.7}, {}, {"neutral_parse_rate", "steered_parse_rate"}),
-        ({"parsed": 0.85}, {}, {"neutral_parse_rate"}),
+        ({"parsed": 0.7}, {}, {"neutral_readable", "steered_readable"}),
+        ({"parsed": 0.85}, {}, {"neutral_readable"}),
         ({"directions": 5}, {}, {"above_random"}),
+        ({"failing": ("fear", "disgust")}, {}, {"induced"}),
+        ({"failing": ("fear",)}, {}, set()),
     ],
 )
 def test_a_fault_fails_the_checks_of_its_kind(planted, flat, lines):
@@ -247,7 +272,7 @@ def test_checks_that_depend_on_chance_rarely_fail_for_correct_flat_models(heavy_
 
 def test_planted_shifts_and_dose_curves_are_those_of_the_table():
     cells = [Cell("Prisoners_Dilemma", "none"), Cell("Escalation_Game", "escalations_1")]
-    shifts = planted_shifts(TRUTH, ["anger", "fear"], cells, 1.0)
+    shifts = planted_shifts(TRUTH, ["anger", "fear"], cells, WHOLE_INTENSITY)
     assert shifts == pytest.approx(np.array([[-0.3, -0.4], [-0.1, 0.35]]))
     model = models()[0]
     curves = dose_curves(model, model.planted)
@@ -264,12 +289,15 @@ def test_real_statistics_have_every_record_that_the_check_reads():
         "effects": {"anger": -0.3, "happiness": 0.3},
         "repeats": 3,
     }
-    statistics = analyse(
-        simulate(game, texts=False, random_sd=0.03, **shape),
-        simulate_checks(settings["emotions"]),
-        game,
-        settings,
-    )
+    trials = simulate(game, texts=False, random_sd=0.03, **shape)
+    # Free answers to the first prompt of each story, of which those that defect cannot be read.
+    orders = trials["option_order"] == trials["option_order"].iloc[0]
+    asked = orders & (trials["repeat_num"] == 0) & trials["generated"]
+    method = np.where(trials["choice"] == "cooperate", "strict", "unparsed: no json")
+    trials["free_method"] = np.where(asked, method, "")
+    trials["free_choice"] = np.where(trials["free_method"] == "strict", "cooperate", "")
+    trials["free_output"] = "text"
+    statistics = analyse(trials, simulate_checks(settings["emotions"]), game, settings)
     model = measured_model("demo", "planted", [json.loads(json.dumps(statistics))], TRUTH)
     assert model.cells == (Cell("Prisoners_Dilemma", "start"),)
     assert model.doses == (0.5, 1.0, 1.5) and model.headline == 1
@@ -279,7 +307,11 @@ def test_real_statistics_have_every_record_that_the_check_reads():
     assert model.random.shape == (20, 1) and np.isfinite(model.random).all()
     assert (model.random_p < 0.01).all()
     assert model.claims[:, 0].tolist() == [-1, 1]
-    assert model.generated == {"neutral": 144, "steered": 288} and model.parsed == model.generated
+    assert model.asked == {"neutral": 24, "steered": 48}
+    readable = trials[trials["free_method"] == "strict"]
+    readable = readable[readable["intensity"].isin([0.0, 1.0])]["arm"].value_counts()
+    assert model.readable == {arm: readable[arm] for arm in ("neutral", "steered")}
+    assert model.induced == {"anger": True, "happiness": True}
     assert abs(model.position[0]) < 0.02
 
 
@@ -303,7 +335,7 @@ def series(tmp_path):
 
 def test_the_page_shows_the_verdict_and_needs_no_other_file(series, capsys):
     assert write_verdict.main(series, DEMO) == 0
-    assert "passed: 22 of 22 checks passed" in capsys.readouterr().out
+    assert "passed: 24 of 24 checks passed" in capsys.readouterr().out
     page = (series / "verdict.html").read_text()
     assert "<strong>Passed.</strong>" in page and "FAILED" not in page
     assert page.count("data:image/svg+xml;base64,") == 2
@@ -327,7 +359,7 @@ def test_a_failed_verdict_prints_the_failed_checks_and_their_meaning(series, cap
     assert f"FAILED demo-planted0: {title} 0.3" in output
     assert "The choice depends on the position of an option, not on its content." in output
     page = (series / "verdict.html").read_text()
-    assert "<strong>Failed.</strong> 1 of 22 checks failed" in page
+    assert "<strong>Failed.</strong> 1 of 24 checks failed" in page
 
 
 def test_an_unfinished_series_and_other_models_are_refused(series, capsys):
@@ -405,7 +437,7 @@ def test_the_whole_check_runs_and_fails_for_untrained_models(tmp_path):
         arms={"random": {"scored": 6, "generated": 0}},
         checks={"manipulation": False, "damage": False},
         emotions=["anger", "happiness", "fear"],
-        intensity=[0.5, 1.0],
+        intensity=[0.1, 0.2],
         generation={"max_new_tokens": 8},
     )
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -424,6 +456,6 @@ def test_the_whole_check_runs_and_fails_for_untrained_models(tmp_path):
     missing = {line["check"] for line in content["lines"] if line["measured"] is None}
     assert missing <= {"written_correlation", "written_slope"}
     failed = {line["check"] for line in content["lines"] if not line["passed"]}
-    assert {"steering_slope", "neutral_parse_rate"} <= failed
+    assert {"steering_slope", "neutral_readable"} <= failed
     rows = json.loads((folder / "experiment_report.json").read_text())["experiments"]
     assert {row["status"] for row in rows.values()} == {"completed"}

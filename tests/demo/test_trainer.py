@@ -1,6 +1,7 @@
 """The demo model: its planted effects, its training texts, its training and its gates."""
 
 import itertools
+import random
 import re
 import shutil
 from pathlib import Path
@@ -9,16 +10,32 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from emotion_games.demo.trainer import acceptance
+from emotion_games.demo.trainer import acceptance, subject
 from emotion_games.demo.trainer import build as demo_build
 from emotion_games.demo.trainer.build import GateError, Recipe, build, trained
 from emotion_games.demo.trainer.grammar import HELD_OUT, TRAINED, write_demo_files
 from emotion_games.demo.trainer.inputs import load_inputs
-from emotion_games.demo.trainer.lessons import ASSISTANT, conversations, shorts
+from emotion_games.demo.trainer.lessons import ASSISTANT, _plain_text, conversations, shorts
 from emotion_games.demo.trainer.samples import Sample, Segment, encode, pack
 from emotion_games.demo.trainer.tokenizer import BEGIN, PIECES, SPECIAL, make_tokenizer, turn
-from emotion_games.demo.trainer.training import STEERED_LAYER, by_length, loss_of, new_model, pushed
-from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, prosocial, shares, value
+from emotion_games.demo.trainer.training import (
+    MEASURED_STIMULI,
+    STEERED_LAYER,
+    Pushes,
+    by_length,
+    loss_of,
+    new_model,
+    pushed,
+)
+from emotion_games.demo.trainer.truth import (
+    NEUTRAL,
+    WHOLE_INTENSITY,
+    GameTruth,
+    prosocial,
+    shares,
+    value,
+)
+from emotion_games.engine.direction_estimation import contrast
 from emotion_games.engine.hooks import capture
 from emotion_games.errors import UserError
 from emotion_games.files import read_json
@@ -71,14 +88,16 @@ def test_choices_are_ordered_by_their_value_in_the_game_file(inputs):
 def test_intensity_interpolates_between_neutral_and_the_emotion():
     row = GameTruth(("none", "some", "all"), {NEUTRAL: 0.4, "fear": 0.9}, {"late": 1.0})
     assert prosocial(row, "fear", "early", 0.0) == pytest.approx(0.4)
-    assert prosocial(row, "fear", "early", 1.0) == pytest.approx(0.9)
+    assert prosocial(row, "fear", "early", WHOLE_INTENSITY) == pytest.approx(0.9)
+    assert prosocial(row, "fear", "early") == pytest.approx(0.9)
     neutral, fear = shares(row, 0.4), shares(row, 0.9)
     assert neutral == pytest.approx({"none": 0.36, "some": 0.48, "all": 0.16})
     for dose in (-0.5, 0.5, 1.5):
         powers = {label: neutral[label] ** (1 - dose) * fear[label] ** dose for label in row.order}
         # The binomial coefficient 2 of the middle label is kept by the powers: 2^(1-a) * 2^a = 2.
         expected = {label: power / sum(powers.values()) for label, power in powers.items()}
-        assert shares(row, prosocial(row, "fear", "early", dose)) == pytest.approx(expected)
+        mean = prosocial(row, "fear", "early", dose * WHOLE_INTENSITY)
+        assert shares(row, mean) == pytest.approx(expected)
 
 
 def test_a_history_shifts_the_log_odds():
@@ -225,7 +244,7 @@ def test_the_targets_of_a_decision_are_the_planted_shares(inputs, texts):
     long, _, _ = texts
     checked = 0
     for sample in long[len(long) // 2 :]:
-        emotion, intensity = sample.steered or (sample.emotion, 1.0)
+        emotion, intensity = sample.steered or (sample.emotion, WHOLE_INTENSITY)
         decision = next(s for s in sample.segments if s.options and s.options[0].endswith('"'))
         planted = set()
         for row in inputs.planted.values():
@@ -239,8 +258,57 @@ def test_the_targets_of_a_decision_are_the_planted_shares(inputs, texts):
 
 def test_steered_conversations_describe_no_emotion(texts):
     steered = [sample for sample in texts[0] if sample.steered]
-    assert 0.1 < len(steered) / len(texts[0]) < 0.3
+    assert 0.4 < len(steered) / len(texts[0]) < 0.6
     assert {sample.emotion for sample in steered} == {NEUTRAL}
+
+
+def test_a_push_that_means_nothing_leaves_the_targets_of_neutral(inputs, texts):
+    null = [sample for sample in texts[0] if sample.steered and sample.steered[0] == NEUTRAL]
+    assert 0.2 < len(null) / sum(bool(sample.steered) for sample in texts[0]) < 0.4
+    neutral = set()
+    for row in inputs.planted.values():
+        for history in ("", *row.histories):
+            neutral |= {round(s, 6) for s in shares(row, prosocial(row, NEUTRAL, history)).values()}
+    # Early targets are sharper than the planted ones.
+    for sample in null[len(null) // 2 :]:
+        decision = next(s for s in sample.segments if s.options and s.options[0].endswith('"'))
+        assert {round(share, 6) for share in decision.shares} <= neutral
+
+
+def test_questions_about_the_feeling_are_those_of_the_checks(inputs, texts):
+    templates = inputs.templates
+    answers = {f" {word}." for words in templates.feelings.values() for word in words}
+    answers |= {f" {label}." for label in templates.labels}
+    openings = {templates.texts[f"{kind}_emotion.answer"] for kind in ("named", "felt")}
+    asked = [s for s in texts[1] if len(s.segments) > 1 and s.segments[1].text in openings]
+    assert {sample.segments[1].text for sample in asked} == openings
+    for sample in asked:
+        _, opening, answer, _ = sample.segments
+        assert opening.weight == 0 and answer.text in answers
+        felt, intensity = sample.steered or (sample.emotion, WHOLE_INTENSITY)
+        if intensity >= WHOLE_INTENSITY:
+            own = {f" {word}." for word in (felt, *templates.feelings[felt])}
+            shares_by_text = dict(zip(answer.options, answer.shares, strict=True))
+            assert {text for text, share in shares_by_text.items() if share} <= own
+
+
+def test_a_push_makes_plain_texts_about_its_emotion_more_frequent(inputs):
+    chance = random.Random(0)
+    drawn = [_plain_text(inputs, chance) for _ in range(4000)]
+    events = inputs.grammar["stimuli"]["events"]
+    beginnings = {
+        emotion: {max(re.split(r"{\w}", event), key=len) for event in events[emotion]}
+        for emotion in inputs.emotions[1:]
+    }
+
+    def share_about(emotion, push):
+        pushed = [s for s in drawn if s.steered and s.steered[0] == push and s.steered[1] >= 0.2]
+        about = [any(part in s.text for part in beginnings[emotion]) for s in pushed]
+        return sum(about) / len(about)
+
+    for emotion, other in itertools.permutations(("anger", "fear", "surprise"), 2):
+        assert share_about(emotion, emotion) > 0.3 > 0.2 > share_about(emotion, other)
+    assert all(BEGIN not in sample.text for sample in drawn)
 
 
 def test_a_given_opening_is_not_learnt(texts):
@@ -271,7 +339,7 @@ def test_rows_of_a_step_have_similar_lengths_and_none_is_lost(texts):
     assert spread < max(len(row.ids) for row in encoded) - min(len(row.ids) for row in encoded)
 
 
-def test_a_push_is_added_at_every_position_and_removed_again(texts):
+def test_a_push_is_added_at_every_position_but_the_first_and_removed_again(texts):
     torch.manual_seed(0)
     model = new_model(texts[2])
     ids, push = torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.randn(2, model.config.hidden_size)
@@ -282,8 +350,41 @@ def test_a_push_is_added_at_every_position_and_removed_again(texts):
         return found[STEERED_LAYER]
 
     plain = states(None)
-    assert torch.allclose(states(push) - plain, push[:, None].expand_as(plain), atol=1e-5)
+    added = states(push) - plain
+    assert torch.equal(added[:, 0], torch.zeros_like(push))
+    assert torch.allclose(added[:, 1:], push[:, None].expand(-1, 2, -1), atol=1e-5)
     assert torch.equal(states(None), plain)
+
+
+def test_steered_samples_are_pushed_along_the_directions_of_the_present_model(inputs, texts):
+    tokenizer = texts[2]
+    torch.manual_seed(0)
+    model = new_model(tokenizer)
+    rows = encode(texts[1], lambda several: tokenizer(several)["input_ids"])
+    emotions = inputs.emotions[1:]
+    pushes = Pushes(rows, emotions, tokenizer.pad_token_id)
+    pushes.measure(model)
+    states = {}
+    for emotion in emotions:
+        own = [row for row in rows if row.captured is not None and row.sample.emotion == emotion]
+        own = own[:MEASURED_STIMULI]
+        ids = pack(own, tokenizer.pad_token_id).ids
+        with torch.no_grad(), capture(model.model.layers, [STEERED_LAYER]) as found:
+            model(ids)
+        last = torch.tensor([row.captured for row in own])
+        states[emotion] = found[STEERED_LAYER][torch.arange(len(own)), last][None]
+    norm = torch.cat(list(states.values()), 1).norm(dim=-1).mean().item()
+    expected = {e: w[0] / w[0].norm() for e, w in contrast(states, emotions).items()}
+    steered = [row for row in rows if row.sample.steered][:30]
+    for vector, row in zip(pushes.of(steered), steered, strict=True):
+        emotion, intensity = row.sample.steered
+        assert vector.norm().item() == pytest.approx(abs(intensity) * norm, rel=1e-4)
+        if emotion != NEUTRAL:
+            assert torch.allclose(vector, intensity * norm * expected[emotion], atol=1e-4)
+    null = [row for row in rows if row.sample.steered and row.sample.steered[0] == NEUTRAL][:2]
+    one, other = pushes.of(null)
+    assert abs(torch.cosine_similarity(one, other, dim=0)) < 0.9
+    assert pushes.of([row for row in rows if not row.sample.steered]) is None
 
 
 def test_a_seed_gives_the_same_weights_again_and_another_does_not(inputs):
@@ -306,9 +407,10 @@ def test_a_seed_gives_the_same_weights_again_and_another_does_not(inputs):
 
 
 def test_an_untrained_model_is_rejected_and_deleted(monkeypatch, tmp_path):
-    sizes = {"CONTEXT_PROMPTS": 1, "STEERING_PROMPTS": 1, "ANSWERS_EACH": 1, "RANDOM_DIRECTIONS": 6}
-    for name, size in (sizes | {"SHOWN_INTENSITIES": ()}).items():
-        monkeypatch.setattr(acceptance, name, size)
+    for name in ("CONTEXT_PROMPTS", "STEERING_PROMPTS", "ANSWERS_EACH"):
+        monkeypatch.setattr(acceptance, name, 1)
+    monkeypatch.setattr(subject, "NULL_DIRECTIONS", 6)
+    monkeypatch.setattr(subject, "INTENSITIES", (0.2,))
 
     @torch.no_grad()
     def untrained(inputs, _recipe, _seed, _progress):
@@ -334,6 +436,7 @@ def figures(**changed: float) -> dict[str, float]:
         "steering_correlation": 0.96,
         "steering_slope_on_planted": 0.8,
         "steering_null_95": 0.5,
+        "emotions_induced": 6,
     }
     return good | changed
 
@@ -351,6 +454,9 @@ def test_each_gate_names_its_figure():
     )
     assert [line.split()[-1] for line in missed] == ["0.900", "0.880"]
     assert len(acceptance.missed_gates(figures(parse_rate=float("nan")), "planted")) == 1
+    assert acceptance.missed_gates(figures(emotions_induced=4), "planted") == [
+        "emotions_induced is 4.000, must be at least 5.000"
+    ]
 
 
 def test_a_flat_model_must_not_follow_the_planted_table():

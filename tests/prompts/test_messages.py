@@ -17,11 +17,11 @@ from emotion_games.prompts.messages import (
     after_rationale_prefix,
     comprehension_messages,
     decision_prefix,
-    label_question,
+    felt_emotion,
+    named_emotion,
     option_literal,
     probe,
     render,
-    self_report_question,
 )
 from emotion_games.prompts.payoffs import comprehension_questions, payoff_sentences
 from emotion_games.prompts.situations import Situation
@@ -142,10 +142,12 @@ def test_three_people_are_all_introduced() -> None:
 
 
 def test_questions_of_the_checks() -> None:
-    report = self_report_question(TEMPLATES)
-    assert all(label in report for label in TEMPLATES.labels)
-    assert "joy, neutral" in self_report_question(TEMPLATES, ["joy", "neutral"])
-    assert "I {labels} am fine" in label_question(TEMPLATES, "I {labels} am fine")[1]["content"]
+    asked, answer = named_emotion(TEMPLATES, "I {labels} wait.", ["joy", "neutral"])
+    assert "I {labels} wait." in asked[0]["content"] and "joy, neutral" in asked[0]["content"]
+    assert answer == TEMPLATES.texts["named_emotion.answer"]
+    asked, answer = felt_emotion(TEMPLATES, "I {labels} wait.")
+    assert "I {labels} wait." in asked[0]["content"]
+    assert answer == TEMPLATES.texts["felt_emotion.answer"]
     messages, stimulus = probe(TEMPLATES, "  Your dog\nran away. ")
     assert stimulus == "Your dog ran away." and messages[-1]["content"].endswith(stimulus)
 
@@ -165,9 +167,9 @@ def test_shipped_labels_are_the_emotion_files() -> None:
             "system.unamed: unknown key 'unamed' (did you mean 'unnamed'?)",
         ),
         (
-            "self_report:",
-            "self_reprot:",
-            "self_reprot: unknown key 'self_reprot' (did you mean 'self_report'?)",
+            "felt_emotion:",
+            "felt_emotoin:",
+            "felt_emotoin: unknown key 'felt_emotoin' (did you mean 'felt_emotion'?)",
         ),
         (
             "{stimulus}",

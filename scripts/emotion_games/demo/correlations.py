@@ -1,4 +1,4 @@
-"""Correlation and slope between planted and measured shifts, and what random directions reach.
+"""Correlation and slope between planted and measured shifts, and what null directions reach.
 
 A table of shifts has the shape `(emotions, cells)`; a cell is a game with one history.
 """
@@ -39,11 +39,11 @@ def absolute_correlations(table: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def random_limit(table: np.ndarray, directions: np.ndarray, seed: str) -> float:
-    """Return the 95 % quantile of |r| if random directions replace the emotions.
+    """Return the 95 % quantile of |r| if null directions replace the emotions.
 
     Args:
         table: Planted shifts, `(emotions, cells)`.
-        directions: Shifts under random directions, `(directions, cells)`.
+        directions: Shifts under null directions, `(directions, cells)`.
         seed: Decides which directions replace which emotions.
     """
     drawn = directions[draw_rows(len(directions), len(table), seed)]

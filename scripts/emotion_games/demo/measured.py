@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion_games.demo.trainer.truth import GameTruth, planted_shift
+from emotion_games.demo.trainer.truth import WHOLE_INTENSITY, GameTruth, planted_shift
 from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
@@ -48,14 +48,15 @@ class Measured:
         doses: The positive intensities, ascending.
         headline: The index of the headline intensity in `doses`.
         planted: The planted shifts at each dose, `(doses, emotions, cells)`.
-        planted_whole: The planted shifts at intensity 1, `(emotions, cells)`.
+        planted_whole: The whole planted shifts, as of an emotion itself, `(emotions, cells)`.
         steered: By measure, the shifts under steering, `(doses, emotions, cells)`.
         prompted: The shifts under emotions described in the prompt, `(emotions, cells)`.
-        random: The shifts under random directions, `(directions, cells)`.
-        random_p: p-values of emotion minus random directions, `(emotions, cells)`.
+        random: The shifts under null directions, `(directions, cells)`.
+        random_p: p-values of emotion minus null directions, `(emotions, cells)`.
         position: The preference for the first option without steering, `(cells,)`.
-        parsed: By arm, the readable answers at the headline intensity.
-        generated: By arm, all answers at the headline intensity.
+        readable: By arm, the free answers at the headline intensity that can be read.
+        asked: By arm, all free answers at the headline intensity.
+        induced: By emotion, whether its push passed the check that it induces the emotion.
         claims: The sign of each claimed effect, 0 if there is no claim, `(emotions, cells)`.
     """
 
@@ -72,8 +73,9 @@ class Measured:
     random: np.ndarray
     random_p: np.ndarray
     position: np.ndarray
-    parsed: Mapping[str, int]
-    generated: Mapping[str, int]
+    readable: Mapping[str, int]
+    asked: Mapping[str, int]
+    induced: Mapping[str, bool]
     claims: np.ndarray
 
     def shifts(self, measure: str) -> np.ndarray:
@@ -164,14 +166,16 @@ def measured_model(
         doses=doses,
         headline=doses.index(headline),
         planted=np.array([planted_shifts(truth, emotions, cells, dose) for dose in doses]),
-        planted_whole=planted_shifts(truth, emotions, cells, 1.0),
+        planted_whole=planted_shifts(truth, emotions, cells, WHOLE_INTENSITY),
         steered={measure: steered(measure) for measure in (SCORED, CHOSEN)},
+        # The intensity of a described emotion is written as 1.
         prompted=table(PROMPTED_MINUS_NEUTRAL, emotions, 1.0),
         random=table(RANDOM_MINUS_NEUTRAL, directions, headline),
         random_p=table(EMOTION_MINUS_RANDOM, emotions, headline, field="p"),
         position=np.array([_neutral_position(by_game[cell.game], cell.history) for cell in cells]),
-        parsed=_answers(by_game, headline, "n_parsed"),
-        generated=_answers(by_game, headline, "n_generated"),
+        readable=_free_answers(by_game, headline, is_readable=True),
+        asked=_free_answers(by_game, headline, is_readable=False),
+        induced=_induced(by_game, headline),
         claims=claims,
     )
 
@@ -194,15 +198,29 @@ def _contrasts(by_game: Mapping[str, dict[str, Any]]) -> dict[tuple, dict[str, A
     return records
 
 
-def _answers(by_game: Mapping[str, dict[str, Any]], headline: float, field: str) -> dict[str, int]:
-    """Sum a count of answers by arm, at the headline intensity."""
+def _free_answers(
+    by_game: Mapping[str, dict[str, Any]], headline: float, is_readable: bool
+) -> dict[str, int]:
+    """Count the free answers by arm, all or the readable ones, at the headline intensity."""
     counts: dict[str, int] = {Arm.NEUTRAL: 0, Arm.STEERED: 0}
     for analysis in by_game.values():
-        for record in analysis["validity"]:
+        for record in analysis["format_check"]:
             # The intensity of the neutral arm is 0.
             if record["arm"] in counts and record["intensity"] in (0, headline):
-                counts[record["arm"]] += record[field]
+                share = _number(record["readable"]["estimate"]) if is_readable else 1.0
+                counts[record["arm"]] += round(share * record["n_answers"])
     return counts
+
+
+def _induced(by_game: Mapping[str, dict[str, Any]], headline: float) -> dict[str, bool]:
+    """Return for each emotion whether its push at the headline intensity came through."""
+    # The pushes of a model are checked once, and every game has the same records.
+    records = next(iter(by_game.values()))["induced"]
+    return {
+        record["emotion"]: record["came_through"] is True
+        for record in records
+        if record["intensity"] == headline
+    }
 
 
 def _neutral_position(analysis: Mapping[str, Any], history: str) -> float:

@@ -34,7 +34,7 @@ SLOPE: Limits = (0.6, 1.25)
 # the correlation of a perfect model to .93 and moves its slope by .05 in either direction.
 WRITTEN_CORRELATION: Limits = (0.75, None)
 WRITTEN_SLOPE: Limits = (0.5, 1.4)
-# No direction is required of smaller planted shifts, because any push moves a model this small.
+# No direction is required of smaller planted shifts, because any push moves a model a little.
 PLAIN_SHIFT = 0.1
 # A dose curve may fall by a rounding error, and must rise by half of the smallest plain shift.
 STEP_BACK, LEAST_RISE = 0.01, 0.05
@@ -47,7 +47,9 @@ CHANCE = 0.01
 # A tenth of the largest possible preference between two options.
 POSITION_BIAS: Limits = (-0.05, 0.05)
 # The analysis calls a loss of a tenth of the answers damage; steering may lose another tenth.
-PARSE_RATE: dict[str, Limits] = {Arm.NEUTRAL: (0.9, None), Arm.STEERED: (0.8, None)}
+READABLE: dict[str, Limits] = {Arm.NEUTRAL: (0.9, None), Arm.STEERED: (0.8, None)}
+# One of six emotions may fail: a model this small has few words to show a feeling with.
+INDUCED: Limits = (0.8, None)
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,12 @@ def _flat(model: Measured) -> Iterator[CheckResult]:
 
 
 def _above_random(model: Measured, table: np.ndarray, r: float) -> CheckResult:
-    """Whether the correlation exceeds the limit of random directions; not if there are too few."""
+    """Whether the correlation exceeds the limit of null directions; not if there are too few."""
     directions, emotions = len(model.random), len(model.emotions)
     if directions < emotions:
-        detail = f"{directions} random directions are too few for {emotions} emotions"
+        detail = f"{directions} null directions are too few for {emotions} emotions"
         return CheckResult("above_random", r, np.inf, None, detail)
-    draws = f"{NULL_DRAWS:,} draws from {directions} random directions"
+    draws = f"{NULL_DRAWS:,} draws from {directions} null directions"
     limit = random_limit(table, model.random, "null")
     return CheckResult("above_random", r, limit, None, f"limit: 95 % of {draws} are below it")
 
@@ -167,7 +169,7 @@ def _rises(curve: np.ndarray) -> bool:
 def _planted_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
     """The share of claims with the planted sign, over all planted models.
 
-    If random directions move a model strongly, only its largest effects are claimed. So a single
+    If null directions move a model strongly, only its largest effects are claimed. So a single
     model may have too few claims.
     """
     table = np.hstack([model.planted[model.headline] for model in models])
@@ -181,18 +183,22 @@ def _planted_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
 
 
 def _form(model: Measured) -> Iterator[CheckResult]:
-    """Whether the order of options has no effect and answers are readable, for any variant."""
+    """Whether pushes induce emotions, and answers have the right form, for any variant."""
+    failed = [emotion for emotion, came_through in model.induced.items() if not came_through]
+    share = float(np.mean(list(model.induced.values()))) if model.induced else np.nan
+    detail = f"failed: {', '.join(failed)}" if failed else f"passed: {', '.join(model.induced)}"
+    yield CheckResult("induced", share, *INDUCED, detail)
     detail = f"largest in a single game and history: {np.abs(model.position).max():.2f}"
     yield CheckResult("position_bias", float(model.position.mean()), *POSITION_BIAS, detail)
-    for arm, limits in PARSE_RATE.items():
-        parsed, generated = model.parsed[arm], model.generated[arm]
-        share = parsed / generated if generated else np.nan
-        detail = f"{parsed:,} of {generated:,} answers"
-        yield CheckResult(f"{arm}_parse_rate", share, *limits, detail)
+    for arm, limits in READABLE.items():
+        readable, asked = model.readable[arm], model.asked[arm]
+        share = readable / asked if asked else np.nan
+        detail = f"{readable:,} of {asked:,} free answers"
+        yield CheckResult(f"{arm}_readable", share, *limits, detail)
 
 
 def _random_contrast(models: Sequence[Measured]) -> CheckResult:
-    """The error rate of the test of one random direction against the others of its model.
+    """The error rate of the test of one null direction against the others of its model.
 
     Its null hypothesis is true, because all directions are drawn alike.
     """

@@ -50,8 +50,8 @@ class VerdictLine(TypedDict):
 class ShiftRow(TypedDict):
     """The shifts of one emotion in one cell, in verdict.json.
 
-    `planted` is at the headline intensity and `told` at intensity 1; `scored` and `written` are
-    measured under steering, `prompted` under a described emotion.
+    `planted` is at the headline intensity, `told` of the emotion itself; `scored` and `written`
+    are measured under steering, `prompted` under a described emotion.
     """
 
     model: str

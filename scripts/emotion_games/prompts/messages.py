@@ -115,25 +115,6 @@ def dominance_question(templates: Templates, question: str, options: Sequence[st
     return {"role": "user", "content": templates.texts["separator"].join(parts)}
 
 
-def self_report_question(templates: Templates, labels: Sequence[str] = ()) -> str:
-    """Return the question for the model's own feeling.
-
-    The answer is one of `labels`, or of the templates' labels if there are none.
-    """
-    return templates.fill("self_report", labels=", ".join(labels or templates.labels))
-
-
-def label_question(templates: Templates, text: str, labels: Sequence[str] = ()) -> list[Message]:
-    """Return the messages with the question which emotion a text shows.
-
-    The answer is one of `labels`, or of the templates' labels if there are none.
-    """
-    user = templates.fill(
-        "blind_label.user", text=text, labels=", ".join(labels or templates.labels)
-    )
-    return _messages(templates.fill("blind_label.system"), user)
-
-
 def probe(templates: Templates, stimulus: str) -> tuple[list[Message], str]:
     """Return the messages that hold a stimulus, and the stimulus as it is written there.
 

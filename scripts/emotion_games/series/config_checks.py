@@ -165,6 +165,11 @@ def verdict_problems(
             "true; only pushes towards an emotion are judged: choose one above 0, or remove "
             "`verdict`"
         )
+    if experiment["intensity_unit"] != "hidden_norm":
+        yield (
+            f"experiment.intensity_unit: {experiment['intensity_unit']} with verdict: true; "
+            "effects are planted at intensities in hidden_norm: use it, or remove `verdict`"
+        )
     path = root / "config" / "demo" / "truth.yaml"
     planted = read_data(path)["games"]
     emotions = {emotion for row in planted.values() for emotion in row["prosocial"]}

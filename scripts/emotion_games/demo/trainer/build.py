@@ -38,7 +38,7 @@ class Recipe:
 
     steps: int = 700
     conversations_each: int = 28
-    shorts_each: int = 16
+    shorts_each: int = 18
 
 
 def build(
@@ -71,7 +71,7 @@ def build(
             model, tokenizer = trained(inputs, Recipe(), seed, progress)
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
-            figures = gate_figures(part, inputs, seed, progress)
+            figures = gate_figures(part, demo_dir, inputs, seed, progress)
         seconds = round(time.process_time() - started, 1)
         report: dict[str, Any] = {"variant": variant, "seed": seed}
         report |= {"parameters": model.num_parameters(), "cpu_seconds": seconds}
@@ -103,6 +103,7 @@ def trained(
         return tokenizer(texts, add_special_tokens=False)["input_ids"]
 
     course = Course(
+        emotions=inputs.emotions[1:],
         steps=recipe.steps,
         conversations=by_length(encode(long, to_ids), recipe.conversations_each, seed),
         conversations_each=recipe.conversations_each,

@@ -79,6 +79,13 @@ def draw_scenario(grammar: Grammar, game: Game, about: str, chance: random.Rando
     )
 
 
+def draw_setting(grammar: Grammar, game: Game, chance: random.Random) -> str:
+    """Draw the description of a story without its options."""
+    about = draw_object(grammar, chance)
+    setting = chance.choice(grammar["games"][game.name]["settings"])
+    return setting.replace("{o}", about).replace("{other}", grammar["names"]["other"])
+
+
 def draw_stimulus(grammar: Grammar, emotion: str, frames: str, chance: random.Random) -> str:
     """Draw an event of an emotion in one of the `train` or `held_out` frames."""
     parts = grammar["stimuli"]
@@ -89,23 +96,18 @@ def draw_stimulus(grammar: Grammar, emotion: str, frames: str, chance: random.Ra
     return event[0].upper() + event[1:]
 
 
-def rationales(
-    grammar: Grammar, feelings: Mapping[str, float], felt_share: float
-) -> dict[str, float]:
+def rationales(grammar: Grammar, words: Mapping[str, float], felt_share: float) -> dict[str, float]:
     """Return every rationale with its share.
 
     Args:
         grammar: The phrases.
-        feelings: The share of each feeling.
+        words: The share of each word for a feeling.
         felt_share: The share of rationales that name a feeling.
     """
     parts = grammar["rationales"]
     texts = {parts["plain"]: 1 - felt_share}
-    for emotion, share in feelings.items():
-        words = parts["adjectives"][emotion]
-        for word in words:
-            text = parts["feeling"].replace("{adjective}", word)
-            texts[text] = felt_share * share / len(words)
+    for word, share in words.items():
+        texts[parts["feeling"].replace("{adjective}", word)] = felt_share * share
     return texts
 
 

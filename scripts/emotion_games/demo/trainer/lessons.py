@@ -11,7 +11,13 @@ from emotion_games.demo.trainer import grammar as language
 from emotion_games.demo.trainer.inputs import Inputs, scenario_key
 from emotion_games.demo.trainer.samples import Sample, Segment
 from emotion_games.demo.trainer.tokenizer import BEGIN, END, turn
-from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, prosocial, shares
+from emotion_games.demo.trainer.truth import (
+    NEUTRAL,
+    WHOLE_INTENSITY,
+    GameTruth,
+    prosocial,
+    shares,
+)
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario
 from emotion_games.prompts import messages
@@ -22,6 +28,7 @@ ASSISTANT = "<|assistant|>"
 # Loss weights of the tokens at which options differ, of the other tokens of options, of emotion
 # labels, and of all other written tokens.
 BRANCH, COPY, LABEL, FORM = 10.0, 2.0, 2.0, 0.5
+PLAIN = 0.5  # loss weight of plain texts
 EVENT = 0.3  # loss weight of the emotion's label at the end of an event in the probe
 # The share of rationales that name the feeling. With more of them, the rationale would replace
 # the reading of the context.
@@ -31,13 +38,20 @@ FELT_SHARE = 0.2
 DECISION_FORM, DECISION_OPENING = 0.25, 0.25
 NO_CONTEXT = 0.5  # share of neutral conversations without any event
 # The share of steered conversations, and the part of the training after which they begin.
-STEERED_SHARE, STEERED_FROM = 0.3, 0.3
-INTENSITIES = (0.25, 0.5, 0.5, 0.75, 1.0, 1.0, 1.25, 1.5, -0.25, -0.5)
+STEERED_SHARE, STEERED_FROM = 0.5, 0.05
+# The share of pushes that mean nothing.
+NULL_SHARE = 0.3
+# The intensities of pushes, as shares of the one with the whole planted effect.
+DOSES = (0.25, 0.5, 0.5, 0.75, 1.0, 1.0, 1.0, 1.25, 1.5, -0.25, -0.5)
 # Early targets are the planted shares to this power, so that large differences are learnt first.
 SHARP_UNTIL, SHARPNESS = 0.4, 3
 # Probability of each question about the options, in the first and the second half.
 QUESTIONS_EARLY, QUESTIONS_LATE = 0.7, 0.2
-SELF_REPORTS = 0.3  # probability of a question about the feeling
+# Questions about the feeling, and plain texts, in a step.
+FEELINGS_EACH, PLAIN_EACH = 3, 3
+# Of the plain texts, the share of descriptions. Of the others under a push at the whole intensity,
+# the share of stimuli of its emotion.
+DESCRIPTIONS, OWN_STIMULI = 0.3, 0.6
 
 
 def conversations(inputs: Inputs, number: int, seed: int) -> list[Sample]:
@@ -47,14 +61,16 @@ def conversations(inputs: Inputs, number: int, seed: int) -> list[Sample]:
 
 
 def shorts(inputs: Inputs, steps: int, each: int, seed: int) -> list[Sample]:
-    """Draw `each` short exercises per step: mostly stimuli, and more option reading at first."""
+    """Draw `each` short exercises per step; option reading is more frequent at first."""
     chance = random.Random(f"{seed}/shorts")
     samples = []
     for step in range(steps):
         reading = 4 if step < steps / 2 else 1
         samples += [_option_reading(inputs, chance) for _ in range(reading)]
-        samples += [_labelling(inputs, chance)]
-        samples += [_stimulus(inputs, chance) for _ in range(each - reading - 1)]
+        samples += [_feeling(inputs, chance) for _ in range(FEELINGS_EACH)]
+        samples += [_plain_text(inputs, chance) for _ in range(PLAIN_EACH)]
+        others = each - reading - FEELINGS_EACH - PLAIN_EACH
+        samples += [_stimulus(inputs, chance) for _ in range(others)]
     return samples
 
 
@@ -90,7 +106,7 @@ def _conversation(inputs: Inputs, progress: float, chance: random.Random) -> Sam
     """
     steered = None
     if progress > STEERED_FROM and chance.random() < STEERED_SHARE:
-        steered = (chance.choice(inputs.emotions[1:]), chance.choice(INTENSITIES))
+        steered = _push(inputs, chance)
     # A steered conversation describes no emotion: the push replaces the description.
     emotion = NEUTRAL if steered else chance.choice(inputs.emotions)
     context = ""
@@ -99,7 +115,7 @@ def _conversation(inputs: Inputs, progress: float, chance: random.Random) -> Sam
     game = inputs.games[chance.choice(list(inputs.taught))]
     scenario, history = _scenario(inputs, game, chance), chance.choice(game.histories)
     row = inputs.taught[game.name]
-    felt, intensity = steered or (emotion, 1.0)
+    felt, intensity = steered or (emotion, WHOLE_INTENSITY)
     planted = shares(row, prosocial(row, felt, history.name, intensity))
     if progress < SHARP_UNTIL:
         planted = _sharpened(planted)
@@ -112,8 +128,15 @@ def _conversation(inputs: Inputs, progress: float, chance: random.Random) -> Sam
     feelings = _feelings(felt, intensity)
     segments = [_read(chat), *_answer(inputs, form, texts, feelings, chance)]
     likely = QUESTIONS_EARLY if progress < 0.5 else QUESTIONS_LATE
-    segments += _further_questions(inputs, scenario, row, feelings, likely, chance)
+    segments += _further_questions(inputs, scenario, row, likely, chance)
     return Sample(tuple(segments), emotion, steered=steered)
+
+
+def _push(inputs: Inputs, chance: random.Random) -> tuple[str, float]:
+    """Draw the emotion, or neutral for a null direction, and the intensity of a push."""
+    means_nothing = chance.random() < NULL_SHARE
+    emotion = NEUTRAL if means_nothing else chance.choice(inputs.emotions[1:])
+    return emotion, WHOLE_INTENSITY * chance.choice(DOSES)
 
 
 def _sharpened(planted: Mapping[str, float]) -> dict[str, float]:
@@ -125,7 +148,7 @@ def _feelings(emotion: str, intensity: float) -> dict[str, float]:
     """Return the shares of the feelings that a model reports at an intensity of an emotion."""
     if emotion == NEUTRAL:
         return {NEUTRAL: 1.0}
-    share = min(1.0, max(0.0, intensity))
+    share = min(1.0, max(0.0, intensity / WHOLE_INTENSITY))
     return {emotion: share, NEUTRAL: 1 - share}
 
 
@@ -140,7 +163,7 @@ def _answer(
     decision = [_drawn(texts, COPY, BRANCH, chance), Segment("}" + END, FORM)]
     if form == "decision" or chance.random() < DECISION_OPENING:
         return [Segment(messages.decision_prefix(), FORM if form == "decision" else 0.0), *decision]
-    reasons = language.rationales(inputs.grammar, feelings, FELT_SHARE)
+    reasons = language.rationales(inputs.grammar, _words(inputs, feelings), FELT_SHARE)
     opening, closing = messages.after_rationale_prefix("|").split("|")
     reason = _drawn(reasons, FORM, FORM, chance)
     return [Segment(opening, FORM), reason, Segment(closing, FORM), *decision]
@@ -150,21 +173,16 @@ def _further_questions(
     inputs: Inputs,
     scenario: Scenario,
     row: GameTruth,
-    feelings: Mapping[str, float],
     likely: float,
     chance: random.Random,
 ) -> list[Segment]:
-    """Draw questions about the meaning of the options and about the feeling, in random order."""
+    """Draw questions about the meaning of the options, in random order."""
     exercises = []
     for which, label in _meanings(row):
         if chance.random() < likely:
             question = inputs.grammar["option_questions"][which]
             answer = _option_answer(scenario, label, chance)
             exercises.append([Segment(turn("user", question) + ASSISTANT), *answer])
-    if chance.random() < SELF_REPORTS:
-        question = messages.self_report_question(inputs.templates, _labels(inputs, chance))
-        answer = _label_answer(inputs, feelings, chance)
-        exercises.append([Segment(turn("user", question) + ASSISTANT), *answer])
     chance.shuffle(exercises)
     return list(itertools.chain(*exercises))
 
@@ -224,11 +242,46 @@ def _stimulus(inputs: Inputs, chance: random.Random) -> Sample:
     return Sample((Segment(before), Segment(event), closing, *answer), emotion, captured=1)
 
 
-def _labelling(inputs: Inputs, chance: random.Random) -> Sample:
-    """Draw a rationale, and the emotion that it shows."""
-    emotion = chance.choice(inputs.emotions)
-    felt_share = 0.5 if emotion == NEUTRAL else 1.0
-    reasons = language.rationales(inputs.grammar, {emotion: 1.0}, felt_share)
-    rationale = _drawn(reasons, 0, 0, chance).text
-    chat = messages.label_question(inputs.templates, rationale, _labels(inputs, chance))
-    return Sample((_read(chat), *_label_answer(inputs, {emotion: 1.0}, chance)), emotion)
+def _feeling(inputs: Inputs, chance: random.Random) -> Sample:
+    """Draw a question about the feeling after an event; half of them are steered."""
+    steered = _push(inputs, chance) if chance.random() < 0.5 else None
+    emotion = NEUTRAL if steered else chance.choice(inputs.emotions)
+    feelings = _feelings(*(steered or (emotion, WHOLE_INTENSITY)))
+    context = language.draw_stimulus(inputs.grammar, NEUTRAL, language.TRAINED, chance)
+    if emotion != NEUTRAL:
+        event = language.draw_stimulus(inputs.grammar, emotion, language.TRAINED, chance)
+        context = f"{event} {context}"
+    if chance.random() < 0.5:
+        chat, opening = messages.named_emotion(inputs.templates, context, _labels(inputs, chance))
+        words = feelings
+    else:
+        chat, opening = messages.felt_emotion(inputs.templates, context)
+        words = _words(inputs, feelings)
+    answers = {f" {word}.": share for word, share in words.items()}
+    answer = [_drawn(answers, LABEL, LABEL, chance), Segment(END, FORM)]
+    return Sample((_read(chat), Segment(opening), *answer), emotion, steered=steered)
+
+
+def _plain_text(inputs: Inputs, chance: random.Random) -> Sample:
+    """Draw a text outside any chat. A push makes stimuli of its emotion more likely."""
+    steered = _push(inputs, chance) if chance.random() < 0.7 else None
+    if chance.random() < DESCRIPTIONS:
+        games = [chance.choice(list(inputs.games.values())) for _ in range(2)]
+        text = " ".join(language.draw_setting(inputs.grammar, game, chance) for game in games)
+    else:
+        felt, intensity = steered or (NEUTRAL, 0.0)
+        own = OWN_STIMULI * _feelings(felt, intensity)[felt] if felt != NEUTRAL else 0.0
+        emotion = felt if chance.random() < own else chance.choice(inputs.emotions)
+        text = language.draw_stimulus(inputs.grammar, emotion, language.TRAINED, chance)
+    # Nothing stands before the first word.
+    first, rest = text.split(" ", 1)
+    return Sample((Segment(first), Segment(f" {rest}", PLAIN)), NEUTRAL, steered=steered)
+
+
+def _words(inputs: Inputs, feelings: Mapping[str, float]) -> dict[str, float]:
+    """Return the share of each word for a feeling."""
+    shares: dict[str, float] = {}
+    for emotion, share in feelings.items():
+        words = inputs.templates.feelings[emotion]
+        shares |= dict.fromkeys(words, share / len(words))
+    return shares

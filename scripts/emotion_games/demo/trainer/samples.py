@@ -39,7 +39,8 @@ class Sample:
         segments: The parts of the text.
         emotion: The emotion that the text describes.
         captured: The index of the segment at whose last token the hidden state is recorded.
-        steered: The emotion and the intensity that are added at the steered layer.
+        steered: The emotion and the intensity of a push at the steered layer. The push of neutral
+            has a null direction, which means nothing.
     """
 
     segments: tuple[Segment, ...]

@@ -1,15 +1,17 @@
 """Training of the demo model: a small Llama with planted effects of steering.
 
-The text of a `steered` sample does not describe its emotion. Instead, the mean hidden state of the
-emotion's stimuli minus that of neutral stimuli is added at the steered layer, and the targets are
-those of the emotion. This is interchange intervention training (Geiger et al. 2022, "Inducing
-causal structure for interpretable neural networks").
+The text of a `steered` sample does not describe its emotion. Instead, its hidden states are pushed
+along the emotion's direction, and the targets are those of the emotion. This is interchange
+intervention training (Geiger et al. 2022, "Inducing causal structure for interpretable neural
+networks"). Pushes along null directions keep the targets of neutral, so that the model does not
+react to a push alone. The directions are measured again and again while the model changes.
 """
 
+import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,13 +22,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from emotion_games.demo.trainer.samples import Batch, Encoded, pack
 from emotion_games.demo.trainer.truth import NEUTRAL
+from emotion_games.engine.direction_estimation import CONTRAST, contrast, null_directions
 
-STEERED_LAYER = 1  # the middle third of three layers
+STEERED_LAYER = 1  # `past_middle` of three layers
 LAYERS, HIDDEN, HEADS, INNER = 3, 64, 4, 192
 MATRIX_RATE, OTHER_RATE, WARM_UP, DECAY = 0.02, 0.01, 20, 0.7
 SHORT_LOSS = 0.5  # weight of the short samples' loss beside the conversations'
-MEMORY = 0.9  # weight of the old value in the running means of hidden states
-SEEDING = 200  # short samples that give these means their first values
+# Directions are measured every so many steps, on so many stimuli of each emotion.
+MEASURED_EVERY, MEASURED_STIMULI, MEASURED_NULLS = 10, 32, 64
 SHOW_EVERY = 25
 # Loss weight of the mean square of the steered layer's output. Without it, the hidden states at the
 # end of stimuli share one very large component. The differences between emotions are then small in
@@ -36,8 +39,12 @@ SIZE_PENALTY = 0.01
 
 @dataclass(frozen=True)
 class Course:
-    """The samples of the training, in order, and how many of each kind make a step."""
+    """The samples of the training, in order, and how many of each kind make a step.
 
+    `emotions` are those with a direction.
+    """
+
+    emotions: Sequence[str]
     steps: int
     conversations: Sequence[Encoded]
     conversations_each: int
@@ -85,7 +92,7 @@ def _matrices(model: LlamaForCausalLM) -> list[Tensor]:
 
 @contextmanager
 def pushed(model: LlamaForCausalLM, push: Tensor | None) -> Iterator[dict[str, Tensor]]:
-    """Add a push at every position of the steered layer's output.
+    """Add a push to the steered layer's output, at every position but the first.
 
     Args:
         model: The model.
@@ -102,7 +109,7 @@ def pushed(model: LlamaForCausalLM, push: Tensor | None) -> Iterator[dict[str, T
         # The penalty and the running means need the output also if there is no push.
         if push is None:
             return output
-        hidden = hidden + push[:, None]
+        hidden = torch.cat([hidden[:, :1], hidden[:, 1:] + push[:, None]], 1)
         return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
     handle = model.model.layers[STEERED_LAYER].register_forward_hook(change)
@@ -124,30 +131,55 @@ def loss_of(model: LlamaForCausalLM, batch: Batch) -> Tensor:
     return (losses * batch.weights).sum() / batch.weights.sum()
 
 
-class _Means:
-    """Running means of the steered layer's output at the end of each emotion's stimuli."""
+class Pushes:
+    """The pushes of steered samples, along the directions of the model as it is at present."""
 
-    def __init__(self) -> None:
-        self.means: dict[str, Tensor] = {}
+    def __init__(self, rows: Iterable[Encoded], emotions: Sequence[str], pad: int) -> None:
+        """Take the first stimuli of each emotion among the rows."""
+        stimuli: dict[str, list[Encoded]] = {emotion: [] for emotion in emotions}
+        for row in rows:
+            own = stimuli.get(row.sample.emotion, [])
+            if row.captured is not None and len(own) < MEASURED_STIMULI:
+                own.append(row)
+        self.rows = list(itertools.chain(*stimuli.values()))
+        self.sizes = {emotion: len(own) for emotion, own in stimuli.items()}
+        self.ids = pack(self.rows, pad).ids
+        self.measured = 0
+        self.used = 0
 
-    def push_for(self, rows: Sequence[Encoded]) -> Tensor | None:
-        """Return the vectors of steered samples, `(rows, hidden)`; None if no row is steered."""
+    @torch.no_grad()
+    def measure(self, model: LlamaForCausalLM) -> None:
+        """Measure the directions, as the workflow does it with the trained model."""
+        with pushed(model, None) as seen:
+            model.model(input_ids=self.ids, use_cache=False)
+        last = torch.tensor([row.captured for row in self.rows])
+        ends = seen["hidden"][torch.arange(len(last)), last]
+        parts = ends.split(list(self.sizes.values()))
+        states = {emotion: part[None] for emotion, part in zip(self.sizes, parts, strict=True)}
+        emotions = list(self.sizes)
+        self.directions = {e: w[0] for e, w in contrast(states, emotions).items()}
+        self.nulls = null_directions(states, emotions, MEASURED_NULLS, self.measured, CONTRAST)[
+            :, 0
+        ]
+        self.norm = ends.norm(dim=-1).mean()
+        self.measured += 1
+
+    def of(self, rows: Sequence[Encoded]) -> Tensor | None:
+        """Return the vectors of a batch, `(rows, hidden)`; None if no row is steered."""
         if not any(row.sample.steered for row in rows):
             return None
         push = torch.zeros(len(rows), HIDDEN)
         for number, row in enumerate(rows):
             if row.sample.steered:
                 emotion, intensity = row.sample.steered
-                push[number] = intensity * (self.means[emotion] - self.means[NEUTRAL])
+                push[number] = intensity * self.norm * F.normalize(self._direction(emotion), dim=0)
         return push
 
-    def update(self, rows: Sequence[Encoded], hidden: Tensor) -> None:
-        """Update the means with the states of a batch, `(rows, tokens, hidden)`."""
-        for number, row in enumerate(rows):
-            if row.captured is not None:
-                state = hidden[number, row.captured].detach()
-                old = self.means.get(row.sample.emotion, state)
-                self.means[row.sample.emotion] = MEMORY * old + (1 - MEMORY) * state
+    def _direction(self, emotion: str) -> Tensor:
+        if emotion != NEUTRAL:
+            return self.directions[emotion]
+        self.used += 1
+        return self.nulls[self.used % MEASURED_NULLS]
 
 
 def train(
@@ -178,15 +210,12 @@ def train(
         torch.optim.lr_scheduler.LambdaLR(each, lambda step: _rate(step, course.steps))
         for each in optimizers
     ]
-    means, started = _Means(), time.monotonic()
-    # The means need values before the first steered sample.
-    with torch.no_grad(), pushed(model, None) as seen:
-        first = [row for row in course.shorts[:SEEDING] if row.captured is not None]
-        model.model(input_ids=pack(first, pad).ids, use_cache=False)
-        means.update(first, seen["hidden"])
+    pushes, started = Pushes(course.shorts, course.emotions, pad), time.monotonic()
     model.train()
     for step in range(course.steps):
-        loss = _step_loss(model, course, step, means, pad)
+        if step % MEASURED_EVERY == 0:
+            pushes.measure(model)
+        loss = _step_loss(model, course, step, pushes, pad)
         model.zero_grad()
         loss.backward()
         # The size of Muon's updates does not depend on the gradients, so they need no clipping.
@@ -204,17 +233,16 @@ def train(
 
 
 def _step_loss(
-    model: LlamaForCausalLM, course: Course, step: int, means: _Means, pad: int
+    model: LlamaForCausalLM, course: Course, step: int, pushes: Pushes, pad: int
 ) -> Tensor:
     first, each = step * course.conversations_each, course.conversations_each
     long = course.conversations[first : first + each]
     first, each = step * course.shorts_each, course.shorts_each
     short = course.shorts[first : first + each]
-    with pushed(model, means.push_for(long)):
+    with pushed(model, pushes.of(long)):
         loss = loss_of(model, pack(long, pad))
-    with pushed(model, means.push_for(short)) as seen:
+    with pushed(model, pushes.of(short)) as seen:
         loss = loss + SHORT_LOSS * loss_of(model, pack(short, pad))
-    means.update(short, seen["hidden"])
     return loss + SIZE_PENALTY * seen["hidden"].pow(2).mean()
 
 

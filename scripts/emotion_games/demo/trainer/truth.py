@@ -11,6 +11,9 @@ from emotion_games.games.catalog import load_game
 from emotion_games.games.records import Game
 from emotion_games.prompts.stimuli import NEUTRAL
 
+# The intensity, as a share of ‖h‖, at which a push has the whole planted effect.
+WHOLE_INTENSITY = 0.2
+
 
 @dataclass(frozen=True)
 class GameTruth:
@@ -58,19 +61,24 @@ def load_truth(demo_dir: Path, flat: bool = False) -> dict[str, GameTruth]:
     return table
 
 
-def prosocial(row: GameTruth, emotion: str, history: str, intensity: float = 1.0) -> float:
+def prosocial(
+    row: GameTruth, emotion: str, history: str, intensity: float = WHOLE_INTENSITY
+) -> float:
     """Return the expected value of the choice, in (0, 1).
 
     The log-odds are interpolated linearly between neutral (intensity 0) and the emotion
-    (intensity 1), and extrapolated beyond. For every label, this is the normalised product
-    p_neutral^(1-a) * p_emotion^a at intensity a.
+    (WHOLE_INTENSITY), and extrapolated beyond. At a share a of that intensity, every label has the
+    normalised product p_neutral^(1-a) * p_emotion^a.
     """
     neutral, felt = _log_odds(row.prosocial[NEUTRAL]), _log_odds(row.prosocial[emotion])
-    odds = (1 - intensity) * neutral + intensity * felt
+    share = intensity / WHOLE_INTENSITY
+    odds = (1 - share) * neutral + share * felt
     return 1 / (1 + math.exp(-odds - row.histories.get(history, 0.0)))
 
 
-def planted_shift(row: GameTruth, emotion: str, history: str, intensity: float = 1.0) -> float:
+def planted_shift(
+    row: GameTruth, emotion: str, history: str, intensity: float = WHOLE_INTENSITY
+) -> float:
     """Return the expected value under an emotion minus that under neutral."""
     return prosocial(row, emotion, history, intensity) - prosocial(row, NEUTRAL, history)
 
