@@ -15,6 +15,7 @@ from emotion_games.series import config as config_module
 from emotion_games.series import config_checks
 from emotion_games.series.config import check_config
 from emotion_games.series.grid import stimuli_hash
+from tiny_gguf import write_gguf
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = schemas.read_schema("config")
@@ -113,6 +114,8 @@ def test_the_example_in_the_readme_is_right(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "scenarios.json").write_text("[]")
+    (tmp_path / "models").mkdir()
+    write_gguf(tmp_path / "models" / "my-model-Q4_K_M.gguf")
     text = (ROOT / "config" / "README.md").read_text()
     checked = check_config(yaml.safe_load(text.split("```yaml")[1].split("```")[0]), ROOT)
     assert list(checked.games) == [
