@@ -20,6 +20,7 @@ include: "rules/common.smk"
 rule all:
     default_target: True
     input:
+        PUSH_CHECKS,
         RESULTS,
         PLOTS,
         VERDICT,

@@ -38,6 +38,7 @@ BY_DIRECTIONS, BY_SLUG = {}, {}
 for experiment in SERIES.experiments.values():
     BY_DIRECTIONS.setdefault(SERIES.directions(experiment), []).append(experiment)
     BY_SLUG.setdefault(experiment.slug, []).append(experiment)
+PUSH_CHECKS = [layout.push_checks_path(FOLDER, slug) for slug in BY_SLUG]
 
 
 def experiment_of(wildcards):

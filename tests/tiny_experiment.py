@@ -53,6 +53,7 @@ def spec_of(settings, hashes=None):
 def finish(inputs, out, control):
     """Run an experiment and publish its results, as the entry script does."""
     found = run(inputs, control)
-    settings = inputs.spec["settings"]
-    statistics = analyse(found.trials, found.checks, found.game, settings, len(found.trials))
+    settings, about = inputs.spec["settings"], found.configuration["directions"]
+    evidence = found.trials, found.checks, found.game
+    statistics = analyse(*evidence, settings, len(found.trials), about)
     publish(out, found, statistics)

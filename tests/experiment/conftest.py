@@ -1,11 +1,14 @@
 """A tiny model, its directions, and a finished experiment with it."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
 from emotion_games.engine.extraction import extract
 from emotion_games.experiment.conditions import direction_settings
 from emotion_games.experiment.inputs import Control, Inputs
+from emotion_games.experiment.push_checks import check_pushes
 from emotion_games.hashing import content_hash
 from tiny import tiny_model
 from tiny_experiment import ENTRY, FILES, ROOT, SETTINGS, finish, spec_of
@@ -43,7 +46,10 @@ def directions_file(model, files, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def reference(model, files, directions_file, tmp_path_factory):
-    """The folder with the results of an uninterrupted run; its journal is beside it."""
+    """The folder with the results of an uninterrupted run.
+
+    Its journal and the checks of the pushes are beside it.
+    """
     folder = tmp_path_factory.mktemp("reference")
     hashes = {"game": content_hash(files["game"] / "game.yaml")}
     inputs = Inputs(
@@ -53,6 +59,9 @@ def reference(model, files, directions_file, tmp_path_factory):
         directions=directions_file,
         journal=folder / "x.trials.jsonl",
         runtime={"device": "cpu"},
+        push_checks=folder / "push_checks.csv",
     )
-    finish(inputs, folder / "out", Control(log=lambda _: None))
+    quiet = Control(log=lambda _: None)
+    check_pushes(replace(inputs, journal=folder / "checks.jsonl"), inputs.push_checks, quiet)
+    finish(inputs, folder / "out", quiet)
     return folder / "out"

@@ -78,6 +78,6 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
 def test_a_table_that_cannot_be_read_is_refused_in_one_line(tmp_path, content):
     if content is not None:
         (tmp_path / "push_checks.csv").write_text(content)
-    with pytest.raises(UserError, match="push_checks.csv: not a readable table") as caught:
+    with pytest.raises(UserError, match="push_checks.csv: is missing or damaged") as caught:
         read_checks(tmp_path / "push_checks.csv")
     assert len(str(caught.value).splitlines()) == 1

@@ -22,6 +22,9 @@ def series(reference, tmp_path):
     shutil.copytree(reference, layout.output_dir(tmp_path, "x", STAMP))
     journal = layout.journal_path(tmp_path, "x")
     shutil.copy(reference.parent / journal.name, journal)
+    table = layout.push_checks_path(tmp_path, "M")
+    table.parent.mkdir(parents=True)
+    shutil.copy(reference.parent / table.name, table)
     return tmp_path
 
 
@@ -54,6 +57,11 @@ def refused(series, capsys):
     assert (layout.output_dir(series, "x", STAMP) / STATISTICS).read_bytes() == before
     (line,) = capsys.readouterr().err.splitlines()
     return line
+
+
+def test_a_missing_table_of_push_checks_is_refused(series, capsys):
+    layout.push_checks_path(series, "M").unlink()
+    assert "models/M/push_checks.csv: is missing or damaged" in refused(series, capsys)
 
 
 def test_a_journal_of_other_results_is_refused_and_stays(series, capsys):

@@ -104,7 +104,7 @@ def read_checks(path: Path) -> list[dict[str, Any]]:
             return [_typed(row) for row in csv.DictReader(file, strict=True)]
     except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path}: not a readable table of checks ({error}); delete it and run again"
+            f"{path}: is missing or damaged ({error}); delete it, and run the series again"
         ) from error
 
 
