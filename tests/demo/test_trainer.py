@@ -360,6 +360,10 @@ def test_steered_samples_are_pushed_along_the_directions_of_the_present_model(in
     tokenizer = texts[2]
     torch.manual_seed(0)
     model = new_model(tokenizer)
+    with torch.no_grad():
+        # While all outputs are zero, every stimulus has the same state: that of its full stop.
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.normal_(0, 0.1)
     rows = encode(texts[1], lambda several: tokenizer(several)["input_ids"])
     emotions = inputs.emotions[1:]
     pushes = Pushes(rows, emotions, tokenizer.pad_token_id)
