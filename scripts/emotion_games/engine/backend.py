@@ -105,7 +105,7 @@ class Backend(ABC):
     """A language model that can be steered.
 
     Vectors are given as {layer: (rows, hidden)} and added to the output of that decoder layer at
-    every position of row i. They may be on any device and of any number format.
+    every position of row i but the first. They may be on any device and of any number format.
 
     Attributes:
         name: The id in the config, for messages.
