@@ -1,5 +1,6 @@
 """Each sign of damage is seen by itself, and an intact condition is not flagged."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -88,6 +89,22 @@ def test_dominance_and_perplexity_are_seen(trials):
     )  # exp(6), a perplexity
 
 
+def test_items_that_the_model_cannot_answer_show_no_damage(trials):
+    checks = simulate_checks()
+    is_item = checks["check"] == "dominance"
+    is_neutral = checks["arm"] == "neutral"
+    checks.loc[is_item, "value"] = 0.2
+    checks.loc[is_item & is_neutral, "value"] = 0.69
+    found = anger(trials, checks)
+    assert not found["damaged"] and found["complete"]
+    assert "dominance" not in found["checks"]
+    assert found["dominance_not_understood"] == pytest.approx(0.69)
+    # Just understood, the same fall is damage.
+    checks.loc[is_item & is_neutral, "value"] = 0.71
+    found = anger(trials, checks)
+    assert found["damaged"] and found["dominance_not_understood"] is None
+
+
 def test_what_was_not_measured_is_not_cleared(trials):
     checks = simulate_checks()
     dominance = checks["check"] == "dominance"
@@ -116,3 +133,17 @@ def test_repetition_is_the_share_of_repeated_four_word_sequences():
     table["output"] = "a b c d a b c d"
     found = text_measures(tidy(table))
     assert found["repetition"][0] == pytest.approx(1 / 5) and found["words"][0] == 8
+
+
+def test_of_a_guided_answer_only_what_the_model_wrote_counts():
+    table = simulate(GAME, n_scenarios=3).assign(extraction_method="guided", generated=True)
+    table["output"] = '{"rationale": "a b c d a b c d", "decision": "A very long option indeed"}'
+    table["rationale"], table["rationale_end"] = "a b c d a b c d", "quote"
+    # A decision alone has no text of the model, whichever option was drawn.
+    table.loc[1, ["rationale", "rationale_end"]] = ""
+    # An empty rationale was written.
+    table.loc[2, "rationale"] = ""
+    found = text_measures(tidy(table))
+    assert found["repetition"][0] == pytest.approx(1 / 5) and found["words"][0] == 8
+    assert np.isnan(found["words"][1]) and np.isnan(found["repetition"][1])
+    assert found["words"][2] == found["repetition"][2] == 0

@@ -22,7 +22,7 @@ _AXES = ("history", "scenario_id", "option_order", "wording", "condition")
 # Text columns of the table of trials that the statistics read.
 _TEXTS = (
     *("choice", "extraction_method", "history", "output", "option_lengths"),
-    *("rationale_end", "free_output", "free_choice", "free_method"),
+    *("rationale", "rationale_end", "free_output", "free_choice", "free_method"),
 )
 
 

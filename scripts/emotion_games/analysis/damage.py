@@ -2,7 +2,8 @@
 
 Each sign of damage has a fixed limit relative to the neutral condition, none of which favours a
 direction in which an emotion may move a choice. A condition beyond one limit is damaged. A
-condition is cleared only if perplexity and the dominance items of neutral were measured.
+condition is cleared only if perplexity and the dominance items of neutral were measured. Items that
+the model cannot answer without a push cannot show damage, and are not used.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,8 @@ REPETITION_RISE = 0.10
 LENGTH_RATIO = 2.0
 # One dominance item in ten lost ("10 or 5 euros"), which no emotion explains.
 DOMINANCE_DROP = 0.10
+# Neutral must choose the better option with this probability; guessing gives 0.5.
+DOMINANCE_READ = 0.7
 # Perplexity on neutral texts: 1.5 times neutral's.
 PERPLEXITY_RATIO = 1.5
 
@@ -51,10 +54,15 @@ _LIMITS: dict[str, tuple[str, Callable[[float], tuple[float, float]]]] = {
 
 
 def text_measures(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Count the words and the share of repeated 4-word sequences of each output, `(trials,)`."""
+    """Count the words and the share of repeated 4-word sequences of each text, `(trials,)`.
+
+    It is the output or, of a guided answer, what the model itself wrote: its rationale, if any.
+    """
     words, repetition = np.full(len(table), np.nan), np.full(len(table), np.nan)
-    texts = table["output"].to_numpy()
-    for row in np.flatnonzero(table["generated"]):
+    is_guided = table["extraction_method"] == "guided"
+    texts = table["output"].where(~is_guided, table["rationale"]).to_numpy()
+    written = table["generated"] & (~is_guided | (table["rationale_end"] != ""))
+    for row in np.flatnonzero(written):
         split = texts[row].split()
         grams = list(zip(split, split[1:], split[2:], split[3:], strict=False))
         words[row] = len(split)
@@ -71,6 +79,9 @@ def damage_records(cells: Cells, checks: pd.DataFrame) -> list[Damage]:
     """
     records = []
     items = _items(checks)
+    unread = _not_understood(items)
+    if unread is not None:
+        items = {key: values for key, values in items.items() if key[0] != Check.DOMINANCE}
     # Dominance is required only if neutral has dominance items: a file may contain none.
     needed = {Check.PERPLEXITY} | {name for name, arm, *_ in items if arm == Arm.NEUTRAL}
     for position in range(len(cells.conditions)):
@@ -87,12 +98,21 @@ def damage_records(cells: Cells, checks: pd.DataFrame) -> list[Damage]:
             damaged=bool(reasons),
             complete=needed <= set(found),
             reasons=reasons,
+            dominance_not_understood=unread,
             checks=found,
             unit="given with each check",
             method="worst history against neutral; a fixed limit on the estimate, no test",
         )
         records.append(damage)
     return records
+
+
+def _not_understood(items: dict[Any, pd.Series]) -> float | None:
+    """Return neutral's probability of the better options if it is hardly beyond guessing."""
+    neutral = items.get((Check.DOMINANCE, Arm.NEUTRAL, NO_EMOTION, 0.0))
+    if neutral is None or neutral.mean() >= DOMINANCE_READ:
+        return None
+    return float(neutral.mean())
 
 
 def _from_trials(cells: Cells, position: int, reference: int) -> dict[str, DamageCheck]:
