@@ -185,3 +185,15 @@ def test_other_weights_than_those_of_the_directions_are_refused(check, monkeypat
     monkeypatch.setattr(measuring, "weights_hash", lambda *_: "other")
     with pytest.raises(measuring.ModelError, match="delete the directions file"):
         check()
+
+
+def test_the_self_check_reads_a_chat_of_each_arm(check, monkeypatch):
+    # A sentence may begin with a single token, and the first position is never pushed.
+    checked = []
+    keep = lambda same, requests, _: checked.extend(r.key for r in requests) or same  # noqa: E731
+    monkeypatch.setattr(measuring, "check_steering", keep)
+    with pytest.raises(Interrupted):
+        check(lambda: True)
+    assert all(key.startswith("named_emotion|") for key in checked)
+    arms = {key.split("|")[1].split("-")[0] for key in checked}
+    assert {"steered", "random", "shuffled"} < arms

@@ -159,7 +159,8 @@ def _own_effect(
     rise, n_nulls = _row(table, emotion)[emotion], 0 if nulls is None else len(nulls)
     mean = sd = distance = None
     if nulls is not None and n_nulls > 1:
-        mean, sd = float(nulls[emotion].mean()), float(nulls[emotion].std())
+        spread = nulls[emotion].to_numpy(dtype=float)
+        mean, sd = float(spread.mean()), float(spread.std(ddof=1))
         distance = (rise - mean) / sd if sd else None
     return OwnEffect(
         rise=rise,

@@ -131,7 +131,9 @@ def _measure_missing(
         share=runtime.get("share_layers", True),
     )
     arms = {condition.push: condition.arm for condition in conditions}
-    of_arms = {arms[request.push]: request for request in requests}
+    # The first of each arm, which is a chat: a sentence may begin with a single token, which is
+    # never pushed.
+    of_arms = {arms[request.push]: request for request in reversed(requests)}
     instrument = self_checked(session, instrument, list(of_arms.values()))
     measure_all(session, instrument, requests, "checks", 0, runtime.get("batch_tokens"))
     seconds = {part: round(number, 2) for part, number in instrument.seconds.items()}

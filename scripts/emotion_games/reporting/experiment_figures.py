@@ -20,6 +20,7 @@ from emotion_games.analysis.statistics_records import Dose, DoseResponse, Rate, 
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.experiment.conditions import Arm
 from emotion_games.reporting.selection import (
+    INTENSITIES,
     MARK,
     confidence,
     estimated,
@@ -43,12 +44,6 @@ from emotion_games.reporting.style import (
     words,
 )
 
-# What an intensity is; see `engine.directions.Directions.push`.
-UNITS = {
-    "hidden_norm": "An intensity is the length of the push, as a share of the hidden states'.",
-    "gap": "Intensity 1 is the distance between emotions inside the model.",
-    "raw": "An intensity is the length of the push at each layer.",
-}
 RANDOM_ROW = "random directions"
 # A new arm needs a row or a marker of its own before its rates can be drawn.
 ARMS_SHOWN = (Arm.NEUTRAL, Arm.STEERED, Arm.RANDOM, Arm.PROMPTED, Arm.PROMPTED_NEUTRAL)
@@ -282,7 +277,7 @@ def _dose_caption(stats: Statistics, records: Sequence[DoseResponse]) -> str:
     bands = directions.get(SCORED) or directions.get(CHOSEN)
     text = (
         f"Change of {stats['meta']['outcome']} in percentage points, steered minus neutral. "
-        f"{UNITS[stats['plan']['intensity_unit']]} "
+        f"{INTENSITIES[stats['plan']['intensity_unit']]} "
         f"Bars are {confidence(stats)} intervals over scenarios. "
     )
     if bands:

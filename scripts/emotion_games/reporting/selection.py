@@ -9,6 +9,12 @@ from emotion_games.analysis.statistics_records import Statistics
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.reporting.style import words
 
+# What an intensity is; see `engine.directions.Directions.push`.
+INTENSITIES = {
+    "hidden_norm": "An intensity is the length of the push, as a share of the hidden states'.",
+    "gap": "Intensity 1 is the distance between emotions inside the model.",
+    "raw": "An intensity is the length of the push at each layer.",
+}
 MARK = " ‡"
 FAILED = "‡ Manipulation check failed"
 
