@@ -24,7 +24,7 @@ def describe(statistics: Statistics) -> str:
         if not effects:
             text = "no scenario has parsed answers both with this emotion and in neutral."
             lines.append(f"{emotion.capitalize()}: {text}")
-    limits = (_position, _validity, _mass, _format, _manipulation, _power)
+    limits = (_position, _validity, _mass, _format, _manipulation, _damage, _power)
     lines += [limit(statistics) for limit in limits]
     return "\n".join(line for line in lines if line)
 
@@ -237,6 +237,17 @@ def _manipulation(statistics: Statistics) -> str:
     if not nulls or nulls["n_directions"] < LEAST_NULLS:
         text += f" No rise was compared with null directions, of which {LEAST_NULLS} are needed."
     return text
+
+
+def _damage(statistics: Statistics) -> str:
+    shares = [record["dominance_not_understood"] for record in statistics["damage"]]
+    if not shares or shares[0] is None:
+        return ""
+    return (
+        "The dominance items cannot show damage: without a push the model chooses the better "
+        f"option with a probability of {shares[0]:.2f}, where guessing gives 0.50. Damage is "
+        "judged by the other signs."
+    )
 
 
 def _power(statistics: Statistics) -> str:

@@ -170,6 +170,8 @@ class Damage(Who, Basis):
     damaged: bool
     complete: bool  # every check was run
     reasons: list[str]
+    # Probability of the better options in neutral, if it is too close to guessing to be of use.
+    dominance_not_understood: float | None
     checks: dict[str, DamageCheck]
 
 
