@@ -193,8 +193,8 @@ FALLING = {0.1: 1.5, 0.2: 1.0, 0.3: 0.5}
         ({"parsed": 0.7}, {}, {"neutral_readable", "steered_readable"}),
         ({"parsed": 0.85}, {}, {"neutral_readable"}),
         ({"directions": 5}, {}, {"above_random"}),
-        ({"failing": ("fear", "disgust")}, {}, {"induced"}),
-        ({"failing": ("fear",)}, {}, set()),
+        ({"failing": ("fear", "disgust", "anger")}, {}, {"induced"}),
+        ({"failing": ("fear", "disgust")}, {}, set()),
     ],
 )
 def test_a_fault_fails_the_checks_of_its_kind(planted, flat, lines):

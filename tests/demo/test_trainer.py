@@ -458,8 +458,8 @@ def test_each_gate_names_its_figure():
     )
     assert [line.split()[-1] for line in missed] == ["0.900", "0.880"]
     assert len(acceptance.missed_gates(figures(parse_rate=float("nan")), "planted")) == 1
-    assert acceptance.missed_gates(figures(emotions_induced=4), "planted") == [
-        "emotions_induced is 4.000, must be at least 5.000"
+    assert acceptance.missed_gates(figures(emotions_induced=3), "planted") == [
+        "emotions_induced is 3.000, must be at least 4.000"
     ]
 
 

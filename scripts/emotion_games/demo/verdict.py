@@ -48,8 +48,8 @@ CHANCE = 0.01
 POSITION_BIAS: Limits = (-0.05, 0.05)
 # The analysis calls a loss of a tenth of the answers damage; steering may lose another tenth.
 READABLE: dict[str, Limits] = {Arm.NEUTRAL: (0.9, None), Arm.STEERED: (0.8, None)}
-# One of six emotions may fail: a model this small has few words to show a feeling with.
-INDUCED: Limits = (0.8, None)
+# Two of six emotions may fail: null directions also move the words of a model this small.
+INDUCED: Limits = (0.6, None)
 
 
 @dataclass(frozen=True)

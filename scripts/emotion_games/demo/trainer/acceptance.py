@@ -50,7 +50,7 @@ class Gate:
 
 
 READABLE = Gate("parse_rate", least=0.95)
-FELT = Gate("emotions_induced", least=5)
+FELT = Gate("emotions_induced", least=4)
 GATES: dict[str, tuple[Gate, ...]] = {
     "planted": (
         READABLE,
