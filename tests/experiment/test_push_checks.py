@@ -92,10 +92,14 @@ def test_the_answer_begins_in_the_prompt_and_ends_with_a_whole_word(inputs_of):
     found = by_check(requests_of(inputs_of))
     named = found["named_emotion"]["steered-anger-1"]["0"]
     felt = found["felt_emotion"]["steered-anger-1"]["0"]
-    assert named.prompt.endswith("I feel") and "You are at the bakery." in named.prompt
+    templates = load_material(inputs_of()).templates
+    assert "You are at the bakery." in named.prompt
+    assert named.prompt.endswith(templates.texts["named_emotion.answer"])
+    assert felt.prompt.endswith(templates.texts["felt_emotion.answer"])
     assert named.push == felt.push == "steered-anger-1"
     assert named.options["anger"] == " anger" and named.closing == felt.closing == "."
-    assert felt.options["anger/anger"] == " anger" and "anger," not in felt.prompt
+    word = templates.feelings["anger"][0]
+    assert felt.options[f"anger/{word}"] == f" {word}" and word not in felt.prompt
 
 
 def test_labels_stand_in_another_order_in_each_situation_and_in_the_same_under_each_push(inputs_of):
