@@ -282,18 +282,20 @@ def _write(
             begins = [rests[place] for place in places]
             found = reading.rows.generate(places, uniforms, *sampling, is_closed, begins)
             for i, place, ids in zip(part, places, found, strict=True):
-                is_full = len(ids) == uniforms.shape[1]
-                answers[i] = _answer(instrument.model, reading, place, ids, is_full)
+                answers[i] = _answer(instrument.model, reading, place, ids, uniforms.shape[1])
     return [answers[i] for i in range(len(writing))]
 
 
 def _answer(
-    model: Backend, reading: Reading, place: int, ids: list[int], is_full: bool
+    model: Backend, reading: Reading, place: int, ids: list[int], most: int
 ) -> tuple[str, str]:
     """Return the answer of written tokens, and why its string ended; nothing if it is free."""
     r = reading.requests[place]
     if not r.lead:
         return model.decode(ids), ""
     text = model.decode_after(reading.prompts[place][-1], ids)
-    end = QUOTE if string_is_closed(text) else BUDGET if is_full else END_TOKEN
+    end = QUOTE if string_is_closed(text) else BUDGET if len(ids) == most else END_TOKEN
+    # Escapes may need more tokens than were written, for which the context may have no room.
+    while len(model.token_ids(string_inside(text))) > most:
+        text, end = text[:-1], BUDGET
     return r.lead + string_inside(text) + r.link, end
