@@ -176,7 +176,8 @@ def _own_effect(
 
 def _row(table: pd.DataFrame, emotion: str) -> dict[str, float]:
     """Return the rises under the push of an emotion."""
-    return {str(name): float(value) for name, value in table.loc[emotion].items()}
+    rises = table.loc[emotion].to_numpy(dtype=float)
+    return {str(name): float(value) for name, value in zip(table.columns, rises, strict=True)}
 
 
 def _verdict(emotion: str, effects: Mapping[str, OwnEffect], verb: str) -> tuple[bool | None, str]:

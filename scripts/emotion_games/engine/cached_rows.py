@@ -7,19 +7,16 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os.path import commonprefix
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
-from transformers import DynamicCache
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion_games.engine import caches, hooks
 from emotion_games.engine.backend import ByLayer, Ids, Layers, Logprobs, Rows
 from emotion_games.engine.ragged import logprobs
 from emotion_games.engine.sampling import next_tokens
-
-if TYPE_CHECKING:
-    from emotion_games.engine.transformers_backend import TransformersBackend
 
 # Finished rows leave the batch if they are this share of it: copying the cache costs a few steps.
 LEAVING_SHARE = 0.25
@@ -31,11 +28,28 @@ SCORED_AT_ONCE = 64
 CLOSING = frozenset('"}')
 
 
+class Reader(Protocol):
+    """What rows need of the back end that has read them."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    layers: nn.ModuleList
+    device: torch.device
+    end_tokens: set[int]
+
+    @property
+    def reads_on_at_once(self) -> bool:
+        """Whether several tokens can be read after others in one pass."""
+
+    def padded(self, texts: Sequence[Ids], side: str = "right") -> tuple[Tensor, Tensor]:
+        """Return token ids and their mask, both (rows, longest)."""
+
+
 @dataclass
 class CachedRows(Rows):
     """Rows with their key-value cache. `mask` (rows, length) is 0 at padding."""
 
-    backend: "TransformersBackend"
+    backend: Reader
     cache: DynamicCache
     mask: Tensor
     vectors: ByLayer
@@ -130,7 +144,7 @@ class CachedRows(Rows):
         if not any(texts):
             return self.logits[:, None]
         ids, real = self.backend.padded(texts)
-        width = ids.shape[1] if self.backend._reads_on_at_once else 1
+        width = ids.shape[1] if self.backend.reads_on_at_once else 1
         found = [self.logits[:, None]]
         for new, is_real in zip(ids.split(width, 1), real.split(width, 1), strict=True):
             found.append(self.extend(new, is_real, new.shape[1])[0])

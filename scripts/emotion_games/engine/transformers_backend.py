@@ -109,7 +109,7 @@ class TransformersBackend(Backend):
     def last_states(self, texts: Sequence[Ids], watched: Layers) -> ByLayer:
         """Read what the texts begin with once; see `Backend.last_states`."""
         begin = len(commonprefix([list(ids[:-1]) for ids in texts]))
-        if not begin or not self._reads_on_at_once:
+        if not begin or not self.reads_on_at_once:
             return self.read(texts, {}, False, watched).states
         rests = [ids[begin:] for ids in texts]
         room = max(map(len, rests))
@@ -137,7 +137,7 @@ class TransformersBackend(Backend):
 
     @cached_property
     @torch.inference_mode()
-    def _reads_on_at_once(self) -> bool:
+    def reads_on_at_once(self) -> bool:
         """Whether several tokens can be read after others in one pass.
 
         Some recurrent layers begin anew in such a pass. Their output then does not depend on
