@@ -23,6 +23,8 @@ from emotion_games.analysis.inference import (
 )
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_RANDOM, the_plan
 from emotion_games.experiment.power import (
+    SD_OF_EFFECTS,
+    SD_OF_RANDOM_DIRECTIONS,
     smallest_detectable_difference,
     smallest_detectable_from_random,
 )
@@ -244,8 +246,8 @@ def test_planted_effects_are_found_with_the_planned_power():
         trials, shift = ORDERS * repeats, 0.2
         for _ in range(20):
             shift = smallest_detectable_difference(n, trials, rate=0.5 - shift / 2)
-        # Effects of sd .15 exactly, two-valued so that no probability leaves [0, 1].
-        emotion = 0.5 + shift / 2 + 0.15 * rng.choice([-1, 1], (SERIES, n))
+        # Effects of this sd exactly, two-valued so that no probability leaves [0, 1].
+        emotion = 0.5 + shift / 2 + SD_OF_EFFECTS * rng.choice([-1, 1], (SERIES, n))
         written = [
             rng.binomial(trials, p, (SERIES, n)) / trials for p in (emotion, 0.5 - shift / 2)
         ]
@@ -260,7 +262,7 @@ def test_planted_effects_are_found_with_the_planned_power():
 def test_planted_directions_are_found_with_the_planned_power():
     rng = np.random.default_rng(10)
     shift = smallest_detectable_from_random(20)
-    effects = rng.normal(0, 0.08, (SERIES, 21)) + shift * np.eye(21)[0]
+    effects = rng.normal(0, SD_OF_RANDOM_DIRECTIONS, (SERIES, 21)) + shift * np.eye(21)[0]
     found = np.mean([against_random(row[0], row[1:])["p"] <= 0.05 for row in effects])
     print(f"\nplanted {shift:.3f} against 20 random directions: found {found:.3f}")
     assert 0.76 <= found <= 0.84

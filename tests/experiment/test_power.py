@@ -30,13 +30,13 @@ def test_power_is_that_of_scipys_noncentral_t(n, tests):
 
 @pytest.mark.parametrize("n", [12, 24, 60])
 def test_smallest_difference_is_that_of_statsmodels(n):
-    sd = sqrt(0.15**2 + 2 * 0.25 / 4)
+    sd = sqrt(power.SD_OF_EFFECTS**2 + 2 * 0.25 / 4)
     expected = TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8) * sd
     assert smallest_detectable_difference(n, 4) == pytest.approx(expected, abs=1e-6)
 
 
 def test_from_random_is_one_draw_against_k():
-    shift = smallest_detectable_from_random(20) / (0.08 * sqrt(1 + 1 / 20))
+    shift = smallest_detectable_from_random(20) / (power.SD_OF_RANDOM_DIRECTIONS * sqrt(1 + 1 / 20))
     critical = stats.t.isf(0.025, 19)
     assert stats.nct.sf(critical, 19, shift) + stats.nct.cdf(-critical, 19, shift) == pytest.approx(
         0.8, abs=1e-9
@@ -74,6 +74,6 @@ def test_the_module_itself_loads_the_standard_library_only():
 @pytest.mark.parametrize("k", [2, 3, 4, 8, 150])
 @pytest.mark.parametrize("tests", [1, 18, 600])
 def test_every_number_of_directions_has_its_power(k, tests):
-    shift = smallest_detectable_from_random(k, 0.95, tests) / (0.08 * sqrt(1 + 1 / k))
+    shift = smallest_detectable_from_random(k, 0.95, tests) / (power.SD_OF_RANDOM_DIRECTIONS * sqrt(1 + 1 / k))
     critical = stats.t.isf(0.05 / tests / 2, k - 1)
     assert stats.nct.sf(critical, k - 1, shift) == pytest.approx(0.8, abs=1e-6)
