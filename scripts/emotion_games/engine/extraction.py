@@ -17,7 +17,7 @@ from emotion_games.errors import shown
 from emotion_games.escapes import say
 from emotion_games.hashing import digest
 from emotion_games.prompts.messages import probe
-from emotion_games.prompts.stimuli import load_stimuli, reference_emotions, split_stimuli
+from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli, reference_emotions, split_stimuli
 from emotion_games.prompts.templates import Templates, load_templates
 
 # Seconds between two reports on how many stimuli have been read.
@@ -50,6 +50,9 @@ def extract(
         UserError: If the stimuli or the model cannot be used.
     """
     stimuli = load_stimuli(files["stimuli"], settings["emotions"], log)
+    # Nothing is compared with neutral.
+    if settings["direction_method"] == estimation.CONTRAST:
+        stimuli.pop(NEUTRAL, None)
     templates = load_templates(files["prompts"])
     model = load_model(entry, path, runtime)
     layers = steered_layers(settings["layers"], model.depth)
