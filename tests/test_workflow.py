@@ -505,7 +505,7 @@ def test_a_series_of_real_models_fails_and_resumes_in_the_same_way(tmp_path, qwe
     place = Place(ROOT, tmp_path)
     settings = {
         "emotions": ["anger", "happiness"],
-        "intensity": [1.0],
+        "intensity": [0.2],
         "num_scenarios": 2,
         "generation": {"max_new_tokens": 8},
         "arms": {"random": {"scored": 2, "generated": 1}},
