@@ -100,7 +100,7 @@ def requests(real, files):
 def test_the_self_check_passes(folder, directions, files, dtype):
     measured_with = instrument(folder, directions, dtype)
     said = []
-    checked = check_steering(measured_with, requests(measured_with, files)[:3], said.append)
+    checked = check_steering(measured_with, requests(measured_with, files)[:2], said.append)
     assert checked.share and said == []
 
 
@@ -165,6 +165,8 @@ def series(folder, files, tmp_path):
             "num_scenarios": 2,
             "generation": {"max_new_tokens": TOKENS},
             "arms": {"random": {"scored": 1, "generated": 0}, "prompted": False},
+            # The tests above make the checks of this model.
+            "checks": {"manipulation": False, "damage": False},
             "stimuli": str(short),
             "check_items": "checks.yaml",
             "runtime": {"device": "cpu", "threads": 1, "batch_tokens": 600},
