@@ -164,7 +164,6 @@ class Record(TypedDict):
     answers: NotRequired[list[str]]
     after: NotRequired[list[ScoresRecord | None]]
     ends: NotRequired[list[str]]
-    value: NotRequired[float]
     plan: NotRequired[Plan]
     hash: NotRequired[str]
     frozen: NotRequired[str]
