@@ -91,9 +91,9 @@ class Work:
 
     def batches(self, repeats: int = 1, budget: int | None = None) -> list[list[Request]]:
         """Return the requests in the batches that an experiment would make of them."""
-        lengths = {prompt: self.shape.prompt for prompt in self.prompts}
-        tokens = self.model.batch_tokens(budget)
-        return plan_batches(self.requests(repeats), lengths, self.shape.answer, tokens)
+        tokens = {prompt: self.model.token_ids(prompt) for prompt in self.prompts}
+        most = self.model.batch_tokens(budget)
+        return plan_batches(self.requests(repeats), tokens, self.shape.answer, most)
 
     def prompt_ids(self) -> Tensor:
         """Return the tokens of the prompts, (scenarios, length)."""

@@ -127,18 +127,18 @@ def test_one_row_without_room_is_an_error(instrument, monkeypatch):
 
 def test_batches_hold_every_request_once_within_the_budget():
     wanted = requests(20)
-    lengths = {r.prompt: len(r.prompt) for r in wanted}
-    batches = plan_batches(wanted, lengths, answer_tokens=8, budget=400)
+    tokens = {r.prompt: list(r.prompt.encode()) for r in wanted}
+    batches = plan_batches(wanted, tokens, answer_tokens=8, budget=400)
     assert sorted(r.key for b in batches for r in b) == sorted(r.key for r in wanted)
     for batch in batches:
-        width = max(lengths[r.prompt] for r in batch) + 8
+        width = max(len(r.prompt) for r in batch) + 8
         assert sum(len(r.uniforms) for r in batch) * width <= 400 or len(batch) == 1
-    assert batches == plan_batches(wanted, lengths, 8, 400)
+    assert batches == plan_batches(wanted, tokens, 8, 400)
 
 
 def test_a_request_larger_than_the_budget_is_a_batch_of_its_own():
     wanted = requests(2)
-    batches = plan_batches(wanted, {r.prompt: 50 for r in wanted}, 8, 10)
+    batches = plan_batches(wanted, {r.prompt: [1] * 50 for r in wanted}, 8, 10)
     assert [len(batch) for batch in batches] == [1, 1, 1, 1]
 
 

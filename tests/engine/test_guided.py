@@ -148,10 +148,10 @@ def test_probabilities_are_those_of_reading_the_assembled_text_alone(instrument)
 
 def test_answers_do_not_depend_on_the_batch(instrument):
     requests = some_requests()
-    lengths = {r.prompt: len(instrument.model.token_ids(r.prompt)) for r in requests}
+    tokens = {r.prompt: instrument.model.token_ids(r.prompt) for r in requests}
     alone = {r.key: measure(instrument, [r])[0] for r in requests}
     batches = [
-        b for budget in (300, 100_000) for b in plan_batches(requests, lengths, STEPS, budget)
+        b for budget in (300, 100_000) for b in plan_batches(requests, tokens, STEPS, budget)
     ]
     assert {len(batch) for batch in batches} >= {1, 3, len(requests)}
     for batch in batches:
@@ -166,7 +166,11 @@ def test_guided_and_free_answers_may_share_a_batch(instrument):
     numbers = [trial_uniforms(("x",), 0, STEPS)]
     guided, free = request("g", uniforms=numbers), request("f", uniforms=numbers, lead="", link="")
     together = measure(instrument, [guided, free])
-    assert together == [measure(instrument, [guided])[0], measure(instrument, [free])[0]]
+    alone = [measure(instrument, [guided])[0], measure(instrument, [free])[0]]
+    assert [m.answers for m in together] == [m.answers for m in alone]
+    assert [m.scores.per_token for m in together] == [
+        pytest.approx(m.scores.per_token, abs=2e-5) for m in alone
+    ]
     assert together[0].answers[0].startswith(rationale_prefix()) and together[0].after[0]
     assert together[1].ends == [""] and together[1].after == [None]
 

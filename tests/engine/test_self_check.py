@@ -60,14 +60,15 @@ def test_where_sharing_fails_it_is_switched_off_with_one_line(instrument, reques
         shares.append(share)
         found = honest(model, prompts, vectors, share, watched)
         if share:
-            found.logits = found.logits.roll(1, 0)
+            found.cache.reorder_cache(torch.arange(len(prompts)).roll(1))
         return found
 
     monkeypatch.setattr(TransformersBackend, "read", broken)
     log = []
     assert check_steering(instrument, requests, log.append) == replace(instrument, share=False)
-    assert [line for line in log if "cannot share the lower layers" in line] == log[:1] == log
-    assert not any(shares[2:]), "only the question itself shares"
+    assert [line for line in log if "cannot share what they read" in line] == log[:1] == log
+    first = shares.index(False)
+    assert all(shares[:first]) and not any(shares[first:]), "what failed is not tried again"
     assert check_steering(replace(instrument, share=False), requests, log.append).share is False
 
 
@@ -107,7 +108,7 @@ def test_a_push_that_is_lost_in_rounding_is_refused(instrument, requests):
 
 def test_a_push_at_the_first_token_is_found(instrument, requests, monkeypatch):
     monkeypatch.setattr(hooks, "pushed_positions", lambda mask: mask)
-    line = "^anger: layer 1, prompt: a vector was added at the first token, which should stay"
+    line = "^anger: layer 1: a vector was added at the first token, which should stay"
     with pytest.raises(SteeringError, match=line):
         check_steering(instrument, requests, print)
 

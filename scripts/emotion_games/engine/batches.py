@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, ModelError, Rows
+from emotion_games.engine.prompt_tree import stories
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.scoring import (
     Continuation,
@@ -145,22 +146,30 @@ class Reading:
 
 
 def plan_batches(
-    requests: Sequence[Request], lengths: Mapping[str, int], answer_tokens: int, budget: int
+    requests: Sequence[Request], tokens: Mapping[str, Ids], answer_tokens: int, budget: int
 ) -> list[list[Request]]:
-    """Return batches of similar prompts, in which the rows of one prompt stay together.
+    """Return batches of similar prompts, in which the prompts of one story stay together.
 
-    The same requests always make the same batches.
+    If they need several batches, each has all prompts under some of the pushes, so that what the
+    prompts begin with is still read once. The same requests always make the same batches.
 
     Args:
         requests: What is to be measured.
-        lengths: The number of tokens of each prompt.
+        tokens: The tokens of each prompt.
         answer_tokens: The largest number of tokens of an answer.
         budget: The largest number of tokens of a batch.
     """
+    groups = stories([tokens[r.prompt] for r in requests])
+    story_of = {tuple(ids): (max(map(len, group)), group[0]) for group in groups for ids in group}
+    pushes = {push: number for number, push in enumerate(dict.fromkeys(r.push for r in requests))}
+
+    def place(r: Request) -> tuple:
+        return story_of[tuple(tokens[r.prompt])], pushes[r.push], r.prompt
+
     batches: list[list[Request]] = []
     rows = 0
-    for request in sorted(requests, key=lambda r: (lengths[r.prompt], r.prompt)):
-        width = lengths[request.prompt] + answer_tokens
+    for request in sorted(requests, key=place):
+        width = story_of[tuple(tokens[request.prompt])][0] + answer_tokens
         weight = max(1, len(request.uniforms))
         if not batches or (rows + weight) * width > budget or rows + weight > LARGEST_BATCH:
             batches.append([])

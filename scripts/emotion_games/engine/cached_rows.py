@@ -15,6 +15,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from emotion_games.engine import caches, hooks
 from emotion_games.engine.backend import ByLayer, Ids, Layers, Logprobs, Rows
+from emotion_games.engine.prompt_tree import Tree, numbered
 from emotion_games.engine.ragged import logprobs
 from emotion_games.engine.sampling import next_tokens
 
@@ -62,6 +63,27 @@ class CachedRows(Rows):
         cache = caches.copy_rows(self.cache, at, room)
         vectors = {layer: v[at] for layer, v in self.vectors.items()}
         return CachedRows(self.backend, cache, self.mask[at], vectors, self.logits[at], {})
+
+    def branch(self, tree: Tree, prompts: Sequence[Ids], shared: int) -> "CachedRows":
+        """Return the rows of prompts that have been read as far as the trunks of a tree go.
+
+        Args:
+            tree: The tree, whose trunks these rows have read.
+            prompts: The tokens of each prompt.
+            shared: In how many of the lowest layers the rows of one prompt share the cache.
+        """
+        width, numbers = self.mask.shape[1], numbered(map(tuple, prompts))
+        first_rows = [numbers.index(number) for number in range(max(numbers) + 1)]
+        kept = torch.tensor([tree.kept(prompt) for prompt in prompts])
+        parents = torch.tensor(tree.parents)
+        drops = torch.tensor([len(trunk) for trunk in tree.trunks])[parents] - kept
+        upper = caches.Branches(parents, drops)
+        lower = caches.Branches(parents[first_rows], drops[first_rows])
+        above = len(self.cache.layers) - shared
+        cache = caches.branch(self.cache, [lower] * shared + [upper] * above, tree.suffix)
+        mask = (torch.arange(width) >= width - kept[:, None]).to(self.mask)
+        vectors = {layer: v[parents.to(v.device)] for layer, v in self.vectors.items()}
+        return CachedRows(self.backend, cache, mask, vectors, torch.empty(0), {})
 
     @torch.inference_mode()
     def extend(

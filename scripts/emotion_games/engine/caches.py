@@ -4,7 +4,9 @@ Attention layers keep the keys and values of every token, and the attention mask
 Recurrent layers keep a state, which cannot go back to an earlier token.
 """
 
+from collections.abc import Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -36,6 +38,9 @@ COPIED = (
     LinearAttentionAndFullAttentionLayer,
     DummyLayer,
 )
+# An attribute of a cache with something for each row, which copies take along. The self-check notes
+# there what it has seen of a row.
+NOTES = "notes"
 
 
 class CacheError(RuntimeError):
@@ -51,17 +56,17 @@ class RoomyLayer(DynamicLayer):
     keys: Tensor
     values: Tensor
 
-    def __init__(self, layer: DynamicLayer, rows: Tensor, room: int) -> None:
+    def __init__(self, layer: DynamicLayer, branches: "Branches", room: int) -> None:
         super().__init__()
         assert layer.keys is not None and layer.values is not None, "nothing has been read yet"
         self.lazy_initialization(layer.keys, layer.values)
-        length = layer.keys.shape[-2]
+        rows, length = len(branches.rows), layer.keys.shape[-2]
         # A slice of the whole tensor is what the model sees; it grows without a copy.
         self._whole = []
         for old in (layer.keys, layer.values):
-            whole = old.new_empty(len(rows), old.shape[1], length + room, old.shape[3])
-            torch.index_select(old, 0, rows.to(old.device), out=whole[:, :, :length])
+            whole = old.new_empty(rows, old.shape[1], length + room, old.shape[3])
             self._whole.append(whole)
+            branches.copy(old, whole[:, :, :length])
         self._show(length)
 
     def _show(self, length: int) -> None:
@@ -77,6 +82,38 @@ class RoomyLayer(DynamicLayer):
             whole[:, :, start:end] = new
         self._show(end)
         return self.keys, self.values
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Put other rows in the place of the present ones; repeats are allowed."""
+        length = self.keys.shape[-2]
+        self._whole = [whole[beam_idx.to(whole.device)] for whole in self._whole]
+        self._show(length)
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Rows that go on from rows of a cache.
+
+    Attributes:
+        rows: The row of the cache that each one goes on from, (branches,).
+        drops: How many of the last tokens of that row each one drops, (branches,). What is left
+            moves to the right, so that the padding is on the left.
+    """
+
+    rows: Tensor
+    drops: Tensor
+
+    def copy(self, old: Tensor, new: Tensor) -> None:
+        """Copy keys or values, both (rows, heads, length, width)."""
+        rows, drops = self.rows.to(old.device), self.drops.to(old.device)
+        if not drops.any():
+            torch.index_select(old, 0, rows, out=new)
+            return
+        for drop in drops.unique().tolist():
+            at = (drops == drop).nonzero().flatten()
+            new[at, :, drop:] = old[rows[at], :, : old.shape[2] - drop]
+            # Padding, which must not be something infinite.
+            new[at, :, :drop] = 0
 
 
 def new_cache(config: PreTrainedConfig) -> DynamicCache:
@@ -116,20 +153,40 @@ def cache_bytes(cache: DynamicCache) -> int:
     return sum(value.nbytes for value in kept if isinstance(value, Tensor))
 
 
+def can_branch(cache: DynamicCache) -> bool:
+    """Return whether rows can go on from an earlier token of a row."""
+    return all(type(layer) in (DynamicLayer, RoomyLayer) for layer in cache.layers)
+
+
 def copy_rows(cache: DynamicCache, rows: Tensor, room: int) -> DynamicCache:
     """Return a copy of some rows (repeats allowed) with room for `room` more tokens."""
+    whole = Branches(rows, torch.zeros_like(rows))
+    return branch(cache, [whole] * len(cache.layers), room)
+
+
+def branch(cache: DynamicCache, branches: Sequence[Branches], room: int) -> DynamicCache:
+    """Return a cache of rows that go on from rows of another one.
+
+    Args:
+        cache: What has been read.
+        branches: The new rows in each layer of the cache. Lower layers may have fewer of them.
+        room: For how many more tokens there is room.
+    """
     copied = copy(cache)
-    copied.layers = [_copied(layer, rows, room) for layer in cache.layers]
+    layers = zip(cache.layers, branches, strict=True)
+    copied.layers = [_copied(layer, own, room) for layer, own in layers]
+    if notes := getattr(cache, NOTES, None):
+        setattr(copied, NOTES, [notes[row] for row in branches[-1].rows.tolist()])
     return copied
 
 
-def _copied(layer: Any, rows: Tensor, room: int) -> Any:
+def _copied(layer: Any, branches: Branches, room: int) -> Any:
     if type(layer) in (DynamicLayer, RoomyLayer) and layer.is_initialized:
-        return RoomyLayer(layer, rows, room)
+        return RoomyLayer(layer, branches, room)
     copied = copy(layer)
     # The states of a recurrent layer are in dictionaries, which are changed in place.
     copied.__dict__ |= {k: dict(v) for k, v in vars(layer).items() if isinstance(v, dict)}
-    copied.reorder_cache(rows)
+    copied.reorder_cache(branches.rows)
     return copied
 
 

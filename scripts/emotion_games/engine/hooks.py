@@ -202,7 +202,8 @@ def shared_lower_layers(
         layers: The decoder layers.
         axes: What `row_axes` found for the layers to be shared, from the lowest one on.
         groups: The number of each row's prompt, counted from 0, (rows,).
-        cache: The empty cache that the layers fill.
+        cache: The cache that the layers fill. In these layers it has one row per prompt, unless it
+            is empty, and afterwards it has all rows.
 
     Raises:
         SharingError: If it is not known how the arguments of a layer depend on the rows.
@@ -226,8 +227,8 @@ def shared_lower_layers(
         return _mapped(partial(narrow, known), args, kwargs)
 
     def spread(_module: nn.Module, _args: tuple, output: Output) -> Output:
-        # So far, only the shared layers have written to the cache.
-        cache.reorder_cache(cast(torch.LongTensor, groups))
+        for layer in cache.layers[: len(axes)]:
+            layer.reorder_cache(cast(torch.LongTensor, groups))
         hidden = _hidden(output)
         # A model on several devices has its layers elsewhere than its embeddings.
         return _replaced(output, hidden[groups.to(hidden.device)])

@@ -16,13 +16,25 @@ import torch
 from torch import Tensor
 
 from emotion_games.engine.backend import ByLayer, ModelError
+from emotion_games.engine.caches import NOTES
 from emotion_games.engine.hooks import SteeringError
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.transformers_backend import TransformersBackend
 
 Tokens = tuple[int, ...]
-# What each row has read is noted in an attribute of its cache, which copies of the cache inherit.
-NOTE = "observed_tokens"
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was seen of a row so far; copies of its cache take it along.
+
+    Attributes:
+        text: The tokens that it has read.
+        fits: Whether everything that was added to it is the push of each request, (requests,).
+    """
+
+    text: Tokens
+    fits: Tensor
 
 
 @dataclass(frozen=True)
@@ -30,16 +42,16 @@ class Pass:
     """One forward pass.
 
     Attributes:
-        part: What is read: `prompt` or `answer`.
-        keys: The name of each row.
+        cache: The cache of the rows.
+        is_first: Whether the rows have read nothing before.
         real: False at padding, (rows, new tokens).
         first: True at the first token of a text, (rows, new tokens).
         texts: The tokens that each row has read, with those of this pass.
-        fits: Whether each row got each of the expected pushes so far, (rows, pushes).
+        fits: See `Note`, (rows, requests).
     """
 
-    part: str
-    keys: list[str]
+    cache: object
+    is_first: bool
     real: Tensor
     first: Tensor
     texts: list[Tokens]
@@ -54,15 +66,12 @@ class Pass:
 
 
 class Observer:
-    """What the engine did while it was watched.
-
-    It must read the prompts in the order of `keys`. Rows that go on from a prompt may be in any
-    order; each of them must get one of the pushes.
+    """What the engine did while it was watched. Every row must get the push of one request.
 
     Attributes:
-        ends: The logits after each prompt.
-        norms: {layer: median length of its hidden states in the last prompts}.
-        logits: If there is only one key, the logits after each sequence of tokens that was read.
+        norms: {layer: median length of its hidden states where rows begin}.
+        logits: Those after each sequence of tokens that was read under the push of a request,
+            {(number of the request, tokens): (vocabulary,)}.
     """
 
     def __init__(self, model: TransformersBackend, keys: Sequence[str], pushes: ByLayer) -> None:
@@ -70,15 +79,14 @@ class Observer:
 
         Args:
             model: The model whose passes are watched.
-            keys: The name of each prompt.
-            pushes: What must be added for each prompt, {layer: (prompts, hidden)}.
+            keys: The name of each request.
+            pushes: What must be added for each request, {layer: (requests, hidden)}.
         """
         self.model, self.keys = model, list(keys)
         # Vectors are rounded to the number format of the model before they are added.
         self.pushes = {layer: push.to(model.device, model.dtype) for layer, push in pushes.items()}
-        self.ends: list[Tensor] = []
         self.norms: dict[int, float] = {}
-        self.logits: dict[Tokens, Tensor] = {}
+        self.logits: dict[tuple[int, Tokens], Tensor] = {}
         self._before: ByLayer = {}
         self._pass: Pass
 
@@ -87,8 +95,8 @@ class Observer:
         """Watch every pass in the body.
 
         Raises:
-            SteeringError: If something else than the push was added, or a token has a wrong
-                position.
+            SteeringError: If something else than a push was added to a row, a push to no row, or
+                a token has a wrong position.
             ModelError: If the hidden states are not finite.
         """
         model, layers = self.model.model, list(enumerate(self.model.layers))
@@ -111,6 +119,10 @@ class Observer:
             hooks.callback(model.register_forward_pre_hook(begin, with_kwargs=True).remove)
             hooks.callback(model.register_forward_hook(end).remove)
             yield
+        served = {number for number, _ in self.logits}
+        for number, key in enumerate(self.keys):
+            if number not in served:
+                raise SteeringError(f"{key}: its push was added to no row")
 
     def _begin(self, given: dict[str, Any]) -> None:
         ids, mask = given["input_ids"], given["attention_mask"]
@@ -118,30 +130,18 @@ class Observer:
         rows, new = ids.shape
         real = mask[:, -new:].bool()
         first = torch.zeros_like(real)
-        known, done = getattr(cache, NOTE, None), len(self.ends)
-        if known is None:
-            if done + rows > len(self.keys):
-                raise SteeringError(
-                    f"{self.keys[-1]}: the engine reads a prompt again, or goes on from a cache "
-                    "that it has not filled by reading the prompt"
-                )
-            part, known, keys = "prompt", [()] * rows, self.keys[done : done + rows]
-            fits = torch.eye(len(self.keys), dtype=torch.bool)[done : done + rows]
-            first[range(rows), real.int().argmax(-1)] = True
-        else:
-            part, keys = "answer", ["one of the checked requests"] * rows
-            fits = torch.ones(rows, len(self.keys), dtype=torch.bool)
-            if len(self.keys) == 1:
-                keys, known = self.keys * rows, known[:1] * rows
-        texts = []
-        for row in range(rows):
+        nothing = Note((), torch.ones(len(self.keys), dtype=torch.bool))
+        notes, texts = getattr(cache, NOTES, None) or [nothing] * rows, []
+        for row, note in enumerate(notes):
             tokens = tuple(ids[row, real[row]].tolist())
             # Tokens may have been taken out of the cache. Models without attention get no mask of
             # earlier tokens, but they cannot go back either.
             begun = int(mask[row].sum()) - len(tokens) if mask.shape[1] > new else None
-            texts.append(known[min(row, len(known) - 1)][:begun] + tokens)
-        setattr(cache, NOTE, texts)
-        self._pass = Pass(part, keys, real, first, texts, fits)
+            before = note.text[:begun]
+            first[row, real[row].int().argmax()] = not before
+            texts.append(before + tokens)
+        fits = torch.stack([note.fits for note in notes])
+        self._pass = Pass(cache, not hasattr(cache, NOTES), real, first, texts, fits)
         positions = given.get("position_ids")
         if positions is not None and positions.shape == ids.shape:
             self._check_positions(positions, (mask.cumsum(-1) - 1)[:, -new:])
@@ -150,10 +150,14 @@ class Observer:
         for row, real in enumerate(self._pass.real):
             if not torch.equal(found[row, real], expected[row, real]):
                 raise SteeringError(
-                    f"{self._pass.keys[row]}: the first tokens of the {self._pass.part} are at "
-                    f"the positions {found[row, real].tolist()[:3]}, which should be "
+                    f"{self._name(row)}: the first tokens of a pass are at the positions "
+                    f"{found[row, real].tolist()[:3]}, which should be "
                     f"{expected[row, real].tolist()[:3]}"
                 )
+
+    def _name(self, row: int) -> str:
+        fitting = self._pass.fits[row].nonzero().flatten().tolist()
+        return self.keys[fitting[0]] if len(fitting) == 1 else "one of the checked requests"
 
     def _keep(self, layer: int, _module: object, _args: object, output: Any) -> None:
         # A copy, because the engine might add its vectors in place.
@@ -164,57 +168,52 @@ class Observer:
         before, after = now.spread(self._before.pop(layer)), now.spread(after)
         real, first = (where.to(after.device)[..., None] for where in (now.real, now.first))
         if not bool((after.isfinite() | ~real).all()):
-            raise ModelError(f"{now.keys[0]}: {OVERFLOW}")
-        if now.part == "prompt":
+            raise ModelError(f"{self._name(0)}: {OVERFLOW}")
+        if now.is_first:
             self.norms[layer] = float(before[real[..., 0]].float().norm(dim=-1).median())
-        pushes = self.pushes.get(layer, self._nothing()).to(after)
+        pushes = self.pushes.get(layer, torch.zeros(len(self.keys), 1)).to(after)
+        fits = now.fits.clone()
         for number, push in enumerate(pushes):
-            rows = now.fits[:, number].nonzero().flatten().to(after.device)
+            rows = fits[:, number].nonzero().flatten().to(after.device)
             expected = before[rows].where(first[rows], before[rows] + push)
             is_exact = ((after[rows] == expected) | ~real[rows]).flatten(1).all(1)
-            now.fits[rows[~is_exact].cpu(), number] = False
-        wrong = (~now.fits.any(1)).nonzero().flatten().tolist()
-        if wrong:
-            row = wrong[0]
-            added = (after[row].float() - before[row].float()) * real[row]
-            complaint = self._complaint(layer, row, added, first[row, :, 0])
-            raise SteeringError(f"{now.keys[row]}: {complaint}")
+            fits[rows[~is_exact].cpu(), number] = False
+        for row in (~fits.any(1)).nonzero().flatten().tolist():
+            added = after[row].float() - before[row].float()
+            raise SteeringError(self._complaint(layer, row, added * real[row], pushes.float()))
+        now.fits.copy_(fits)
 
-    def _nothing(self) -> Tensor:
-        return torch.zeros(len(self.keys), 1)
-
-    def _complaint(self, layer: int, row: int, added: Tensor, first: Tensor) -> str:
+    def _complaint(self, layer: int, row: int, added: Tensor, pushes: Tensor) -> str:
         """Say what is wrong with what was added to a row, (positions, hidden)."""
-        where = f"layer {layer}, {self._pass.part}"
-        place = len(self.ends) + row if self._pass.part == "prompt" else 0
-        push = self.pushes.get(layer, self._nothing())[place].to(added)
+        first = self._pass.first[row].to(added.device)
+        others = self._pass.real[row].to(added.device) & ~first
+        # Of the pushes that the row may have, the most similar one.
+        possible = self._pass.fits[row].nonzero().flatten().to(added.device)
+        mean = added[others].mean(0)
+        number = int(possible[(pushes[possible] - mean).norm(dim=-1).argmin()])
+        push, where = pushes[number], f"{self.keys[number]}: layer {layer}"
         if not push.any():
             length = float(added.norm(dim=-1).max())
             return f"{where}: a vector of length {length:.2g} was added, where nothing should be"
         if added[first].any():
             return f"{where}: a vector was added at the first token, which should stay as it is"
-        others = self._pass.real[row].to(first.device) & ~first
         share = float((added[others] @ push).mean() / push.square().sum())
         return f"{where}: what was added is not its push; along it, it is {share:.3g} times as long"
 
     def _end(self, logits: Tensor) -> None:
         now = self._pass
-        missing = (~now.fits.any(0)).nonzero().flatten().tolist()
-        if missing and len(now.fits) == len(self.keys):
-            raise SteeringError(
-                f"{self.keys[missing[0]]}: its push was added to no row of the {now.part}"
-            )
-        if now.part == "prompt":
-            self.ends += list(logits[:, -1])
-        if len(self.keys) > 1:
-            return
+        pairs = zip(now.texts, now.fits, strict=True)
+        setattr(now.cache, NOTES, [Note(text, fits) for text, fits in pairs])
         # Logits may be there for the last tokens only.
         first = now.real.shape[1] - logits.shape[1]
         for row, text in enumerate(now.texts):
+            requests = now.fits[row].nonzero().flatten().tolist()
             columns = now.real[row].nonzero().flatten().tolist()
             for column, length in zip(reversed(columns), range(len(text), 0, -1), strict=False):
                 if column >= first:
-                    self.logits.setdefault(text[:length], logits[row, column - first].cpu())
+                    found = logits[row, column - first].cpu()
+                    for number in requests:
+                        self.logits.setdefault((number, text[:length]), found)
 
 
 def _hidden(output: Any) -> Tensor:

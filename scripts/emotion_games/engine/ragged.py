@@ -21,6 +21,7 @@ def logprobs(logits: Tensor, texts: Sequence[Ids]) -> list[list[float]]:
     The t-th token of a text follows `logits[:, t]`.
     """
     ids = padded(texts, 0).to(logits.device)
-    steps = logits[:, : ids.shape[1]].float().log_softmax(-1)
-    values = steps.gather(-1, ids[..., None])[..., 0].tolist()
-    return [row[: len(text)] for row, text in zip(values, texts, strict=True)]
+    steps = logits[:, : ids.shape[1]].float()
+    # Not log_softmax, which would write a number for every token of the vocabulary.
+    values = steps.gather(-1, ids[..., None])[..., 0] - steps.logsumexp(-1)
+    return [row[: len(text)] for row, text in zip(values.tolist(), texts, strict=True)]

@@ -27,7 +27,7 @@ from emotion_games.engine.batches import Instrument, Measurement, Request, measu
 from emotion_games.engine.hooks import SteeringError
 from emotion_games.engine.observer import Observer
 from emotion_games.engine.reference import Text, answer_texts, plain_logits, prompt_tokens
-from emotion_games.engine.support import sharing_works
+from emotion_games.engine.support import PASS_ERRORS
 from emotion_games.engine.transformers_backend import TransformersBackend
 
 # Largest difference between engine and reference, relative to the size of what is compared.
@@ -37,13 +37,13 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.05}
 # Largest difference between a score and the engine's own logits, in nats per token. Only the last
 # digits of float32 and of the rounded score can differ, whatever the format of the weights.
 SCORE_TOLERANCE = 1e-4
-# Largest error of a change of scores that are rounded to five digits, in nats per token.
-ROUNDING = 1e-5
 # How long the amplified pushes of all layers are together, in lengths of a hidden state. Shorter
 # ones are tried where float16 cannot hold the states.
 AMPLIFIED = (3.0, 1.0, 0.3)
 # Tokens of the answer that is written for each request. The last one is never read.
 ANSWER_TOKENS = 3
+# Of a text, enough to see whether a push changes anything.
+FEW_TOKENS = 16
 # So high that all tokens are equally likely, and that the random numbers alone choose them.
 EQUAL_CHANCES = 1e30
 
@@ -66,8 +66,10 @@ class Case:
     written: Text
 
     def texts(self) -> dict[str, Text]:
-        """Return {what it is: text}."""
-        return {**self.options, "the written answer": self.written}
+        """Return what is compared with the reference, {what it is: text}."""
+        # The last option, before which the tokens of the others were taken out of the cache.
+        label, text = list(self.options.items())[-1]
+        return {label: text, "the written answer": self.written}
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,16 @@ class Found:
     observer: Observer
     measured: list[Measurement]
 
-    def logits(self, text: Text) -> Tensor:
-        """Return the logits before each scored token of a text, (tokens, vocabulary)."""
+    def logits(self, place: int, text: Text) -> Tensor:
+        """Return the logits before each scored token of a text of a request, (tokens, vocab)."""
         found = []
         for end in range(text.start, len(text.ids)):
-            if text.ids[:end] not in self.observer.logits:
+            if (place, text.ids[:end]) not in self.observer.logits:
                 raise SteeringError(
-                    f"{self.observer.keys[0]}: the engine did not read the first {end} tokens of "
-                    f"a text as they are; they end with {list(text.ids[max(0, end - 3) : end])}"
+                    f"{self.observer.keys[place]}: the engine did not read the first {end} tokens "
+                    f"of a text as they are; they end with {list(text.ids[max(0, end - 3) : end])}"
                 )
-            found.append(self.observer.logits[text.ids[:end]])
+            found.append(self.observer.logits[place, text.ids[:end]])
         return torch.stack(found).float()
 
     def score(self, place: int, label: str) -> float:
@@ -102,12 +104,31 @@ def check_steering(
     """Compare the engine with the reference on every request.
 
     Returns:
-        The instrument to measure with: one that shares no layers if this model cannot.
+        The instrument to measure with: one whose rows share nothing if this model cannot.
 
     Raises:
         SteeringError: If the engine does not steer this model correctly.
     """
-    instrument = _with_proved_sharing(instrument, requests, log)
+    if not instrument.share:
+        _compare(instrument, requests)
+        return instrument
+    try:
+        _compare(instrument, requests)
+    except torch.OutOfMemoryError:
+        raise
+    except PASS_ERRORS as error:
+        # A fault that has nothing to do with sharing is raised here.
+        alone = replace(instrument, share=False)
+        _compare(alone, requests)
+        log(
+            "self-check: rows of this model cannot share what they read; each row is read alone, "
+            f"which takes longer ({' '.join(str(error).split())})"
+        )
+        return alone
+    return instrument
+
+
+def _compare(instrument: Instrument, requests: Sequence[Request]) -> None:
     allowed = TOLERANCE[instrument.model.dtype]
     for what, difference in differences(instrument, requests).items():
         # Written so that NaN fails, too.
@@ -116,26 +137,6 @@ def check_steering(
                 f"{what} differ between the engine and a plain reading of the whole text, "
                 f"by {difference:.2g} of their size; rounding explains at most {allowed:g}"
             )
-    return instrument
-
-
-def _with_proved_sharing(
-    instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None]
-) -> Instrument:
-    if not instrument.share:
-        return instrument
-    # Two prompts, if there are as many, so that one of them is padded.
-    prompts = list(dict.fromkeys(request.prompt for request in requests))[:2]
-    names = [next((request.push for request in requests if request.push), None), None]
-    rows = [(instrument.model.token_ids(p), name) for p in prompts for name in names]
-    pushes = instrument.batch_pushes([name for _, name in rows])
-    if sharing_works(instrument.model, [ids for ids, _ in rows], pushes):
-        return instrument
-    log(
-        "self-check: rows of one prompt cannot share the lower layers of this model; "
-        "each row is read alone, which takes longer"
-    )
-    return replace(instrument, share=False)
 
 
 def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str, float]:
@@ -150,13 +151,13 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
     """
     instrument = replace(instrument, temperature=EQUAL_CHANCES, top_p=1.0, reopen=None, seconds={})
     model = cast(TransformersBackend, instrument.model)
+    # Before the passes are watched.
+    model.explore()
     cases = _cases(model, requests)
     questions = [case.request for case in cases]
-    # At its first use, the engine tries what the model can do. Those passes are not to be watched.
-    measure(instrument, questions[:1] * 2)
-    steered = _ask(instrument, questions)
+    _check_that_pushes_matter(instrument, cases)
+    _ask(instrument, questions)
     plain = _ask(instrument, [replace(question, push=None) for question in questions])
-    _check_that_pushes_matter(instrument, questions, steered, plain)
     strong, changed = _amplified(instrument, questions, plain.observer.norms)
 
     @cache
@@ -165,15 +166,11 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
         logits = plain_logits(model, text.ids, pushes)
         return logits[text.start - 1 : -1].float().cpu()
 
-    found = {}
-    if any(question.push for question in questions):
-        difference = _in_a_batch(cases, plain, changed, reference)
-        found["all checked requests: the changes of the scores by pushes"] = difference
-    # Of each prompt one request is enough, one with a push if there is any.
-    by_prompt = {case.request.prompt: case for case in cases}
-    by_prompt |= {case.request.prompt: case for case in cases if case.request.push}
-    for case in by_prompt.values():
-        found |= _alone(case, strong, reference)
+    found: dict[str, float] = {}
+    for place, case in enumerate(cases):
+        for measured in (plain, changed):
+            _check_scores(place, case, measured)
+        found |= _differences_of(place, case, plain, changed, reference)
     return found
 
 
@@ -213,15 +210,15 @@ def expected_pushes(instrument: Instrument, names: Sequence[str | None]) -> ByLa
     }
 
 
-def _check_that_pushes_matter(
-    instrument: Instrument, questions: Sequence[Request], steered: Found, plain: Found
-) -> None:
-    ends = zip(questions, steered.observer.ends, plain.observer.ends, strict=True)
-    for question, after, before in ends:
-        if question.push is not None and torch.equal(after, before):
+def _check_that_pushes_matter(instrument: Instrument, cases: Sequence[Case]) -> None:
+    model = cast(TransformersBackend, instrument.model)
+    for case in cases:
+        key, push, begin = case.request.key, case.request.push, case.written.ids[:FEW_TOKENS]
+        pushes = {layer: rows[0] for layer, rows in expected_pushes(instrument, [push]).items()}
+        if push and torch.equal(plain_logits(model, begin, pushes), plain_logits(model, begin, {})):
             raise SteeringError(
-                f"{question.key}: its push changes no logit; it may be smaller than the rounding "
-                f"of {instrument.model.dtype}"
+                f"{key}: its push changes no logit; it may be smaller than the rounding of "
+                f"{model.dtype}"
             )
 
 
@@ -245,43 +242,25 @@ def _amplified(
     raise AssertionError("there is a last length")
 
 
-def _in_a_batch(cases: Sequence[Case], plain: Found, changed: Found, reference: Reference) -> float:
-    """Return the difference in how pushes change the scores of all options and requests."""
-    here, there = [], []
-    for place, case in enumerate(cases):
-        for label, text in case.options.items():
-            here.append(changed.score(place, label) - plain.score(place, label))
-            after, before = (reference(text, push) for push in (case.request.push, None))
-            there.append(_score(after, text) - _score(before, text))
-    found, expected = torch.tensor(here), torch.tensor(there)
-    error = (found - expected).abs().sub(ROUNDING).clamp(min=0)
-    return float(error.norm() / expected.norm())
-
-
-def _alone(case: Case, strong: Instrument, reference: Reference) -> dict[str, float]:
-    """Return the differences of logits, of one request that is measured alone."""
+def _differences_of(
+    place: int, case: Case, plain: Found, changed: Found, reference: Reference
+) -> dict[str, float]:
+    """Return the differences of the logits of a request, and of their changes by its push."""
     key, push, found = case.request.key, case.request.push, {}
-    plain = _ask(strong, [replace(case.request, push=None)])
-    _check_scores(case, plain)
     for what, text in case.texts().items():
-        expected = reference(text, None)
-        center = expected.where(expected.isfinite(), torch.nan).nanmean(-1, keepdim=True)
-        error = plain.logits(text) - expected
-        found[f"{key}: the logits for {what}"] = _typical(error, expected - center)
-    if push is None:
-        return found
-    changed = _ask(strong, [case.request])
-    _check_scores(case, changed)
-    for what, text in case.texts().items():
-        change = reference(text, push) - reference(text, None)
-        error = changed.logits(text) - plain.logits(text) - change
-        found[f"{key}: the changes of the logits for {what}"] = _typical(error, change)
+        before, engine = reference(text, None), plain.logits(place, text)
+        center = before.where(before.isfinite(), torch.nan).nanmean(-1, keepdim=True)
+        found[f"{key}: the logits for {what}"] = _typical(engine - before, before - center)
+        if push is not None:
+            change = reference(text, push) - before
+            error = changed.logits(place, text) - engine - change
+            found[f"{key}: the changes of the logits for {what}"] = _typical(error, change)
     return found
 
 
-def _check_scores(case: Case, found: Found) -> None:
+def _check_scores(place: int, case: Case, found: Found) -> None:
     for label, text in case.options.items():
-        difference = abs(_score(found.logits(text), text) - found.score(0, label))
+        difference = abs(_score(found.logits(place, text), text) - found.score(place, label))
         if not difference <= SCORE_TOLERANCE:
             raise SteeringError(
                 f"{case.request.key}: the score of {label} is {difference:.2g} nats a token off "

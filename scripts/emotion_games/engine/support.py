@@ -1,14 +1,7 @@
-"""Questions about the architecture of a model, answered by trying it.
-
-`unsupported` asks at loading whether the engine reads it correctly, `sharing_works` at the start of
-an experiment whether rows can share its lower layers.
-"""
-
-from collections.abc import Sequence
+"""Whether the engine can read an architecture, answered by trying it when a model is loaded."""
 
 import torch
 
-from emotion_games.engine.backend import Backend, ByLayer, Ids
 from emotion_games.engine.ragged import logprobs
 from emotion_games.engine.transformers_backend import SAMPLE, TransformersBackend
 
@@ -17,9 +10,6 @@ from emotion_games.engine.transformers_backend import SAMPLE, TransformersBacken
 READING_TOLERANCE = {4: 0.01, 2: 1.0}
 # What models raise if they do not take batches, caches or hooks as the engine gives them.
 PASS_ERRORS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
-# Largest difference that sharing the lower layers may make, by the bytes of a number: of logits
-# relative to the largest one, and of log-probabilities in nats.
-SHARING_TOLERANCE = {4: 1e-3, 2: 0.1}
 
 
 def unsupported(model: TransformersBackend) -> str | None:
@@ -57,30 +47,3 @@ def _reading_difference(model: TransformersBackend) -> float:
         for begin, (values, _) in zip(begins, found, strict=True)
     ]
     return float(torch.cat(differences).abs().max())
-
-
-def sharing_works(model: Backend, prompts: Sequence[Ids], vectors: ByLayer) -> bool:
-    """Return whether rows of one prompt can share the layers below the first vector.
-
-    Args:
-        model: The model.
-        prompts: The text of each row; at least two rows must have the same one.
-        vectors: What is added, {layer: (rows, hidden)}.
-
-    Returns:
-        True if what is read and scored is the same with and without sharing, up to rounding.
-    """
-    rows, endings = range(len(prompts)), [[list(prompt[:3])] for prompt in prompts]
-    plain = model.read(prompts, vectors, share=False)
-    try:
-        shared = model.read(prompts, vectors, share=True)
-        found = torch.tensor(shared.score(rows, endings))
-    except torch.OutOfMemoryError:
-        raise
-    except PASS_ERRORS:
-        return False
-    expected = torch.tensor(plain.score(rows, endings))
-    allowed = SHARING_TOLERANCE[model.dtype.itemsize]
-    # Written so that NaN fails, too.
-    states = (shared.logits - plain.logits).abs().max() <= allowed * plain.logits.abs().max()
-    return bool(states) and bool((found - expected).abs().max() <= allowed)

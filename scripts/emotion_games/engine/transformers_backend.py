@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from os.path import commonprefix
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -15,6 +16,7 @@ from emotion_games.engine import caches, hooks
 from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers
 from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.positions import most_positions
+from emotion_games.engine.prompt_tree import branching, numbered
 from emotion_games.engine.ragged import padded
 
 # Tokens of a batch on a CPU, where larger batches gain nothing.
@@ -67,7 +69,7 @@ class TransformersBackend(Backend):
         text, sizes = self.token_ids(SAMPLE), []
         for times in (1, 2):
             ids, mask = self.padded([text * times])
-            rows = self._empty_rows(mask, {})
+            rows = self._empty_rows({}, 1)
             rows.extend(ids, mask, 1)
             sizes.append(caches.cache_bytes(rows.cache))
         growing = sizes[1] - sizes[0]
@@ -90,20 +92,39 @@ class TransformersBackend(Backend):
         self, prompts: Sequence[Ids], vectors: ByLayer, share: bool = True, watched: Layers = ()
     ) -> CachedRows:
         """Read prompts, padded on the left; see `Backend.read`."""
-        ids, mask = self.padded(prompts, side="left")
+        pushes = numbered(row.tobytes() for row in _side_by_side(vectors, len(prompts)))
         vectors = {layer: v.to(self.device, self.dtype) for layer, v in vectors.items()}
-        numbers = {p: i for i, p in enumerate(dict.fromkeys(map(tuple, prompts)))}
-        groups = torch.tensor([numbers[tuple(p)] for p in prompts], device=self.device)
+        tree = branching(prompts, pushes) if share and self.can_branch else None
         # Rows of one prompt differ from the first vector on; watched layers need every row.
         first = min([*vectors, *watched], default=-1)
-        depth = first + 1 if share and len(numbers) < len(prompts) else 0
-        rows = self._empty_rows(mask, vectors)
-        shared = self._row_axes[:depth] if depth else []
-        with hooks.shared_lower_layers(self.layers, shared, groups, rows.cache):
-            logits, states = rows.extend(ids, mask, 1, watched)
+        is_repeated = tree is not None or len(set(map(tuple, prompts))) < len(prompts)
+        shared = first + 1 if share and is_repeated else 0
+        rows, rests = self._empty_rows(vectors, len(prompts)), prompts
+        if tree:
+            own = {layer: v[tree.sources] for layer, v in vectors.items()}
+            trunks = self._empty_rows(own, len(tree.trunks))
+            self._read(trunks, tree.trunks, tree.trunks, shared)
+            rows = trunks.branch(tree, prompts, shared)
+            rests = [prompt[-tree.suffix :] for prompt in prompts]
+        logits, states = self._read(rows, rests, prompts, shared, watched)
         rows.logits = logits[:, -1]
         rows.states = {layer: state[:, -1] for layer, state in states.items()}
         return rows
+
+    def _read(
+        self,
+        rows: CachedRows,
+        new: Sequence[Ids],
+        texts: Sequence[Ids],
+        shared: int,
+        watched: Layers = (),
+    ) -> tuple[Tensor, ByLayer]:
+        """Read new tokens in place; rows with the same text share the lowest layers."""
+        ids, real = self.padded(new, side="left")
+        groups = torch.tensor(numbered(map(tuple, texts)), device=self.device)
+        axes = self._row_axes[:shared] if shared else []
+        with hooks.shared_lower_layers(self.layers, axes, groups, rows.cache):
+            return rows.extend(ids, real, 1, watched)
 
     @torch.inference_mode()
     def last_states(self, texts: Sequence[Ids], watched: Layers) -> ByLayer:
@@ -119,9 +140,10 @@ class TransformersBackend(Backend):
         last = real.sum(1) - 1
         return {at: h[torch.arange(len(texts)), last.to(h.device)] for at, h in states.items()}
 
-    def _empty_rows(self, mask: Tensor, vectors: ByLayer) -> CachedRows:
+    def _empty_rows(self, vectors: ByLayer, number: int) -> CachedRows:
         cache = caches.new_cache(self.model.config)
-        return CachedRows(self, cache, mask[:, :0], vectors, torch.empty(0), {})
+        mask = torch.empty(number, 0, dtype=torch.long, device=self.device)
+        return CachedRows(self, cache, mask, vectors, torch.empty(0), {})
 
     @cached_property
     def _row_axes(self) -> list[hooks.Axes]:
@@ -131,9 +153,14 @@ class TransformersBackend(Backend):
         # Rows with and without padding get an attention mask.
         def run(rows: int) -> None:
             ids, mask = self.padded([text, text[1:], text][:rows], side="left")
-            self._empty_rows(mask, {}).extend(ids, mask, 1)
+            self._empty_rows({}, rows).extend(ids, mask, 1)
 
         return hooks.row_axes(self.layers, run)
+
+    @cached_property
+    def can_branch(self) -> bool:
+        """Whether prompts can branch off what they have in common."""
+        return caches.can_branch(caches.new_cache(self.model.config))
 
     @cached_property
     @torch.inference_mode()
@@ -144,15 +171,25 @@ class TransformersBackend(Backend):
         their state at all, whatever the number format.
         """
         ids, mask = self.padded([self.token_ids(SAMPLE)])
-        rows = self._empty_rows(mask, {})
+        rows = self._empty_rows({}, 1)
         rows.logits = rows.extend(ids, mask, 1)[0][:, -1]
         other = rows.take([0], ids.shape[1])
         if not caches.change_states(other.cache):
             return True
         return not torch.equal(rows.extend(ids, mask, 1)[0], other.extend(ids, mask, 1)[0])
 
+    def explore(self) -> None:
+        """Try now what the model can do, which is otherwise tried at the first use."""
+        _ = self._row_axes, self.reads_on_at_once
+
     def padded(self, texts: Sequence[Ids], side: str = "right") -> tuple[Tensor, Tensor]:
         """Return token ids and their mask, both (rows, longest); the mask is 0 at padding."""
         mask = padded([[1] * len(text) for text in texts], 0, side)
         ids = padded(texts, self.pad_id, side)
         return ids.to(self.device), mask.to(self.device)
+
+
+def _side_by_side(vectors: ByLayer, rows: int) -> np.ndarray:
+    """Return the vectors of all layers beside each other, (rows, layers * hidden)."""
+    flat = [v.float().cpu() for v in vectors.values()]
+    return torch.cat(flat, 1).numpy() if flat else np.empty((rows, 0))

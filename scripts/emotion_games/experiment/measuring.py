@@ -127,10 +127,10 @@ def measure_all(
         batch_tokens: The largest number of tokens of a batch; None leaves it to the model.
     """
     model, log = instrument.model, session.control.log
-    lengths = {prompt: len(model.token_ids(prompt)) for prompt in {r.prompt for r in requests}}
+    tokens = {prompt: model.token_ids(prompt) for prompt in {r.prompt for r in requests}}
     budget = model.batch_tokens(batch_tokens)
     # From all requests, so that the batches do not depend on interruptions.
-    batches = plan_batches(requests, lengths, answer_tokens, budget)
+    batches = plan_batches(requests, tokens, answer_tokens, budget)
     log(f"{what}: {len(requests)} requests in {len(batches)} batches of at most {budget} tokens")
     start, done = time.perf_counter(), 0
     for number, batch in enumerate(batches, start=1):

@@ -1,0 +1,175 @@
+"""Prompts that begin alike branch off one trunk, and read what they read alone."""
+
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from architectures import FAST, SLOW, UNSHARED, tiny_architecture
+from emotion_games.engine.batches import Request, plan_batches
+from emotion_games.engine.prompt_tree import branching, stories
+from emotion_games.engine.transformers_backend import TransformersBackend
+from tiny import tiny_model
+
+torch.set_num_threads(1)
+# Two stories, with two and three endings of unlike length, a third with one, and a text without
+# anything in common with them.
+TEXTS = [
+    "<s>A long story about a meadow, which both orders share. 1. Go 2. Stay",
+    "<s>A long story about a meadow, which both orders share. 2. Stay 1. Go, please",
+    "<s>Another one, about a river and its bridge. You have paid before. Pay?",
+    "<s>Another one, about a river and its bridge. Pay?",
+    "<s>Another one, about a river and its bridge. Y",
+    "<s>Hm",
+    "You",
+]
+PUSHES = ("none", "anger", "joy")
+OPTIONS = (" yes", " perhaps not", " perhaps never")
+STEPS = 4
+# What sharing may change, relative to what the pushes change.
+TOLERANCE = 1e-5
+
+prompts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=12)
+
+
+@given(prompts, st.data())
+def test_every_row_reads_exactly_its_own_tokens_and_leaves_one_for_the_end(rows, data):
+    pushes = data.draw(st.lists(st.sampled_from("ab"), min_size=len(rows), max_size=len(rows)))
+    tree = branching(rows, pushes)
+    if tree is None:
+        return
+    assert tree.tokens < len(rows) * max(map(len, rows))
+    for row, push, parent in zip(rows, pushes, tree.parents, strict=True):
+        trunk, kept = tree.trunks[parent], tree.kept(row)
+        assert kept < len(row) and kept <= len(trunk)
+        assert list(trunk) == row[: len(trunk)], "the trunk is the beginning of the prompt"
+        assert list(trunk[:kept]) + row[-tree.suffix :] == row
+        assert pushes[tree.sources[parent]] == push
+    assert len(tree.trunks) == len(set(zip(tree.trunks, tree_pushes(tree, pushes), strict=True)))
+
+
+def tree_pushes(tree, pushes):
+    return [pushes[source] for source in tree.sources]
+
+
+def test_two_orders_under_three_pushes_are_three_trunks():
+    story = list(range(100, 130))
+    rows = [[*story, 1, 2], [*story, 2, 1]] * 3
+    tree = branching(rows, [push for push in PUSHES for _ in range(2)])
+    assert tree.trunks == [tuple(story)] * 3
+    assert (tree.parents, tree.sources, tree.suffix) == ([0, 0, 1, 1, 2, 2], [0, 2, 4], 2)
+    assert tree.tokens == 3 * 30 + 6 * 2
+
+
+@pytest.mark.parametrize(
+    "rows", [[[1, 2, 3]], [[1, 2, 3], [2, 2, 3]], [[1], [1, 2]], [[1, 2, 3], [1, 2, 4]]]
+)
+def test_where_nothing_is_saved_there_is_no_tree(rows):
+    assert branching(rows, range(len(rows))) is None
+
+
+@given(prompts)
+def test_stories_hold_every_prompt_once_and_share_half_of_it(rows):
+    groups = stories(rows)
+    assert sorted(p for group in groups for p in group) == sorted(set(map(tuple, rows)))
+    for group in groups:
+        for one, other in product(group, group):
+            half = (max(len(one), len(other)) + 1) // 2
+            assert one[:half] == other[:half] or one == other
+
+
+def test_batches_keep_the_orders_of_a_story_together_and_split_its_pushes():
+    texts = {"a1": [1] * 60 + [2] * 9, "b": [4] * 65, "a2": [1] * 60 + [3] * 11}
+    asked = [Request(f"{p}/{push}", p, push, {}) for push in PUSHES for p in texts]
+    batches = plan_batches(asked, texts, answer_tokens=0, budget=71 * 4)
+    assert [[r.key for r in batch] for batch in batches] == [
+        ["b/none", "b/anger", "b/joy", "a1/none"],
+        ["a2/none", "a1/anger", "a2/anger", "a1/joy"],
+        ["a2/joy"],
+    ]
+
+
+def architecture_ids():
+    return [*FAST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)]
+
+
+@pytest.mark.parametrize("kind", architecture_ids())
+def test_every_architecture_reads_in_a_tree_what_it_reads_alone(kind, monkeypatch):
+    model = tiny_architecture(kind)
+    rows, vectors = rows_under_pushes(model, rows=21)
+    read, passes = reading(model, rows, vectors, monkeypatch)
+    options = [model.token_ids(option) for option in OPTIONS]
+    scored = read.score(range(len(rows)), [options] * len(rows))
+    written = written_after(read, range(len(rows)))
+    has_tree = len(passes) == 2
+    assert has_tree == (model.can_branch and kind not in UNSHARED)
+    for at, row in enumerate(rows):
+        alone = model.read([row], {layer: v[[at]] for layer, v in vectors.items()}, share=False)
+        scale = alone.logits.abs().max()
+        assert (read.logits[at] - alone.logits[0]).abs().max() <= TOLERANCE * scale
+        assert scored[at] == [pytest.approx(v, abs=2e-4) for v in alone.score([0], [options])[0]]
+        assert written[at] == written_after(alone, [0])[0]
+
+
+def rows_under_pushes(model, rows):
+    """As many rows as are wanted: each text under each push, in an order that mixes both."""
+    generator = torch.Generator().manual_seed(1)
+    pairs = [*product(range(len(TEXTS)), range(len(PUSHES)))]
+    chosen = [pairs[(5 * place) % len(pairs)] for place in range(rows)]
+    stack = torch.randn(len(PUSHES), 2, model.hidden_size, generator=generator)
+    stack[0] = 0
+    pushed = stack[[push for _, push in chosen]]
+    texts = [model.token_ids(TEXTS[text]) for text, _ in chosen]
+    return texts, {layer: pushed[:, place] for place, layer in enumerate((1, 2))}
+
+
+def reading(model, rows, vectors, monkeypatch):
+    """Read rows; return them and the number of tokens of each pass."""
+    model.explore()
+    passes, honest = [], TransformersBackend._read
+
+    def counted(self, started, new, *others):
+        passes.append(sum(map(len, new)))
+        return honest(self, started, new, *others)
+
+    monkeypatch.setattr(TransformersBackend, "_read", counted)
+    share = model.name not in UNSHARED
+    found = model.read(rows, vectors, share=share), list(passes)
+    monkeypatch.undo()
+    return found
+
+
+def written_after(read, places):
+    numbers = torch.linspace(0.1, 0.9, STEPS).expand(len(places), -1)
+    return read.generate(places, numbers, 1.0, 0.95, lambda _: False)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_rows_of_any_number_read_the_same(rows, monkeypatch):
+    model = tiny_model("llama")
+    texts, vectors = rows_under_pushes(model, rows)
+    read, _ = reading(model, texts, vectors, monkeypatch)
+    for at, text in enumerate(texts):
+        alone = model.read([text], {layer: v[[at]] for layer, v in vectors.items()}, share=False)
+        torch.testing.assert_close(read.logits[at], alone.logits[0], atol=1e-5, rtol=1e-5)
+
+
+def test_layers_below_the_first_push_read_a_trunk_once_and_the_others_once_a_push(monkeypatch):
+    model = tiny_model("llama")
+    story = model.token_ids("<s>A long story about a meadow, which both orders share. ")
+    rows = [[*story, *model.token_ids(end)] for end in ("1. Go", "2. Go")] * 3
+    generator = torch.Generator().manual_seed(1)
+    vectors = {2: torch.randn(3, 32, generator=generator).repeat_interleave(2, 0)}
+    sizes = []
+    for layer in model.layers:
+        layer.register_forward_hook(
+            lambda module, args, output: sizes.append(tuple(args[0].shape[:2]))
+        )
+    model.explore()
+    sizes.clear()
+    model.read(rows, vectors)
+    trunk, suffix = len(story), len(rows[0]) - len(story)
+    # Layer 2 itself is read before its push is added.
+    assert sizes == [(1, trunk)] * 3 + [(3, trunk)] + [(2, suffix)] * 3 + [(6, suffix)]
