@@ -19,7 +19,6 @@ FOLDER = SERIES.folder
 DIRECTIONS = f"{CONFIG.base_dir}/directions"
 MODELS = f"{CONFIG.base_dir}/models"
 MODEL_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
-GPUS = 0 if CONFIG.runtime["device"] == "cpu" else 1
 
 OUTPUT_DIRS = [SERIES.output_dir(exp_id) for exp_id in SERIES.experiments]
 RESULTS = [folder / name for folder in OUTPUT_DIRS for name in layout.RESULT_FILES]
@@ -120,6 +119,11 @@ def running_order(wildcards):
     (wildcard,) = wildcards.keys()
     step = {"directions": 2, "slug": 3, "exp_id": 4}[wildcard]
     return -4 * experiment_of(wildcards).rank - step
+
+
+def gpus(wildcards):
+    """Return how many GPUs a job of a model claims."""
+    return 0 if CONFIG.runtime["device"] == "cpu" else model_of(wildcards).gpus
 
 
 def memory_mb(wildcards, attempt):

@@ -19,7 +19,7 @@ rule check_pushes:
         "../envs/llm.yaml"
     threads: CONFIG.runtime["threads"] or 1
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:
@@ -47,7 +47,7 @@ rule run_experiment:
         "../envs/llm.yaml"
     threads: CONFIG.runtime["threads"] or 1
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:

@@ -67,7 +67,7 @@ rule extract_directions:
         "../envs/llm.yaml"
     threads: CONFIG.runtime["threads"] or 1
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:

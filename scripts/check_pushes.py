@@ -10,6 +10,7 @@ from typing import Any  # noqa: E402
 
 from emotion_games import layout  # noqa: E402
 from emotion_games.series.frozen import check_files, game_files, loaded_from  # noqa: E402
+from emotion_games.series.gpus import claim  # noqa: E402
 from emotion_games.series.job import ModelJob  # noqa: E402
 from emotion_games.series.state import read_series  # noqa: E402
 
@@ -29,7 +30,9 @@ def check_pushes(rule: Any) -> None:
         shared = {name: files[name] for name in ("stimuli", "prompts", "checks")}
         check_files(series_dir, shared, spec["settings"]["emotions"])
         model, path = loaded_from(spec["model"], rule.params.path)
-        # These load torch, after the log is open.
+        runtime = rule.config["runtime"][key]
+        claim(runtime, job.terminal, should_stop)
+        # These load torch, after the log is open and the GPUs are claimed.
         from emotion_games.experiment.inputs import Control, Inputs
         from emotion_games.experiment.push_checks import check_pushes as measure
 
@@ -39,7 +42,7 @@ def check_pushes(rule: Any) -> None:
             model_path=path,
             directions=Path(rule.input.directions),
             journal=layout.push_checks_journal(series_dir, output.parent.name),
-            runtime=rule.config["runtime"][key],
+            runtime=runtime,
         )
         measure(inputs, output, Control(should_stop, job.progress))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from emotion_games import layout
 from emotion_games.series.frozen import check_files, game_files, loaded_from
+from emotion_games.series.gpus import claim
 from emotion_games.series.job import Job
 from emotion_games.series.state import read_series
 from emotion_games.signals import stop_at_once
@@ -23,11 +24,12 @@ def extract_directions(rule: Any) -> None:
     with Job(series_dir, waiting, log) as job:
         shared = {name: Path(rule.config["files"][name]) for name in ("stimuli", "prompts")}
         check_files(series_dir, shared, params.settings["emotions"])
-        # These load torch, after the log is open.
+        runtime = rule.config["runtime"][params.key]
+        claim(runtime, job.terminal)
+        # These load torch, after the log is open and the GPUs are claimed.
         from emotion_games.engine.extraction import extract
         from emotion_games.experiment.context import series_check
 
-        runtime = rule.config["runtime"][params.key]
         entry, path = loaded_from(params.model, params.path)
         # Before the model is loaded, this finds that no game has a usable scenario.
         files = [game_files(rule.config["files"], spec["game"]) for spec in params.specs]

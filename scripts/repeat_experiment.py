@@ -10,6 +10,7 @@ from pathlib import Path
 
 from emotion_games.errors import UserError
 from emotion_games.escapes import say
+from emotion_games.series.gpus import claim
 
 
 def repeat_experiment(folder: Path, device: str | None) -> int:
@@ -18,7 +19,7 @@ def repeat_experiment(folder: Path, device: str | None) -> int:
 
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            agreement = repeat(folder, Path(scratch), device)
+            agreement = repeat(folder, Path(scratch), device, claim)
         except UserError as error:
             say(f"ERROR: {error}")
             return 1
@@ -31,6 +32,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "folder", type=Path, help="an experiment's folder, with its exp_config.yaml"
     )
-    parser.add_argument("--device", help="cpu, cuda:0, ... (default: as it ran then)")
+    parser.add_argument("--device", help="cpu or cuda (default: as it ran then)")
     arguments = parser.parse_args()
     sys.exit(repeat_experiment(arguments.folder, arguments.device))

@@ -16,6 +16,7 @@ from emotion_games.series.frozen import (  # noqa: E402
     game_files,
     loaded_from,
 )
+from emotion_games.series.gpus import claim  # noqa: E402
 from emotion_games.series.job import ExperimentJob  # noqa: E402
 
 
@@ -32,8 +33,10 @@ def run_experiment(rule: Any) -> None:
     with ExperimentJob(series_dir, exp_id, log) as job:
         check_files(series_dir, files, spec["settings"]["emotions"], spec["game"])
         model, path = loaded_from(spec["model"], rule.params.path)
+        runtime = rule.config["runtime"][rule.params.key]
+        claim(runtime, job.terminal, should_stop)
         start = time.perf_counter()
-        # These load torch, after the log is open.
+        # These load torch, after the log is open and the GPUs are claimed.
         from emotion_games.engine.directions import load
         from emotion_games.experiment.inputs import Control, Inputs
         from emotion_games.experiment.run import run
@@ -46,7 +49,7 @@ def run_experiment(rule: Any) -> None:
             model_path=path,
             directions=directions,
             journal=layout.journal_path(series_dir, exp_id),
-            runtime=rule.config["runtime"][rule.params.key],
+            runtime=runtime,
             push_checks=Path(rule.input.push_checks),
             import_seconds=imported,
         )

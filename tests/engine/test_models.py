@@ -68,7 +68,7 @@ def test_a_local_folder_is_loaded_with_the_weights_it_holds(folder):
     "runtime, expected",
     [
         ({}, ({"": "cuda:0"}, torch.bfloat16)),
-        ({"device": "cuda:1"}, ({"": "cuda:1"}, torch.bfloat16)),
+        ({"device": "cuda"}, ({"": "cuda"}, torch.bfloat16)),
         ({"device_map": "auto"}, ("auto", torch.bfloat16)),
         ({"device": "cpu"}, (None, torch.float32)),
     ],

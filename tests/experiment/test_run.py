@@ -287,7 +287,7 @@ def test_prompts_tell_the_day_on_which_the_series_began_also_if_a_run_continues_
     copy = lambda *arguments, **_: shutil.copy(directions_file, arguments[4])  # noqa: E731
     monkeypatch.setattr(repetition, "extract", copy)
     (tmp_path / "scratch").mkdir()
-    assert repeat(tmp_path / "out", tmp_path / "scratch", None, lambda _: None).holds
+    assert repeat(tmp_path / "out", tmp_path / "scratch", None, log=lambda _: None).holds
     assert len(prompts) == 2, "two orders of the options"
     assert all(prompt.startswith("<s>Today is 31 January 2026.") for prompt in prompts)
 
@@ -377,8 +377,15 @@ def test_configuration_repeats_the_experiment(reference):
 
 
 def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(reference, tmp_path):
-    lines = []
-    assert repeat(reference, tmp_path, None, lines.append).holds
+    lines, claims = [], []
+
+    def claim(runtime, log):
+        # Before the model is loaded for the directions.
+        assert not list(tmp_path.iterdir())
+        claims.append(runtime["device"])
+
+    assert repeat(reference, tmp_path, None, claim, lines.append).holds
+    assert claims == ["cpu"]
     assert not [line for line in lines if line.startswith("not as it was")]
 
 

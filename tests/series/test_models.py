@@ -58,7 +58,8 @@ def test_a_folder_has_no_revisions_and_a_file_is_no_model(tmp_path, monkeypatch)
 
 
 def test_identity_leaves_out_what_only_affects_running():
-    entry = {"id": "a/M/", "alias": "m", "device_map": "auto", "trust_remote_code": False}
+    running = {"alias": "m", "device_map": "auto", "gpus": 2}
+    entry = {"id": "a/M/", "trust_remote_code": False} | running
     (plain,), (running,) = plan_models(["a/M"], ROOT), plan_models([entry], ROOT)
     assert plain.key == running.key and plain.entry == {"id": "a/M"}
     (other,) = plan_models([{"id": "a/M", "revision": "v2"}], ROOT)

@@ -129,6 +129,7 @@ def _load_config(folder: Path, options: dict[str, Any], name: str) -> PreTrained
 def _device_and_dtype(entry: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
     device = runtime.get("device", "auto")
     if device == "auto":
+        # The first of the devices that the job has claimed.
         device = "cuda:0" if torch.cuda.is_available() else "cpu"
     dtype = entry.get("dtype") or ("float32" if device == "cpu" else "bfloat16")
     device_map = runtime.get("device_map") or ({"": device} if device != "cpu" else None)

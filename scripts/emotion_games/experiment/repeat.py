@@ -64,7 +64,11 @@ class Agreement:
 
 
 def repeat(
-    folder: Path, scratch: Path, device: str | None, log: Callable[[str], None] = say
+    folder: Path,
+    scratch: Path,
+    device: str | None,
+    claim: Callable[[dict[str, Any], Callable[[str], None]], None] = lambda *_: None,
+    log: Callable[[str], None] = say,
 ) -> Agreement:
     """Measure a finished experiment again and compare the results.
 
@@ -72,6 +76,7 @@ def repeat(
         folder: The folder with its result files.
         scratch: An empty folder for everything that is measured.
         device: The device to run on; None is the one that the experiment ran on.
+        claim: Claims the GPUs for how the experiment runs, before anything uses them.
         log: Called with one line per input that has changed, among others.
 
     Raises:
@@ -95,6 +100,8 @@ def repeat(
         raise UserError(f"{folder}: not the folder of a finished experiment ({error})") from error
     settings = direction_settings(configuration["settings"])
     path, runtime = inputs.model_path, inputs.runtime
+    # The modules above load torch, which initialises CUDA only when a GPU is first used.
+    claim(runtime, log)
     extract(entry, path, settings, inputs.files, vectors, runtime, log=log)
     outcome = run(inputs, Control(log=log))
     publish(scratch / "out", outcome, statistics={})

@@ -21,7 +21,7 @@ from emotion_games.hashing import code_hash, content_hash, digest
 DEMO = "demo"
 DEMO_DEFAULTS = {"variant": "planted", "seed": 0}
 # Keys of a model's entry that do not affect its answers.
-MODEL_RUNNING_ONLY = ("alias", "device_map")
+MODEL_RUNNING_ONLY = ("alias", "device_map", "gpus")
 # Keys of a model's entry that its name shows, besides the id and the revision.
 _NAMED_KEYS = ("dtype", "quantization", "layers_path")
 # Environment variable with the hashes of GGUF files, for jobs that read the Snakefile again.
@@ -78,6 +78,11 @@ class Model:
         last = last.removesuffix(SUFFIX)
         is_named = not self.stored_as or self.stored_as.casefold() in last.casefold()
         return last if is_named else f"{last}-{self.stored_as}"
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs a job of the model claims where it does not run on the CPU."""
+        return self.running.get("gpus", 1)
 
     @property
     def made_folder(self) -> str | None:

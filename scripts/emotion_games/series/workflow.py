@@ -22,6 +22,7 @@ from emotion_games.series.completeness import rebuild
 from emotion_games.series.config import SeriesConfig, check_config
 from emotion_games.series.folder import PINNED, Series, find_series, open_series
 from emotion_games.series.job import record_silent_end
+from emotion_games.series.models import Model
 from emotion_games.series.paths import check_path
 from emotion_games.series.preview import count_games, preview, skipped_lines, skipped_record
 from emotion_games.series.state import ReportRow, State
@@ -84,10 +85,15 @@ def job_settings(config: SeriesConfig, root: Path) -> dict[str, Any]:
             "checks": str(config.check_items),
         },
         "runtime": {
-            model.key: config.runtime | {"device_map": model.running.get("device_map")}
+            model.key: config.runtime | {"gpus": model.gpus, "device_map": _device_map(model)}
             for model in config.models
         },
     }
+
+
+def _device_map(model: Model) -> Any:
+    """Return how a model is spread over its GPUs; one with several uses all of them."""
+    return model.running.get("device_map", "auto" if model.gpus > 1 else None)
 
 
 class Run:

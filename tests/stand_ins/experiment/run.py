@@ -25,7 +25,9 @@ def run(inputs, control):
             raise Interrupted(f"interrupted after {number} of {trials} trials")
         if trouble and number == trials // 2:
             _make(trouble)
+        begin = time.monotonic()
         time.sleep(controls["seconds"])
+        _note_use(spec["exp_id"], begin)
         with open("computed.txt", "a") as computed:
             computed.write(f"{spec['exp_id']}/{number}\n")
         journal.append([{"key": str(number)}])
@@ -33,6 +35,14 @@ def run(inputs, control):
     configuration = {"seconds": {}, "directions": {}}
     trials = list(journal.records.values())
     return SimpleNamespace(trials=trials, checks=None, game=None, configuration=configuration)
+
+
+def _note_use(exp_id, begin):
+    """Add a line with the devices that the job sees, and since when it has used them."""
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if devices:
+        with open("uses.txt", "a") as uses:
+            uses.write(f"{exp_id} {devices} {begin} {time.monotonic()}\n")
 
 
 def _make(trouble):
