@@ -34,7 +34,8 @@ def extract_directions(rule: Any) -> None:
         # Before the model is loaded, this finds that no game has a usable scenario.
         files = [game_files(rule.config["files"], spec["game"]) for spec in params.specs]
         check = series_check(params.specs, files)
-        extract(entry, path, params.settings, shared, output, runtime, check, job.terminal)
+        watch = {"log": job.terminal, "progress": job.progress}
+        extract(entry, path, params.settings, shared, output, runtime, check, **watch)
 
 
 if "snakemake" in globals():

@@ -44,6 +44,15 @@ def test_comprehension_is_asked_in_neutral_about_every_outcome(questions):
     assert all(list(r.options).count("right") == 1 and r.push is None for r in found)
 
 
+@pytest.mark.parametrize("decoding", ["guided", "free"])
+@pytest.mark.parametrize("show_payoffs", [False, True])
+def test_the_keys_of_the_checks_are_known_without_a_model(decoding, show_payoffs):
+    changes = {"decoding": decoding, "show_payoffs": show_payoffs}
+    questions = load_questions(spec_of(SETTINGS | changes), FILES)
+    requests = check_requests.check_requests(questions, MODEL)
+    assert check_requests.check_keys(questions) == [request.key for request in requests]
+
+
 def row_of(kind, scores, condition="steered-anger-1"):
     return check_row({"key": f"{kind}|{condition}|0", "scores": scores}, names())
 

@@ -42,9 +42,7 @@ def play(model, files, directions_file, tmp_path):
             journal=tmp_path / "x.trials.jsonl",
             runtime=runtime or {},
         )
-        control = Control(
-            should_stop, lambda done, total: log.append(f"progress {done}/{total}"), log.append
-        )
+        control = Control(should_stop, lambda counts, left: log.append((counts, left)), log.append)
         finish(inputs, tmp_path / "out", control)
         return log
 
@@ -112,6 +110,17 @@ def test_conditions_answer_the_same_prompt_differently(reference):
 def test_batch_size_changes_nothing(play, reference, tmp_path, tokens):
     play(runtime={"batch_tokens": tokens, "share_layers": tokens != 2000})
     same_results(tmp_path / "out", reference)
+
+
+def test_the_progress_counts_trials_and_checks_from_the_first_report_to_the_last(play, files):
+    reports = [line for line in play(runtime={"batch_tokens": 5000}) if isinstance(line, tuple)]
+    # 2 scenarios, neutral and 2 emotions at the headline dose, are also answered freely.
+    trials, checks = 2 * 2 * (11 * 2 + 2), 2 * 3
+    assert reports[0] == ({"trials": (0, trials), "checks": (0, checks)}, None)
+    assert reports[-1] == ({"trials": (trials, trials), "checks": (checks, checks)}, 0.0)
+    assert len(reports) > 5
+    # A batch of checks and one of trials tell the time of both reading and writing.
+    assert all(left is not None and left > 0 for _, left in reports[3:-1])
 
 
 def test_stopping_after_every_batch_changes_nothing_and_repeats_nothing(play, reference, tmp_path):

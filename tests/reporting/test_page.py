@@ -71,7 +71,16 @@ def answered_freely(trials):
 
 
 def row(
-    series, exp_id, game, model, status="completed", error=None, done=10, total=10, folder=None
+    series,
+    exp_id,
+    game,
+    model,
+    status="completed",
+    error=None,
+    done=10,
+    total=10,
+    folder=None,
+    **more,
 ):
     """Return a row of the completeness report; with `folder` its results are a link to it."""
     place = series / f"{exp_id}_20250210_163355"
@@ -83,14 +92,16 @@ def row(
         names
         | times
         | {"status": status, "error": error, "progress": {"done": done, "total": total}}
+        | more
     )
 
 
-def report(series, *rows):
+def report(series, *rows, **more):
     content = {
         "last_updated": "2025-02-10T18:00:00",
         "experiments": {row["exp_id"]: row for row in rows},
     }
+    content |= more
     (series / "experiment_report.json").write_text(json.dumps(content))
 
 
@@ -177,6 +188,19 @@ def test_a_partial_grid_shows_status_progress_and_error(partial):
         "1 completed" in html and "1 running" in html and "1 pending" in html and "1 failed" in html
     )
     assert block(html)["cells"]["Wait_Go_a"]["error"] == "CUDA out of memory & <b>more</b>"
+
+
+def test_the_page_counts_trials_and_checks_and_shows_the_time_left(tmp_path):
+    more = {"checks": {"done": 100, "total": 100}, "seconds_left": 7260.4}
+    running = row(tmp_path, "a", "Wait_Go", "a", "running", done=140, total=300, **more)
+    waiting = row(tmp_path, "b", "Wait_Go", "b", "pending", done=0, total=300)
+    report(tmp_path, running, waiting, seconds_left=14520.0, experiments_of_unknown_time=1)
+    html = written(tmp_path)
+    assert "140 of 300 trials, 100 of 100 checks (60 %)" in html
+    assert '<progress max="100" value="60">' in html
+    assert '<small class="soft">2 h 1 min left</small>' in html
+    assert "1 running; 4 h 2 min left, and 1 experiment of unknown time." in html
+    assert "0 of 300 trials (0 %)" in html and html.count("</small>") == 3
 
 
 def test_cells_that_are_not_planned_differ_from_pending_ones(tmp_path):

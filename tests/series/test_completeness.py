@@ -52,17 +52,23 @@ def test_a_row_has_these_fields(series):
         "output_dir": f"results/A_{STAMP}",
         "exp_id": "A",
         "progress": {"done": 0, "total": 10},
+        "checks": None,
+        "seconds_left": None,
+        "seconds_per_trial": None,
     }
     content = json.loads((series / layout.REPORT).read_text())
-    assert set(content) == {"last_updated", "experiments"} and content["experiments"]["A"] == row
+    head = {"last_updated", "seconds_left", "experiments_of_unknown_time"}
+    assert set(content) == {*head, "experiments"} and content["experiments"]["A"] == row
 
 
 def test_four_result_files_mean_completed_whatever_was_recorded(series):
     state.record(series, "A", status="failed", error="lost", progress={"done": 4, "total": 10})
+    state.record(series, "A", checks={"done": 2, "total": 3}, seconds_left=5.0)
     results = finish(series, "A")
     row = completeness.rebuild(series)["A"]
     assert row["status"] == "completed" and row["error"] is None
-    assert row["progress"] == {"done": 10, "total": 10}
+    assert row["progress"] == {"done": 10, "total": 10} and row["checks"] == {"done": 3, "total": 3}
+    assert row["seconds_left"] is None
     state.record(series, "A", status="completed", error=None)
     (results / layout.CONFIGURATION).unlink()
     row = completeness.rebuild(series)["A"]
@@ -97,6 +103,21 @@ def test_an_update_changes_only_its_row(series):
     completeness.update(series, "A")
     rows = json.loads((series / layout.REPORT).read_text())["experiments"]
     assert (rows["A"]["status"], rows["B"]["status"]) == ("failed", "pending")
+
+
+def test_the_time_left_is_that_of_experiments_that_run_and_wait(series, held):
+    held(layout.lock_path(series, "A"))
+    now = {"seconds_left": 60.0, "seconds_per_trial": 7.5}
+    state.record(series, "A", status="running", host=socket.gethostname(), **now)
+    completeness.rebuild(series)
+    content = json.loads((series / layout.REPORT).read_text())
+    # B has ten trials.
+    assert content["seconds_left"] == 60 + 75 and content["experiments_of_unknown_time"] == 0
+    # A forecast of a job that has died is not true any more.
+    state.record(series, "A", status="failed", error="killed")
+    completeness.update(series, "A")
+    content = json.loads((series / layout.REPORT).read_text())
+    assert content["experiments"]["A"]["seconds_left"] is None and content["seconds_left"] == 75
 
 
 def test_a_report_that_is_damaged_or_lacks_experiments_is_rebuilt(series):

@@ -216,7 +216,7 @@ def test_a_damaged_record_of_a_series_is_refused_in_one_line(place, damage):
 
 @pytest.mark.parametrize(
     "text",
-    ["[]", "3", "{", '{"status": []}', '{"status": "odd"}', '{"progress": 3}', '{"rate": "x"}'],
+    ["[]", "3", "{", '{"status": []}', '{"status": "odd"}', '{"progress": 3}', '{"checks": "x"}'],
 )
 def test_a_damaged_state_of_an_experiment_counts_as_none(place, text):
     series = opened()

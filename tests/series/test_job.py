@@ -1,5 +1,6 @@
 """The frame around a job: what is recorded when it ends, and what is recorded if it could not."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +84,7 @@ def full(path, content):
     write_json(path, content)
 with ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
     assert layout.reserve_path(folder, "A").stat().st_size == files.RESERVE_BYTES
-    job.progress(1, 2)
+    job.progress({"trials": (1, 2)}, None)
     if way != "well":
         files.write_json = full
     if way == "full":
@@ -93,6 +94,65 @@ with ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
     for name in layout.RESULT_FILES:
         results.joinpath(name).touch()
 """
+
+
+TIMES_OF_A_JOB = """
+import json, sys
+from pathlib import Path
+from emotion_games import layout
+from emotion_games.series import completeness, job as jobs, state
+folder, clock = Path(sys.argv[1]), iter(json.loads(sys.argv[2]))
+completeness.refresh_page = lambda *_, **__: None
+class time:
+    sleep = jobs.time.sleep
+    monotonic = lambda: now
+jobs.time, now, shown = time, 0.0, []
+with jobs.ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
+    for now, trials, left in clock:
+        job.progress({"trials": (trials, 20), "checks": (5, 5)}, left)
+        row = state.read_rows(folder)["A"]
+        shown.append([row[key] for key in ("progress", "checks", "seconds_left")])
+    now += 3
+    results = layout.output_dir(folder, "A", state.read_series(folder)["stamp"])
+    results.mkdir()
+    for name in layout.RESULT_FILES:
+        results.joinpath(name).touch()
+shown.append(state.read_rows(folder)["A"]["seconds_per_trial"])
+(folder / "shown.json").write_text(json.dumps(shown))
+"""
+
+
+def times_of_a_job(series, *steps):
+    """Run a job with a simulated clock; return the rows' fields after each step."""
+    command = [sys.executable, "-c", TIMES_OF_A_JOB, series, json.dumps(steps)]
+    done = subprocess.run(command, cwd=SCRIPTS, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads((series / "shown.json").read_text()), done.stderr
+
+
+def test_the_report_counts_trials_and_checks_and_forecasts_both(series):
+    steps = [10, 0, None], [20, 10, 12.34], [30, 20, 0.0]
+    (*rows, pace), terminal = times_of_a_job(series, *steps)
+    checks = {"done": 5, "total": 5}
+    assert rows == [
+        [{"done": 0, "total": 20}, checks, None],
+        [{"done": 10, "total": 20}, checks, 12.3],
+        # The results are not written yet.
+        [{"done": 20, "total": 20}, checks, None],
+    ]
+    # 33 seconds with loading and writing, for the 20 trials of 25 requests that this run did.
+    assert pace == round(33 / (20 * 20 / 25), 4)
+    assert terminal.splitlines() == [
+        "A: 5 of 25 trials and checks",
+        "A: 25 of 25 trials and checks, writing the results; series: less than a minute left",
+        "A: completed",
+    ]
+
+
+def test_a_run_that_did_little_of_an_experiment_says_nothing_of_its_pace(series):
+    state.record(series, "A", seconds_per_trial=7.0)
+    (*_, pace), _ = times_of_a_job(series, [10, 15, None], [20, 20, 0.0])
+    assert pace == 7.0
 
 
 def test_the_failure_of_a_model_keeps_its_finished_experiments(series):

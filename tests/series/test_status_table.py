@@ -1,32 +1,40 @@
 """The report as a table in the terminal, and the script that prints it."""
 
-import pytest
-
 import report_completeness
-from emotion_games.series import state
-from emotion_games.series.status_table import duration, status_table, summary
+from emotion_games.series.status_table import status_table, summary
 
 
-def row(status, done=0, total=10, error=None):
-    return {"status": status, "error": error, "progress": {"done": done, "total": total}}
+def row(status, done=0, total=10, error=None, left=None, checks=None):
+    return {
+        "model_name": "org/M",
+        "status": status,
+        "error": error,
+        "progress": {"done": done, "total": total},
+        "checks": checks,
+        "seconds_left": left,
+        "seconds_per_trial": None,
+    }
 
 
-def test_the_table_shows_rates_and_the_time_left(tmp_path):
-    state.record(tmp_path, "A", rate=0.5)
-    state.record(tmp_path, "B", rate=7.0)
-    rows = {"A": row("running", 4), "B": row("failed", error="it broke"), "C": row("pending", 9)}
-    lines = status_table(tmp_path, rows).splitlines()
-    assert lines[1].split() == ["A", "running", "4/10", "0.5", "12", "s"]
-    assert lines[2].split() == ["B", "failed", "0/10", "it", "broke"]
+def test_the_table_shows_trials_checks_and_the_time_left(tmp_path):
+    rows = {
+        "A": row("running", 4, left=700.0, checks={"done": 1234, "total": 1234}),
+        "B": row("failed", error="it broke"),
+        "C": row("pending", total=None),
+    }
+    head, *lines = status_table(tmp_path, rows).splitlines()
+    assert head.split() == ["experiment", "status", "trials", "checks", "left,", "or", "error"]
+    assert lines[0].split()[:4] == ["A", "running", "4/10", "1,234/1,234"]
+    assert lines[0].endswith("  12 min left")
+    assert lines[1].split() == ["B", "failed", "0/10", "it", "broke"]
+    assert lines[2].split() == ["C", "pending", "0/?"]
     counts = "1 running, 1 pending, 1 failed"
-    assert lines[-1] == f"{tmp_path}: {counts}; about 14 s left at the current rate"
+    left = "12 min left, and 1 experiment of unknown time"
+    assert lines[-1] == f"{tmp_path}: {counts}; {left}"
 
 
-def test_the_time_left_is_not_guessed_if_a_total_is_unknown(tmp_path):
-    state.record(tmp_path, "A", rate=0.5)
-    rows = {"A": row("running", 4), "B": row("pending", total=None)}
-    lines = status_table(tmp_path, rows).splitlines()
-    assert lines[2].split() == ["B", "pending", "0/?"]
+def test_no_time_is_guessed_if_nothing_is_known_of_it(tmp_path):
+    lines = status_table(tmp_path, {"A": row("running", 4), "B": row("pending")}).splitlines()
     assert lines[-1] == f"{tmp_path}: 1 running, 1 pending"
     assert summary({}) == "no experiments"
 
@@ -37,18 +45,3 @@ def test_a_wrong_folder_is_one_line_and_stays_as_it_was(tmp_path, capsys):
     line = capsys.readouterr().err
     assert line.startswith(f"ERROR: {typo}: .state/series.json is missing")
     assert len(line.splitlines()) == 1 and not typo.exists()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (89, "89 s"),
-        (100, "2 min"),
-        (3599, "1 h 0 min"),
-        (12000, "3 h 20 min"),
-        (200000, "2 d 8 h"),
-    ],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text

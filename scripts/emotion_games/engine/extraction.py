@@ -16,12 +16,10 @@ from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_bat
 from emotion_games.errors import shown
 from emotion_games.escapes import say
 from emotion_games.hashing import digest
+from emotion_games.progress import Report, ignore
 from emotion_games.prompts.messages import probe
 from emotion_games.prompts.stimuli import NEUTRAL, load_stimuli, reference_emotions, split_stimuli
 from emotion_games.prompts.templates import Templates, load_templates
-
-# Seconds between two reports on how many stimuli have been read.
-REPORT_SECONDS = 15.0
 
 
 def extract(
@@ -33,6 +31,7 @@ def extract(
     runtime: dict[str, Any],
     check: Callable[[Backend], None] = lambda _: None,
     log: Callable[[str], None] = say,
+    progress: Report = ignore,
 ) -> None:
     """Measure the directions of a model and write them to a file.
 
@@ -45,6 +44,8 @@ def extract(
         runtime: See `models.load_model`.
         check: Raises an error if the model cannot be used, before anything is measured.
         log: Receives a line now and then.
+        progress: Called with how many `stimuli` are read and planned, and the seconds that are
+            left.
 
     Raises:
         UserError: If the stimuli or the model cannot be used.
@@ -59,7 +60,7 @@ def extract(
     check(model)
     _check_lengths(model, templates, stimuli)
     log(f"directions of {entry['id']}: {len(stimuli)} stimulus files, {model.depth} layers")
-    count = _progress(sum(map(len, stimuli.values())), log)
+    count = _counter(sum(map(len, stimuli.values())), progress)
     parts = {name: split_stimuli(texts) for name, texts in stimuli.items()}
     states, held_out = (
         {name: hidden_states(model, templates, part[use], count) for name, part in parts.items()}
@@ -147,18 +148,14 @@ def _check_lengths(
             )
 
 
-def _progress(total: int, log: Callable[[str], None]) -> Callable[[int], None]:
-    """Return a function that counts the stimuli that have been read and reports now and then."""
-    start = reported = time.monotonic()
-    done = 0
+def _counter(total: int, progress: Report) -> Callable[[int], None]:
+    """Return a function that counts the stimuli that have been read and reports the progress."""
+    start, done = time.monotonic(), 0
 
     def count(more: int) -> None:
-        nonlocal reported, done
-        done, now = done + more, time.monotonic()
-        if now - reported >= REPORT_SECONDS or done == total:
-            rate = done / max(now - start, 1e-9)
-            left = (total - done) / rate
-            log(f"{done} of {total} stimuli read, {rate:.1f} a second, {left:.0f} s left")
-            reported = now
+        nonlocal done
+        done += more
+        pace = (time.monotonic() - start) / done
+        progress({"stimuli": (done, total)}, (total - done) * pace)
 
     return count

@@ -14,7 +14,7 @@ from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.requests import CLOSING, Questions, is_guided, prompt_text
 from emotion_games.experiment.trials import Trial
 from emotion_games.prompts import messages as texts
-from emotion_games.prompts.payoffs import comprehension_questions
+from emotion_games.prompts.payoffs import Question, comprehension_questions
 from emotion_games.prompts.situations import Situation
 
 # Scenarios in which the model also answers freely.
@@ -28,6 +28,14 @@ def check_requests(questions: Questions, model: Backend) -> Iterator[Request]:
     yield from format_requests(questions, model)
     if questions.settings["show_payoffs"]:
         yield from comprehension_requests(questions, model)
+
+
+def check_keys(questions: Questions) -> list[str]:
+    """Return the keys of these requests, which do not depend on the model."""
+    keys = [key for key, _ in format_trials(questions)]
+    if questions.settings["show_payoffs"]:
+        keys += [key for key, _, _ in _comprehension_items(questions)]
+    return keys
 
 
 def format_trials(questions: Questions) -> Iterator[tuple[str, Trial]]:
@@ -60,6 +68,17 @@ def format_requests(questions: Questions, model: Backend) -> Iterator[Request]:
 
 def comprehension_requests(questions: Questions, model: Backend) -> Iterator[Request]:
     """Yield the questions about payoffs, in neutral and with the payoffs shown."""
+    for key, situation, question in _comprehension_items(questions):
+        conversation = texts.comprehension_messages(questions.templates, situation, question)
+        answers = {
+            RIGHT if place == question.correct else f"wrong_{place}": texts.option_literal(answer)
+            for place, answer in enumerate(question.answers)
+        }
+        prompt = prompt_text(questions, conversation, model)
+        yield Request(key, prompt, None, answers, texts.answer_prefix(), CLOSING)
+
+
+def _comprehension_items(questions: Questions) -> Iterator[tuple[str, Situation, Question]]:
     histories = {h.name: h for h in questions.game.histories}
     for trial in _asked_trials(questions):
         if trial.condition.arm != Arm.NEUTRAL:
@@ -67,17 +86,8 @@ def comprehension_requests(questions: Questions, model: Backend) -> Iterator[Req
         scenario = questions.scenarios[trial.scenario_id]
         situation = Situation(questions.game, scenario, histories[trial.history], trial.order)
         for number, question in enumerate(comprehension_questions(questions.templates, situation)):
-            conversation = texts.comprehension_messages(questions.templates, situation, question)
-            answers = {
-                RIGHT if place == question.correct else f"wrong_{place}": texts.option_literal(
-                    answer
-                )
-                for place, answer in enumerate(question.answers)
-            }
             item = f"{trial.scenario_id}/{trial.history}/{number}"
-            key = check_key(Check.COMPREHENSION, trial.condition.name, item)
-            prompt = prompt_text(questions, conversation, model)
-            yield Request(key, prompt, None, answers, texts.answer_prefix(), CLOSING)
+            yield check_key(Check.COMPREHENSION, trial.condition.name, item), situation, question
 
 
 def _asked_trials(questions: Questions) -> list[Trial]:

@@ -13,6 +13,7 @@ from emotion_games.experiment.provenance import answering_code_hash
 from emotion_games.experiment.requests import Questions, load_questions
 from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.hashing import digest
+from emotion_games.progress import Report, ignore
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,13 @@ class Control:
 
     Attributes:
         should_stop: Called before every batch; the run stops if it returns True.
-        progress: Called with how much is done, and how much is planned.
+        progress: Called with what is done and planned, and with the seconds that are left, None if
+            that is not known.
         log: Called with one line of text.
     """
 
     should_stop: Callable[[], bool] = lambda: False
-    progress: Callable[[int, int], None] = lambda done, total: None
+    progress: Report = ignore
     log: Callable[[str], None] = say
 
 

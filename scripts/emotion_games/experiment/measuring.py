@@ -5,8 +5,9 @@ where it stopped.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, cast
 
 from emotion_games.engine.backend import Backend, ModelError
@@ -17,8 +18,10 @@ from emotion_games.engine.self_check import check_steering
 from emotion_games.experiment.inputs import Control
 from emotion_games.experiment.journal import PROMPTS, Journal
 from emotion_games.experiment.spec import Record
+from emotion_games.experiment.pace import WRITING, Stage, seconds_left
 from emotion_games.hashing import digest
 from emotion_games.signals import Interrupted
+from emotion_games.progress import Counts
 
 
 @dataclass(frozen=True)
@@ -28,36 +31,35 @@ class Session:
     Attributes:
         journal: Where the records go.
         control: How the job is watched and stopped.
-        counted: The keys of what the progress counts; some may share a record.
-        noun: What they are, in the plural.
+        counted: The keys of what the progress counts, by what they are; some may share a record.
     """
 
     journal: Journal
     control: Control
-    counted: Sequence[str]
-    noun: str
+    counted: Mapping[str, Sequence[str]]
 
     def is_done(self, keys: Sequence[str]) -> bool:
         """Return True if the journal has a record of every key."""
         return all(key in self.journal.records for key in keys)
 
-    def progress(self) -> tuple[int, int]:
+    def counts(self) -> Counts:
         """Return how much of what is counted is in the journal, and how much there is."""
-        return sum(key in self.journal.records for key in self.counted), len(self.counted)
+        records = self.journal.records
+        return {
+            noun: (sum(key in records for key in keys), len(keys))
+            for noun, keys in self.counted.items()
+        }
 
-    def keep(self, records: list[Record]) -> None:
-        """Write the records of a batch to the journal and report the progress."""
-        self.journal.append(records)
-        self.control.progress(*self.progress())
+    def report(self, left: float | None = None) -> None:
+        """Report the progress, and how many seconds are left if that is known."""
+        self.control.progress(self.counts(), left)
 
     def stop_if_requested(self) -> None:
         """Raise Interrupted if the job should stop."""
         if self.control.should_stop():
-            done, total = self.progress()
-            raise Interrupted(
-                f"stopped after {done} of {total} {self.noun}; run the same command again to "
-                "continue"
-            )
+            counts = self.counts().items()
+            done = ", ".join(f"{done} of {total} {noun}" for noun, (done, total) in counts if total)
+            raise Interrupted(f"stopped after {done}; run the same command again to continue")
 
 
 def load_steerable(
@@ -111,36 +113,51 @@ def self_checked(
 def measure_all(
     session: Session,
     instrument: Instrument,
-    requests: Sequence[Request],
-    what: str,
+    stages: Mapping[str, Sequence[Request]],
     answer_tokens: int = 0,
     batch_tokens: int | None = None,
 ) -> None:
-    """Measure all requests without a record.
+    """Measure all requests without a record, stage by stage.
 
     Args:
         session: The journal.
         instrument: The model with its pushes.
-        requests: What is to be measured, done or not.
-        what: What the log calls them.
+        stages: What is to be measured, done or not, by what the log calls it. Each stage has a
+            pace of its own.
         answer_tokens: The largest number of tokens of an answer.
         batch_tokens: The largest number of tokens of a batch; None leaves it to the model.
     """
-    model, log = instrument.model, session.control.log
-    tokens = {prompt: model.token_ids(prompt) for prompt in {r.prompt for r in requests}}
-    budget = model.batch_tokens(batch_tokens)
-    # From all requests, so that the batches do not depend on interruptions.
-    batches = plan_batches(requests, tokens, answer_tokens, budget)
-    log(f"{what}: {len(requests)} requests in {len(batches)} batches of at most {budget} tokens")
-    start, done = time.perf_counter(), 0
-    for number, batch in enumerate(batches, start=1):
-        if session.is_done([request.key for request in batch]):
-            continue
+    log, budget = session.control.log, instrument.model.batch_tokens(batch_tokens)
+    planned: dict[str, list[list[Request]]] = {}
+    for what, requests in stages.items():
+        # From all requests, so that the batches do not depend on interruptions.
+        batches = _batches(instrument.model, requests, answer_tokens, budget)
+        planned[what] = [b for b in batches if not session.is_done([r.key for r in b])]
+        log(
+            f"{what}: {len(requests)} requests in {len(batches)} batches of at most {budget} "
+            f"tokens, {len(batches) - len(planned[what])} done"
+        )
+    paces = {what: Stage(list(chain(*batches))) for what, batches in planned.items()}
+    numbered = [
+        (what, number, batch)
+        for what, batches in planned.items()
+        for number, batch in enumerate(batches, start=1)
+    ]
+    # One batch of each stage comes first, so that the time of all of them is known early.
+    for what, number, batch in sorted(numbered, key=lambda place: place[1] > 1):
         session.stop_if_requested()
-        measured = measure(instrument, batch, log)
-        pairs = zip(batch, measured, strict=True)
-        session.keep([cast(Record, {"key": r.key, **asdict(m)}) for r, m in pairs])
-        done += len(batch)
-        rate = done / (time.perf_counter() - start)
-        where = f"batch {number} of {len(batches)}, {len(batch)} requests"
-        log(f"  {what}: {where}, {rate:.1f} a second")
+        start, wrote = time.perf_counter(), instrument.seconds.get(WRITING, 0.0)
+        pairs = zip(batch, measure(instrument, batch, log), strict=True)
+        session.journal.append([cast(Record, {"key": r.key, **asdict(m)}) for r, m in pairs])
+        seconds = time.perf_counter() - start
+        paces[what].finish(batch, seconds, instrument.seconds.get(WRITING, 0.0) - wrote)
+        session.report(seconds_left(paces.values()))
+        where = f"batch {number} of {len(planned[what])}, {len(batch)} requests"
+        log(f"  {what}: {where}, {len(batch) / seconds:.1f} a second")
+
+
+def _batches(
+    model: Backend, requests: Sequence[Request], answer_tokens: int, budget: int
+) -> list[list[Request]]:
+    tokens = {prompt: model.token_ids(prompt) for prompt in {r.prompt for r in requests}}
+    return plan_batches(requests, tokens, answer_tokens, budget)

@@ -116,11 +116,12 @@ def _measure_missing(
     model = load_steerable(inputs.spec["model"], inputs.model_path, runtime, vectors)
     conditions = plan_conditions(settings)
     requests = list(push_check_requests(material, model))
-    session = Session(journal, control, [request.key for request in requests], "check items")
+    counted = {"check items": [request.key for request in requests]}
+    session = Session(journal, control, counted)
     rendered = rendered_prompts(session, requests)
     if not session.is_done([rendered["key"]]):
         journal.append([rendered])
-    control.progress(*session.progress())
+    session.report()
     instrument = Instrument(
         model=model,
         layers=vectors.layers,
@@ -135,7 +136,8 @@ def _measure_missing(
     # never pushed.
     of_arms = {arms[request.push]: request for request in reversed(requests)}
     instrument = self_checked(session, instrument, list(of_arms.values()))
-    measure_all(session, instrument, requests, "checks", 0, runtime.get("batch_tokens"))
+    stages = {"checks": requests}
+    measure_all(session, instrument, stages, batch_tokens=runtime.get("batch_tokens"))
     seconds = {part: round(number, 2) for part, number in instrument.seconds.items()}
     journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
 

@@ -47,8 +47,9 @@ def run(inputs: Inputs, control: Control) -> "Outcome":
     experiment = load_experiment(inputs, control.log)
     journal = Journal(inputs.journal, experiment.fingerprint, control.log)
     trials = [trial.request_key for trial in experiment.questions.trials]
-    session = Session(journal, control, trials, "trials")
-    control.progress(*session.progress())
+    counted = {"trials": trials, "checks": checks.check_keys(experiment.questions)}
+    session = Session(journal, control, counted)
+    session.report()
     if not session.is_done([PLAN]):
         _freeze_plan(session, experiment)
     if not session.is_done([COMPLETE]):
@@ -69,7 +70,7 @@ def _freeze_plan(session: Session, experiment: Experiment) -> None:
 
 
 def _measure_missing(session: Session, experiment: Experiment) -> None:
-    """Measure the checks, then the trials, so that nothing is left after the last trial."""
+    """Measure the checks and the trials."""
     inputs, settings, questions = experiment.inputs, experiment.settings, experiment.questions
     start = time.perf_counter()
     resumed = session.is_done([PROMPTS])
@@ -88,9 +89,8 @@ def _measure_missing(session: Session, experiment: Experiment) -> None:
     of_arms = [request for request in requests if request.key in by_arm.values()]
     instrument = self_checked(session, instrument, of_arms)
     room = settings["generation"]["max_new_tokens"], inputs.runtime.get("batch_tokens")
-    asked = list(checks.check_requests(questions, model))
-    measure_all(session, instrument, asked, "checks", *room)
-    measure_all(session, instrument, requests, "trials", *room)
+    stages = {"checks": list(checks.check_requests(questions, model)), "trials": requests}
+    measure_all(session, instrument, stages, *room)
     # The last record: with it, the journal is complete and the model is not loaded again.
     spent = experiment.seconds | instrument.seconds
     seconds = {part: round(number, 2) for part, number in spent.items()}

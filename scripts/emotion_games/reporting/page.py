@@ -19,6 +19,7 @@ from emotion_games.errors import UserError
 from emotion_games.escapes import say
 from emotion_games.files import now, read_json, replace_text
 from emotion_games.layout import PAGE, REPORT, SERIES_STATISTICS, results_folder, skipped_path
+from emotion_games.progress import series_time_left, summed, time_left
 from emotion_games.reporting.page_data import Part, Shown, packed_figure, part_of
 
 # With room for the template and the grid, the page stays under 5 MB and can be mailed.
@@ -76,6 +77,9 @@ def write_page(series_dir: Path) -> None:
     text = _template().render(
         name=series_dir.name,
         updated=report.get("last_updated") or "not yet",
+        left=series_time_left(
+            report.get("seconds_left"), report.get("experiments_of_unknown_time") or 0
+        ),
         written=now(),
         final=final,
         counts=sorted(Counter(row["status"] for row in rows.values()).items()),
@@ -92,15 +96,19 @@ def write_page(series_dir: Path) -> None:
 
 def _cell(row: Mapping[str, Any]) -> Shown:
     """Return what the page shows of an experiment without results."""
-    progress = row.get("progress") or {}
-    done, total = progress.get("done") or 0, progress.get("total") or 0
+    counts = {"trials": row.get("progress"), "checks": row.get("checks")}
+    counted = {noun: (c["done"] or 0, c["total"]) for noun, c in counts.items() if c and c["total"]}
+    done, total = summed(counted)
     percent = int(100 * done / total) if total else 0
     return {
         "game": row["game_name"],
         "model": row["model_name"],
         "status": row["status"],
         "percent": 100 if row["status"] == "completed" else percent,
-        "progress": f"{done:,} of {total:,} trials" if total else "",
+        "progress": ", ".join(
+            f"{n:,} of {planned:,} {noun}" for noun, (n, planned) in counted.items()
+        ),
+        "left": time_left(row.get("seconds_left")),
         "started": row.get("start_time") or "",
         "ended": row.get("end_time") or "",
         "error": _short(row.get("error") or ""),

@@ -12,14 +12,19 @@ from pathlib import Path
 
 from emotion_games import files, layout
 from emotion_games.series import state
-from emotion_games.series.state import ReportRow, SeriesRecord, State, Status
+from emotion_games.series.state import Progress, ReportRow, SeriesRecord, State, Status
+from emotion_games.series.time_left import series_left
 
 PAGE_SECONDS = 5
 SILENT_END = "the process ended without reporting an error (killed, or out of memory?)"
 
 
-def update(series_dir: Path, exp_id: str) -> None:
-    """Update the row of one experiment; the evidence for the other rows is not read."""
+def update(series_dir: Path, exp_id: str) -> dict[str, ReportRow]:
+    """Update the row of one experiment, without reading the evidence for the others.
+
+    Returns:
+        The rows of the report by exp_id.
+    """
     with files.lock(layout.report_lock_path(series_dir)):
         series, old = state.read_series(series_dir), state.read_rows(series_dir)
         if old is None or old.keys() != series["experiments"].keys():
@@ -29,6 +34,7 @@ def update(series_dir: Path, exp_id: str) -> None:
             rows = old | {exp_id: _row(series_dir, exp_id, series)}
         _write(series_dir, rows)
     refresh_page(series_dir)
+    return rows
 
 
 def rebuild(series_dir: Path, wait_for_page: bool = False) -> dict[str, ReportRow]:
@@ -59,10 +65,13 @@ def _row(series_dir: Path, exp_id: str, series: SeriesRecord) -> ReportRow:
     planned = series["experiments"][exp_id]
     last = state.read_state(series_dir, exp_id)
     status, error = status_of(series_dir, exp_id, series["stamp"], last)
-    progress = last.get("progress") or {"done": 0, "total": planned["total"]}
+    progress = last.get("progress") or Progress(done=0, total=planned["total"])
+    checks = last.get("checks")
     if status == "completed":
         # The last recorded progress may be older than the results.
-        progress["done"] = progress["total"] or 0
+        for counted in (progress, checks):
+            if counted:
+                counted["done"] = counted["total"] or 0
     return {
         "game_name": planned["game_name"],
         "model_name": planned["model_name"],
@@ -73,6 +82,9 @@ def _row(series_dir: Path, exp_id: str, series: SeriesRecord) -> ReportRow:
         "output_dir": planned["output_dir"],
         "exp_id": exp_id,
         "progress": progress,
+        "checks": checks,
+        "seconds_left": last.get("seconds_left") if status == "running" else None,
+        "seconds_per_trial": last.get("seconds_per_trial"),
     }
 
 
@@ -100,9 +112,17 @@ def status_of(series_dir: Path, exp_id: str, stamp: str, last: State) -> tuple[S
 
 def _write(series_dir: Path, rows: dict[str, ReportRow]) -> None:
     # One line for each experiment, which is written several times as fast as an indented tree.
-    lines = [f"  {json.dumps(key)}: {json.dumps(rows[key], ensure_ascii=False)}" for key in rows]
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    lines = [f"  {encode(key)}: {encode(row)}" for key, row in rows.items()]
     experiments = ",\n".join(lines)
-    text = f'{{\n "last_updated": "{files.now()}",\n "experiments": {{\n{experiments}\n }}\n}}\n'
+    seconds, unknown = series_left(rows)
+    head = {
+        "last_updated": files.now(),
+        "seconds_left": seconds and round(seconds, 1),
+        "experiments_of_unknown_time": unknown,
+    }
+    shown = "".join(f" {encode(key)}: {encode(value)},\n" for key, value in head.items())
+    text = f'{{\n{shown} "experiments": {{\n{experiments}\n }}\n}}\n'
     files.replace_text(series_dir / layout.REPORT, text, durable=False)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from emotion_games import layout
-from emotion_games.series.status_table import duration
+from emotion_games.progress import duration
 
 # Parts of an experiment's `seconds` that do not grow with its trials.
 _ONCE = ("import", "read", "load", "self_check", "write")

@@ -3,13 +3,13 @@
 An error in the job is recorded for its experiments and raised again.
 """
 
+import math
 import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -18,13 +18,14 @@ from filelock import Timeout
 from emotion_games import files, layout, signals
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.escapes import say
+from emotion_games.progress import Counts, series_time_left, summed, time_left
 from emotion_games.series import completeness, state
-from emotion_games.series.state import State, Status
-from emotion_games.series.status_table import duration
+from emotion_games.series.state import Progress, State, Status
+from emotion_games.series.terminal import Terminal
+from emotion_games.series.time_left import series_left
 
-# How often trials update the report, and how often a line of progress is printed.
+# How often trials update the report.
 REPORT_SECONDS = 1.0
-PRINT_SECONDS = 15.0
 # Characters of an error in the report; the log has the whole text.
 LONGEST_ERROR = 300
 # A run that starts while a job of a killed run is still ending waits this long for its lock.
@@ -44,14 +45,11 @@ class Job:
         self.series_dir, self.exp_ids, self.log = series_dir, exp_ids, log
         self.label = log.stem
         self._reserve = layout.reserve_path(series_dir, self.label)
-        self._began: tuple[float, int] | None = None
-        self._first: int | None = None
-        self._printed = 0.0
 
     def __enter__(self) -> Self:
         sys.stdout.flush()
         sys.stderr.flush()
-        self._terminal = os.fdopen(os.dup(2), "w")
+        self._terminal = Terminal(self.label, os.fdopen(os.dup(2), "w"))
         self.log.parent.mkdir(parents=True, exist_ok=True)
         # File descriptors, so that the output of libraries in C goes to the log too.
         with open(self.log, "ab") as file:
@@ -69,11 +67,11 @@ class Job:
 
     def terminal(self, line: str) -> None:
         """Print a line both to the log and to the terminal of Snakemake."""
-        # The disk may be full and the terminal closed. Neither may prevent the record of how the
-        # job ended.
-        for text, stream in ((line, sys.stdout), (f"{self.label}: {line}", self._terminal)):
-            with suppress(OSError):
-                say(text, stream)
+        self._terminal.line(line)
+
+    def progress(self, counts: Counts, seconds_left: float | None) -> None:
+        """Show what is done and planned, and how long the rest takes if that is known."""
+        self._terminal.progress(counts, _rest(counts, seconds_left))
 
     def hold(self, path: Path) -> None:
         """Hold a lock until this process ends; raise SystemExit if another process keeps it."""
@@ -85,26 +83,8 @@ class Job:
             self.terminal("another process is still running this job; try again later")
             raise SystemExit(1) from None
 
-    def rate(self, done: int) -> float | None:
-        """Return how much is done a second since the first call, or None if that is not known."""
-        now = time.monotonic()
-        self._first = done if self._first is None else self._first
-        # From the first new trial on: what comes before is no part of the rate.
-        if done > self._first and self._began is None:
-            self._began = (now, done)
-        since, before = self._began or (now, done)
-        return (done - before) / (now - since) if now > since and done > before else None
-
-    def print_progress(self, done: int, total: int, noun: str, rate: float | None) -> None:
-        """Print a line to the terminal if the last one is old enough, or everything is done."""
-        now = time.monotonic()
-        if now - self._printed >= PRINT_SECONDS or done == total:
-            left = f", {duration((total - done) / rate)} left" if rate else ""
-            pace = f", {rate:.1f} a second" if rate else ""
-            self.terminal(f"{done:,} of {total:,} {noun}{pace}{left}")
-            self._printed = now
-
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._terminal.close()
         if error is None:
             self._reserve.unlink(missing_ok=True)
             return
@@ -117,12 +97,16 @@ class Job:
     def _record_failure(self, error: BaseException) -> None:
         self._record_end("failed", f"{one_line(error)} (log: {self.log})")
 
-    def _record_end(self, status: Status, error: str | None = None) -> None:
+    def _record_end(
+        self, status: Status, error: str | None = None, pace: float | None = None
+    ) -> None:
         self.terminal(f"{status}: {error}" if error else status)
         stamp = state.read_series(self.series_dir)["stamp"]
 
         def write() -> None:
             end = State(status=status, end_time=files.now(), error=error)
+            if pace is not None:
+                end["seconds_per_trial"] = pace
             for exp_id in self.exp_ids:
                 folder = layout.output_dir(self.series_dir, exp_id, stamp)
                 # A model that fails now leaves the results of its finished experiments valid.
@@ -134,16 +118,12 @@ class Job:
 
 
 class ModelJob(Job):
-    """A job of a model with a journal: it holds a lock, and prints its progress."""
+    """A job of a model with a journal, whose lock it holds."""
 
     def __enter__(self) -> Self:
         super().__enter__()
         self.hold(layout.lock_path(self.series_dir, self.label))
         return self
-
-    def progress(self, done: int, total: int) -> None:
-        """Show in the terminal, now and then, how many check items are finished."""
-        self.print_progress(done, total, "check items", self.rate(done))
 
 
 class ExperimentJob(Job):
@@ -153,15 +133,18 @@ class ExperimentJob(Job):
         super().__init__(series_dir, [exp_id], log)
         self.exp_id = exp_id
         self._shown = 0.0
-        self._done: int | None = None
+        self._counts: Counts = {}
+        # When this run began, and how much was done then.
+        self._began, self._before = 0.0, math.inf
 
     def __enter__(self) -> Self:
         super().__enter__()
         path = layout.lock_path(self.series_dir, self.exp_id)
         self.hold(path)
+        self._began = time.monotonic()
         # The first heartbeat; the file may be left from an earlier run.
         os.utime(path)
-        start = State(status="running", end_time=None, error=None, rate=None)
+        start = State(status="running", end_time=None, error=None, checks=None, seconds_left=None)
         resumed = layout.journal_path(self.series_dir, self.exp_id).exists()
         before = state.read_state(self.series_dir, self.exp_id) if resumed else State()
         start["start_time"] = before.get("start_time") or files.now()
@@ -171,24 +154,55 @@ class ExperimentJob(Job):
         completeness.rebuild(self.series_dir)
         return self
 
-    def progress(self, done: int, total: int) -> None:
-        """Show the number of finished trials in the report and, less often, in the terminal."""
-        now = time.monotonic()
-        if done == self._done or (now - self._shown < REPORT_SECONDS and done < total):
+    def progress(self, counts: Counts, seconds_left: float | None) -> None:
+        """Show progress and time left in the report and the terminal.
+
+        Args:
+            counts: How many `trials`, and perhaps `checks`, are done and planned.
+            seconds_left: Until all of them are done, None if that is not known.
+        """
+        now, (done, total) = time.monotonic(), summed(counts)
+        is_early = now - self._shown < REPORT_SECONDS and done < total
+        if counts == self._counts or is_early:
             return
-        rate = self.rate(done)
-        progress = state.Progress(done=done, total=total)
-        state.record(self.series_dir, self.exp_id, progress=progress, rate=rate)
-        completeness.update(self.series_dir, self.exp_id)
-        self._shown, self._done = now, done
-        self.print_progress(done, total, "trials", rate)
+        self._shown, self._counts = now, counts
+        # A journal that cannot be used any more begins again.
+        self._before = min(self._before, done)
+        # How long the results take to write is not known.
+        left = seconds_left if done < total else None
+        state.record(self.series_dir, self.exp_id, **self._state(counts, left))
+        rows = completeness.update(self.series_dir, self.exp_id)
+        series = series_time_left(*series_left(rows))
+        self._terminal.progress(counts, _rest(counts, left), series)
+
+    def _state(self, counts: Counts, left: float | None) -> State:
+        progress = {noun: Progress(done=n, total=planned) for noun, (n, planned) in counts.items()}
+        found = State(progress=progress["trials"], checks=progress.get("checks"))
+        found["seconds_left"] = None if left is None else round(left, 1)
+        if left is not None and (pace := self._pace(left)):
+            found["seconds_per_trial"] = pace
+        return found
+
+    def _pace(self, left: float) -> float | None:
+        """Return the time of the experiment per trial, None if an earlier run did most of it."""
+        share = 1 - self._before / summed(self._counts)[1] if self._counts else 0.0
+        if share < 0.5:
+            return None
+        seconds = time.monotonic() - self._began + left
+        return round(seconds / (share * self._counts["trials"][1]), 4)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            signals.ignore_stop()
-            self._record_end("completed")
-        else:
+        if error is not None:
             super().__exit__(kind, error, trace)
+            return
+        self._terminal.close()
+        signals.ignore_stop()
+        self._record_end("completed", pace=self._pace(0.0))
+
+
+def _rest(counts: Counts, seconds_left: float | None) -> str:
+    done, total = summed(counts)
+    return time_left(seconds_left) if done < total else "writing the results"
 
 
 def _beat(path: Path) -> None:

@@ -73,27 +73,37 @@ class SeriesRecord(TypedDict):
 
 
 class Progress(TypedDict):
-    """Trials of an experiment; `total` is None if it is not known."""
+    """Trials or checks of an experiment; `total` is None if it is not known."""
 
     done: int
     total: int | None
 
 
 class State(TypedDict, total=False):
-    """The last recorded state of an experiment: times in ISO 8601, rate in trials a second."""
+    """The last recorded state of an experiment, with times in ISO 8601.
+
+    The other fields are those of `ReportRow`.
+    """
 
     status: Status
     start_time: str | None
     end_time: str | None
     error: str | None
     progress: Progress
-    rate: float | None
+    checks: Progress | None
+    seconds_left: float | None
+    seconds_per_trial: float | None
     host: str
     pid: int
 
 
 class ReportRow(TypedDict):
-    """One experiment in experiment_report.json."""
+    """One experiment in experiment_report.json.
+
+    `progress` counts its trials, and `checks` the requests of its own checks, None before it has
+    begun. `seconds_left` is how long a running one still needs for both. `seconds_per_trial` is
+    the time of the whole experiment, per trial. Both are None if they are not known.
+    """
 
     game_name: str
     model_name: str
@@ -104,6 +114,9 @@ class ReportRow(TypedDict):
     output_dir: str
     exp_id: str
     progress: Progress
+    checks: Progress | None
+    seconds_left: float | None
+    seconds_per_trial: float | None
 
 
 def read_series(series_dir: Path) -> SeriesRecord:

@@ -27,6 +27,7 @@ from emotion_games.series.paths import check_path
 from emotion_games.series.preview import count_games, preview, skipped_lines, skipped_record
 from emotion_games.series.state import ReportRow, State
 from emotion_games.series.status_table import failed_checks, summary
+from emotion_games.series.terminal import ALONE
 from emotion_games.signals import OWNER, stop_workflow_on_signal
 
 # Lines for the problems of a config; a long list of one mistake hides the others.
@@ -65,6 +66,8 @@ def load_series(config: dict[str, Any], workflow: Any) -> Series:
     # line has `new=true`.
     os.environ[PINNED] = str(series.folder)
     os.environ[OWNER] = str(os.getpid())
+    if is_main:
+        os.environ[ALONE] = str(int(workflow.resource_settings.cores == 1))
     if table:
         say(table)
     return series

@@ -7,7 +7,7 @@ from pathlib import Path
 from emotion_games.errors import UserError
 
 
-def extract(entry, path, settings, files, output, runtime, check, log=print):
+def extract(entry, path, settings, files, output, runtime, check, log=print, progress=None):
     if json.loads(Path("controls.json").read_text()).get("directions") == entry["id"]:
         raise UserError(f"model {entry['id']}: cannot be loaded: its weights are damaged")
     part = output.with_suffix(".part")

@@ -20,7 +20,7 @@ def run(inputs, control):
     trials, trouble = controls["trials"], controls.get(spec["model_name"])
     journal = Journal(inputs.journal, digest(spec))
     for number in range(len(journal.records), trials):
-        control.progress(number, trials)
+        control.progress({"trials": (number, trials)}, None)
         if control.should_stop():
             raise Interrupted(f"interrupted after {number} of {trials} trials")
         if trouble and number == trials // 2:
@@ -31,7 +31,7 @@ def run(inputs, control):
         with open("computed.txt", "a") as computed:
             computed.write(f"{spec['exp_id']}/{number}\n")
         journal.append([{"key": str(number)}])
-    control.progress(trials, trials)
+    control.progress({"trials": (trials, trials)}, 0.0)
     configuration = {"seconds": {}, "directions": {}}
     trials = list(journal.records.values())
     return SimpleNamespace(trials=trials, checks=None, game=None, configuration=configuration)
