@@ -80,6 +80,22 @@ def test_the_table_shows_what_is_done(config):
     assert "  and 7 more models of which nothing is done yet" in lines
 
 
+def test_the_forecast_is_of_the_trials_that_are_left(config, monkeypatch):
+    series, counts, forecasts = find_series(config, ROOT, is_main=True), count_games(config), []
+    open_series(series, {})
+    progress = {"done": 30, "total": 40}
+    state.record(series.folder, "Prisoners_Dilemma_first", status="pending", progress=progress)
+    monkeypatch.setattr(
+        "emotion_games.series.preview.forecast", lambda *given: forecasts.append(given[2]) or []
+    )
+    preview(series)
+    begun, untouched = (counts[game] for game in GAMES)
+    assert forecasts[0]["org/M"] == [
+        (round(begun.total / 4), round(begun.generated / 4)),
+        (untouched.total, untouched.generated),
+    ]
+
+
 def test_a_file_without_a_usable_scenario_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.json").write_text("[]")

@@ -75,13 +75,14 @@ def test_alone_on_a_terminal_there_is_one_bar(clock, capsys, pseudo_terminal, mo
         shown.progress(counts, "2 min left", "3 h 0 min left")
     shown.close()
     shown.line("completed")
-    bar, line, end = text().split("\n")
-    states = [state.split("|") for state in bar.split("\r") if "left" in state]
+    *bars, last = text().split("\r")
+    states = [state.split("|") for state in bars if "left" in state]
     percent = [state[0].strip() for state in states]
     assert list(dict.fromkeys(percent)) == [f"Game_M {n:3d}%" for n in (0, 25, 50, 75, 100)]
     assert {state[1].count("█") for state in states} == {0, 2, 5, 7, 10}
     assert states[2][2].rstrip() == " 22 of 44, 2 min left; series: 3 h 0 min left"
-    assert (line, end) == ("Game_M: completed", "")
+    # The bar is gone in the end.
+    assert bars[-1].isspace() and last == "Game_M: completed\n"
     # The log has lines, not a bar.
     assert capsys.readouterr().out.splitlines() == [
         "0 of 44 checks and trials, 2 min left; series: 3 h 0 min left",
@@ -108,7 +109,6 @@ def test_a_time_for_which_there_is_no_room_is_left_out_as_a_whole(
     resize(columns)
     shown = Terminal("Game_M", stream)
     shown.progress(COUNTS[2], "2 min left", "3 h 0 min left")
-    shown.close()
     assert text().rstrip().split("\r")[-1].endswith(f"| 22 of 44{rest}")
 
 
@@ -119,10 +119,15 @@ def test_a_line_between_does_not_break_the_bar(clock, pseudo_terminal, monkeypat
     shown.progress(COUNTS[1], "")
     shown.line("a note")
     shown.progress(COUNTS[2], "")
-    shown.close()
     # What is on the screen: a carriage return begins the row again.
     rows = [row.split("\r")[-1].split("|")[0].strip() for row in text().split("\n")]
-    assert rows == ["Game_M: a note", "Game_M  50%", ""]
+    assert rows == ["Game_M: a note", "Game_M  50%"]
+
+
+def test_the_time_of_the_series_may_be_the_only_one_that_is_known(clock, capsys, tmp_path):
+    with open(tmp_path / "shown.txt", "w") as stream:
+        Terminal("Game_M", stream).progress(COUNTS[1], "", "3 h 0 min left")
+    assert capsys.readouterr().out == "11 of 44 checks and trials, series: 3 h 0 min left\n"
 
 
 @pytest.mark.parametrize("alone", ["0", None])

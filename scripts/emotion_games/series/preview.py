@@ -117,7 +117,8 @@ def preview(series: Series) -> str:
     for experiment, cell in zip(series.experiments.values(), chain(*rows.values()), strict=True):
         count = counts[experiment.game]
         if cell != "done" and count.total:
-            numbers = (count.total, count.generated)
+            share = _share_left(series, experiment.exp_id)
+            numbers = (round(share * count.total), round(share * count.generated))
             waiting.setdefault(experiment.model.name, []).append(numbers)
     lines += [*forecast(series.config.base_dir, series.config.runtime["device"], waiting), ""]
     lines += short_contexts(series.config, {n: (c.game, c.stories) for n, c in counts.items()})
@@ -188,6 +189,11 @@ def _model_table(rows: Mapping[str, list[str]], games: int) -> list[str]:
         hidden = untouched - _SHOWN_UNTOUCHED
         lines.append(f"  and {hidden} more models of which nothing is done yet")
     return lines
+
+
+def _share_left(series: Series, exp_id: str) -> float:
+    progress = state.read_state(series.folder, exp_id).get("progress")
+    return 1 - progress["done"] / progress["total"] if progress and progress["total"] else 1.0
 
 
 def _cell(series: Series, exp_id: str) -> str:

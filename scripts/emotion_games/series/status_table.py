@@ -13,7 +13,8 @@ from emotion_games.series.time_left import series_left
 def status_table(series_dir: Path, rows: Mapping[str, ReportRow]) -> str:
     """Return the report as a table, with the time left."""
     width = max((len(exp_id) for exp_id in rows), default=10)
-    lines = [f"{'experiment':<{width}}  {'status':<9}  {'trials':>15}  {'checks':>11}  left, or error"]
+    heads = f"{'status':<9}  {'trials':>15}  {'checks':>11}  left, or error"
+    lines = [f"{'experiment':<{width}}  {heads}"]
     lines += [f"{exp_id:<{width}}  {_line(row)}".rstrip() for exp_id, row in rows.items()]
     left = series_time_left(*series_left(rows))
     return "\n".join([*lines, "", f"{series_dir}: {summary(rows)}{left and f'; {left}'}"])

@@ -50,7 +50,7 @@ class Terminal:
         if done == self._done:
             return
         self._done, now = done, time.monotonic()
-        times = [left, f"{left}; series: {series_left}" if series_left else left]
+        times = [left, "; ".join(filter(None, [left, series_left and f"series: {series_left}"]))]
         if self._shows_bar:
             self._draw(done, total, times)
         if now - self._printed >= PRINT_SECONDS or done == total:
@@ -60,7 +60,7 @@ class Terminal:
             self._printed = now
 
     def close(self) -> None:
-        """Leave the bar as it is; the next line stands below it."""
+        """Remove the bar."""
         if self._bar is not None:
             with suppress(OSError):
                 self._bar.close()
@@ -73,7 +73,7 @@ class Terminal:
             columns = os.get_terminal_size(self._stream.fileno()).columns or 80
             if self._bar is None:
                 shape = {"desc": self._label, "bar_format": _BAR, "ncols": columns}
-                self._bar = tqdm(total=total, file=self._stream, **shape)
+                self._bar = tqdm(total=total, file=self._stream, leave=False, **shape)
             self._bar.n, self._bar.ncols = done, columns
             # A text that is cut off would show another time.
             room = columns - len(f"{self._label} 100% |{'':10}| {done:,} of {total:,}, ")
