@@ -21,9 +21,11 @@ from architectures import (
     tiny_causal_model,
 )
 from emotion_games.engine.backend import ModelError
+from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.caches import cache_bytes
 from emotion_games.engine.models import load_model
-from emotion_games.engine.support import sharing_works, unsupported
+from emotion_games.engine.self_check import check_steering
+from emotion_games.engine.support import unsupported
 from rooms import README
 from tiny import byte_tokenizer
 
@@ -118,10 +120,18 @@ def test_only_layers_from_the_first_steered_one_on_change(model):
             assert bool(moved.any()) == (layer > first)
 
 
-def test_the_architecture_is_known_to_work_and_whether_its_layers_can_be_shared(model):
+def test_the_architecture_is_known_to_work_and_whether_rows_can_share_what_they_read(model):
     assert unsupported(model) is None
-    prompts = [model.token_ids(text) for text in TEXTS]
-    assert sharing_works(model, prompts, row_pushes(model)) == (model.name not in UNSHARED)
+    pushes = {"push": torch.stack([push[1] for push in row_pushes(model).values()])}
+    instrument = Instrument(model, list(row_pushes(model)), pushes, 1.0, 1.0)
+    options = {"yes": OPTIONS[0], "no": OPTIONS[1]}
+    requests = [
+        Request(f"{number}/{push}", text, push, options)
+        for number, text in enumerate(TEXTS)
+        for push in ("push", None)
+    ]
+    shares = check_steering(instrument, requests, print).share
+    assert shares == (model.name not in UNSHARED)
 
 
 def test_the_memory_of_a_row_is_known(model):

@@ -252,9 +252,9 @@ def stale_cache(monkeypatch, case):
 def rows_taken_from_others(monkeypatch, case):
     honest = CachedRows.take
 
-    def broken(rows, places, room):
+    def broken(rows, places, *others, **named):
         count = len(rows.mask)
-        return honest(rows, [(int(place) + 1) % count for place in places], room)
+        return honest(rows, [(int(place) + 1) % count for place in places], *others, **named)
 
     monkeypatch.setattr(CachedRows, "take", broken)
 

@@ -40,9 +40,9 @@ def test_layers_from_half_to_five_sixths_of_the_depth():
     assert steered_layers("past_middle", 1) == [0]
     assert steered_layers("past_middle", 2) == [1]
     assert steered_layers("past_middle", 3) == [1]
-    assert steered_layers("past_middle", 12) == [6, 7, 8, 9]
-    assert steered_layers("past_middle", 30) == list(range(15, 25))
-    assert steered_layers("past_middle", 32) == list(range(16, 26))
+    assert steered_layers("past_middle", 12) == [7, 8, 9, 10]
+    assert steered_layers("past_middle", 30) == list(range(18, 28))
+    assert steered_layers("past_middle", 32) == list(range(19, 30))
 
 
 def test_middle_third():

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from architectures import tiny_architecture
 from emotion_games.engine import batches, hooks, reference, self_check
 from emotion_games.engine.backend import ModelError
-from emotion_games.engine.batches import Instrument, Request
-from emotion_games.engine.hooks import SteeringError
+from emotion_games.engine.batches import Instrument, Request, measure
+from emotion_games.engine.hooks import SharingError, SteeringError
 from emotion_games.engine.scoring import whole_texts
 from emotion_games.engine.self_check import check_steering, differences
 from emotion_games.engine.transformers_backend import TransformersBackend
@@ -70,6 +71,60 @@ def test_where_sharing_fails_it_is_switched_off_with_one_line(instrument, reques
     first = shares.index(False)
     assert all(shares[:first]) and not any(shares[first:]), "what failed is not tried again"
     assert check_steering(replace(instrument, share=False), requests, log.append).share is False
+
+
+def check_again(instrument, requests):
+    """Check a back end that has learned nothing yet about its model; return whether rows share."""
+    old = instrument.model
+    model = TransformersBackend(old.model, old.tokenizer, old.layers, old.name)
+    return check_steering(replace(instrument, model=model), requests, lambda _: None).share
+
+
+def test_layers_that_share_wrongly_are_found(instrument, requests, monkeypatch):
+    # A bias for each head passed as one tensor a row.
+    honest, layer = hooks.row_axes, instrument.model.layers[0]
+    forward, bias = layer.forward, torch.arange(3.0)[:, None]
+    layer.forward = lambda hidden, *a, bias=None, **k: forward(hidden * (1 + bias.mean()), *a, **k)
+    give = lambda _module, args, kwargs: (args, {**kwargs, "bias": bias})  # noqa: E731
+    layer.register_forward_pre_hook(give, with_kwargs=True)
+    assert check_again(instrument, requests), "the bias stays whole"
+
+    def guessed(layers, run):
+        axes = honest(layers, run)
+        axes[0]["bias",] = 0
+        return axes
+
+    monkeypatch.setattr(hooks, "row_axes", guessed)
+    assert not check_again(instrument, requests)
+
+
+def test_a_tensor_that_no_batch_explains_is_not_shared(instrument, requests):
+    bloom = tiny_architecture("bloom")
+    case = replace(instrument, model=bloom)
+    with pytest.raises(SharingError, match="argument alibi of the decoder layers"):
+        measure(case, requests)
+    assert not check_steering(case, requests, print).share
+    assert len(measure(replace(case, share=False), requests)) == len(requests)
+
+
+def test_an_error_where_rows_share_means_no_but_a_full_gpu_does_not(
+    instrument, requests, monkeypatch
+):
+    honest = TransformersBackend.read
+
+    def fails(error):
+        def read(model, prompts, vectors, share=True, watched=()):
+            if share:
+                raise error
+            return honest(model, prompts, vectors, share, watched)
+
+        monkeypatch.setattr(TransformersBackend, "read", read)
+
+    fails(IndexError("beyond"))
+    assert not check_steering(instrument, requests, print).share
+    fails(torch.OutOfMemoryError("full"))
+    with pytest.raises(torch.OutOfMemoryError):
+        check_steering(instrument, requests, print)
 
 
 def test_other_tokens_than_those_of_the_whole_text_are_found(instrument, requests, monkeypatch):

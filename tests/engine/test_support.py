@@ -1,4 +1,4 @@
-"""Before an architecture is used, it is tried: does it work, can rows share its lower layers?"""
+"""Before an architecture is used, it is tried."""
 
 import pytest
 import torch
@@ -7,8 +7,8 @@ from architectures import tiny_architecture
 from emotion_games.engine import support, transformers_backend
 from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.caches import CacheError, new_cache
-from emotion_games.engine.hooks import SharingError, row_axes
-from emotion_games.engine.support import sharing_works, unsupported
+from emotion_games.engine.hooks import row_axes
+from emotion_games.engine.support import unsupported
 from emotion_games.engine.transformers_backend import TransformersBackend
 from tiny import tiny_model
 
@@ -18,12 +18,6 @@ torch.set_num_threads(1)
 @pytest.fixture
 def llama():
     return tiny_model("llama")
-
-
-def rows_of_one_prompt(model, rows=3):
-    text = model.token_ids("the meadow is green")
-    generator = torch.Generator().manual_seed(1)
-    return [text] * rows, {2: torch.randn(rows, model.hidden_size, generator=generator)}
 
 
 def test_a_model_that_sees_its_padding_is_not_supported(llama, monkeypatch):
@@ -53,63 +47,6 @@ def test_any_error_of_a_pass_is_a_reason_in_one_line_but_a_full_gpu_is_not(llama
     fails(torch.OutOfMemoryError("full"))
     with pytest.raises(torch.OutOfMemoryError):
         unsupported(llama)
-
-
-def test_layers_that_share_wrongly_are_found_and_layers_that_cannot_share_are_not_shared(
-    llama, monkeypatch
-):
-    prompts, vectors = rows_of_one_prompt(llama)
-    assert sharing_works(llama, prompts, vectors)
-    # A bias for each head passed as one tensor a row.
-    honest = transformers_backend.hooks.row_axes
-    layer = llama.layers[0]
-    forward = layer.forward
-    layer.forward = lambda hidden, *a, bias=None, **k: forward(hidden * (1 + bias.mean()), *a, **k)
-    bias = torch.arange(3.0)[:, None]
-    give = lambda _module, args, kwargs: (args, {**kwargs, "bias": bias})  # noqa: E731
-    layer.register_forward_pre_hook(give, with_kwargs=True)
-    assert sharing_works(tiny_again(llama), prompts, vectors), "the bias stays whole"
-
-    def guessed(layers, run):
-        axes = honest(layers, run)
-        axes[0]["bias",] = 0
-        return axes
-
-    monkeypatch.setattr(transformers_backend.hooks, "row_axes", guessed)
-    assert not sharing_works(tiny_again(llama), prompts, vectors)
-
-
-def tiny_again(model):
-    """A back end that has learned nothing yet about the same model."""
-    return TransformersBackend(model.model, model.tokenizer, model.layers, model.name)
-
-
-def test_a_tensor_that_no_batch_explains_is_not_shared():
-    bloom = tiny_architecture("bloom")
-    prompts, vectors = rows_of_one_prompt(bloom)
-    with pytest.raises(SharingError, match="argument alibi of the decoder layers"):
-        bloom.read(prompts, vectors)
-    assert not sharing_works(bloom, prompts, vectors)
-    assert len(bloom.read(prompts, vectors, share=False).logits) == len(prompts)
-
-
-def test_an_error_in_the_shared_pass_means_no_but_a_full_gpu_does_not(llama, monkeypatch):
-    prompts, vectors = rows_of_one_prompt(llama)
-    honest = TransformersBackend.read
-
-    def fails(error):
-        def read(model, prompts, vectors, share=True, watched=()):
-            if share:
-                raise error
-            return honest(model, prompts, vectors, share, watched)
-
-        monkeypatch.setattr(TransformersBackend, "read", read)
-
-    fails(IndexError("beyond"))
-    assert not sharing_works(llama, prompts, vectors)
-    fails(torch.OutOfMemoryError("full"))
-    with pytest.raises(torch.OutOfMemoryError):
-        sharing_works(llama, prompts, vectors)
 
 
 class Layer(torch.nn.Module):
@@ -178,4 +115,3 @@ def test_windows_do_not_shorten_a_cache():
 def test_tolerances_exist_for_every_number_format():
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         assert dtype.itemsize in support.READING_TOLERANCE
-        assert dtype.itemsize in support.SHARING_TOLERANCE

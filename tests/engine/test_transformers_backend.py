@@ -97,11 +97,13 @@ def test_shared_lower_layers_run_on_one_row_a_prompt_and_change_nothing(model):
             hook.remove()
         if share:
             shared = result
+            assert [len(layer.keys) for layer in shared.cache.layers] == [2, 2, 4, 4]
     # The counting hooks see the first steered layer before its rows are spread.
     assert [sizes[True, n] for n in range(4)] == [2, 2, 4, 4]
     assert [sizes[False, n] for n in range(4)] == [4, 4, 4, 4]
     torch.testing.assert_close(shared.logits, result.logits, atol=1e-5, rtol=1e-5)
-    for layer, plain in zip(shared.cache.layers, result.cache.layers, strict=True):
+    each = shared.take(range(4), room=0)
+    for layer, plain in zip(each.cache.layers, result.cache.layers, strict=True):
         torch.testing.assert_close(layer.keys, plain.keys, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(layer.values, plain.values, atol=1e-5, rtol=1e-5)
 

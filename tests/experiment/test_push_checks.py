@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from emotion_games.experiment import measuring
-from emotion_games.experiment.check_records import CHECK_COLUMNS, read_checks
+from emotion_games.experiment.check_records import CHECK_COLUMNS, LEAST_NULLS, read_checks
 from emotion_games.experiment.conditions import Arm, plan_conditions
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.push_checks import (
@@ -19,6 +19,8 @@ from tiny import tiny_model
 from tiny_experiment import SETTINGS, spec_of
 
 torch.set_num_threads(1)
+# As many null directions as are compared with.
+ENOUGH = SETTINGS["arms"] | {"random": {"scored": LEAST_NULLS, "generated": 1}}
 # Several batches.
 RUNTIME = {"device": "cpu", "batch_tokens": 3000}
 
@@ -53,7 +55,8 @@ def check(inputs_of, tmp_path):
 
 
 def requests_of(inputs_of, **changes):
-    return list(push_check_requests(load_material(inputs_of(**changes)), tiny_model("qwen2")))
+    inputs = inputs_of(**{"arms": ENOUGH} | changes)
+    return list(push_check_requests(load_material(inputs), tiny_model("qwen2")))
 
 
 def by_check(requests):
@@ -66,7 +69,7 @@ def by_check(requests):
 
 def test_each_check_is_made_under_every_condition_in_which_it_makes_sense(inputs_of):
     found = by_check(requests_of(inputs_of))
-    conditions = plan_conditions(SETTINGS)
+    conditions = plan_conditions(SETTINGS | {"arms": ENOUGH})
     asked = {c.name for c in conditions}
     read = {c.name for c in conditions if not c.arm.has_event}
     written = {c.name for c in conditions if c.generated} & read
@@ -79,6 +82,13 @@ def test_each_check_is_made_under_every_condition_in_which_it_makes_sense(inputs
     }
     assert "random-2-1" in read - written, "a null direction that only scores damages no answer"
     assert set(found["named_emotion"]["neutral"]) == {"0", "1"}
+
+
+def test_null_directions_that_are_too_few_to_compare_with_are_asked_nothing(inputs_of):
+    arms = ENOUGH | {"random": {"scored": LEAST_NULLS - 1, "generated": 1}}
+    found = by_check(requests_of(inputs_of, arms=arms))
+    asked = {kind for kind, group in found.items() if any("random" in name for name in group)}
+    assert asked == {"dominance", "perplexity"}, "one of them writes answers"
 
 
 def test_a_setting_leaves_checks_out(inputs_of, check):
@@ -199,6 +209,8 @@ def test_the_self_check_reads_a_chat_of_each_arm(check, monkeypatch):
     monkeypatch.setattr(measuring, "check_steering", keep)
     with pytest.raises(Interrupted):
         check(lambda: True)
-    assert all(key.startswith("named_emotion|") for key in checked)
+    assert all(key.startswith(("named_emotion|", "felt_emotion|", "dominance|")) for key in checked)
+    pushed = [key.split("|")[1] for key in checked if "steered" in key]
+    assert len(pushed) == len(set(pushed)) + 1, "two prompts under one push"
     arms = {key.split("|")[1].split("-")[0] for key in checked}
     assert {"steered", "random", "shuffled"} < arms

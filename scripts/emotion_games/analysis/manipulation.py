@@ -19,7 +19,7 @@ from emotion_games.analysis.statistics_records import (
     NullPasses,
     OwnEffect,
 )
-from emotion_games.experiment.check_records import Check
+from emotion_games.experiment.check_records import LEAST_NULLS, Check
 from emotion_games.experiment.conditions import Arm
 
 UNITS = {
@@ -32,8 +32,6 @@ UNITS = {
 }
 # Of the three checks.
 LEAST_CHECKS = 2
-# With fewer null directions their sd is too uncertain to judge by.
-LEAST_NULLS = 10
 NULL_SD = 2.0
 # Rises of the emotions by check, conditions × emotions.
 Means = dict[str, pd.DataFrame]

@@ -3,7 +3,6 @@
 An effect is stated as an effect only if the planned claim holds.
 """
 
-from emotion_games.analysis.manipulation import LEAST_NULLS
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import Estimate, failed
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
@@ -13,6 +12,7 @@ from emotion_games.experiment.analysis_plan import (
     MINIMUM_SCENARIOS,
     Plan,
 )
+from emotion_games.experiment.check_records import LEAST_NULLS
 from emotion_games.experiment.conditions import Arm
 
 

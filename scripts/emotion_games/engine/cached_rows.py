@@ -4,7 +4,7 @@ Repeats, scores of options and rationales branch off a copy of the cache.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from os.path import commonprefix
 from typing import Protocol
@@ -39,6 +39,10 @@ class Reader(Protocol):
     end_tokens: set[int]
 
     @property
+    def row_axes(self) -> Sequence[hooks.Axes]:
+        """What is known about the arguments of the decoder layers; see `hooks.row_axes`."""
+
+    @property
     def reads_on_at_once(self) -> bool:
         """Whether several tokens can be read after others in one pass."""
 
@@ -48,7 +52,12 @@ class Reader(Protocol):
 
 @dataclass
 class CachedRows(Rows):
-    """Rows with their key-value cache. `mask` (rows, length) is 0 at padding."""
+    """Rows with their key-value cache. `mask` (rows, length) is 0 at padding.
+
+    Rows of one text share the `shared` lowest layers, which come before the first vector. There
+    the cache has one row for each text; `groups` are the numbers of the rows' texts, counted from
+    0 as they appear.
+    """
 
     backend: Reader
     cache: DynamicCache
@@ -56,34 +65,65 @@ class CachedRows(Rows):
     vectors: ByLayer
     logits: Tensor
     states: ByLayer
+    shared: int
+    groups: list[int]
 
-    def take(self, places: Sequence[int], room: int) -> "CachedRows":
-        """Return a copy of some rows, repeats allowed, with room for `room` more tokens."""
+    def take(
+        self, places: Sequence[int], room: int, reading: Sequence[Hashable] | None = None
+    ) -> "CachedRows":
+        """Return a copy of some rows, repeats allowed.
+
+        Args:
+            places: The rows.
+            room: For how many more tokens there is room.
+            reading: What each of them reads next. Those of one text that read the same go on
+                sharing layers. None stands for rows that share nothing from now on.
+        """
+        shared, groups = 0, list(range(len(places)))
+        if reading is not None:
+            texts = zip((self.groups[place] for place in places), reading, strict=True)
+            shared, groups = self.shared, numbered(texts)
+        rows = self._go_on(places, [0] * len(places), room, shared, groups)
         at = torch.as_tensor(places, device=self.mask.device)
-        cache = caches.copy_rows(self.cache, at, room)
-        vectors = {layer: v[at] for layer, v in self.vectors.items()}
-        return CachedRows(self.backend, cache, self.mask[at], vectors, self.logits[at], {})
+        rows.mask, rows.logits = self.mask[at], self.logits[at]
+        return rows
 
-    def branch(self, tree: Tree, prompts: Sequence[Ids], shared: int) -> "CachedRows":
+    def branch(self, tree: Tree, prompts: Sequence[Ids]) -> "CachedRows":
         """Return the rows of prompts that have been read as far as the trunks of a tree go.
 
         Args:
             tree: The tree, whose trunks these rows have read.
             prompts: The tokens of each prompt.
-            shared: In how many of the lowest layers the rows of one prompt share the cache.
         """
-        width, numbers = self.mask.shape[1], numbered(map(tuple, prompts))
-        first_rows = [numbers.index(number) for number in range(max(numbers) + 1)]
-        kept = torch.tensor([tree.kept(prompt) for prompt in prompts])
-        parents = torch.tensor(tree.parents)
-        drops = torch.tensor([len(trunk) for trunk in tree.trunks])[parents] - kept
-        upper = caches.Branches(parents, drops)
-        lower = caches.Branches(parents[first_rows], drops[first_rows])
-        above = len(self.cache.layers) - shared
-        cache = caches.branch(self.cache, [lower] * shared + [upper] * above, tree.suffix)
-        mask = (torch.arange(width) >= width - kept[:, None]).to(self.mask)
-        vectors = {layer: v[parents.to(v.device)] for layer, v in self.vectors.items()}
-        return CachedRows(self.backend, cache, mask, vectors, torch.empty(0), {})
+        kept = [tree.kept(prompt) for prompt in prompts]
+        lengths = [len(tree.trunks[parent]) for parent in tree.parents]
+        drops = [length - own for length, own in zip(lengths, kept, strict=True)]
+        texts = numbered(map(tuple, prompts))
+        rows = self._go_on(tree.parents, drops, tree.suffix, self.shared, texts)
+        places = torch.arange(self.mask.shape[1], 0, -1, device=self.mask.device)
+        rows.mask = (places <= torch.tensor(kept).to(places)[:, None]).to(self.mask)
+        return rows
+
+    def _go_on(
+        self,
+        parents: Sequence[int],
+        drops: Sequence[int],
+        room: int,
+        shared: int,
+        groups: list[int],
+    ) -> "CachedRows":
+        """Return rows that go on from these, less their last tokens; their mask is not set."""
+        parent, drop, group = (torch.tensor(numbers) for numbers in (parents, drops, self.groups))
+        of_groups = [groups.index(number) for number in dict.fromkeys(groups)]
+        branches = []
+        for layer in range(len(self.cache.layers)):
+            rows = group[parent] if layer < self.shared else parent
+            new = of_groups if layer < shared else slice(None)
+            branches.append(caches.Branches(rows[new], drop[new]))
+        cache = caches.branch(self.cache, parents, branches, room)
+        vectors = {at: v[parent.to(v.device)] for at, v in self.vectors.items()}
+        nothing = self.logits[:0]
+        return CachedRows(self.backend, cache, self.mask, vectors, nothing, {}, shared, groups)
 
     @torch.inference_mode()
     def extend(
@@ -112,8 +152,10 @@ class CachedRows(Rows):
         state = {cache: self.cache, "use_cache": True, **extras}
         # Without attention, layers want to know only which of the new tokens are real.
         mask = self.mask if caches.has_attention(self.cache) else real
+        axes = self.backend.row_axes[: self.shared] if self.shared else []
+        sharing = hooks.shared_lower_layers(layers, axes, torch.tensor(self.groups))
         steering = hooks.steer(model, layers, self.vectors, self.mask)
-        with steering, hooks.capture(layers, watched) as states:
+        with sharing, steering, hooks.capture(layers, watched) as states:
             out = model(input_ids=ids, attention_mask=mask, **state)
         return out.logits[:, -keep:], states
 
@@ -134,7 +176,9 @@ class CachedRows(Rows):
         results: dict[int, list[list[float]]] = {}
         for start in range(0, len(order), chunk):
             part = order[start : start + chunk]
-            branch = self.take([places[k] for k in part], room=longest)
+            branch = self.take(
+                [places[k] for k in part], longest, [_tuples(texts[k]) for k in part]
+            )
             found = branch._follow([texts[k] for k in part], begins[part[0]])
             results |= zip(part, found, strict=True)
         return [results[k] for k in range(len(texts))]
@@ -149,9 +193,9 @@ class CachedRows(Rows):
         for number in range(max(map(len, texts))):
             rest = [several[number][begin:] if number < len(several) else [] for several in texts]
             # A recurrent state cannot go back, so a copy reads on.
-            ahead = (
-                self if caches.can_go_back(self.cache) else self.take(range(len(texts)), longest)
-            )
+            ahead = self
+            if not caches.can_go_back(self.cache):
+                ahead = self.take(range(len(texts)), longest, [()] * len(texts))
             # The last token of a text is scored but never read.
             found = logprobs(ahead._read_on([ids[:-1] for ids in rest]), rest)
             if ahead is self:
@@ -211,3 +255,7 @@ class CachedRows(Rows):
         decode = self.backend.tokenizer.decode
         # Most tokens cannot close an answer, whose whole text takes long to decode.
         return not CLOSING.isdisjoint(decode([token])) and is_closed(str(decode(answer)))
+
+
+def _tuples(texts: Sequence[Ids]) -> Hashable:
+    return tuple(map(tuple, texts))

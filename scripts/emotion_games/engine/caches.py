@@ -83,12 +83,6 @@ class RoomyLayer(DynamicLayer):
         self._show(end)
         return self.keys, self.values
 
-    def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Put other rows in the place of the present ones; repeats are allowed."""
-        length = self.keys.shape[-2]
-        self._whole = [whole[beam_idx.to(whole.device)] for whole in self._whole]
-        self._show(length)
-
 
 @dataclass(frozen=True)
 class Branches:
@@ -158,25 +152,22 @@ def can_branch(cache: DynamicCache) -> bool:
     return all(type(layer) in (DynamicLayer, RoomyLayer) for layer in cache.layers)
 
 
-def copy_rows(cache: DynamicCache, rows: Tensor, room: int) -> DynamicCache:
-    """Return a copy of some rows (repeats allowed) with room for `room` more tokens."""
-    whole = Branches(rows, torch.zeros_like(rows))
-    return branch(cache, [whole] * len(cache.layers), room)
-
-
-def branch(cache: DynamicCache, branches: Sequence[Branches], room: int) -> DynamicCache:
+def branch(
+    cache: DynamicCache, parents: Sequence[int], branches: Sequence[Branches], room: int
+) -> DynamicCache:
     """Return a cache of rows that go on from rows of another one.
 
     Args:
         cache: What has been read.
-        branches: The new rows in each layer of the cache. Lower layers may have fewer of them.
+        parents: The row that each new one goes on from; repeats are allowed.
+        branches: The same for each layer of the cache, which may have fewer rows.
         room: For how many more tokens there is room.
     """
     copied = copy(cache)
     layers = zip(cache.layers, branches, strict=True)
     copied.layers = [_copied(layer, own, room) for layer, own in layers]
     if notes := getattr(cache, NOTES, None):
-        setattr(copied, NOTES, [notes[row] for row in branches[-1].rows.tolist()])
+        setattr(copied, NOTES, [notes[row] for row in parents])
     return copied
 
 

@@ -7,11 +7,10 @@ outlives its `with` block, even if the body raises.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache
 
 # Decoder layers return a tensor or, in some architectures, a tuple that begins with it.
 Output = Tensor | tuple[Any, ...]
@@ -192,18 +191,17 @@ def _mapped(change: Callable[[Place, Tensor], Tensor], args: tuple, kwargs: dict
 
 @contextmanager
 def shared_lower_layers(
-    layers: nn.ModuleList, axes: Sequence[Axes], groups: Tensor, cache: Cache
+    layers: nn.ModuleList, axes: Sequence[Axes], groups: Tensor
 ) -> Iterator[None]:
-    """Run some lower layers on one row per prompt and spread what they computed over all rows.
+    """Run some lower layers on one row per text and spread their output over all rows.
 
-    Until a vector is added, all rows of a prompt have the same hidden states.
+    Until a vector is added, all rows of a text have the same hidden states.
 
     Args:
         layers: The decoder layers.
         axes: What `row_axes` found for the layers to be shared, from the lowest one on.
-        groups: The number of each row's prompt, counted from 0, (rows,).
-        cache: The cache that the layers fill. In these layers it has one row per prompt, unless it
-            is empty, and afterwards it has all rows.
+        groups: The number of each row's text, counted from 0 as they appear, (rows,). The cache
+            has one row for each text in these layers.
 
     Raises:
         SharingError: If it is not known how the arguments of a layer depend on the rows.
@@ -227,8 +225,6 @@ def shared_lower_layers(
         return _mapped(partial(narrow, known), args, kwargs)
 
     def spread(_module: nn.Module, _args: tuple, output: Output) -> Output:
-        for layer in cache.layers[: len(axes)]:
-            layer.reorder_cache(cast(torch.LongTensor, groups))
         hidden = _hidden(output)
         # A model on several devices has its layers elsewhere than its embeddings.
         return _replaced(output, hidden[groups.to(hidden.device)])

@@ -218,15 +218,16 @@ def steered_layers(layers: str | list[int], depth: int) -> list[int]:
     """Return the indices of the layers to steer.
 
     Args:
-        layers: `past_middle` (from half to five sixths of the depth), `middle_third`, or a list
-            from the config.
+        layers: `past_middle` (from three fifths to fifteen sixteenths of the depth),
+            `middle_third`, or a list from the config.
         depth: Number of decoder layers.
 
     Raises:
         ModelError: If a layer of the list does not exist.
     """
     if layers == "past_middle":
-        return list(range(depth // 2, max(depth // 2 + 1, 5 * depth // 6)))
+        first = 3 * depth // 5
+        return list(range(first, max(first + 1, 15 * depth // 16)))
     if isinstance(layers, str):
         return list(range(round(depth / 3), max(round(depth / 3) + 1, round(2 * depth / 3))))
     wrong = [layer for layer in layers if not 0 <= layer < depth]

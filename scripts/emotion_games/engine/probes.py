@@ -29,13 +29,16 @@ def hidden_states(
     Returns:
         (layers, stimuli, hidden) in float32.
     """
-    found, layers = [], range(model.depth)
-    for start in range(0, len(stimuli), PROBES_AT_ONCE):
-        texts = probe_batch(model, templates, stimuli[start : start + PROBES_AT_ONCE])
-        states = model.last_states(texts, layers)
-        found.append(torch.stack([states[layer].float().cpu() for layer in layers]))
-        count(len(texts))
-    return torch.cat(found, 1)
+    texts, layers = probe_batch(model, templates, stimuli), range(model.depth)
+    # Those that are equally long need little padding.
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    found = torch.empty(model.depth, len(texts), model.hidden_size)
+    for start in range(0, len(order), PROBES_AT_ONCE):
+        places = order[start : start + PROBES_AT_ONCE]
+        states = model.last_states([texts[place] for place in places], layers)
+        found[:, places] = torch.stack([states[layer].float().cpu() for layer in layers])
+        count(len(places))
+    return found
 
 
 def probe_batch(model: Backend, templates: Templates, stimuli: Sequence[str]) -> list[list[int]]:

@@ -69,7 +69,7 @@ class TransformersBackend(Backend):
         text, sizes = self.token_ids(SAMPLE), []
         for times in (1, 2):
             ids, mask = self.padded([text * times])
-            rows = self._empty_rows({}, 1)
+            rows = self._empty_rows([text], {})
             rows.extend(ids, mask, 1)
             sizes.append(caches.cache_bytes(rows.cache))
         growing = sizes[1] - sizes[0]
@@ -99,32 +99,17 @@ class TransformersBackend(Backend):
         first = min([*vectors, *watched], default=-1)
         is_repeated = tree is not None or len(set(map(tuple, prompts))) < len(prompts)
         shared = first + 1 if share and is_repeated else 0
-        rows, rests = self._empty_rows(vectors, len(prompts)), prompts
+        rows, rests = self._empty_rows(prompts, vectors, shared), prompts
         if tree:
             own = {layer: v[tree.sources] for layer, v in vectors.items()}
-            trunks = self._empty_rows(own, len(tree.trunks))
-            self._read(trunks, tree.trunks, tree.trunks, shared)
-            rows = trunks.branch(tree, prompts, shared)
+            trunks = self._empty_rows(tree.trunks, own, shared)
+            trunks.extend(*self.padded(tree.trunks, side="left"), 1)
+            rows = trunks.branch(tree, prompts)
             rests = [prompt[-tree.suffix :] for prompt in prompts]
-        logits, states = self._read(rows, rests, prompts, shared, watched)
+        logits, states = rows.extend(*self.padded(rests, side="left"), 1, watched)
         rows.logits = logits[:, -1]
         rows.states = {layer: state[:, -1] for layer, state in states.items()}
         return rows
-
-    def _read(
-        self,
-        rows: CachedRows,
-        new: Sequence[Ids],
-        texts: Sequence[Ids],
-        shared: int,
-        watched: Layers = (),
-    ) -> tuple[Tensor, ByLayer]:
-        """Read new tokens in place; rows with the same text share the lowest layers."""
-        ids, real = self.padded(new, side="left")
-        groups = torch.tensor(numbered(map(tuple, texts)), device=self.device)
-        axes = self._row_axes[:shared] if shared else []
-        with hooks.shared_lower_layers(self.layers, axes, groups, rows.cache):
-            return rows.extend(ids, real, 1, watched)
 
     @torch.inference_mode()
     def last_states(self, texts: Sequence[Ids], watched: Layers) -> ByLayer:
@@ -140,20 +125,22 @@ class TransformersBackend(Backend):
         last = real.sum(1) - 1
         return {at: h[torch.arange(len(texts)), last.to(h.device)] for at, h in states.items()}
 
-    def _empty_rows(self, vectors: ByLayer, number: int) -> CachedRows:
+    def _empty_rows(self, texts: Sequence[Ids], vectors: ByLayer, shared: int = 0) -> CachedRows:
+        """Return rows that have read nothing yet and are going to read these texts."""
         cache = caches.new_cache(self.model.config)
-        mask = torch.empty(number, 0, dtype=torch.long, device=self.device)
-        return CachedRows(self, cache, mask, vectors, torch.empty(0), {})
+        mask = torch.empty(len(texts), 0, dtype=torch.long, device=self.device)
+        groups = numbered(map(tuple, texts))
+        return CachedRows(self, cache, mask, vectors, torch.empty(0), {}, shared, groups)
 
     @cached_property
-    def _row_axes(self) -> list[hooks.Axes]:
+    def row_axes(self) -> list[hooks.Axes]:
         """What is known about the arguments of the decoder layers; see `hooks.row_axes`."""
         text = self.token_ids(SAMPLE)
 
         # Rows with and without padding get an attention mask.
         def run(rows: int) -> None:
-            ids, mask = self.padded([text, text[1:], text][:rows], side="left")
-            self._empty_rows({}, rows).extend(ids, mask, 1)
+            texts = [text, text[1:], text][:rows]
+            self._empty_rows(texts, {}).extend(*self.padded(texts, side="left"), 1)
 
         return hooks.row_axes(self.layers, run)
 
@@ -170,8 +157,9 @@ class TransformersBackend(Backend):
         Some recurrent layers begin anew in such a pass. Their output then does not depend on
         their state at all, whatever the number format.
         """
-        ids, mask = self.padded([self.token_ids(SAMPLE)])
-        rows = self._empty_rows({}, 1)
+        text = self.token_ids(SAMPLE)
+        ids, mask = self.padded([text])
+        rows = self._empty_rows([text], {})
         rows.logits = rows.extend(ids, mask, 1)[0][:, -1]
         other = rows.take([0], ids.shape[1])
         if not caches.change_states(other.cache):
@@ -180,7 +168,7 @@ class TransformersBackend(Backend):
 
     def explore(self) -> None:
         """Try now what the model can do, which is otherwise tried at the first use."""
-        _ = self._row_axes, self.reads_on_at_once
+        _ = self.row_axes, self.reads_on_at_once
 
     def padded(self, texts: Sequence[Ids], side: str = "right") -> tuple[Tensor, Tensor]:
         """Return token ids and their mask, both (rows, longest); the mask is 0 at padding."""

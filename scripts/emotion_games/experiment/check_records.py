@@ -18,6 +18,8 @@ SEPARATOR = "|"
 CHECK_COLUMNS = ("check", "arm", "emotion", "intensity", "item", "probabilities", "value")
 # Names of the options of a dominance item, of a comprehension question and of a neutral text.
 BETTER, WORSE, RIGHT, TEXT = "better", "worse", "right", "text"
+# With fewer null directions their sd is too uncertain to judge by.
+LEAST_NULLS = 10
 # Separates an emotion from a word for it in the name of an option.
 WORD = "/"
 

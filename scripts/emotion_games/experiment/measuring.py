@@ -7,7 +7,7 @@ where it stopped.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, cast
 
 from emotion_games.engine.backend import Backend, ModelError
@@ -15,13 +15,14 @@ from emotion_games.engine.batches import Instrument, Request, measure, plan_batc
 from emotion_games.engine.directions import Directions
 from emotion_games.engine.models import load_model, weights_hash
 from emotion_games.engine.self_check import check_steering
+from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control
 from emotion_games.experiment.journal import PROMPTS, Journal
-from emotion_games.experiment.spec import Record
 from emotion_games.experiment.pace import WRITING, Stage, seconds_left
+from emotion_games.experiment.spec import Record
 from emotion_games.hashing import digest
-from emotion_games.signals import Interrupted
 from emotion_games.progress import Counts
+from emotion_games.signals import Interrupted
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,36 @@ def rendered_prompts(session: Session, requests: Sequence[Request]) -> Record:
 
 
 def self_checked(
-    session: Session, instrument: Instrument, requests: Sequence[Request]
+    session: Session,
+    instrument: Instrument,
+    requests: Sequence[Request],
+    arms: Mapping[str, Arm],
 ) -> Instrument:
-    """Run the self-check on some requests; return the instrument to measure with."""
+    """Run the self-check on some requests; return the instrument to measure with.
+
+    Args:
+        session: For its log.
+        instrument: The model with its pushes.
+        requests: All requests.
+        arms: The arm of each request, by its key.
+    """
     log = session.control.log
     with instrument.timed("self_check"):
-        checked = check_steering(instrument, requests, log)
+        checked = check_steering(instrument, _of_each_arm(requests, arms), log)
     log("self-check: the pushes arrive as configured, and the engine agrees with the plain model")
     return checked
+
+
+def _of_each_arm(requests: Sequence[Request], arms: Mapping[str, Arm]) -> list[Request]:
+    """Return the first request of each arm, and another prompt under a push of these.
+
+    Both prompts under this push branch off what they have in common.
+    """
+    chosen = list({arms[request.key]: request for request in reversed(requests)}.values())[::-1]
+    push = next((request.push for request in chosen if request.push), None)
+    seen = {request.prompt for request in chosen}
+    others = (r for r in requests if r.push == push and r.prompt not in seen)
+    return chosen + list(islice(others, 1))
 
 
 def measure_all(

@@ -16,6 +16,7 @@ from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.directions import Directions, load
 from emotion_games.experiment.check_records import (
     BETTER,
+    LEAST_NULLS,
     TEXT,
     WORD,
     WORSE,
@@ -24,7 +25,12 @@ from emotion_games.experiment.check_records import (
     check_rows,
     write_checks,
 )
-from emotion_games.experiment.conditions import Arm, Condition, plan_conditions
+from emotion_games.experiment.conditions import (
+    Arm,
+    Condition,
+    plan_conditions,
+    random_directions,
+)
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.journal import COMPLETE, Journal
 from emotion_games.experiment.measuring import (
@@ -131,11 +137,11 @@ def _measure_missing(
         top_p=1.0,
         share=runtime.get("share_layers", True),
     )
-    arms = {condition.push: condition.arm for condition in conditions}
-    # The first of each arm, which is a chat: a sentence may begin with a single token, which is
+    arm_of = {condition.push: condition.arm for condition in conditions}
+    arms = {request.key: arm_of[request.push] for request in requests}
+    # The first ones of a condition are chats: a sentence may begin with a single token, which is
     # never pushed.
-    of_arms = {arms[request.push]: request for request in reversed(requests)}
-    instrument = self_checked(session, instrument, list(of_arms.values()))
+    instrument = self_checked(session, instrument, requests, arms)
     stages = {"checks": requests}
     measure_all(session, instrument, stages, batch_tokens=runtime.get("batch_tokens"))
     seconds = {part: round(number, 2) for part, number in instrument.seconds.items()}
@@ -161,10 +167,14 @@ def _fingerprint(inputs: Inputs, material: Material, vectors: Directions) -> str
 
 
 def push_check_requests(material: Material, model: Backend) -> Iterator[Request]:
-    """Yield the requests of all checks in the settings, condition by condition."""
+    """Yield the requests of all checks in the settings, condition by condition.
+
+    Null directions that are too few to compare with need not induce anything.
+    """
     manipulation, damage = checks_of(material.settings)
+    has_too_few = random_directions(material.settings) < LEAST_NULLS
     for condition in plan_conditions(material.settings):
-        if manipulation:
+        if manipulation and not (condition.arm == Arm.RANDOM and has_too_few):
             yield from _questions(material, condition, model)
             # An event stands before a situation, not before a sentence.
             if not condition.arm.has_event:

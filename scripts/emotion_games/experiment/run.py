@@ -85,9 +85,8 @@ def _measure_missing(session: Session, experiment: Experiment) -> None:
         _freeze_plan(session, experiment)
     if not session.is_done([rendered["key"]]):
         session.journal.append([rendered])
-    by_arm = {trial.condition.arm: trial.request_key for trial in questions.trials}
-    of_arms = [request for request in requests if request.key in by_arm.values()]
-    instrument = self_checked(session, instrument, of_arms)
+    arms = {trial.request_key: trial.condition.arm for trial in questions.trials}
+    instrument = self_checked(session, instrument, requests, arms)
     room = settings["generation"]["max_new_tokens"], inputs.runtime.get("batch_tokens")
     stages = {"checks": list(checks.check_requests(questions, model)), "trials": requests}
     measure_all(session, instrument, stages, *room)
