@@ -15,7 +15,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from emotion_games.engine.batches import Instrument, Request, measure, plan_batches
+from emotion_games.engine.batch_plan import plan_batches
+from emotion_games.engine.batches import Instrument, Request, measure
 from emotion_games.engine.models import decoder_layers
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.engine.transformers_backend import TransformersBackend

@@ -7,7 +7,8 @@ import torch
 
 from emotion_games.engine import batches as module
 from emotion_games.engine.backend import ModelError
-from emotion_games.engine.batches import Instrument, Measurement, Request, measure, plan_batches
+from emotion_games.engine.batch_plan import plan_batches
+from emotion_games.engine.batches import Instrument, Measurement, Request, measure
 from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.engine.transformers_backend import CPU_BATCH_TOKENS, TransformersBackend

@@ -8,15 +8,8 @@ import pytest
 import torch
 
 from emotion_games.engine.backend import ModelError
-from emotion_games.engine.batches import (
-    BUDGET,
-    END_TOKEN,
-    QUOTE,
-    Instrument,
-    Request,
-    measure,
-    plan_batches,
-)
+from emotion_games.engine.batch_plan import plan_batches
+from emotion_games.engine.batches import BUDGET, END_TOKEN, QUOTE, Instrument, Request, measure
 from emotion_games.engine.reference import answer_texts, plain_logits
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.engine.scoring import normalised

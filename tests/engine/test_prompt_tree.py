@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from architectures import FAST, SLOW, UNSHARED, tiny_architecture
-from emotion_games.engine.batches import Request, plan_batches
+from emotion_games.engine.batch_plan import plan_batches
+from emotion_games.engine.batches import Request
 from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.prompt_tree import branching, stories
 from tiny import tiny_model

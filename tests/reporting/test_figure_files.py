@@ -6,7 +6,8 @@ import yaml
 
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.reporting.check_figures import direction_quality, manipulation_checks
-from emotion_games.reporting.experiment_figures import choice_rates, choice_shares, dose_response
+from emotion_games.reporting.dose_figure import dose_response
+from emotion_games.reporting.experiment_figures import choice_rates, choice_shares
 from emotion_games.reporting.figure_files import plot_experiment, plot_series
 from emotion_games.reporting.heat_map import contrast_heat_map
 from emotion_games.reporting.page_data import FIGURES

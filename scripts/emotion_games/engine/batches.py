@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, ModelError, Rows
-from emotion_games.engine.prompt_tree import stories
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.scoring import (
     Continuation,
@@ -143,40 +142,6 @@ class Reading:
     prompts: list[list[int]]
     read: list[int]
     rows: Rows
-
-
-def plan_batches(
-    requests: Sequence[Request], tokens: Mapping[str, Ids], answer_tokens: int, budget: int
-) -> list[list[Request]]:
-    """Return batches of similar prompts, in which the prompts of one story stay together.
-
-    If they need several batches, each has all prompts under some of the pushes, so that what the
-    prompts begin with is still read once. The same requests always make the same batches.
-
-    Args:
-        requests: What is to be measured.
-        tokens: The tokens of each prompt.
-        answer_tokens: The largest number of tokens of an answer.
-        budget: The largest number of tokens of a batch.
-    """
-    groups = stories([tokens[r.prompt] for r in requests])
-    story_of = {tuple(ids): (max(map(len, group)), group[0]) for group in groups for ids in group}
-    pushes = {push: number for number, push in enumerate(dict.fromkeys(r.push for r in requests))}
-
-    def place(r: Request) -> tuple:
-        return story_of[tuple(tokens[r.prompt])], pushes[r.push], r.prompt
-
-    batches: list[list[Request]] = []
-    rows = 0
-    for request in sorted(requests, key=place):
-        width = story_of[tuple(tokens[request.prompt])][0] + answer_tokens
-        weight = max(1, len(request.uniforms))
-        if not batches or (rows + weight) * width > budget or rows + weight > LARGEST_BATCH:
-            batches.append([])
-            rows = 0
-        batches[-1].append(request)
-        rows += weight
-    return batches
 
 
 def measure(

@@ -11,7 +11,8 @@ from itertools import chain, islice
 from typing import Any, cast
 
 from emotion_games.engine.backend import Backend, ModelError
-from emotion_games.engine.batches import Instrument, Request, measure, plan_batches
+from emotion_games.engine.batch_plan import plan_batches
+from emotion_games.engine.batches import Instrument, Request, measure
 from emotion_games.engine.directions import Directions
 from emotion_games.engine.models import load_model, weights_hash
 from emotion_games.engine.self_check import check_steering

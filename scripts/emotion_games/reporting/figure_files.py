@@ -9,7 +9,8 @@ import yaml
 from matplotlib.figure import Figure
 
 from emotion_games.reporting.check_figures import direction_quality, manipulation_checks
-from emotion_games.reporting.experiment_figures import choice_rates, choice_shares, dose_response
+from emotion_games.reporting.dose_figure import dose_response
+from emotion_games.reporting.experiment_figures import choice_rates, choice_shares
 from emotion_games.reporting.heat_map import contrast_heat_map
 
 STYLE = Path(__file__).with_name("figures.mplstyle")

@@ -18,6 +18,9 @@ COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "0.45"
+# Written choices, and single points.
+WRITTEN_LINE: dict[str, Any] = {"color": BLUE, "marker": "o"}
+CROSS: dict[str, Any] = {"marker": "x", "linestyle": ""}
 
 
 def frame(

@@ -78,6 +78,7 @@ class Series:
         """Return everything that determines the results of an experiment, as plain data."""
         model, game = experiment.model, self.content.games[experiment.game]
         own = {key: game[key] for key in ("choice_labels", "game_settings")}
+        hashes = self.content.hashes | game["hashes"] | model.hashes
         return {
             "exp_id": experiment.exp_id,
             "date": time.strftime("%Y-%m-%d", time.strptime(self.stamp, STAMP_FORMAT)),
@@ -86,10 +87,7 @@ class Series:
             "model_name": model.name,
             # Settings of one game only, so that a change for another game restarts nothing.
             "settings": cast(Settings, self.config.settings | own),
-            "hashes": self.content.hashes
-            | game["hashes"]
-            | model.hashes
-            | {"directions": self.directions(experiment)},
+            "hashes": hashes | {"directions": self.directions(experiment)},
         }
 
 
@@ -224,12 +222,11 @@ def _differences(folder: Path, content: Content) -> list[str]:
         found += _changed(old["choice_labels"], new["choice_labels"], f"choice_labels.{name}.")
         found += _changed(old["game_settings"], new["game_settings"], f"game_settings.{name}.")
     measured_models = {row["model"] for row in measured}
+    aliases = {entry["slug"].casefold() for entry in frozen["models"].values()}
     for model in config.models:
         if model.key in measured_models:
             hashes = frozen["models"][model.key]["hashes"]
             found += _changed_files(hashes, model.hashes, f"{model.name}: ")
-    aliases = {entry["slug"].casefold() for entry in frozen["models"].values()}
-    for model in config.models:
         alias = model.running.get("alias", "")
         if model.key not in frozen["models"] and alias.casefold() in aliases:
             found.append(f"alias {alias} named another model")
