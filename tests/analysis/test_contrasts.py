@@ -72,23 +72,6 @@ def test_random_directions_are_compared_at_their_own_intensity_only(found):
     assert {r["n_directions"] for r in records if r["measure"] == "chosen"} == {5}
 
 
-def test_random_directions_are_compared_in_proportion_to_the_size_of_their_push():
-    trials = simulate(GAME, seed=1, effects={"anger": -0.3}, random_sd=0.05)
-    long = (trials["arm"] == "steered") & (trials["emotion"] == "anger")
-
-    def effects(ratio):
-        trials.loc[long, "push_ratio"] = ratio * trials["intensity"]
-        records = contrast_records(cells_of(trials, GAME), the_plan(SETTINGS, GAME), set())
-        known = {"measure": "scored", "intensity": 1.0, "emotion": "anger"}
-        (of_anger,) = pick(records, contrast="emotion_minus_random", **known)
-        (own,) = pick(records, contrast="emotion_minus_neutral", **known)
-        low, high = of_anger["interval"]
-        return own["estimate"] - of_anger["estimate"], high - low
-
-    mean, width = effects(0.12)
-    assert effects(0.24) == (pytest.approx(2 * mean), pytest.approx(2 * width))
-
-
 def test_a_damaged_condition_is_flagged_in_each_of_its_contrasts(found):
     damaged = pick(found[1], damaged=True)
     assert damaged and {(r["emotion"], r["intensity"], r["arm"]) for r in damaged} == {

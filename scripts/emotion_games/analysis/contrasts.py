@@ -37,8 +37,8 @@ _FLAT = "every scenario has the same difference: no t, interval from the share t
 TEST = "t interval; two-sided sign-flip test (mid-p)"
 _PAIRED = f"mean over scenarios of paired differences, equal weight to option orders; {TEST}"
 _DIRECTION = (
-    "effect less the mean effect of the random directions, each scaled to the size of the "
-    "emotion's push; t interval and p with k - 1 degrees of freedom over k directions"
+    "effect less the mean effect of the random directions; t interval and p with k - 1 degrees of "
+    "freedom over k directions"
 )
 
 
@@ -193,11 +193,10 @@ def _direction_records(cells: Cells, plan: Plan, history: str, measure: str) -> 
         n = int((~np.isnan(own)).sum())
         if len(directions) < 2 or not n:
             continue
-        effects = []
-        for c in directions:
-            mean = np.nanmean(cells.difference(measure, history, c, references[0]))
-            effects.append(_push_ratio(cells, a, c) * mean)
-        test = against_random(np.nanmean(own), np.array(effects), plan["confidence"])
+        # Their pushes are as long as that of the emotion, so that effects compare as they are.
+        differences = (cells.difference(measure, history, c, references[0]) for c in directions)
+        effects = np.array([np.nanmean(difference) for difference in differences])
+        test = against_random(np.nanmean(own), effects, plan["confidence"])
         low, high = test.pop("low"), test.pop("high")
         # Few scenarios estimate an effect too badly for a comparison, even with many directions.
         few = n < MINIMUM_SCENARIOS
@@ -210,16 +209,6 @@ def _direction_records(cells: Cells, plan: Plan, history: str, measure: str) -> 
         record |= {"descriptive_only": few, "reason": reason, "method": _DIRECTION}
         records.append(record)
     return records
-
-
-def _push_ratio(cells: Cells, a: int, b: int) -> float:
-    """The length of the push of `a` over that of `b`; 1 if one is not known.
-
-    A longer push has a larger effect in any direction. Without scaling, an emotion with a long
-    push would differ from the random directions too often.
-    """
-    own, other = cells.conditions["push_ratio"][[a, b]]
-    return own / other if own > 0 and other > 0 else 1.0
 
 
 def _effect_sizes(cells: Cells, history: str, a: int, b: int) -> dict[str, float | None]:
