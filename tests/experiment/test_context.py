@@ -82,6 +82,13 @@ def test_options_are_scored_again_after_the_longest_rationale(model):
     assert needed(asked, model) == again + 500
 
 
+def test_an_option_that_is_drawn_at_once_needs_no_room_for_an_answer(model):
+    drawn = PLAIN | {"decoding": "guided", "answer_form": "decision"}
+    drawn["checks"] = PLAIN["checks"] | {"format": False}
+    asked = questions(with_answer(drawn, 500))
+    assert needed(asked, model) == tokens_with_option(asked, model, '{"decision": "')
+
+
 def test_events_before_the_story_count(model):
     plain = questions(PLAIN)
     with_events = questions(PLAIN | {"arms": PLAIN["arms"] | {"prompted": True}})

@@ -17,6 +17,7 @@ from emotion_games.experiment.requests import (
     scores_after_rationale,
 )
 from emotion_games.experiment.spec import Spec
+from emotion_games.experiment.trials import longest_answer
 from emotion_games.prompts import messages as texts
 
 
@@ -79,7 +80,7 @@ def check_context(questions: Questions, model: Backend) -> None:
 def _lengths(questions: Questions, model: Backend) -> Iterator[tuple[str, int]]:
     """Yield the key of each request and the tokens of its prompt with the longest answer."""
     settings, answer = questions.settings, questions.settings["generation"]["max_new_tokens"]
-    reopens = scores_after_rationale(settings)
+    reopens, written = scores_after_rationale(settings), longest_answer(settings)
 
     @cache
     def count(text: str) -> int:
@@ -95,7 +96,7 @@ def _lengths(questions: Questions, model: Backend) -> Iterator[tuple[str, int]]:
         prompt = prompt_text(questions, questions.prompts[trial.request_key], model)
         options = questions.scenarios[trial.scenario_id].options
         shown = {label: texts.option_literal(options[label]) for label in trial.order}
-        after = answer + longest(shown, texts.after_rationale_prefix(""), CLOSING) * reopens
+        after = written + longest(shown, texts.after_rationale_prefix(""), CLOSING) * reopens
         direct = longest(shown, texts.decision_prefix(), CLOSING)
         yield trial.request_key, count(prompt) + max(after, direct)
     for request in checks.check_requests(questions, model):

@@ -11,7 +11,12 @@ from emotion_games.engine.batches import Request
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.errors import ProblemList
 from emotion_games.experiment.spec import Settings, Spec
-from emotion_games.experiment.trials import Trial, choose_scenarios, plan_trials
+from emotion_games.experiment.trials import (
+    Trial,
+    choose_scenarios,
+    longest_answer,
+    plan_trials,
+)
 from emotion_games.games.catalog import apply_settings, load_game
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario, load_scenarios
@@ -127,8 +132,7 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
     # All pushed conditions read the neutral prompt, which is made once.
     made: dict[str, str] = {}
     lead, link = _rationale_frame(settings)
-    # A guided decision alone is drawn, without any text of the model.
-    writes = bool(lead) or not is_guided(settings)
+    writes = longest_answer(settings) > 0
     requests = []
     for key, trials in by_request.items():
         condition, order = trials[0].condition, trials[0].order

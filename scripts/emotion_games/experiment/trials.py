@@ -40,6 +40,13 @@ class Trial:
         return (self.scenario_id, self.history, self.order, self.repeat)
 
 
+def longest_answer(settings: Settings) -> int:
+    """Return the largest number of tokens that the model itself writes in an answer."""
+    # A guided decision alone is drawn, without any text of the model.
+    is_drawn = settings["decoding"] == "guided" and settings["answer_form"] == "decision"
+    return 0 if is_drawn else settings["generation"]["max_new_tokens"]
+
+
 def option_orders(labels: Sequence[str]) -> list[tuple[str, ...]]:
     """Return all orders of up to three options.
 

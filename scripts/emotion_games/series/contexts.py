@@ -7,10 +7,12 @@ tokens of a prompt without its chat template. The jobs of the model count exactl
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from emotion_games.data_files import read_data
 from emotion_games.errors import UserError
+from emotion_games.experiment.spec import Settings
+from emotion_games.experiment.trials import longest_answer
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario
 from emotion_games.prompts.messages import render
@@ -40,10 +42,8 @@ def short_contexts(
     lengths = {model.key: _context_length(model, models) for model in config.models}
     if not any(lengths.values()):
         return []
-    templates, room = (
-        load_templates(config.prompts),
-        config.settings["generation"]["max_new_tokens"],
-    )
+    templates = load_templates(config.prompts)
+    room = longest_answer(cast(Settings, config.settings))
     prompts = {
         name: max(_prompts(templates, game, scenarios, config.settings), key=lambda p: len(p[1]))
         for name, (game, scenarios) in played.items()

@@ -38,8 +38,8 @@ class GameCount:
 
     `readable` counts the entries of the scenario file that can be used, and `skipped` are those
     that cannot. `scenarios` counts those that were chosen, and `orders` the fewest option orders of
-    any of them. `total` is None if no scenario can be used; `generated` are the trials with a
-    written answer. `stories` are the chosen scenarios.
+    any of them. `total` is None if no scenario can be used; `generated` are the trials with an
+    answer. `stories` are the chosen scenarios.
     """
 
     game: Game
@@ -102,7 +102,7 @@ def preview(series: Series) -> str:
     lines = [
         f"Series ({series.how}): {series.folder}",
         f"{len(counts)} games x {len(rows)} models = {len(series.experiments):,} experiments, "
-        f"{done:,} done; {total:,} trials, {generated:,} of them with a written answer",
+        f"{done:,} done; {total:,} trials, {generated:,} of them with an answer",
         "",
     ]
     for number, (name, count) in enumerate(counts.items(), start=1):
