@@ -86,13 +86,13 @@ def load_stimuli(
             continue
         for place, text in texts:
             first_file, first = first_places.setdefault(text.casefold(), (file, place))
+            same = f"{place}: the same stimulus as in {first}"
             if first == place:
                 kept.append(text)
-            elif first_file == file:
-                if log:
-                    log(f"{place}: the same stimulus as in {first}; it counts once")
-            else:
-                problems.append(f"{place}: the same stimulus as in {first}; remove one of them")
+            elif first_file != file:
+                problems.append(f"{same}; remove one of them")
+            elif log:
+                log(f"{same}; it counts once")
         if len(kept) < LEAST_STIMULI:
             problems.append(
                 f"{file}: {len(kept)} stimuli; expected {LEAST_STIMULI} or more, one per line"

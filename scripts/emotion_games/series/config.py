@@ -86,15 +86,10 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         experiment["layers"] = sorted(experiment["layers"])
     games = _games(experiment, root, problems)
     problems += relation_problems(experiment, len(games))
-    settings: dict[str, dict[str, Any]] = {}
-    labels: dict[str, dict[str, str]] = {}
+    settings = {name: _of_game(experiment["game_settings"], game) for name, game in games.items()}
+    labels = {name: _labels(experiment, game) for name, game in games.items()}
     scenario_files: dict[str, Path] = {}
     for name, game in games.items():
-        settings[name] = _of_game(experiment["game_settings"], game)
-        # The labels of a family serve both roles, and those of one role come on top.
-        labels[name] = {}
-        for key in (game.family, name):
-            labels[name] |= experiment["choice_labels"].get(key, {})
         given = _of_game(experiment["scenarios"], game)
         path = scenario_files[name] = find_file(given, root) if given else scenario_bank(game)
         if not os.path.exists(path):
@@ -161,6 +156,12 @@ def _games(experiment: Mapping[str, Any], root: Path, problems: list[str]) -> di
 def _of_game(entries: Mapping[str, Any], game: Game) -> Any:
     """Return the entry of a game, or else that of its family."""
     return entries.get(game.name, entries.get(game.family or game.name, {}))
+
+
+def _labels(experiment: Mapping[str, Any], game: Game) -> dict[str, str]:
+    """Return the entries of `choice_labels` for a game: those of its family, then its own."""
+    given = experiment["choice_labels"]
+    return given.get(game.family, {}) | given.get(game.name, {})
 
 
 def _game_problems(game: Game, settings: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
