@@ -102,5 +102,5 @@ def test_a_stimulus_that_its_file_repeats_counts_once(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "neutral", events("neutral"))
-    with pytest.raises(ProblemList, match="no emotions; expected one .txt file for each"):
+    with pytest.raises(ProblemList, match="no emotions; expected a .txt or .json file for each"):
         load_stimuli(tmp_path)

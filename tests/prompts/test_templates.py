@@ -58,5 +58,5 @@ def test_a_word_for_two_emotions_is_refused(tmp_path):
     with pytest.raises(ProblemList) as caught:
         load_templates(path)
     assert caught.value.problems == [
-        f"{path}: feelings.fear[0]: 'angry' is feelings.anger[0], too; its probability counts once"
+        f"{path}: feelings.fear[0]: 'angry' is feelings.anger[0], too; list each word once"
     ]

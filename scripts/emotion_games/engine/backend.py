@@ -133,7 +133,8 @@ class Backend(ABC):
         Args:
             prompts: The text of each row.
             vectors: What is added, {layer: (rows, hidden)}.
-            share: Whether rows of the same prompt may share the layers below the first vector.
+            share: Whether what prompts begin with may be read once, and rows of the same prompt may
+                share the layers below the first vector.
             watched: Layers whose outputs at the last token are kept in `Rows.states`.
         """
 

@@ -90,7 +90,7 @@ class Instrument:
         top_p: Probability mass of the nucleus from which tokens are drawn.
         reopen: Returns the opening after which the options are scored again, or None if a free
             answer has no rationale. Without this function no free answer is scored again.
-        share: Whether rows of one prompt may share the layers below the first steered one.
+        share: Whether rows may share what they have in common; see `Backend.read`.
         seconds: Time spent so far, by part of the work.
     """
 

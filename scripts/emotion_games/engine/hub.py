@@ -41,7 +41,6 @@ _CODE = ["*.py"]
 # Other forms of the model, such as the folder `original` of Llama.
 _SUBFOLDERS = ["*/*"]
 
-
 Log = Callable[[str], None]
 
 
@@ -103,7 +102,8 @@ def fetch_gguf(entry: dict[str, Any], reached: bool, log: Log) -> Path:
     file = _fetch(entry, [name], reached, log) / name
     if not file.is_file():
         raise ModelError(
-            f"model {entry['id']}: there is no file {name} at commit {entry['revision']}"
+            f"model {entry['id']}: there is no file {name} at commit {entry['revision']}; "
+            f"name one of those at {constants.ENDPOINT}/{entry['id']}"
         )
     return file
 
@@ -149,7 +149,7 @@ def _check_code(folder: Path, entry: dict[str, Any]) -> None:
     """Refuse code of another repository, whose commit would not be frozen."""
     if not entry.get("trust_remote_code"):
         return
-    for name in ("config.json", "tokenizer_config.json"):
+    for name in (CONFIG, "tokenizer_config.json"):
         if not (folder / name).is_file():
             continue
         classes = json.loads((folder / name).read_text(encoding="utf-8")).get("auto_map", {})
@@ -174,7 +174,8 @@ def _in_one_line(entry: dict[str, Any]) -> Iterator[None]:
         ) from error
     except RevisionNotFoundError as error:
         raise ModelError(
-            f"model {entry['id']}: the hub has no revision {revision!r} of it"
+            f"model {entry['id']}: the hub has no revision {revision!r} of it; name a branch, "
+            "a tag or a commit"
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(

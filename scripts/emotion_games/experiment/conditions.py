@@ -73,7 +73,7 @@ class Condition:
         if self.arm == Arm.PROMPTED:
             return f"{self.arm}-{self.emotion}"
         # The number alone: the arm is already in the name.
-        label = self.random_seed if self.arm == Arm.RANDOM else self.emotion
+        label = self.random_number if self.arm == Arm.RANDOM else self.emotion
         return f"{self.arm}-{label}-{self.intensity:g}"
 
     @property
@@ -82,7 +82,7 @@ class Condition:
         return self.name if self.is_pushed else None
 
     @property
-    def random_seed(self) -> int:
+    def random_number(self) -> int:
         """The number of a random direction."""
         return int(self.emotion.removeprefix(_RANDOM_DIRECTION))
 

@@ -22,7 +22,8 @@ class Inputs:
 
     Attributes:
         spec: Everything that determines the results.
-        files: The paths of `scenarios`, `stimuli` and `prompts`, and the folder `game`.
+        files: The paths of `stimuli`, `prompts` and `checks` and, for the game of an experiment,
+            of `game` and `scenarios`.
         model_path: A local folder or a hub id.
         directions: The file with the model's directions.
         journal: The journal, which is continued if it exists.

@@ -21,7 +21,7 @@ def condition_pushes(
     pushes = {}
     for c in conditions:
         if c.arm == Arm.RANDOM:
-            pushes[c.name] = directions.null_push(c.random_seed, c.intensity, unit)
+            pushes[c.name] = directions.null_push(c.random_number, c.intensity, unit)
         elif c.is_pushed:
             shuffled = c.arm == Arm.SHUFFLED
             pushes[c.name] = directions.push(c.emotion, c.intensity, unit, shuffled)

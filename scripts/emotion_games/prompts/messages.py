@@ -91,7 +91,7 @@ def answer_prefix() -> str:
 def named_emotion(
     templates: Templates, context: str, labels: Sequence[str]
 ) -> tuple[list[Message], str]:
-    """Return the question which of some emotions is felt in a situation, and how the answer begins.
+    """Return the question about the feeling in a situation, and the beginning of its answer.
 
     The answer ends with one of `labels`, after a space.
     """

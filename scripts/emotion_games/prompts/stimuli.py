@@ -70,7 +70,7 @@ def load_stimuli(
         files = [file for file in files if file.stem in names]
     problems = []
     if not any(file.stem != NEUTRAL for file in files):
-        problems.append(f"{folder}: no emotions; expected one .txt file for each")
+        problems.append(f"{folder}: no emotions; expected a .txt or .json file for each")
     stimuli: dict[str, list[str]] = {}
     # A stimulus in two files would count for two emotions, so each occurs once in all files.
     first_places: dict[str, tuple[Path, str]] = {}

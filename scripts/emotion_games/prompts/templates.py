@@ -81,7 +81,7 @@ def load_templates(path: Path) -> Templates:
 
 
 def _words_of_two(data: Any) -> Iterator[str]:
-    """Yield a line for each word for a feeling that is listed before."""
+    """Yield a line for each word for a feeling that is listed a second time."""
     feelings = data.get("feelings") if isinstance(data, Mapping) else None
     places: dict[object, str] = {}
     for emotion, words in feelings.items() if isinstance(feelings, Mapping) else ():
@@ -89,7 +89,7 @@ def _words_of_two(data: Any) -> Iterator[str]:
             place = f"feelings.{emotion}[{number}]"
             first = places.setdefault(str(word).strip(), place)
             if first != place:
-                yield f"{place}: {shown(word)} is {first}, too; its probability counts once"
+                yield f"{place}: {shown(word)} is {first}, too; list each word once"
 
 
 def _texts(

@@ -11,8 +11,8 @@ from emotion_games.reporting.style import words
 
 # What an intensity is; see `engine.directions.Directions.push`.
 INTENSITIES = {
-    "hidden_norm": "An intensity is the length of the push, as a share of the hidden states'.",
-    "gap": "Intensity 1 is the distance between emotions inside the model.",
+    "hidden_norm": "An intensity is the length of the push as a share of that of hidden states.",
+    "gap": "Intensity 1 is the mean length of the emotions' directions.",
     "raw": "An intensity is the length of the push at each layer.",
 }
 MARK = " ‡"

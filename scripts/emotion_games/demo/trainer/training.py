@@ -33,7 +33,7 @@ MEASURED_EVERY, MEASURED_STIMULI, MEASURED_NULLS = 10, 32, 64
 SHOW_EVERY = 25
 # Loss weight of the mean square of the steered layer's output. Without it, the hidden states at the
 # end of stimuli share one very large component. The differences between emotions are then small in
-# comparison, and a push of natural size makes answers unreadable.
+# comparison, and a push of a fifth of the states' length makes answers unreadable.
 SIZE_PENALTY = 0.01
 
 
