@@ -154,10 +154,7 @@ def measured_model(
     def steered(measure: str) -> np.ndarray:
         return np.array([table(EMOTION_MINUS_NEUTRAL, emotions, dose, measure) for dose in doses])
 
-    claims = np.zeros((len(emotions), len(cells)), int)
-    for row, emotion in enumerate(emotions):
-        for column, cell in enumerate(cells):
-            claims[row, column] = _claim(by_game[cell.game], emotion, cell.history)
+    claims = [[_claim(by_game[c.game], e, c.history) for c in cells] for e in emotions]
     return Measured(
         name=name,
         variant=variant,
@@ -176,7 +173,7 @@ def measured_model(
         readable=_free_answers(by_game, headline, is_readable=True),
         asked=_free_answers(by_game, headline, is_readable=False),
         induced=_induced(by_game, headline),
-        claims=claims,
+        claims=np.array(claims),
     )
 
 

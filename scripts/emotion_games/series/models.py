@@ -4,7 +4,6 @@ Two models are the same if their identities are equal. The identity is the entry
 without the keys that do not affect answers.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_games.engine import smollm2
+from emotion_games.engine.downloads import file_hash
 from emotion_games.engine.gguf_files import SUFFIX, converted_name, quantization, read_header
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.hashing import code_hash, content_hash, digest
@@ -230,8 +230,7 @@ def _hash(file: str) -> str:
     name = f"{os.path.realpath(file)} {state.st_size} {state.st_mtime_ns}"
     known = json.loads(os.environ.get(_HASHES, "{}"))
     if name not in known:
-        with open(file, "rb") as content:
-            known[name] = hashlib.file_digest(content, "sha256").hexdigest()
+        known[name] = file_hash(Path(file))
         os.environ[_HASHES] = json.dumps(known)
     return known[name]
 
