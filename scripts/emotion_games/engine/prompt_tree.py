@@ -57,13 +57,13 @@ def stories(prompts: Sequence[Ids], share: float = STORY_SHARE) -> list[list[Tok
 
     Args:
         prompts: The tokens of each prompt, in any order.
-        share: How many tokens the prompts of a group have in common, as a share of the longer one.
+        share: How many tokens the prompts of a group have in common, as a share of the longest.
     """
     groups: list[list[Tokens]] = []
     # In this order, what the first and the last of a group have in common, all have.
     for prompt in sorted(set(map(tuple, prompts))):
         common = len(commonprefix([groups[-1][0], prompt])) if groups else 0
-        if common > 0 and common >= share * max(len(groups[-1][0]), len(prompt)):
+        if common > 0 and common >= share * max(map(len, [*groups[-1], prompt])):
             groups[-1].append(prompt)
         else:
             groups.append([prompt])
