@@ -146,7 +146,8 @@ def test_answers_do_not_depend_on_the_batch(instrument):
     batches = [
         b for budget in (300, 100_000) for b in plan_batches(requests, tokens, STEPS, budget)
     ]
-    assert {len(batch) for batch in batches} >= {1, 3, len(requests)}
+    sizes = {len(batch) for batch in batches}
+    assert {1, 3} <= sizes and max(sizes) > 5
     for batch in batches:
         for asked, found in zip(batch, measure(instrument, batch), strict=True):
             expected = alone[asked.key]

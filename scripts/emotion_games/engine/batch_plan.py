@@ -6,6 +6,9 @@ from emotion_games.engine.backend import Ids
 from emotion_games.engine.batches import LARGEST_BATCH, Request
 from emotion_games.engine.prompt_tree import stories
 
+# The longest prompt of a batch, relative to the shortest one, which is padded.
+MOST_PADDING = 1.25
+
 
 def plan_batches(
     requests: Sequence[Request], tokens: Mapping[str, Ids], answer_tokens: int, budget: int
@@ -29,13 +32,15 @@ def plan_batches(
         return story_of[tuple(tokens[r.prompt])], pushes[r.push], r.prompt
 
     batches: list[list[Request]] = []
-    rows = 0
+    rows = first = 0
     for request in sorted(requests, key=place):
-        width = story_of[tuple(tokens[request.prompt])][0] + answer_tokens
+        width = story_of[tuple(tokens[request.prompt])][0]
+        width += answer_tokens if request.uniforms else 0
         weight = max(1, len(request.uniforms))
-        if not batches or (rows + weight) * width > budget or rows + weight > LARGEST_BATCH:
+        is_full = (rows + weight) * width > budget or rows + weight > LARGEST_BATCH
+        if is_full or width > MOST_PADDING * first:
             batches.append([])
-            rows = 0
+            rows, first = 0, width
         batches[-1].append(request)
         rows += weight
     return batches

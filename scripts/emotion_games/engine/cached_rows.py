@@ -24,7 +24,7 @@ LEAVING_SHARE = 0.25
 # Logits held at once while scoring, in elements (1 GiB in float32).
 LOGITS_AT_ONCE = 2**28
 # Rows that are scored together.
-SCORED_AT_ONCE = 64
+SCORED_AT_ONCE = 256
 # An answer is complete at one of these characters.
 CLOSING = frozenset('"}')
 
@@ -169,13 +169,14 @@ class CachedRows(Rows):
         begins = [len(commonprefix([list(ids[:-1]) for ids in several])) for several in texts]
         # Padding between the tokens of a row would fill its sliding window. So rows that are
         # scored together read on together only as far as each of them can, and neighbours can go
-        # about equally far.
-        order = sorted(range(len(texts)), key=begins.__getitem__)
+        # about equally far. All of them have as many continuations, so that none has to wait.
+        kinds: dict[int, list[int]] = {}
+        for k in sorted(range(len(texts)), key=begins.__getitem__):
+            kinds.setdefault(len(texts[k]), []).append(k)
         longest = max(len(ids) for several in texts for ids in several)
         chunk = max(1, min(SCORED_AT_ONCE, LOGITS_AT_ONCE // (longest * self.logits.shape[-1])))
         results: dict[int, list[list[float]]] = {}
-        for start in range(0, len(order), chunk):
-            part = order[start : start + chunk]
+        for part in (k[i : i + chunk] for k in kinds.values() for i in range(0, len(k), chunk)):
             branch = self.take(
                 [places[k] for k in part], longest, [_tuples(texts[k]) for k in part]
             )
@@ -184,14 +185,14 @@ class CachedRows(Rows):
         return [results[k] for k in range(len(texts))]
 
     def _follow(self, texts: Sequence[Sequence[Ids]], begin: int) -> Logprobs:
-        """Score several texts after each row, which all begin with the same `begin` tokens."""
+        """Score as many texts after each row, which all begin with the same `begin` tokens."""
         opening = [several[0][:begin] for several in texts]
         logits = self._read_on(opening)
         self.logits, begun = logits[:, -1], logprobs(logits, opening)
         results: Logprobs = [[] for _ in texts]
         length, longest = self.mask.shape[1], max(len(ids) for several in texts for ids in several)
-        for number in range(max(map(len, texts))):
-            rest = [several[number][begin:] if number < len(several) else [] for several in texts]
+        for number in range(len(texts[0])):
+            rest = [several[number][begin:] for several in texts]
             # A recurrent state cannot go back, so a copy reads on.
             ahead = self
             if not caches.can_go_back(self.cache):
@@ -200,9 +201,8 @@ class CachedRows(Rows):
             found = logprobs(ahead._read_on([ids[:-1] for ids in rest]), rest)
             if ahead is self:
                 self.forget(self.mask.shape[1] - length)
-            for place, several in enumerate(texts):
-                if number < len(several):
-                    results[place].append(begun[place] + found[place])
+            for result, first, others in zip(results, begun, found, strict=True):
+                result.append(first + others)
         return results
 
     def _read_on(self, texts: Sequence[Ids]) -> Tensor:

@@ -12,7 +12,7 @@ three times the length of a hidden state. Three things must hold:
   change them far more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import median
@@ -65,11 +65,11 @@ class Case:
     options: dict[str, Text]
     written: Text
 
-    def texts(self) -> dict[str, Text]:
+    def texts(self, is_written: bool) -> dict[str, Text]:
         """Return what is compared with the reference, {what it is: text}."""
         # The last option, before which the tokens of the others were taken out of the cache.
         label, text = list(self.options.items())[-1]
-        return {label: text, "the written answer": self.written}
+        return {label: text} | ({"the written answer": self.written} if is_written else {})
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,10 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
     for place, case in enumerate(cases):
         for measured in (plain, changed):
             _check_scores(place, case, measured)
-        found |= _differences_of(place, case, plain, changed, reference)
+        # Answers are written in the same way after every prompt: one under each push is enough.
+        is_new = case.request.push not in [other.request.push for other in cases[:place]]
+        texts = case.texts(is_written=is_new)
+        found |= _differences_of(place, case.request, texts, (plain, changed), reference)
     return found
 
 
@@ -243,18 +246,25 @@ def _amplified(
 
 
 def _differences_of(
-    place: int, case: Case, plain: Found, changed: Found, reference: Reference
+    place: int,
+    request: Request,
+    texts: Mapping[str, Text],
+    measured: tuple[Found, Found],
+    reference: Reference,
 ) -> dict[str, float]:
     """Return the differences of the logits of a request, and of their changes by its push."""
-    key, push, found = case.request.key, case.request.push, {}
-    for what, text in case.texts().items():
+    plain, changed = measured
+    found = {}
+    for what, text in texts.items():
         before, engine = reference(text, None), plain.logits(place, text)
         center = before.where(before.isfinite(), torch.nan).nanmean(-1, keepdim=True)
-        found[f"{key}: the logits for {what}"] = _typical(engine - before, before - center)
-        if push is not None:
-            change = reference(text, push) - before
+        name = f"{request.key}: the logits for {what}"
+        found[name] = _typical(engine - before, before - center)
+        if request.push is not None:
+            change = reference(text, request.push) - before
             error = changed.logits(place, text) - engine - change
-            found[f"{key}: the changes of the logits for {what}"] = _typical(error, change)
+            name = f"{request.key}: the changes of the logits for {what}"
+            found[name] = _typical(error, change)
     return found
 
 

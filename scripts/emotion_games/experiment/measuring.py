@@ -117,17 +117,19 @@ def self_checked(
     """
     log = session.control.log
     with instrument.timed("self_check"):
-        checked = check_steering(instrument, _of_each_arm(requests, arms), log)
+        checked = check_steering(instrument, _to_check(requests, arms), log)
     log("self-check: the pushes arrive as configured, and the engine agrees with the plain model")
     return checked
 
 
-def _of_each_arm(requests: Sequence[Request], arms: Mapping[str, Arm]) -> list[Request]:
-    """Return the first request of each arm, and another prompt under a push of these.
+def _to_check(requests: Sequence[Request], arms: Mapping[str, Arm]) -> list[Request]:
+    """Return a pushed request, another prompt under its push, and one of each unpushed arm.
 
-    Both prompts under this push branch off what they have in common.
+    Pushed arms are all the same to the engine. The two prompts under one push branch off what they
+    have in common.
     """
-    chosen = list({arms[request.key]: request for request in reversed(requests)}.values())[::-1]
+    first = {"pushed" if r.push else arms[r.key]: r for r in reversed(requests)}
+    chosen = list(first.values())[::-1]
     push = next((request.push for request in chosen if request.push), None)
     seen = {request.prompt for request in chosen}
     others = (r for r in requests if r.push == push and r.prompt not in seen)
