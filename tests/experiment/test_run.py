@@ -160,7 +160,9 @@ def test_a_finished_experiment_is_written_again_without_the_model(play, tmp_path
     assert results(tmp_path / "out") == before
 
 
-def test_the_self_check_measures_one_request_per_arm_and_only_before_trials(play, monkeypatch):
+def test_the_self_check_asks_each_unpushed_arm_and_two_prompts_under_a_push_before_trials(
+    play, monkeypatch
+):
     checked = []
     monkeypatch.setattr(
         measuring, "check_steering", lambda same, requests, _: checked.append(requests) or same
@@ -172,7 +174,11 @@ def test_the_self_check_measures_one_request_per_arm_and_only_before_trials(play
     assert len(checked) == 2
     for requests in checked:
         names = [request.key.split("/")[-1] for request in requests]
-        assert sorted(name.split("-")[0] for name in names) == sorted(Arm)
+        arms = [name.split("-")[0] for name in names]
+        unpushed = [Arm.NEUTRAL, Arm.PROMPTED, Arm.PROMPTED_NEUTRAL]
+        assert sorted(arms) == sorted([*unpushed, Arm.STEERED, Arm.STEERED])
+        pushed = [request for request in requests if request.push]
+        assert len({r.push for r in pushed}) == 1 and len({r.prompt for r in pushed}) == 2
 
 
 def test_another_setting_starts_another_journal(play, tmp_path):

@@ -123,17 +123,18 @@ def self_checked(
 
 
 def _to_check(requests: Sequence[Request], arms: Mapping[str, Arm]) -> list[Request]:
-    """Return a pushed request, another prompt under its push, and one of each unpushed arm.
+    """Return one request of each unpushed arm, and two similar prompts under one push.
 
-    Pushed arms are all the same to the engine. The two prompts under one push branch off what they
-    have in common.
+    Pushed arms are all the same to the engine. The two prompts branch off what they have in common.
     """
     first = {"pushed" if r.push else arms[r.key]: r for r in reversed(requests)}
-    chosen = list(first.values())[::-1]
-    push = next((request.push for request in chosen if request.push), None)
-    seen = {request.prompt for request in chosen}
-    others = (r for r in requests if r.push == push and r.prompt not in seen)
-    return chosen + list(islice(others, 1))
+    one = first.get("pushed", requests[0])
+    others = (
+        r
+        for r in requests
+        if (r.push, len(r.options)) == (one.push, len(one.options)) and r.prompt != one.prompt
+    )
+    return [*first.values(), *islice(others, 1)]
 
 
 def measure_all(
