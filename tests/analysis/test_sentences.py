@@ -3,7 +3,7 @@
 import numpy as np
 
 from emotion_games.analysis.experiment_statistics import analyse
-from emotion_games.analysis.sentences import at, points
+from emotion_games.analysis.sentences import at, needed, points
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 GAME = a_game(histories=("low", "high"))
@@ -91,6 +91,18 @@ def test_guided_answers_their_mass_and_free_answers_beside_them_are_described():
     assert "at the place of the decision, the options together had 92." in text
     free = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
     assert "written answers could be parsed" in free
+
+
+def test_what_a_claim_would_need_is_said_where_an_experiment_lacks_it():
+    statistics = analysed()
+    power = statistics["power"] | {"assumptions": {"random_directions": 20}}
+    enough = statistics | {"power": power, "damage": [{"complete": True}]}
+    assert needed(enough) == ""
+    few = enough | {"power": power | {"assumptions": {"random_directions": 2}}}
+    assert needed(few) == "A claim would need at least 10 random directions instead of 2."
+    assert needed(enough | {"damage": [{"complete": True}, {"complete": False}]}) == (
+        "A claim would need a complete damage check."
+    )
 
 
 def test_an_emotion_without_any_comparison_is_mentioned():

@@ -67,3 +67,12 @@ def test_loading_the_plan_and_the_power_loads_nothing_heavy():
         ).returncode
         == 0
     )
+
+
+def test_a_decision_that_is_drawn_is_judged_by_the_probabilities_that_it_is_drawn_from():
+    drawn = SETTINGS | {"decoding": "guided", "answer_form": "decision"}
+    plan = the_plan(drawn, a_game())
+    assert plan["measures"] == ["scored"]
+    assert {part["measure"] for part in plan["claim"]["requires"]} == {"scored"}
+    for change in ({"decoding": "free"}, {"answer_form": "rationale"}):
+        assert "chosen" in the_plan(drawn | change, a_game())["measures"]

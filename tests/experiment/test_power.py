@@ -78,3 +78,12 @@ def test_every_number_of_directions_has_its_power(k, tests):
     shift = smallest_detectable_from_random(k, 0.95, tests) / unit
     critical = stats.t.isf(0.05 / tests / 2, k - 1)
     assert stats.nct.sf(critical, k - 1, shift) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_probabilities_are_planned_without_the_noise_of_drawn_choices():
+    drawn = SETTINGS | {"decoding": "guided", "answer_form": "decision"}
+    found = planned_power(the_plan(drawn, a_game()), orders=2)
+    assert found["smallest_detectable_difference"] == pytest.approx(
+        detectable_with_sd(power.SD_OF_EFFECTS, found["assumptions"]["n_scenarios"], 0.95)
+    )
+    assert found["assumptions"]["rate"] is None

@@ -24,7 +24,7 @@ def describe(statistics: Statistics) -> str:
         if not effects:
             text = "no scenario has parsed answers both with this emotion and in neutral."
             lines.append(f"{emotion.capitalize()}: {text}")
-    limits = (_position, _validity, _mass, _format, _manipulation, _damage, _power)
+    limits = (_position, _validity, _mass, _format, _manipulation, _damage, _power, needed)
     lines += [limit(statistics) for limit in limits]
     return "\n".join(line for line in lines if line)
 
@@ -264,3 +264,13 @@ def _power(statistics: Statistics) -> str:
         f"With the observed variation between scenarios, an effect on {measured} had to reach "
         f"{', '.join(parts)} to be detected against neutral with 80 % power."
     )
+
+
+def needed(statistics: Statistics) -> str:
+    """Return what an experiment lacks to claim an effect of a common size, or an empty text."""
+    number, lacking = statistics["power"]["assumptions"]["random_directions"], []
+    if number < LEAST_NULLS:
+        lacking.append(f"at least {LEAST_NULLS} random directions instead of {number}")
+    if not all(record["complete"] for record in statistics["damage"]):
+        lacking.append("a complete damage check")
+    return f"A claim would need {' and '.join(lacking)}." if lacking else ""

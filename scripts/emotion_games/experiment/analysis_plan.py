@@ -76,6 +76,10 @@ CLAIM_RULE = (
 def the_plan(settings: Settings, game: Game) -> Plan:
     """Return what will be tested in an experiment; all its other results are exploratory."""
     is_scored, statistics = settings["scoring"]["direct"], settings["statistics"]
+    # A guided decision without a rationale is drawn from the choice probabilities. The draw adds
+    # nothing to them but noise.
+    is_drawn = settings["decoding"] == "guided" and settings["answer_form"] == "decision"
+    probabilities = SCORED if is_scored or is_drawn else CHOSEN
     labels = [choice.label for choice in game.choices]
     scenarios, trials = settings["num_scenarios"], None
     # If scenarios offer only some of the choices, the number of option orders is not known here.
@@ -95,11 +99,14 @@ def the_plan(settings: Settings, game: Game) -> Plan:
         "decoding": settings["decoding"],
         "arms": settings["arms"],
         "contrasts": [contrast.name for contrast in CONTRASTS if contrast.is_planned(settings)],
-        "measures": [CHOSEN, SCORED] if is_scored else [CHOSEN],
+        "measures": [SCORED] if is_drawn else [CHOSEN, SCORED] if is_scored else [CHOSEN],
         "claim": {
             "requires": [
-                {"contrast": EMOTION_MINUS_NEUTRAL, "measure": CHOSEN},
-                {"contrast": EMOTION_MINUS_RANDOM, "measure": SCORED if is_scored else CHOSEN},
+                {
+                    "contrast": EMOTION_MINUS_NEUTRAL,
+                    "measure": SCORED if is_drawn else CHOSEN,
+                },
+                {"contrast": EMOTION_MINUS_RANDOM, "measure": probabilities},
             ],
             "if_nothing_was_generated": SCORED,
             "rule": CLAIM_RULE,

@@ -86,6 +86,7 @@ def write_page(series_dir: Path) -> None:
         games=list(dict.fromkeys(row["game_name"] for row in rows.values())),
         models=list(dict.fromkeys(row["model_name"] for row in rows.values())),
         cells={(cell["game"], cell["model"]): (exp_id, cell) for exp_id, cell in cells.items()},
+        needed=list(dict.fromkeys(part["needed"] for part in whole if part["needed"])),
         omitted=omitted,
         skipped=read_json(skipped_path(series_dir)) or {"games": {}, "advice": []},
         data=Markup(_json(data)),

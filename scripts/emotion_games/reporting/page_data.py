@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
+from emotion_games.analysis.sentences import needed
 from emotion_games.analysis.statistics_parts import Estimate, failed, first
 from emotion_games.analysis.statistics_records import Contrast, FormatCheck, Statistics
 from emotion_games.errors import UserError
@@ -29,7 +30,7 @@ from emotion_games.reporting.transcripts import (
 )
 
 # Increase when the form of a part changes: kept parts of an earlier form are then made again.
-FORM = 3
+FORM = 4
 LONGEST_TEXT = 12000  # characters
 MOST_FREE_ANSWERS = 6
 # The files of plot_experiment with their captions, in the order of the page.
@@ -49,6 +50,7 @@ class Part(TypedDict):
         interim: Some planned trials are missing.
         facts: Labels and values that describe the experiment.
         text: Its text_description, possibly cut.
+        needed: What it lacks for a claim.
         effects: One row per emotion and history, at the headline intensity.
         contrasts: The planned contrasts, and the first of the claim at all intensities.
         n_contrasts: The number of all contrasts.
@@ -63,6 +65,7 @@ class Part(TypedDict):
     interim: bool
     facts: list[tuple[str, str]]
     text: str
+    needed: str
     effects: list[Shown]
     contrasts: list[Shown]
     n_contrasts: int
@@ -122,6 +125,7 @@ def _make(folder: Path, sources: list[list[Any]]) -> Part:
         "interim": stats["meta"]["interim"],
         "facts": _facts(stats),
         "text": shortened(stats["text_description"], LONGEST_TEXT),
+        "needed": needed(stats),
         "effects": list(_effects(stats)),
         "contrasts": [_contrast(c, stats) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
