@@ -232,6 +232,7 @@ def opened(config: dict[str, Any], config_file: Path, sandbox: Path) -> Path | N
         is_main_process=True,
         overwrite_configfiles=[config_file],
         output_settings=SimpleNamespace(dryrun=True),
+        resource_settings=SimpleNamespace(cores=1),
     )
     output = io.StringIO()
     with contextlib.redirect_stderr(output):
