@@ -96,11 +96,14 @@ def requests(real, files):
     return [request for request in found if request.push in wanted]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_self_check_passes(folder, directions, files, dtype):
+# Both orders of a story, which share what they begin with. On a CPU, bfloat16 is too slow for them.
+@pytest.mark.parametrize(("dtype", "number"), [("float32", 4), ("bfloat16", 2)])
+def test_the_self_check_passes(folder, directions, files, dtype, number):
     measured_with = instrument(folder, directions, dtype)
+    asked = [r for r in requests(measured_with, files) if r.push != "random-0-0.2"][:number]
+    assert len({request.prompt for request in asked}) == number // 2
     said = []
-    checked = check_steering(measured_with, requests(measured_with, files)[:2], said.append)
+    checked = check_steering(measured_with, asked, said.append)
     assert checked.share and said == []
 
 
@@ -115,7 +118,7 @@ def test_every_guided_answer_has_a_choice(real, files):
 
 def test_the_six_directions_are_distinct(directions):
     about, last = directions.about, directions.layers[-1]
-    assert directions.layers == list(range(15, 25))
+    assert directions.layers == list(range(18, 28))
     # Ten held-out stimuli an emotion; one in six would be right by chance.
     assert about["accuracy"][last] > 0.6
     # Directions that are nearly one direction have cosines near 1.
