@@ -72,6 +72,16 @@ def model_files(wildcards):
     return ancient([path] if model.is_fetched else [])
 
 
+def unmeasured_model_files(wildcards):
+    """Return the files of a model whose directions are not there yet.
+
+    Every series fetches its models. Directions that another series has measured must not be
+    measured again for it.
+    """
+    there = Path(f"{DIRECTIONS}/{wildcards.directions}.safetensors").exists()
+    return [] if there else model_files(wildcards)
+
+
 def directions_file(wildcards):
     """Return the directions of the model of a job."""
     return ancient(f"{DIRECTIONS}/{SERIES.directions(experiment_of(wildcards))}.safetensors")

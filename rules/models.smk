@@ -53,7 +53,7 @@ rule build_demo_model:
 rule extract_directions:
     """Measure the direction of each emotion in a model; one file per model."""
     input:
-        model=model_files,
+        model=unmeasured_model_files,
         stimuli=ancient(STIMULI),
         prompts=ancient(str(CONFIG.prompts)),
     output:

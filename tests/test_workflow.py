@@ -309,6 +309,17 @@ def test_a_model_that_cannot_be_fetched_fails_its_experiments_alone(place):
 
 
 @pytest.mark.slow
+def test_another_series_finds_the_directions_of_a_fetched_model_and_leaves_them_alone(place):
+    place.configure(models=[{"id": "org/M1", "revision": "ab" * 20}], games=["Stag_Hunt"])
+    assert place.run()[0] == 0
+    (found,) = (place.folder / "results" / "directions").glob("*.safetensors")
+    first, measured = place.series, found.stat().st_mtime_ns
+    assert place.run("--config", "new=true")[0] == 0
+    assert place.series != first and set(place.statuses().values()) == {"completed"}
+    assert found.stat().st_mtime_ns == measured
+
+
+@pytest.mark.slow
 def test_a_killed_job_is_reported_and_resumed(place):
     place.control(**{"demo": "kill"})
     assert place.run()[0] == 1
