@@ -116,9 +116,12 @@ class CachedRows(Rows):
         parent, drop, group = (torch.tensor(numbers) for numbers in (parents, drops, self.groups))
         of_groups = [groups.index(number) for number in dict.fromkeys(groups)]
         branches = []
-        for layer in range(len(self.cache.layers)):
-            rows = group[parent] if layer < self.shared else parent
-            new = of_groups if layer < shared else slice(None)
+        # A decoder layer may have two attention layers, and the uppermost ones none of their own.
+        number = len(self.cache.layers)
+        each = max(1, number // len(self.backend.layers))
+        for layer in range(number):
+            rows = group[parent] if layer < each * self.shared else parent
+            new = of_groups if layer < each * shared else slice(None)
             branches.append(caches.Branches(rows[new], drop[new]))
         cache = caches.branch(self.cache, parents, branches, room)
         vectors = {at: v[parent.to(v.device)] for at, v in self.vectors.items()}
