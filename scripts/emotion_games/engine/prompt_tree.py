@@ -11,7 +11,7 @@ from os.path import commonprefix
 
 from emotion_games.engine.backend import Ids
 
-# Prompts of one story begin with the same tokens at least for this share of the longer one.
+# Prompts of one story begin with the same tokens, at least for this share of the longest one.
 STORY_SHARE = 0.5
 # Shares that are tried for the trunks of a batch; with 0 all prompts may have one trunk.
 SHARES = (STORY_SHARE, 0.0)
