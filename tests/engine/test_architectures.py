@@ -120,6 +120,17 @@ def test_only_layers_from_the_first_steered_one_on_change(model):
             assert bool(moved.any()) == (layer > first)
 
 
+def test_states_after_texts_that_begin_alike_are_those_of_each_text_alone(model):
+    texts = [model.token_ids(text) for text in ("a long text", "a long river", "a lone hill goes")]
+    watched = range(model.depth)
+    found = model.last_states(texts, watched)
+    for row, text in enumerate(texts):
+        alone, _ = model.capture([text], {}, watched)
+        for layer in watched:
+            size = alone[layer].abs().max()
+            assert (found[layer][row] - alone[layer][0, -1]).abs().max() <= TOLERANCE * size
+
+
 def test_the_architecture_is_known_to_work_and_whether_rows_can_share_what_they_read(model):
     assert unsupported(model) is None
     pushes = {"push": torch.stack([push[1] for push in row_pushes(model).values()])}

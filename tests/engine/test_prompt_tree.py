@@ -28,7 +28,7 @@ TEXTS = [
 ]
 PUSHES = ("none", "anger", "joy")
 OPTIONS = (" yes", " perhaps not", " perhaps never")
-STEPS = 4
+STEERED, STEPS = (1, 2), 4
 # What sharing may change, relative to what the pushes change.
 TOLERANCE = 1e-5
 
@@ -119,11 +119,12 @@ def rows_under_pushes(model, rows):
     generator = torch.Generator().manual_seed(1)
     pairs = [*product(range(len(TEXTS)), range(len(PUSHES)))]
     chosen = [pairs[(5 * place) % len(pairs)] for place in range(rows)]
-    stack = torch.randn(len(PUSHES), 2, model.hidden_size, generator=generator)
+    stack = torch.randn(len(PUSHES), len(STEERED), model.hidden_size, generator=generator)
     stack[0] = 0
     pushed = stack[[push for _, push in chosen]]
     texts = [model.token_ids(TEXTS[text]) for text, _ in chosen]
-    return texts, {layer: pushed[:, place] for place, layer in enumerate((1, 2))}
+    layers = [layer for layer in STEERED if layer < model.depth]
+    return texts, {layer: pushed[:, place] for place, layer in enumerate(layers)}
 
 
 def reading(model, rows, vectors, monkeypatch):

@@ -166,7 +166,7 @@ class Observer:
     def _check(self, layer: int, _module: object, _args: object, output: Any) -> None:
         now, after = self._pass, _hidden(output)
         before, after = now.spread(self._before.pop(layer)), now.spread(after)
-        real, first = (where.to(after.device)[..., None] for where in (now.real, now.first))
+        real, first = (self._seen(where, after)[..., None] for where in (now.real, now.first))
         if not bool((after.isfinite() | ~real).all()):
             raise ModelError(f"{self._name(0)}: {OVERFLOW}")
         if now.is_first:
@@ -183,10 +183,17 @@ class Observer:
             raise SteeringError(self._complaint(layer, row, added * real[row], pushes.float()))
         now.fits.copy_(fits)
 
+    def _seen(self, where: Tensor, states: Tensor) -> Tensor:
+        """Return those of `where`, (rows, new tokens), that a layer has read.
+
+        Layers without keys of their own may read only the last positions.
+        """
+        return where[:, -states.shape[1] :].to(states.device)
+
     def _complaint(self, layer: int, row: int, added: Tensor, pushes: Tensor) -> str:
         """Say what is wrong with what was added to a row, (positions, hidden)."""
-        first = self._pass.first[row].to(added.device)
-        others = self._pass.real[row].to(added.device) & ~first
+        real, first = (self._seen(w, added[None])[row] for w in (self._pass.real, self._pass.first))
+        others = real & ~first
         # Of the pushes that the row may have, the most similar one.
         possible = self._pass.fits[row].nonzero().flatten().to(added.device)
         mean = added[others].mean(0)
