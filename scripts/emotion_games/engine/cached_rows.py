@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from os.path import commonprefix
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -147,7 +147,10 @@ class CachedRows(Rows):
         self.mask = torch.cat([self.mask, real], 1)
         # Position ids count real tokens only, so that padding does not change a row.
         positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        extras = {"position_ids": positions, "logits_to_keep": keep}
+        extras: dict[str, Any] = {"position_ids": positions, "logits_to_keep": keep}
+        if watched:
+            # Given a number, some models run their upper layers only at the last positions.
+            extras["logits_to_keep"] = torch.arange(ids.shape[1])[-keep:].to(ids.device)
         accepted = inspect.signature(model.forward).parameters
         extras = {name: value for name, value in extras.items() if name in accepted}
         # State-space models have another name for it.

@@ -121,8 +121,7 @@ class TransformersBackend(Backend):
         room = max(map(len, rests))
         rows = self.read([texts[0][:begin]], {}).take([0] * len(texts), room)
         ids, real = self.padded(rests)
-        # Some models run their upper layers only where logits are wanted.
-        _, states = rows.extend(ids, real, ids.shape[1], watched)
+        _, states = rows.extend(ids, real, 1, watched)
         last = real.sum(1) - 1
         return {at: h[torch.arange(len(texts)), last.to(h.device)] for at, h in states.items()}
 
