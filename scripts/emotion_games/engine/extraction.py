@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from emotion_games.engine import direction_estimation as estimation
-from emotion_games.engine.backend import Backend, ModelError
+from emotion_games.engine.backend import Backend, Ids, Layers, ModelError
+from emotion_games.engine.batches import LARGEST_BATCH
 from emotion_games.engine.directions import About, Directions, save
 from emotion_games.engine.models import load_model, steered_layers, weights_hash
 from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_batch
@@ -115,21 +116,40 @@ def _realised_gaps(
     """
     chosen = stimuli[:: -(-len(stimuli) // PROBES_AT_ONCE)]
     texts, layers = probe_batch(model, templates, chosen), directions.layers
-
-    def mean_state(push: Tensor | None) -> Tensor:
-        pushes = {}
-        if push is not None:
-            pushes = {at: row.expand(len(texts), -1) for at, row in zip(layers, push, strict=True)}
-        states = model.read(texts, pushes, watched=layers[-1:]).states
-        return states[layers[-1]].float().cpu().mean(0)
-
-    plain, found = mean_state(None), {}
-    for emotion, vectors in directions.vectors.items():
-        push = directions.push(emotion, settings["headline_intensity"], settings["intensity_unit"])
-        target = vectors[layers[-1]]
-        moved = float((mean_state(push) - plain) @ target / (target @ target))
-        found[emotion] = round(moved, 4)
+    dose, unit = settings["headline_intensity"], settings["intensity_unit"]
+    named = {emotion: directions.push(emotion, dose, unit) for emotion in directions.vectors}
+    stack = torch.stack([torch.zeros(len(layers), model.hidden_size), *named.values()])
+    at_once = max(1, LARGEST_BATCH // len(stack))
+    states = torch.cat(
+        [
+            _last_states(model, texts[start : start + at_once], layers, stack)
+            for start in range(0, len(texts), at_once)
+        ],
+        dim=1,
+    )
+    plain, *pushed = states.mean(1)
+    found = {}
+    for emotion, state in zip(named, pushed, strict=True):
+        target = directions.vectors[emotion][layers[-1]]
+        found[emotion] = round(float((state - plain) @ target / (target @ target)), 4)
     return found
+
+
+def _last_states(model: Backend, texts: Sequence[Ids], layers: Layers, pushes: Tensor) -> Tensor:
+    """Return the last steered layer's states after each text, (pushes, texts, hidden).
+
+    The texts are read under all pushes at once, so that layers below the first one are shared.
+
+    Args:
+        model: The model.
+        texts: The tokens of each text.
+        layers: The steered layers.
+        pushes: What is added, (pushes, layers, hidden).
+    """
+    by_row = pushes.repeat_interleave(len(texts), 0)
+    vectors = {layer: by_row[:, place] for place, layer in enumerate(layers)}
+    states = model.read([*texts] * len(pushes), vectors, watched=layers[-1:]).states[layers[-1]]
+    return states.float().cpu().view(len(pushes), len(texts), -1)
 
 
 def _check_lengths(

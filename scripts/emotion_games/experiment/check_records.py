@@ -40,13 +40,18 @@ def check_key(check: Check, condition: str, item: object) -> str:
     return f"{check}{SEPARATOR}{condition}{SEPARATOR}{item}"
 
 
+def check_of(key: str) -> str:
+    """Return the kind of check that a key in the journal begins with."""
+    return key.split(SEPARATOR)[0]
+
+
 def check_rows(
     records: Mapping[str, Record], conditions: Sequence[Condition]
 ) -> list[dict[str, Any]]:
     """Return one row of CHECK_COLUMNS per answer to a check; other records are ignored."""
     by_name = {c.name: c for c in conditions}
     kinds = set(Check)
-    return [check_row(r, by_name) for key, r in records.items() if key.split(SEPARATOR)[0] in kinds]
+    return [check_row(r, by_name) for key, r in records.items() if check_of(key) in kinds]
 
 
 def check_row(record: Record, conditions: Mapping[str, Condition]) -> dict[str, Any]:

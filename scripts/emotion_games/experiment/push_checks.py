@@ -22,6 +22,7 @@ from emotion_games.experiment.check_records import (
     WORSE,
     Check,
     check_key,
+    check_of,
     check_rows,
     write_checks,
 )
@@ -142,7 +143,10 @@ def _measure_missing(
     # The first ones of a condition are chats: a sentence may begin with a single token, which is
     # never pushed.
     instrument = self_checked(session, instrument, requests, arms)
-    stages = {"checks": requests}
+    # A check has prompts of like lengths and as many options.
+    stages: dict[str, list[Request]] = {}
+    for request in requests:
+        stages.setdefault(check_of(request.key), []).append(request)
     measure_all(session, instrument, stages, batch_tokens=runtime.get("batch_tokens"))
     seconds = {part: round(number, 2) for part, number in instrument.seconds.items()}
     journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
