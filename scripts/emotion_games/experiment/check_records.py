@@ -48,10 +48,19 @@ def check_of(key: str) -> str:
 def check_rows(
     records: Mapping[str, Record], conditions: Sequence[Condition]
 ) -> list[dict[str, Any]]:
-    """Return one row of CHECK_COLUMNS per answer to a check; other records are ignored."""
+    """Return one row of CHECK_COLUMNS per answer to a check; other records are ignored.
+
+    Their order does not depend on interruptions.
+    """
     by_name = {c.name: c for c in conditions}
-    kinds = set(Check)
-    return [check_row(r, by_name) for key, r in records.items() if check_of(key) in kinds]
+    kinds, names = list(Check), list(by_name)
+
+    def place(record: Record) -> tuple:
+        kind, name, item = record["key"].split(SEPARATOR, 2)
+        return kinds.index(kind), names.index(name), len(item), item
+
+    found = [record for key, record in records.items() if check_of(key) in kinds]
+    return [check_row(record, by_name) for record in sorted(found, key=place)]
 
 
 def check_row(record: Record, conditions: Mapping[str, Condition]) -> dict[str, Any]:
