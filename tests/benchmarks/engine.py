@@ -2,40 +2,41 @@
 
 Every ratio comes from alternating runs on the same machine and has its spread beside it. On a CPU,
 seconds are the processor time of one thread. `--packages` names the python of an environment with
-requirements.txt, `--series` a finished series folder. Measures without them, or without a GPU, are
-listed as not measured.
+requirements.txt, `--model` the folder of the real model, `--series` a finished series folder.
+Measures without them, or without a GPU, are listed as not measured.
 """
 
 import argparse
 import json
 import os
 import resource
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "scripts"), str(HERE)]
+sys.path[:0] = [str(HERE.parents[1] / "scripts"), str(HERE.parent), str(HERE)]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import yaml  # noqa: E402
 from gpu import gpu_lines  # noqa: E402
-from plain_ways import save_case, write_answers  # noqa: E402
+from plain_ways import write_answers  # noqa: E402
+from real import real_lines  # noqa: E402
 from table import HEAD, Line, machine, ratio  # noqa: E402
 from workload import (  # noqa: E402
     CPU,
     GPU,
     OPENING,
     OPTION,
+    PACKAGES,
     QUICK,
     Work,
     alternate,
     build,
+    package_ways,
     run,
     timed,
 )
@@ -43,8 +44,6 @@ from workload import (  # noqa: E402
 from emotion_games.engine.scoring import score_options, whole_texts  # noqa: E402
 from emotion_games.engine.transformers_backend import GPU_MEMORY_SHARE  # noqa: E402
 
-# Rows of a batch when one condition follows the other: its scenarios.
-PLAIN_ROWS = 8
 # Small batches for the cost of the hook, so that a pair of runs follows closely upon each other.
 HOOK_ROWS = 19
 
@@ -75,7 +74,7 @@ def hook_line(work: Work, rounds: int) -> Line:
     for batch in work.batches(budget=HOOK_ROWS * (work.shape.prompt + work.shape.answer)):
         ways = {
             name: lambda s=steered, b=batch: timed(
-                work, lambda: run(work.instrument(share=False, steered=s), [b])
+                work.model.device, lambda: run(work.instrument(share=False, steered=s), [b])
             )
             for name, steered in (("steered", True), ("unsteered", False))
         }
@@ -88,18 +87,22 @@ def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
     prompts, pushes = work.prompt_ids(), work.layer_pushes()
 
     def ours(repeats: int, share: bool = True) -> Callable[[], float]:
-        return lambda: timed(work, lambda: run(work.instrument(share), work.batches(repeats)))
+        return lambda: timed(
+            work.model.device, lambda: run(work.instrument(share), work.batches(repeats))
+        )
 
     def plain(repeats: int) -> Callable[[], float]:
-        sizes = (work.shape.answer, repeats, PLAIN_ROWS)
+        sizes = work.shape.answer, repeats
         return lambda: timed(
-            work, lambda: write_answers("plain hooks", work.model.model, prompts, pushes, *sizes)
+            work.model.device,
+            lambda: write_answers("plain hooks", work.model.model, prompts, pushes, *sizes),
         )
 
     with ExitStack() as stack:
         ways = {"ours": ours(1), "unshared": ours(1, share=False), "plain": plain(1)}
         if packages:
-            ways |= stack.enter_context(package_ways(work, packages))
+            case = work.model.model, prompts, pushes, work.shape.answer
+            ways |= stack.enter_context(package_ways(packages, *case))
         once = alternate(ways, rounds)
     yield Line("whole job / plain hooks, 1 repeat", ratio(once, "ours", "plain"), ("≤", 0.55))
     several = alternate({"ours": ours(5), "plain": plain(5)}, rounds)
@@ -107,29 +110,10 @@ def job_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
     yield Line(
         "lower layers not shared / shared, 1 repeat", ratio(once, "unshared", "ours"), ("≥", 1.3)
     )
-    for name in ("steering-vectors", "repeng"):
+    for name in PACKAGES:
         ratios = ratio(once, "ours", name) if packages else []
         note = "its own environment" if packages else "no --packages given"
         yield Line(f"whole job / {name}, 1 repeat", ratios, ("≤", 0.55), note)
-
-
-@contextmanager
-def package_ways(work: Work, python: str) -> Iterator[dict[str, Callable[[], float]]]:
-    """Yield the packages' ways, run by one process of their own that lives through all rounds."""
-    with tempfile.TemporaryDirectory() as folder:
-        save_case(Path(folder), work.model.model, work.prompt_ids(), work.layer_pushes())
-        script = [python, str(HERE / "plain_ways.py"), folder]
-        with subprocess.Popen(
-            script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-
-            def answers(way: str) -> float:
-                sizes = {"tokens": work.shape.answer, "repeats": 1, "rows": PLAIN_ROWS}
-                print(json.dumps({"way": way, **sizes}), file=process.stdin, flush=True)
-                return json.loads(process.stdout.readline())["seconds"]
-
-            yield {way: lambda w=way: answers(w) for way in ("steering-vectors", "repeng")}
-            process.stdin.close()
 
 
 def scoring_line(work: Work, rounds: int) -> Line:
@@ -152,8 +136,10 @@ def scoring_line(work: Work, rounds: int) -> Line:
 
     seconds = alternate(
         {
-            "score": lambda: timed(work, lambda: score_options(rows, everyone, options)),
-            "write": lambda: timed(work, write),
+            "score": lambda: timed(
+                work.model.device, lambda: score_options(rows, everyone, options)
+            ),
+            "write": lambda: timed(work.model.device, write),
         },
         rounds,
     )
@@ -199,6 +185,7 @@ def cpu_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
 
 def lines(options: argparse.Namespace) -> Iterator[Line]:
     """Yield the whole table."""
+    yield from real_lines(options.model, options.rounds, options.packages)
     yield from cpu_lines(build(QUICK if options.quick else CPU), options.rounds, options.packages)
     yield start_line(options.series)
     if not torch.cuda.is_available():
@@ -219,6 +206,7 @@ def main() -> None:
         metavar="PYTHON",
         help="python of an environment with tests/benchmarks/requirements.txt",
     )
+    parser.add_argument("--model", type=Path, help="the folder of the fetched model `smollm2`")
     parser.add_argument("--series", type=Path, help="a finished series folder")
     parser.add_argument(
         "--quick",

@@ -35,12 +35,12 @@ def gpu_lines(work: Work, rounds: int) -> Iterator[Line]:
     batches = work.batches()
     run(work.instrument(), batches[:1])  # the first run of every kernel is not measured
     prompts, pushes = work.prompt_ids(), work.layer_pushes()
-    sizes = (shape.answer, 1, shape.scenarios)
+    sizes = shape.answer, 1, shape.scenarios
     seconds = alternate(
         {
-            "ours": lambda: timed(work, lambda: run(work.instrument(), batches)),
+            "ours": lambda: timed(work.model.device, lambda: run(work.instrument(), batches)),
             "plain": lambda: timed(
-                work,
+                work.model.device,
                 lambda: write_answers("plain hooks", work.model.model, prompts, pushes, *sizes),
             ),
         },
@@ -68,7 +68,7 @@ def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iter
     def read() -> None:
         work.model.read(ids, pushes, share=False)
 
-    reading = [timed(work, read) for _ in range(rounds)]
+    reading = [timed(work.model.device, read) for _ in range(rounds)]
     reached = [len(batch) * prefill_flop(work) / seconds / flops for seconds in reading]
     yield Line(
         "GPU: prefill / matrix rate",
@@ -85,7 +85,7 @@ def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iter
 
     # The first token comes from the prompt, so that there is one step less than tokens.
     least = (shape.answer - 1) * step_bytes(work, len(batch)) / bandwidth
-    reached = [least / timed(work, write) for _ in range(rounds)]
+    reached = [least / timed(work.model.device, write) for _ in range(rounds)]
     note = f"{len(batch)} rows at once (at most {LARGEST_BATCH})"
     yield Line("GPU: bandwidth bound / decode", reached, ("≥", 0.4), note)
 
@@ -121,11 +121,17 @@ def step_bytes(work: Work, rows: int) -> float:
 def matrix_rate(work: Work) -> float:
     """Return the FLOP per second of a large matrix product, the best of several."""
     square = torch.randn(MATRIX, MATRIX, device=work.model.device, dtype=work.model.dtype)
-    return 2 * MATRIX**3 / min(timed(work, lambda: square @ square) for _ in range(TRIES))
+    return (
+        2 * MATRIX**3 / min(timed(work.model.device, lambda: square @ square) for _ in range(TRIES))
+    )
 
 
 def copy_rate(work: Work) -> float:
     """Return the bytes per second, read and written, of a large copy, the best of several."""
     source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=work.model.device)
     target = torch.empty_like(source)
-    return 2 * COPIED_BYTES / min(timed(work, lambda: target.copy_(source)) for _ in range(TRIES))
+    return (
+        2
+        * COPIED_BYTES
+        / min(timed(work.model.device, lambda: target.copy_(source)) for _ in range(TRIES))
+    )

@@ -9,7 +9,7 @@ standard input.
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 TEMPERATURE, TOP_P = 0.7, 0.95
+# Prompts of a batch.
+ROWS = 8
 
 
 @contextmanager
@@ -70,29 +72,29 @@ WAYS: dict[str, Callable] = {
 def write_answers(
     way: str,
     model: nn.Module,
-    prompts: Tensor,
+    prompts: Sequence[Sequence[int]],
     pushes: Mapping[int, Tensor],
     tokens: int,
     repeats: int,
-    rows: int,
+    rows: int = ROWS,
 ) -> None:
     """Write `tokens` tokens after every prompt, one condition after the other.
 
     Args:
         way: A key of WAYS.
         model: The model.
-        prompts: (prompts, length).
+        prompts: The tokens of each prompt.
         pushes: {layer: (conditions, hidden)}.
         tokens: Length of each answer.
         repeats: Answers per prompt.
         rows: Prompts of a batch.
     """
-    for condition in range(len(next(iter(pushes.values())))):
-        with WAYS[way](model, {layer: p[condition] for layer, p in pushes.items()}) as steered:
-            for batch in prompts.repeat(repeats, 1).split(rows):
+    for vectors in one_by_one(pushes):
+        with WAYS[way](model, vectors) as steered:
+            for ids, mask in padded_batches([*prompts] * repeats, rows, model.device):
                 steered.generate(
-                    input_ids=batch,
-                    attention_mask=torch.ones_like(batch),
+                    input_ids=ids,
+                    attention_mask=mask,
                     max_new_tokens=tokens,
                     min_new_tokens=tokens,
                     do_sample=True,
@@ -104,29 +106,77 @@ def write_answers(
 
 
 @torch.inference_mode()
-def all_logits(way: str, model: nn.Module, prompts: Tensor, pushes: Mapping[int, Tensor]) -> Tensor:
+def score_texts(
+    model: nn.Module, texts: Sequence[tuple[Sequence[int], int]], pushes: Mapping[int, Tensor]
+) -> None:
+    """Score the ends of whole texts with plain hooks, one condition after the other.
+
+    Args:
+        model: The model.
+        texts: The tokens of each text, and the place of the first one that is scored.
+        pushes: {layer: (conditions, hidden)}.
+    """
+    # Texts of like lengths, and logits where they are scored.
+    texts = sorted(texts, key=lambda text: len(text[0]))
+    longest = 1 + max(len(ids) - start for ids, start in texts)
+    for vectors in one_by_one(pushes):
+        with plain_hooks(model, vectors) as steered:
+            for ids, mask in padded_batches([ids for ids, _ in texts], ROWS, model.device):
+                out = steered(input_ids=ids, attention_mask=mask, logits_to_keep=longest)
+                logs = out.logits[:, :-1].float().log_softmax(-1)
+                logs.gather(-1, ids[:, 1 - longest :, None])
+
+
+def one_by_one(pushes: Mapping[int, Tensor]) -> Iterator[dict[int, Tensor]]:
+    """Yield {layer: (hidden,)} for each condition."""
+    for condition in range(len(next(iter(pushes.values())))):
+        yield {layer: vectors[condition] for layer, vectors in pushes.items()}
+
+
+def padded_batches(
+    texts: Sequence[Sequence[int]], rows: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield token ids and their mask, padded on the left, for some texts at a time."""
+    for start in range(0, len(texts), rows):
+        batch = texts[start : start + rows]
+        width = max(map(len, batch))
+        padding = [width - len(ids) for ids in batch]
+        ids = [[0] * left + list(own) for left, own in zip(padding, batch, strict=True)]
+        mask = [[0] * left + [1] * (width - left) for left in padding]
+        yield torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+@torch.inference_mode()
+def all_logits(
+    way: str, model: nn.Module, prompts: Sequence[Sequence[int]], pushes: Mapping[int, Tensor]
+) -> Tensor:
     """Return the logits (conditions, prompts, length, vocabulary), one prompt at a time."""
     found = []
-    for condition in range(len(next(iter(pushes.values())))):
-        with WAYS[way](model, {layer: p[condition] for layer, p in pushes.items()}) as steered:
-            found.append(torch.cat([steered(input_ids=prompt[None]).logits for prompt in prompts]))
+    for vectors in one_by_one(pushes):
+        with WAYS[way](model, vectors) as steered:
+            logits = [steered(input_ids=torch.tensor([ids])).logits for ids in prompts]
+        found.append(torch.cat(logits))
     return torch.stack(found)
 
 
 def save_case(
-    folder: Path, model: nn.Module, prompts: Tensor, pushes: Mapping[int, Tensor]
+    folder: Path,
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    pushes: Mapping[int, Tensor],
 ) -> None:
     """Write what `serve` reads: the model, and the prompts with the pushes."""
     model.save_pretrained(folder / "model")
-    named = {f"push {layer}": push.contiguous() for layer, push in pushes.items()}
-    save_file({"prompts": prompts.contiguous(), **named}, folder / "case.safetensors")
+    (folder / "prompts.json").write_text(json.dumps([list(ids) for ids in prompts]))
+    named = {str(layer): push.contiguous() for layer, push in pushes.items()}
+    save_file(named, folder / "pushes.safetensors")
 
 
 def serve(folder: Path) -> None:
     """Answer the requests on standard input.
 
-    {"way", "logits": file} writes logits and is answered by {}; {"way", "tokens", "repeats",
-    "rows"} writes answers and is answered by {"seconds": processor time}.
+    {"way", "logits": file} writes logits and is answered by {}; {"way", "tokens", "repeats"} writes
+    answers and is answered by {"seconds": processor time}.
     """
     torch.set_num_threads(1)
     model = (
@@ -134,9 +184,9 @@ def serve(folder: Path) -> None:
         .eval()
         .requires_grad_(False)
     )
-    case = load_file(folder / "case.safetensors")
-    prompts = case.pop("prompts")
-    pushes = {int(name.split()[1]): push for name, push in case.items()}
+    prompts = json.loads((folder / "prompts.json").read_text())
+    case = load_file(folder / "pushes.safetensors")
+    pushes = {int(layer): push for layer, push in case.items()}
     for line in sys.stdin:
         request = json.loads(line)
         way = request.pop("way")

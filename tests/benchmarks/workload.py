@@ -4,17 +4,23 @@ A prompt is random letters, one token each, and no token that the model can writ
 that every run does the same work.
 """
 
+import json
 import random
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from plain_ways import TEMPERATURE, TOP_P
+from plain_ways import TEMPERATURE, TOP_P, save_case
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from emotion_games.engine.backend import ByLayer, Ids
 from emotion_games.engine.batch_plan import plan_batches
 from emotion_games.engine.batches import Instrument, Request, measure
 from emotion_games.engine.models import decoder_layers
@@ -23,6 +29,7 @@ from emotion_games.engine.transformers_backend import TransformersBackend
 
 # Tokens of an answer's opening and of one option: two options of eight words in real tokenizers.
 OPENING, OPTION, OPTIONS = 5, 11, 2
+PACKAGES = ("steering-vectors", "repeng")
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,9 @@ class Work:
         most = self.model.batch_tokens(budget)
         return plan_batches(self.requests(repeats), tokens, self.shape.answer, most)
 
-    def prompt_ids(self) -> Tensor:
-        """Return the tokens of the prompts, (scenarios, length)."""
-        ids = [self.model.token_ids(prompt) for prompt in self.prompts]
-        return torch.tensor(ids, device=self.model.device)
+    def prompt_ids(self) -> list[list[int]]:
+        """Return the tokens of the prompts."""
+        return [self.model.token_ids(prompt) for prompt in self.prompts]
 
     def layer_pushes(self) -> dict[int, Tensor]:
         """Return {layer: (conditions, hidden)}."""
@@ -157,21 +163,54 @@ def run(instrument: Instrument, batches: list[list[Request]]) -> None:
         measure(instrument, batch)
 
 
-def timed(work: Work, body: Callable[[], object]) -> float:
+def timed(device: torch.device, body: Callable[[], object]) -> float:
     """Return the seconds of the body: wall time on a GPU, processor time of this thread on a CPU.
 
     Other programs on the machine do not change the processor time, so that ratios hold on shared
     cores.
     """
-    if work.model.device.type == "cuda":
+    clock = time.process_time
+    if device.type == "cuda":
         torch.cuda.synchronize()
-        start = time.perf_counter()
-        body()
-        torch.cuda.synchronize()
-        return time.perf_counter() - start
-    start = time.process_time()
+        clock = time.perf_counter
+    start = clock()
     body()
-    return time.process_time() - start
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return clock() - start
+
+
+@contextmanager
+def package_ways(
+    python: str,
+    model: nn.Module,
+    prompts: Sequence[Ids],
+    pushes: ByLayer,
+    tokens: int,
+) -> Iterator[dict[str, Callable[[], float]]]:
+    """Yield the packages' ways, run by one process of their own that lives through all rounds.
+
+    Args:
+        python: That of the packages' environment.
+        model: The model.
+        prompts: The tokens of each prompt.
+        pushes: {layer: (conditions, hidden)}.
+        tokens: Length of each answer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        save_case(Path(folder), model, prompts, pushes)
+        script = [python, str(Path(__file__).with_name("plain_ways.py")), folder]
+        with subprocess.Popen(
+            script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+
+            def answers(way: str) -> float:
+                sizes = {"tokens": tokens, "repeats": 1}
+                print(json.dumps({"way": way, **sizes}), file=process.stdin, flush=True)
+                return json.loads(process.stdout.readline())["seconds"]
+
+            yield {way: lambda w=way: answers(w) for way in PACKAGES}
+            process.stdin.close()
 
 
 def alternate(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -63,7 +63,7 @@ def case(tmp_path_factory):
     for push in pushes.values():
         push[0] = 0
     folder = tmp_path_factory.mktemp("case")
-    save_case(folder, model, prompts, pushes)
+    save_case(folder, model, prompts.tolist(), pushes)
     return (
         folder,
         TransformersBackend(model, byte_tokenizer(), decoder_layers(model), "random"),

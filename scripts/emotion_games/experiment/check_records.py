@@ -53,7 +53,7 @@ def check_rows(
     Their order does not depend on interruptions.
     """
     by_name = {c.name: c for c in conditions}
-    kinds, names = list(Check), list(by_name)
+    kinds, names = list(map(str, Check)), list(by_name)
 
     def place(record: Record) -> tuple:
         kind, name, item = record["key"].split(SEPARATOR, 2)
