@@ -1,8 +1,9 @@
 """What prompts have in common, so that it is read once.
 
 The option orders, wordings and histories of a story begin with the same tokens. This trunk is read
-once under each push, and the prompts branch off it. Only whole tokens of whole prompts are
-compared, so that every row reads exactly the tokens of its own prompt.
+once under each push, and the prompts branch off it. Trunks that begin alike branch off a trunk of
+their own. Only whole tokens of whole prompts are compared, so that every row reads exactly the
+tokens of its own prompt.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -13,8 +14,9 @@ from emotion_games.engine.backend import Ids
 
 # Prompts of one story begin with the same tokens, at least for this share of the longest one.
 STORY_SHARE = 0.5
-# Shares that are tried for the trunks of a batch; with 0 all prompts may have one trunk.
-SHARES = (STORY_SHARE, 0.0)
+# Shares that are tried for the trunks of a batch: those of orders with the same first option, of
+# stories, and of all prompts. Trunks of trunks have a smaller one.
+SHARES = (0.8, 0.7, 0.6, STORY_SHARE, 0.0)
 Tokens = tuple[int, ...]
 
 
@@ -29,17 +31,20 @@ class Tree:
         suffix: How many of their last tokens all rows read after their trunks. It is the same
             number for all, so that no padding stands inside a row. Where fewer tokens follow the
             trunk, its end is read again.
+        below: The tree of the trunks; None if each of them is read alone.
     """
 
     trunks: list[Tokens]
     sources: list[int]
     parents: list[int]
     suffix: int
+    below: "Tree | None"
 
     @property
     def tokens(self) -> int:
         """How many tokens are read, padding included."""
-        return len(self.trunks) * max(map(len, self.trunks)) + len(self.parents) * self.suffix
+        trunks = self.below.tokens if self.below else _tokens_alone(self.trunks)
+        return trunks + len(self.parents) * self.suffix
 
     def kept(self, prompt: Ids) -> int:
         """Return how many tokens of its trunk a prompt goes on from."""
@@ -70,35 +75,47 @@ def stories(prompts: Sequence[Ids], share: float = STORY_SHARE) -> list[list[Tok
     return groups
 
 
-def branching(prompts: Sequence[Ids], pushes: Sequence[Hashable]) -> Tree | None:
+def branching(
+    prompts: Sequence[Ids], pushes: Sequence[Hashable], shares: Sequence[float] = SHARES
+) -> Tree | None:
     """Return the tree of a batch that reads the fewest tokens, or None if none saves any.
 
     Args:
         prompts: The tokens of each row.
         pushes: What tells the pushes of the rows apart.
+        shares: See SHARES; in descending order.
     """
     rows = [tuple(prompt) for prompt in prompts]
-    trees = [_tree(rows, pushes, stories(rows, share)) for share in SHARES]
+    trees = (_tree(rows, pushes, shares[place:]) for place in range(len(shares)))
     found = min(filter(None, trees), key=lambda tree: tree.tokens, default=None)
-    alone = len(rows) * max(map(len, rows))
-    return found if found and found.tokens < alone else None
+    return found if found and found.tokens < _tokens_alone(rows) else None
 
 
 def _tree(
-    rows: Sequence[Tokens], pushes: Sequence[Hashable], groups: Sequence[Sequence[Tokens]]
+    rows: Sequence[Tokens], pushes: Sequence[Hashable], shares: Sequence[float]
 ) -> Tree | None:
-    """Return the tree with one trunk for each group and push; None if a trunk would be empty."""
+    """Return the tree with one trunk for each group of the first share and each push.
+
+    It is None if a trunk would be empty, or if no two rows had the same.
+    """
     trunk_of: dict[Tokens, Tokens] = {}
-    for group in groups:
+    for group in stories(rows, shares[0]):
         # Every prompt has a token left, whose logits are wanted.
         length = min(len(commonprefix([group[0], group[-1]])), min(map(len, group)) - 1)
         trunk_of |= {prompt: group[0][:length] for prompt in group}
-    if () in trunk_of.values():
-        return None
     trunks = [(trunk_of[row], push) for row, push in zip(rows, pushes, strict=True)]
+    found = list(dict.fromkeys(trunks))
+    if () in trunk_of.values() or len(found) == len(rows):
+        return None
+    tokens = [own for own, _ in found]
     return Tree(
-        trunks=[tokens for tokens, _ in dict.fromkeys(trunks)],
-        sources=[trunks.index(trunk) for trunk in dict.fromkeys(trunks)],
+        trunks=tokens,
+        sources=[trunks.index(trunk) for trunk in found],
         parents=numbered(trunks),
-        suffix=max(len(row) - len(tokens) for row, (tokens, _) in zip(rows, trunks, strict=True)),
+        suffix=max(len(row) - len(own) for row, (own, _) in zip(rows, trunks, strict=True)),
+        below=branching(tokens, [push for _, push in found], shares[1:]),
     )
+
+
+def _tokens_alone(rows: Sequence[Ids]) -> int:
+    return len(rows) * max(map(len, rows))

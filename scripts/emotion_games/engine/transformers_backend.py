@@ -16,7 +16,7 @@ from emotion_games.engine import caches, hooks
 from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers
 from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.positions import most_positions
-from emotion_games.engine.prompt_tree import branching, numbered
+from emotion_games.engine.prompt_tree import Tree, branching, numbered
 from emotion_games.engine.ragged import padded
 
 # Tokens of a batch on a CPU, where larger batches gain nothing.
@@ -99,17 +99,31 @@ class TransformersBackend(Backend):
         first = min([*vectors, *watched], default=-1)
         is_repeated = tree is not None or len(set(map(tuple, prompts))) < len(prompts)
         shared = first + 1 if share and is_repeated else 0
-        rows, rests = self._empty_rows(prompts, vectors, shared), prompts
-        if tree:
-            own = {layer: v[tree.sources] for layer, v in vectors.items()}
-            trunks = self._empty_rows(tree.trunks, own, shared)
-            trunks.extend(*self.padded(tree.trunks, side="left"), 1)
-            rows = trunks.branch(tree, prompts)
-            rests = [prompt[-tree.suffix :] for prompt in prompts]
-        logits, states = rows.extend(*self.padded(rests, side="left"), 1, watched)
+        rows, logits, states = self._read_tree(tree, prompts, vectors, shared, watched)
         rows.logits = logits[:, -1]
         rows.states = {layer: state[:, -1] for layer, state in states.items()}
         return rows
+
+    def _read_tree(
+        self,
+        tree: Tree | None,
+        prompts: Sequence[Ids],
+        vectors: ByLayer,
+        shared: int,
+        watched: Layers = (),
+    ) -> tuple[CachedRows, Tensor, ByLayer]:
+        """Read trunks, then what follows them; without a tree every prompt is read alone.
+
+        Returns:
+            The rows, without logits, and what `CachedRows.extend` returns.
+        """
+        rows, rests = self._empty_rows(prompts, vectors, shared), prompts
+        if tree:
+            own = {layer: v[tree.sources] for layer, v in vectors.items()}
+            trunks, *_ = self._read_tree(tree.below, tree.trunks, own, shared)
+            rows = trunks.branch(tree, prompts)
+            rests = [prompt[-tree.suffix :] for prompt in prompts]
+        return rows, *rows.extend(*self.padded(rests, side="left"), 1, watched)
 
     @torch.inference_mode()
     def last_states(self, texts: Sequence[Ids], watched: Layers) -> ByLayer:
