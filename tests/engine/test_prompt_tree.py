@@ -15,14 +15,14 @@ from emotion_games.engine.prompt_tree import branching, stories
 from tiny import tiny_model
 
 torch.set_num_threads(1)
-# Two stories, with two and three endings of unlike length, a third with one, and a text without
-# anything in common with them.
+# A story in three orders, two of which begin with the same option, another one with two histories,
+# and texts that have nothing in common with them.
 TEXTS = [
-    "<s>A long story about a meadow, which both orders share. 1. Go 2. Stay",
-    "<s>A long story about a meadow, which both orders share. 2. Stay 1. Go, please",
+    "<s>A long story about a meadow, which all orders share. 1. Go 2. Stay 3. Run",
+    "<s>A long story about a meadow, which all orders share. 1. Go 3. Run 2. Stay",
+    "<s>A long story about a meadow, which all orders share. 2. Stay 1. Go, please",
     "<s>Another one, about a river and its bridge. You have paid before. Pay?",
     "<s>Another one, about a river and its bridge. Pay?",
-    "<s>Another one, about a river and its bridge. Y",
     "<s>Hm",
     "You",
 ]
@@ -115,8 +115,8 @@ def test_every_architecture_reads_in_a_tree_what_it_reads_alone(kind, monkeypatc
     options = [model.token_ids(option) for option in OPTIONS]
     scored = read.score(range(len(rows)), [options] * len(rows))
     written = written_after(read, range(len(rows)))
-    has_tree = len(passes) > 1
-    assert has_tree == (model.can_branch and kind not in UNSHARED)
+    has_tree = model.can_branch and kind not in UNSHARED
+    assert len(passes) == (3 if has_tree else 1), "orders branch off an option, which has a trunk"
     for at, row in enumerate(rows):
         alone = model.read([row], {layer: v[[at]] for layer, v in vectors.items()}, share=False)
         scale = alone.logits.abs().max()

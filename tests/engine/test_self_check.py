@@ -12,6 +12,7 @@ from architectures import tiny_architecture
 from emotion_games.engine import batches, hooks, reference, self_check
 from emotion_games.engine.backend import ModelError
 from emotion_games.engine.batches import Instrument, Request, measure
+from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.hooks import SharingError, SteeringError
 from emotion_games.engine.scoring import whole_texts
 from emotion_games.engine.self_check import check_steering, differences
@@ -153,6 +154,32 @@ def test_scores_of_the_wrong_option_are_found_even_in_an_unsteered_model(
     monkeypatch.setattr(batches, "score_options", swapped)
     with pytest.raises(SteeringError, match=r"^None: the score of go is .* nats a token off"):
         check_steering(instrument, requests[:1], print)
+
+
+@pytest.mark.parametrize("way", ["guided", "free"])
+def test_options_after_a_rationale_are_checked_where_they_are_scored(
+    way, instrument, requests, monkeypatch
+):
+    honest = CachedRows.generate
+
+    def forgets_its_pushes(rows, *arguments):
+        written = honest(rows, *arguments)
+        rows.vectors = {layer: 0 * vectors for layer, vectors in rows.vectors.items()}
+        return written
+
+    monkeypatch.setattr(CachedRows, "generate", forgets_its_pushes)
+    check_steering(instrument, requests, print)
+    if way == "guided":
+        frame = {"lead": '{"rationale": "', "link": '", "decision": "'}
+        requests = [replace(request, **frame) for request in requests]
+    else:
+        instrument = replace(instrument, reopen=lambda _: "never called by the check")
+    with pytest.raises(SteeringError, match=r"^anger: .* what was added is not its push"):
+        check_steering(instrument, requests, print)
+    monkeypatch.setattr(CachedRows, "generate", honest)
+    found = differences(instrument, requests)
+    assert "anger: the changes of the logits for stay after a rationale" in found
+    assert check_steering(instrument, requests, print) is instrument
 
 
 def test_a_push_that_is_lost_in_rounding_is_refused(instrument, requests):

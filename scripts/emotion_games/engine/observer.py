@@ -43,7 +43,6 @@ class Pass:
 
     Attributes:
         cache: The cache of the rows.
-        is_first: Whether the rows have read nothing before.
         real: False at padding, (rows, new tokens).
         first: True at the first token of a text, (rows, new tokens).
         texts: The tokens that each row has read, with those of this pass.
@@ -51,7 +50,6 @@ class Pass:
     """
 
     cache: object
-    is_first: bool
     real: Tensor
     first: Tensor
     texts: list[Tokens]
@@ -69,7 +67,6 @@ class Observer:
     """What the engine did while it was watched. Every row must get the push of one request.
 
     Attributes:
-        norms: {layer: median length of its hidden states where rows begin}.
         logits: Those after each sequence of tokens that was read under the push of a request,
             {(number of the request, tokens): (vocabulary,)}.
     """
@@ -85,10 +82,15 @@ class Observer:
         self.model, self.keys = model, list(keys)
         # Vectors are rounded to the number format of the model before they are added.
         self.pushes = {layer: push.to(model.device, model.dtype) for layer, push in pushes.items()}
-        self.norms: dict[int, float] = {}
+        self._lengths: dict[int, list[Tensor]] = {}
         self.logits: dict[tuple[int, Tokens], Tensor] = {}
         self._before: ByLayer = {}
         self._pass: Pass
+
+    @property
+    def norms(self) -> dict[int, float]:
+        """The median length of the hidden states of each layer where pushes are added."""
+        return {layer: float(torch.cat(found).median()) for layer, found in self._lengths.items()}
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -141,7 +143,7 @@ class Observer:
             first[row, real[row].int().argmax()] = not before
             texts.append(before + tokens)
         fits = torch.stack([note.fits for note in notes])
-        self._pass = Pass(cache, not hasattr(cache, NOTES), real, first, texts, fits)
+        self._pass = Pass(cache, real, first, texts, fits)
         positions = given.get("position_ids")
         if positions is not None and positions.shape == ids.shape:
             self._check_positions(positions, (mask.cumsum(-1) - 1)[:, -new:])
@@ -169,8 +171,8 @@ class Observer:
         real, first = (self._seen(where, after)[..., None] for where in (now.real, now.first))
         if not bool((after.isfinite() | ~real).all()):
             raise ModelError(f"{self._name(0)}: {OVERFLOW}")
-        if now.is_first:
-            self.norms[layer] = float(before[real[..., 0]].float().norm(dim=-1).median())
+        pushed = (real & ~first)[..., 0]
+        self._lengths.setdefault(layer, []).append(before[pushed].float().norm(dim=-1).cpu())
         pushes = self.pushes.get(layer, torch.zeros(len(self.keys), 1)).to(after)
         fits = now.fits.clone()
         for number, push in enumerate(pushes):

@@ -42,6 +42,8 @@ SCORE_TOLERANCE = 1e-4
 AMPLIFIED = (3.0, 1.0, 0.3)
 # Tokens of the answer that is written for each request. The last one is never read.
 ANSWER_TOKENS = 3
+# A rationale, after which the options are scored again in experiments that do so.
+RATIONALE = "I see. "
 # Of a text, enough to see whether a push changes anything.
 FEW_TOKENS = 16
 # So high that all tokens are equally likely, and that the random numbers alone choose them.
@@ -59,17 +61,22 @@ class Case:
         request: It writes an answer of known tokens.
         options: {label: the text with that option}.
         written: The prompt with the written answer.
+        reopened: {label: the text with that option after a rationale}, if they are scored there.
     """
 
     request: Request
     options: dict[str, Text]
     written: Text
+    reopened: dict[str, Text]
 
     def texts(self, is_written: bool) -> dict[str, Text]:
         """Return what is compared with the reference, {what it is: text}."""
         # The last option, before which the tokens of the others were taken out of the cache.
         label, text = list(self.options.items())[-1]
-        return {label: text} | ({"the written answer": self.written} if is_written else {})
+        if not is_written:
+            return {label: text}
+        after = {f"{name} after a rationale": text for name, text in [*self.reopened.items()][-1:]}
+        return {label: text, "the written answer": self.written} | after
 
 
 @dataclass(frozen=True)
@@ -91,9 +98,10 @@ class Found:
             found.append(self.observer.logits[place, text.ids[:end]])
         return torch.stack(found).float()
 
-    def score(self, place: int, label: str) -> float:
+    def score(self, place: int, label: str, is_reopened: bool) -> float:
         """Return the mean log-probability of the tokens of an option of a request."""
-        scores = self.measured[place].scores
+        found = self.measured[place]
+        scores = found.after[0] if is_reopened else found.scores
         assert scores is not None
         return scores.per_token[label]
 
@@ -149,11 +157,17 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
         SteeringError: If the engine adds something else than the pushes, reads other tokens, or
             returns other scores than those of its own logits.
     """
-    instrument = replace(instrument, temperature=EQUAL_CHANCES, top_p=1.0, reopen=None, seconds={})
+    # All requests of an experiment have the same openings.
+    first, opening = requests[0], None
+    if first.lead or instrument.reopen:
+        opening = first.lead + RATIONALE + (first.link or first.opening)
+    instrument = replace(
+        instrument, temperature=EQUAL_CHANCES, top_p=1.0, reopen=lambda _: opening, seconds={}
+    )
     model = cast(TransformersBackend, instrument.model)
     # Before the passes are watched.
     model.explore()
-    cases = _cases(model, requests)
+    cases = _cases(model, requests, opening)
     questions = [case.request for case in cases]
     _check_that_pushes_matter(instrument, cases)
     _ask(instrument, questions)
@@ -177,7 +191,9 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
     return found
 
 
-def _cases(model: TransformersBackend, requests: Sequence[Request]) -> list[Case]:
+def _cases(
+    model: TransformersBackend, requests: Sequence[Request], reopened: str | None
+) -> list[Case]:
     # Tokens that a model can never write have no share of the probability.
     begin = prompt_tokens(model, requests[0])[:1]
     possible = plain_logits(model, begin, {})[0].isfinite().cpu()
@@ -192,7 +208,9 @@ def _cases(model: TransformersBackend, requests: Sequence[Request]) -> list[Case
         # A free answer: the tokens that are written need not be the inside of a string.
         question = replace(request, scored=True, lead="", uniforms=(np.array(numbers),))
         written = Text((*prompt, *tokens), len(prompt) + 1)
-        cases.append(Case(question, options, written))
+        again = replace(request, opening=reopened) if reopened else None
+        after = answer_texts(model, again) if again else {}
+        cases.append(Case(question, options, written, after))
     return cases
 
 
@@ -269,12 +287,16 @@ def _differences_of(
 
 
 def _check_scores(place: int, case: Case, found: Found) -> None:
-    for label, text in case.options.items():
-        difference = abs(_score(found.logits(place, text), text) - found.score(place, label))
+    pairs = [(pair, False) for pair in case.options.items()]
+    pairs += [(pair, True) for pair in case.reopened.items()]
+    for (label, text), is_reopened in pairs:
+        scored = found.score(place, label, is_reopened)
+        difference = abs(_score(found.logits(place, text), text) - scored)
         if not difference <= SCORE_TOLERANCE:
+            where = " after a rationale" if is_reopened else ""
             raise SteeringError(
-                f"{case.request.key}: the score of {label} is {difference:.2g} nats a token off "
-                "that of the logits"
+                f"{case.request.key}: the score of {label}{where} is {difference:.2g} nats a token "
+                "off that of the logits"
             )
 
 
