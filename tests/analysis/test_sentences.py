@@ -96,13 +96,14 @@ def test_guided_answers_their_mass_and_free_answers_beside_them_are_described():
 def test_what_a_claim_would_need_is_said_where_an_experiment_lacks_it():
     statistics = analysed()
     power = statistics["power"] | {"assumptions": {"random_directions": 20}}
-    enough = statistics | {"power": power, "damage": [{"complete": True}]}
+    steered = {"arm": "steered", "complete": True}
+    scored_only = {"arm": "random", "complete": False}
+    enough = statistics | {"power": power, "damage": [steered, scored_only]}
     assert needed(enough) == ""
     few = enough | {"power": power | {"assumptions": {"random_directions": 2}}}
     assert needed(few) == "A claim would need at least 10 random directions instead of 2."
-    assert needed(enough | {"damage": [{"complete": True}, {"complete": False}]}) == (
-        "A claim would need a complete damage check."
-    )
+    for damage in ([], [scored_only], [steered, steered | {"complete": False}]):
+        assert needed(enough | {"damage": damage}) == "A claim would need a complete damage check."
 
 
 def test_an_emotion_without_any_comparison_is_mentioned():

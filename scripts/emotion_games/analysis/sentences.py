@@ -271,6 +271,8 @@ def needed(statistics: Statistics) -> str:
     number, lacking = statistics["power"]["assumptions"]["random_directions"], []
     if number < LEAST_NULLS:
         lacking.append(f"at least {LEAST_NULLS} random directions instead of {number}")
-    if not all(record["complete"] for record in statistics["damage"]):
+    # Random directions that write no answers have fewer checks, which no claim depends on.
+    pushed = [r["complete"] for r in statistics["damage"] if r["arm"] == Arm.STEERED]
+    if not pushed or not all(pushed):
         lacking.append("a complete damage check")
     return f"A claim would need {' and '.join(lacking)}." if lacking else ""
