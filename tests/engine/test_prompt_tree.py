@@ -15,12 +15,13 @@ from emotion_games.engine.prompt_tree import branching, stories
 from tiny import tiny_model
 
 torch.set_num_threads(1)
-# A story in three orders, two of which begin with the same option, another one with two histories,
-# and texts that have nothing in common with them.
+# A story in all orders of its options, another one with two histories, and texts that have nothing
+# in common with them.
 TEXTS = [
-    "<s>A long story about a meadow, which all orders share. 1. Go 2. Stay 3. Run",
-    "<s>A long story about a meadow, which all orders share. 1. Go 3. Run 2. Stay",
-    "<s>A long story about a meadow, which all orders share. 2. Stay 1. Go, please",
+    *(
+        f"<s>A long story about a meadow, which all orders share. 1. {a} 2. {b} 3. {c}"
+        for a, b, c in permutations(["Go", "Stay here", "Run away"])
+    ),
     "<s>Another one, about a river and its bridge. You have paid before. Pay?",
     "<s>Another one, about a river and its bridge. Pay?",
     "<s>Hm",
@@ -103,6 +104,19 @@ def test_batches_keep_the_orders_of_a_story_together_and_split_its_pushes():
     ]
 
 
+# With windows and chunks that are shorter than the stories, ALiBi, experts and recurrent states.
+TWENTY = [
+    "bloom", "cohere2", "deepseek_v3", "falcon", "gemma2", "gemma3_text", "glm4", "gpt2", "gpt_oss",
+    "gptj", "jamba", "llama", "llama4_text", "mamba", "mixtral", "mpt", "olmo2", "phi3", "qwen2",
+    "qwen3_moe",
+]  # fmt: skip
+
+
+def numbers_kinds():
+    fast = ("gemma3_text", "llama", "mpt")
+    return [k if k in fast else pytest.param(k, marks=pytest.mark.slow) for k in TWENTY]
+
+
 def architecture_ids():
     return [*FAST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)]
 
@@ -129,7 +143,7 @@ def rows_under_pushes(model, rows):
     """As many rows as are wanted: each text under each push, in an order that mixes both."""
     generator = torch.Generator().manual_seed(1)
     pairs = [*product(range(len(TEXTS)), range(len(PUSHES)))]
-    chosen = [pairs[(5 * place) % len(pairs)] for place in range(rows)]
+    chosen = [pairs[(7 * place) % len(pairs)] for place in range(rows)]
     stack = torch.randn(len(PUSHES), len(STEERED), model.hidden_size, generator=generator)
     stack[0] = 0
     pushed = stack[[push for _, push in chosen]]
@@ -160,13 +174,15 @@ def written_after(read, places):
 
 
 @pytest.mark.parametrize("rows", [1, 7, 64])
-def test_rows_of_any_number_read_the_same(rows, monkeypatch):
-    model = tiny_model("llama")
+@pytest.mark.parametrize("kind", numbers_kinds())
+def test_rows_of_any_number_read_the_same(kind, rows, monkeypatch):
+    model = tiny_architecture(kind)
     texts, vectors = rows_under_pushes(model, rows)
     read, _ = reading(model, texts, vectors, monkeypatch)
+    scale = read.logits.abs().max()
     for at, text in enumerate(texts):
         alone = model.read([text], {layer: v[[at]] for layer, v in vectors.items()}, share=False)
-        torch.testing.assert_close(read.logits[at], alone.logits[0], atol=1e-5, rtol=1e-5)
+        assert (read.logits[at] - alone.logits[0]).abs().max() <= TOLERANCE * scale
 
 
 def test_layers_below_the_first_push_read_a_trunk_once_and_the_others_once_a_push(monkeypatch):

@@ -117,11 +117,12 @@ class TransformersBackend(Backend):
         Returns:
             The rows, without logits, and what `CachedRows.extend` returns.
         """
-        rows, rests = self._empty_rows(prompts, vectors, shared), prompts
-        if tree:
+        if tree is None:
+            rows, rests = self._empty_rows(prompts, vectors, shared), prompts
+        else:
             own = {layer: v[tree.sources] for layer, v in vectors.items()}
-            trunks, *_ = self._read_tree(tree.below, tree.trunks, own, shared)
-            rows = trunks.branch(tree, prompts)
+            # No name holds the trunks, whose memory is free again when the rows read on.
+            rows = self._read_tree(tree.below, tree.trunks, own, shared)[0].branch(tree, prompts)
             rests = [prompt[-tree.suffix :] for prompt in prompts]
         return rows, *rows.extend(*self.padded(rests, side="left"), 1, watched)
 
