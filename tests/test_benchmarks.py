@@ -20,6 +20,7 @@ MEASURED = (
 NOT_MEASURED = {
     "whole job / steering-vectors, 1 repeat": "no --packages given",
     "whole job / repeng, 1 repeat": "no --packages given",
+    "real model: jobs / plain hooks": "no --model given",
     "import + load + directions / wall time of a demo experiment": "no --series given",
     "GPU: whole job, prefill, decode, trials per second, memory": "no GPU",
 }

@@ -185,8 +185,8 @@ def cpu_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
 
 def lines(options: argparse.Namespace) -> Iterator[Line]:
     """Yield the whole table."""
-    yield from real_lines(options.model, options.rounds, options.packages)
     yield from cpu_lines(build(QUICK if options.quick else CPU), options.rounds, options.packages)
+    yield from real_lines(options.model, options.rounds, options.packages)
     yield start_line(options.series)
     if not torch.cuda.is_available():
         yield Line("GPU: whole job, prefill, decode, trials per second, memory", [], None, "no GPU")
