@@ -137,15 +137,6 @@ def test_batches_hold_every_request_once_within_the_budget():
     assert batches == plan_batches(wanted, tokens, 8, 400)
 
 
-@pytest.mark.parametrize(
-    ("budget", "sizes"), [(400, [6] * 13 + [2]), (1000, [16] * 5), (1300, [20] * 4)]
-)
-def test_batches_are_about_as_large_as_each_other(budget, sizes):
-    wanted = requests(20)
-    batches = plan_batches(wanted, {r.prompt: [1] * 50 for r in wanted}, 8, budget)
-    assert [sum(len(r.uniforms) for r in batch) for batch in batches] == sizes
-
-
 def test_a_request_larger_than_the_budget_is_a_batch_of_its_own():
     wanted = requests(2)
     batches = plan_batches(wanted, {r.prompt: [1] * 50 for r in wanted}, 8, 10)
