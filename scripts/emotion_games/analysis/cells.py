@@ -14,14 +14,14 @@ import pandas as pd
 
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import Place, Who
-from emotion_games.experiment.analysis_plan import CHOSEN
-from emotion_games.experiment.conditions import Condition
+from emotion_games.experiment.analysis_plan import CHOSEN, MEAN
+from emotion_games.experiment.conditions import Arm, Condition
 from emotion_games.games.records import Game
 
 _AXES = ("history", "scenario_id", "option_order", "wording", "condition")
 # Text columns of the table of trials that the statistics read.
 _TEXTS = (
-    *("choice", "extraction_method", "history", "output", "option_lengths"),
+    *("choice", "extraction_method", "history", "event", "output", "option_lengths"),
     *("rationale", "rationale_end", "free_output", "free_choice", "free_method"),
 )
 
@@ -45,6 +45,16 @@ class Cells:
     means: dict[str, np.ndarray]
     counts: dict[str, np.ndarray]
 
+    @property
+    def places(self) -> list[str]:
+        """The histories to compare at; with several of them, the mean over all comes first."""
+        return [MEAN, *self.histories] if len(self.histories) > 1 else self.histories
+
+    @property
+    def own_conditions(self) -> list[int]:
+        """The positions of all conditions but null directions, which count as a group only."""
+        return [c for c, arm in enumerate(self.conditions["arm"]) if not Arm(arm).is_null]
+
     def find(
         self, arm: str, emotion: str | None = None, intensity: float | None = None
     ) -> list[int]:
@@ -67,25 +77,40 @@ class Cells:
 
     def level(self, measure: str, history: str, condition: int) -> np.ndarray:
         """Return the mean of each scenario, `(scenarios,)`."""
-        return over_orders(self.means[measure][self.histories.index(history), ..., condition])
+        return over_cells(self._at(self.means[measure], history)[..., condition])
 
     def difference(self, measure: str, history: str, a: int, b: int, minus: str = "") -> np.ndarray:
         """Return condition `a` minus `b` in each scenario, over the orders and wordings of both.
 
         Args:
             measure: The measure of `a`.
-            history: The history.
+            history: A history, or MEAN.
             a: Position of the first condition.
             b: Position of the second condition.
             minus: The measure of `b`, if it is another one.
         """
-        h = self.histories.index(history)
-        return over_orders(self.means[measure][h, ..., a] - self.means[minus or measure][h, ..., b])
+        own, other = (self._at(self.means[name], history) for name in (measure, minus or measure))
+        return over_cells(own[..., a] - other[..., b])
+
+    def differences(self, measure: str, history: str, several: list[int], b: int) -> np.ndarray:
+        """Return several conditions minus `b` in each scenario, `(scenarios, conditions)`."""
+        means = self._at(self.means[measure], history)
+        return over_cells(means[..., several] - means[..., [b]])
 
     def trials(self, measure: str, history: str, *conditions: int) -> int:
         """Return the number of trials with a value."""
-        counts = self.counts[measure][self.histories.index(history)]
+        counts = self._at(self.counts[measure], history)
         return int(counts[..., list(conditions)].sum())
+
+    def total(self, measure: str, history: str, several: list[int]) -> np.ndarray:
+        """Return the sums of a measure over the trials of some conditions, `(conditions,)`."""
+        means, counts = (self._at(of[measure], history) for of in (self.means, self.counts))
+        sums = np.nan_to_num(means[..., several]) * counts[..., several]
+        return sums.sum(axis=tuple(range(sums.ndim - 1)))
+
+    def _at(self, values: np.ndarray, history: str) -> np.ndarray:
+        """Return the part of one history, or of all, with the axis of histories first."""
+        return values if history == MEAN else values[[self.histories.index(history)]]
 
 
 def mean_of_present(values: np.ndarray, axis: int) -> np.ndarray:
@@ -96,9 +121,12 @@ def mean_of_present(values: np.ndarray, axis: int) -> np.ndarray:
     return np.where(n > 0, total / np.maximum(n, 1), np.nan)
 
 
-def over_orders(values: np.ndarray) -> np.ndarray:
-    """Average `(scenarios, orders, wordings)` to `(scenarios,)`, wordings within an order first."""
-    return mean_of_present(mean_of_present(values, axis=2), axis=1)
+def over_cells(values: np.ndarray) -> np.ndarray:
+    """Average `(histories, scenarios, orders, wordings, …)` to `(scenarios, …)`.
+
+    Wordings within an order come first, then orders, then histories.
+    """
+    return mean_of_present(mean_of_present(mean_of_present(values, axis=3), axis=2), axis=0)
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
@@ -118,6 +146,18 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     names = {row: Condition(*row).name for row in distinct}
     table["condition"] = [names[row] for row in who.itertuples(index=False, name=None)]
     return table
+
+
+def distinct_events(table: pd.DataFrame) -> dict[str, int]:
+    """Return how many different events each condition described, by its name.
+
+    With fewer of them than scenarios, the scenarios that share an event are not independent.
+
+    Args:
+        table: The trials, as returned by `tidy`.
+    """
+    numbers = table[table["event"] != ""].groupby("condition")["event"].nunique()
+    return {str(condition): int(number) for condition, number in numbers.items()}
 
 
 def on_offer(game: Game, table: pd.DataFrame) -> Game:

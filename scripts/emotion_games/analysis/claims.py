@@ -1,10 +1,9 @@
-"""Which emotion effects are claimed, and which are equivalent to none.
+"""Which emotions move choices, which effects are claimed, and which are equivalent to none.
 
-A claim requires two contrasts, so its p is the larger of theirs (intersection-union test, Berger
-1982), corrected by Holm over the emotions and histories of the experiment.
+The rule is `analysis_plan.CLAIM_RULE`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import product
 
@@ -12,55 +11,71 @@ import numpy as np
 
 from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.inference import equivalence, holm
+from emotion_games.analysis.inference import benjamini_hochberg, claim_p, equivalence, holm
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import first, narrowed
 from emotion_games.analysis.statistics_records import Contrast, Damage, EmotionEffect
 from emotion_games.experiment.analysis_plan import (
     BRANCH,
+    EMOTION_MINUS_ISOTROPIC,
     EMOTION_MINUS_NEUTRAL,
     EMOTION_MINUS_OTHERS,
     EMOTION_MINUS_RANDOM,
+    FIRST_HALF_MINUS_NEUTRAL,
     MINIMUM_SCENARIOS,
     PROMPTED_MINUS_NEUTRAL,
-    SCORED,
+    SECOND_HALF_MINUS_NEUTRAL,
     Plan,
 )
 from emotion_games.experiment.conditions import Arm
 
 
 def emotion_analysis(
-    contrasts: list[Contrast], damage: list[Damage], plan: Plan, interim: bool
-) -> dict[str, list[EmotionEffect]]:
-    """Judge each emotion at each history.
+    cells: Cells,
+    contrasts: list[Contrast],
+    nulls: list[records.NullDirections],
+    damage: list[Damage],
+    plan: Plan,
+    interim: bool,
+) -> dict[str, EmotionEffect]:
+    """Judge each emotion.
 
     Args:
+        cells: The trials.
         contrasts: All contrasts.
+        nulls: The effects of the null directions.
         damage: All damage records.
         plan: The plan.
         interim: Some planned trials are missing, so that nothing is claimed.
 
     Returns:
-        One record per history, by emotion.
+        A record for each emotion with an effect.
     """
-    effects: dict[str, list[EmotionEffect]] = {}
-    dose = plan["headline_intensity"]
+    measure, dose = plan["claim"]["measure"], plan["headline_intensity"]
+    sound = first(nulls, arm=Arm.RANDOM, measure=measure, history=cells.places[0])
+    n_nulls = sound["n_directions"] if sound else 0
+    effects: dict[str, EmotionEffect] = {}
     for emotion in plan["emotions"]:
+        own = [c for c in contrasts if c["emotion"] == emotion]
+        effect = _effect(own, cells, plan)
+        if effect is None:
+            continue
+        _test(effect)
+        effect["n_nulls"] = n_nulls
+        effect["n_damaged_nulls"] = len(cells.find(Arm.RANDOM)) - n_nulls
         own_damage = first(damage, arm=Arm.STEERED, emotion=emotion, intensity=dose)
-        effects[emotion] = []
-        for history in plan["histories"]:
-            own = [c for c in contrasts if (c["emotion"], c["history"]) == (emotion, history)]
-            effect = _effect(own, own_damage, plan, interim)
-            if effect:
-                effects[emotion].append(effect)
-    _decide([effect for several in effects.values() for effect in several], plan["confidence"])
+        effect["damaged"] = bool(own_damage and own_damage["damaged"])
+        effect["damage_reasons"] = own_damage["reasons"] if own_damage else []
+        effect["claim_reasons"] = _reasons(effect, own_damage, plan, interim)
+        effects[emotion] = effect
+    _decide(list(effects.values()), plan["confidence"], interim)
     return effects
 
 
 def equivalence_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.Equivalence]:
     """Test whether each emotion - neutral at the headline intensity is within the plan's margin.
 
-    Holm corrects over the emotions and histories of a measure.
+    Holm corrects over the emotions of a measure.
     """
     neutral = cells.find(Arm.NEUTRAL)
     steered = cells.find(Arm.STEERED, intensity=plan["headline_intensity"]) if neutral else []
@@ -68,7 +83,7 @@ def equivalence_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[rec
     found = []
     for measure in plan["measures"]:
         family = []
-        for position, history in product(steered, cells.histories):
+        for position, history in product(steered, cells.places[:1]):
             differences = cells.difference(measure, history, position, neutral[0])
             n = int((~np.isnan(differences)).sum())
             if not n:
@@ -113,94 +128,179 @@ def intensity_analysis(
     return effects
 
 
-def _effect(
-    contrasts: list[Contrast], damage: Damage | None, plan: Plan, interim: bool
-) -> EmotionEffect | None:
-    """The record of one emotion and history, from its contrasts and without its decision."""
-    measures = {part["contrast"]: part["measure"] for part in plan["claim"]["requires"]}
-    measure = measures[EMOTION_MINUS_NEUTRAL]
-    find = partial(first, contrasts)
-    # A described event has no dose, so the prompted contrast is found without one.
-    at_dose = partial(find, intensity=plan["headline_intensity"])
-    neutral = at_dose(contrast=EMOTION_MINUS_NEUTRAL, measure=measure)
+def _effect(contrasts: list[Contrast], cells: Cells, plan: Plan) -> EmotionEffect | None:
+    """The record of one emotion from its contrasts, without its tests and its decision."""
+    measure, tested = plan["claim"]["measure"], cells.places[0]
+    dose, here = plan["headline_intensity"], {"measure": measure, "history": tested}
+    at_dose = partial(first, contrasts, intensity=dose)
+    neutral = at_dose(contrast=EMOTION_MINUS_NEUTRAL, **here)
     if neutral is None:
         return None
-    random = at_dose(contrast=EMOTION_MINUS_RANDOM, measure=measures[EMOTION_MINUS_RANDOM])
-    others = at_dose(contrast=EMOTION_MINUS_OTHERS, measure=measure)
-    scored = at_dose(contrast=EMOTION_MINUS_NEUTRAL, measure=SCORED)
-    branch = at_dose(contrast=EMOTION_MINUS_NEUTRAL, measure=BRANCH)
+    branch = at_dose(contrast=EMOTION_MINUS_NEUTRAL, measure=BRANCH, history=tested)
+    halves = [
+        at_dose(contrast=contrast, **here)
+        for contrast in (FIRST_HALF_MINUS_NEUTRAL, SECOND_HALF_MINUS_NEUTRAL)
+    ]
+    differ = [_signs_differ(neutral, half) for half in halves]
     return {
         "emotion": neutral["emotion"],
-        "history": neutral["history"],
+        "history": tested,
         "intensity": neutral["intensity"],
         "measure": measure,
         "versus_neutral": narrowed(neutral, records.Versus),
-        "versus_random": _versus(random),
-        "versus_other_emotions": _versus(others),
-        "prompted": _versus(find(contrast=PROMPTED_MINUS_NEUTRAL, measure=measure)),
-        "p_claim": float(np.maximum(_p(neutral), _p(random))),
-        "damaged": bool(damage and damage["damaged"]),
-        "damage_reasons": damage["reasons"] if damage else [],
-        "failed_check": None,
-        "branch_disagrees": _signs_differ(scored, branch),
-        "claim_reasons": _reasons(neutral, random, damage, interim),
+        "versus_random": _versus(at_dose(contrast=EMOTION_MINUS_RANDOM, **here)),
+        "versus_isotropic": _versus(at_dose(contrast=EMOTION_MINUS_ISOTROPIC, **here)),
+        "versus_other_emotions": _versus(at_dose(contrast=EMOTION_MINUS_OTHERS, **here)),
+        # A described event has no dose, so the prompted contrast is found without one.
+        "prompted": _versus(first(contrasts, contrast=PROMPTED_MINUS_NEUTRAL, **here)),
+        "first_half": _versus(halves[0]),
+        "second_half": _versus(halves[1]),
+        "halves_agree": None if None in differ else not any(differ),
+        "other_measures": _other_measures(contrasts, neutral, plan),
+        "histories": _by_history(contrasts, neutral, plan),
+        "p_moved": neutral["p"],
+        "p_rank": None,
+        "p_claim": None,
+        "p_moved_corrected": None,
+        "p_moved_holm": None,
+        "p_claim_corrected": None,
         "p_claim_holm": None,
         "n_tests": 0,
+        "moved": False,
         "claim": False,
+        "claim_reasons": [],
+        "n_nulls": 0,
+        "n_damaged_nulls": 0,
+        "damaged": False,
+        "damage_reasons": [],
+        "failed_check": None,
+        "branch_disagrees": _signs_differ(neutral, branch),
+        "scenarios": _by_scenario(cells, neutral),
         "sentence": "",
     }
 
 
-def _decide(effects: list[EmotionEffect], confidence: float) -> None:
-    """Correct the p values of the claims, and decide each claim."""
+def _other_measures(
+    contrasts: list[Contrast], neutral: Contrast, plan: Plan
+) -> list[records.OtherMeasure]:
+    found = []
+    for measure in plan["measures"][1:]:
+        same = {key: neutral[key] for key in ("contrast", "intensity", "history")}
+        other = first(contrasts, measure=measure, **same)
+        if other:
+            differ = _signs_differ(neutral, other)
+            record = records.OtherMeasure(
+                measure=measure,
+                **narrowed(other, records.Estimate),
+                agrees=None if differ is None else not differ,
+            )
+            found.append(record)
+    return found
+
+
+def _by_history(
+    contrasts: list[Contrast], neutral: Contrast, plan: Plan
+) -> list[records.HistoryEffect]:
+    """The effect at each history of a game with several."""
+    same = {key: neutral[key] for key in ("contrast", "intensity", "measure")}
+    found = (
+        first(contrasts, history=history, **same)
+        for history in plan["histories"]
+        if history != neutral["history"]
+    )
+    return [
+        records.HistoryEffect(
+            history=record["history"],
+            **narrowed(record, records.Estimate),
+            p=record["p"],
+            p_holm=None,
+        )
+        for record in found
+        if record
+    ]
+
+
+def _by_scenario(cells: Cells, neutral: Contrast) -> dict[str, float]:
+    (a,) = cells.find(Arm.STEERED, neutral["emotion"], neutral["intensity"])
+    (b,) = cells.find(Arm.NEUTRAL)
+    differences = cells.difference(neutral["measure"], neutral["history"], a, b)
+    pairs = zip(cells.scenarios, differences.tolist(), strict=True)
+    return {name: value for name, value in pairs if not np.isnan(value)}
+
+
+def _test(effect: EmotionEffect) -> None:
+    """Fill in the p values of the claim, if there is something to compare with."""
+    own, random, moved = effect["versus_neutral"], effect["versus_random"], effect["p_moved"]
+    if random is None or random["p"] is None or moved is None:
+        return
+    assert own["estimate"] is not None and random["estimate"] is not None, "a p has an estimate"
+    effect["p_rank"] = random["p"]
+    effect["p_claim"] = claim_p(moved, random["p"], own["estimate"], random["estimate"])
+
+
+def _decide(effects: Sequence[EmotionEffect], confidence: float, interim: bool) -> None:
+    """Correct the p values over the emotions, and decide what has moved and what is claimed."""
     alpha = 1 - confidence
-    corrected = holm([effect["p_claim"] for effect in effects])
-    for effect, p in zip(effects, corrected, strict=True):
-        effect["p_claim_holm"], effect["n_tests"] = p, len(effects)
-        if p is not None and p > alpha:
-            effect["claim_reasons"].insert(0, _not_significant(effect, p, alpha))
+    for p in ("p_moved", "p_claim"):
+        family = [effect[p] for effect in effects]
+        corrected = zip(effects, benjamini_hochberg(family), holm(family), strict=True)
+        for effect, by_bh, by_holm in corrected:
+            effect[f"{p}_corrected"], effect[f"{p}_holm"] = by_bh, by_holm  # type: ignore[literal-required]
+    for effect in effects:
+        effect["n_tests"] = len(effects)
+        moved, claimed = effect["p_moved_corrected"], effect["p_claim_corrected"]
+        effect["moved"] = moved is not None and moved <= alpha and not interim
+        if claimed is not None and claimed > alpha:
+            effect["claim_reasons"].insert(0, _not_significant(effect, alpha))
         # Without a p there was no test, so nothing is claimed.
-        effect["claim"] = p is not None and not effect["claim_reasons"]
+        effect["claim"] = claimed is not None and not effect["claim_reasons"]
+        if effect["moved"]:
+            _test_histories(effect)
 
 
-def _reasons(
-    neutral: Contrast, random: Contrast | None, damage: Damage | None, interim: bool
-) -> list[str]:
+def _test_histories(effect: EmotionEffect) -> None:
+    """Correct the p values of the histories, which are tested because their mean has moved."""
+    histories = effect["histories"]
+    for history, p in zip(histories, holm([h["p"] for h in histories]), strict=True):
+        history["p_holm"] = p
+
+
+def _reasons(effect: EmotionEffect, damage: Damage | None, plan: Plan, interim: bool) -> list[str]:
     """What prevents a claim, apart from the size of p."""
-    reasons = []
-    if neutral["descriptive_only"]:
-        reasons.append(f"only {neutral['n_scenarios']} scenarios: descriptive only")
-    # Of the reasons that concern the random directions, at most one is given.
-    if random is None:
-        reasons.append("there are no random directions to compare with")
-    elif np.isnan(_p(random)) and not neutral["descriptive_only"]:
-        reasons.append(str(random["reason"]))
-    elif _signs_differ(neutral, random):
-        reasons.append("the contrasts with neutral and with random directions differ in sign")
+    reasons, claim = [], plan["claim"]
+    n = effect["versus_neutral"]["n_scenarios"]
+    if n < claim["scenarios"]:
+        reasons.append(f"claims are not testable: {n} scenarios of {claim['scenarios']} needed")
+    if effect["n_nulls"] < claim["null_directions"]:
+        reasons.append(
+            f"claims are not testable: {effect['n_nulls']} sound null directions of "
+            f"{claim['null_directions']} needed"
+        )
     if damage is None or not damage["complete"]:
         reasons.append("the damage check is incomplete")
-    if damage and damage["damaged"]:
-        reasons.append("the condition damages the model: " + "; ".join(damage["reasons"]))
+    if effect["damaged"]:
+        reasons.append("the condition damages the model: " + "; ".join(effect["damage_reasons"]))
     if interim:
         reasons.append("interim: some planned trials are missing")
     return reasons
 
 
-def _not_significant(effect: EmotionEffect, corrected: float, alpha: float) -> str:
-    parts = {"neutral": effect["versus_neutral"], "random directions": effect["versus_random"]}
-    weak = []
-    for name, part in parts.items():
-        if part is None or part["p"] is None or part["p"] > alpha:
-            weak.append(f"from {name}")
-    difference = f"no significant difference {' or '.join(weak)}" if weak else "not significant"
-    return f"{difference} (corrected p of the claim {corrected:.3g})"
+def _not_significant(effect: EmotionEffect, alpha: float) -> str:
+    random = effect["versus_random"]
+    parts = []
+    if effect["p_moved"] is None or effect["p_moved"] > alpha:
+        parts.append("from neutral")
+    if effect["p_rank"] is None or effect["p_rank"] > alpha:
+        parts.append("from null directions")
+    elif random and _signs_differ(effect["versus_neutral"], random):
+        return "it differs from neutral and from null directions in opposite directions"
+    text = f"no significant difference {' or '.join(parts)}" if parts else "not significant"
+    return f"{text} (corrected p of the claim {effect['p_claim_corrected']:.3g})"
 
 
-def _p(contrast: Contrast | None) -> float:
-    return np.nan if contrast is None or contrast["p"] is None else contrast["p"]
-
-
-def _signs_differ(a: Contrast | None, b: Contrast | None) -> bool | None:
+def _signs_differ(
+    a: Contrast | records.Versus | None, b: Contrast | records.Versus | None
+) -> bool | None:
     if a is None or b is None or a["estimate"] is None or b["estimate"] is None:
         return None
     return bool(a["estimate"] * b["estimate"] < 0)

@@ -1,7 +1,4 @@
-"""Compute the contrasts of `analysis_plan.CONTRASTS`, each at one history.
-
-Histories are never pooled.
-"""
+"""Compute the contrasts of `analysis_plan.CONTRASTS` at the mean over histories and at each one."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
@@ -13,18 +10,25 @@ from scipy.stats.contingency import association
 from statsmodels.stats.contingency_tables import Table2x2  # type: ignore[import-untyped]
 
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.inference import against_random, holm, paired_t, sign_flip_p
+from emotion_games.analysis.inference import (
+    against_nulls,
+    benjamini_hochberg,
+    holm,
+    moved_p,
+    null_variance,
+    paired_t,
+)
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import PairedTest, narrowed
-from emotion_games.analysis.statistics_records import Contrast, WorstCase
+from emotion_games.analysis.statistics_records import Contrast, NullDirections, WorstCase
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
     CONTRASTS,
+    EMOTION_MINUS_ISOTROPIC,
     EMOTION_MINUS_NEUTRAL,
     EMOTION_MINUS_OTHERS,
     EMOTION_MINUS_RANDOM,
     MINIMUM_SCENARIOS,
-    RANDOM_MINUS_NEUTRAL,
     Plan,
 )
 from emotion_games.experiment.conditions import Arm
@@ -34,12 +38,17 @@ PLANNED, SECONDARY, EXPLORATORY = "planned", "secondary", "exploratory"
 FEW = f"fewer than {MINIMUM_SCENARIOS} scenarios: descriptive only, no test"
 _FLAT = "every scenario has the same difference: no t, interval from the share that could differ"
 # The basis of every `compare`, for the records' `method`.
-TEST = "t interval; two-sided sign-flip test (mid-p)"
+TEST = "t interval; p: larger one of a two-sided sign-flip (mid-p) and a bootstrap-t test"
 _PAIRED = f"mean over scenarios of paired differences, equal weight to option orders; {TEST}"
-_DIRECTION = (
-    "effect less the mean effect of the random directions; t interval and p with k - 1 degrees of "
-    "freedom over k directions"
+_NULLS = (
+    "effect less the mean effect of the null directions; interval over scenarios and directions "
+    "(Satterthwaite); p: rank among the directions"
 )
+# The contrast of an emotion with the null directions of an arm.
+NULL_CONTRASTS = {
+    Arm.RANDOM: EMOTION_MINUS_RANDOM,
+    Arm.ISOTROPIC: EMOTION_MINUS_ISOTROPIC,
+}
 
 
 class Pair(NamedTuple):
@@ -53,7 +62,7 @@ class Pair(NamedTuple):
 def contrast_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[Contrast]:
     """Compute every contrast of every history and measure.
 
-    The p values of each contrast and measure that the plan names are corrected together (Holm).
+    The p values of each contrast and measure that the plan names are corrected over emotions.
 
     Args:
         cells: The trials.
@@ -61,30 +70,95 @@ def contrast_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[Contra
         damaged: Names of the conditions that damage the model.
     """
     records: list[Any] = []
-    for measure, history in product(_measured(cells), cells.histories):
+    for measure, history in product(_measured(cells), cells.places):
         records += _paired_records(cells, plan, history, measure)
         if measure in MEASURES:
-            records += _direction_records(cells, plan, history, measure)
+            records += _null_contrasts(cells, plan, history, measure, damaged)
     records = [record for record in records if record["n_scenarios"]]
     # Damaged conditions are marked, not removed: their numbers are reported.
     for record in records:
-        record["role"] = role(record, plan)
+        record["role"] = role(record, plan, cells.places[0])
         record["damaged"] = record.pop("condition") in damaged
         record["unit"] = f"difference in {_subject(record['measure'], plan['outcome'])}, -1 to 1"
+        record["interval"] = _possible(record["interval"])
     _correct(records)
     return records
 
 
-def role(record: Contrast, plan: Plan) -> str:
-    """Return whether a contrast is part of the claim, only in the plan, or neither."""
+def role(record: Contrast, plan: Plan, tested: str) -> str:
+    """Return whether a contrast is part of the claim, only in the plan, or neither.
+
+    Args:
+        record: The contrast.
+        plan: The plan.
+        tested: The history of the claims.
+    """
     contrast, measure = record["contrast"], record["measure"]
     # A described event has no dose.
     at_headline = np.isclose(record["intensity"], plan["headline_intensity"])
-    if not (at_headline or record["arm"] == Arm.PROMPTED) or contrast not in plan["contrasts"]:
+    is_planned = contrast in plan["contrasts"] and record["history"] == tested
+    if not (at_headline or record["arm"] == Arm.PROMPTED) or not is_planned:
         return EXPLORATORY
-    if {"contrast": contrast, "measure": measure} in plan["claim"]["requires"]:
+    needed = (EMOTION_MINUS_NEUTRAL, EMOTION_MINUS_RANDOM)
+    if contrast in needed and measure == plan["claim"]["measure"]:
         return PLANNED
     return SECONDARY if measure in plan["measures"] else EXPLORATORY
+
+
+def null_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[NullDirections]:
+    """Describe the effects of the null directions of each kind, history and measure.
+
+    Args:
+        cells: The trials.
+        plan: The plan.
+        damaged: Names of the conditions that damage the model. They are left out.
+    """
+    records = []
+    for arm, measure, history in product(NULL_CONTRASTS, plan["measures"], cells.places):
+        positions, matrix = sound_nulls(cells, arm, measure, history, damaged)
+        if not positions:
+            continue
+        names = [cells.who(position)["emotion"] for position in positions]
+        means = matrix.mean(0) if len(matrix) else np.full(len(names), np.nan)
+        several = len(names) > 1
+        record = NullDirections(
+            arm=arm,
+            history=history,
+            measure=measure,
+            intensity=cells.who(positions[0])["intensity"],
+            n_directions=len(names),
+            n_damaged=len(cells.find(arm)) - len(names),
+            n_scenarios=len(matrix),
+            mean=float(means.mean()),
+            sd_of_means=float(means.std(ddof=1)) if several else None,
+            sd=null_variance(matrix) ** 0.5 if several and len(matrix) > 1 else None,
+            effects=dict(zip(names, means.tolist(), strict=True)),
+            unit=f"difference in {_subject(measure, plan['outcome'])}, -1 to 1",
+            method="mean over scenarios of paired differences from neutral; `sd` over directions "
+            "is freed of the variation between scenarios",
+        )
+        records.append(record)
+    return records
+
+
+def sound_nulls(
+    cells: Cells, arm: Arm, measure: str, history: str, damaged: set[str]
+) -> tuple[list[int], np.ndarray]:
+    """Return the undamaged null directions of an arm, and their differences from neutral.
+
+    Returns:
+        Their positions, and `(scenarios, directions)` with the scenarios that have all numbers.
+    """
+    neutral = cells.find(Arm.NEUTRAL)
+    positions = [
+        c
+        for c in (cells.find(arm) if neutral else [])
+        if cells.who(c)["condition"] not in damaged and cells.trials(measure, history, c)
+    ]
+    if not positions:
+        return [], np.empty((len(cells.scenarios), 0))
+    matrix = cells.differences(measure, history, positions, neutral[0])
+    return positions, matrix[~np.isnan(matrix).any(1)]
 
 
 def compare(columns: Mapping[K, np.ndarray], confidence: float) -> dict[K, PairedTest]:
@@ -99,7 +173,7 @@ def compare(columns: Mapping[K, np.ndarray], confidence: float) -> dict[K, Paire
     if not columns:
         return {}
     matrix = np.column_stack(list(columns.values()))
-    found, flips = paired_t(matrix, confidence), sign_flip_p(matrix)
+    found, p_values = paired_t(matrix, confidence), moved_p(matrix)
     tests = {}
     for i, key in enumerate(columns):
         n = int(found["n"][i])
@@ -107,7 +181,7 @@ def compare(columns: Mapping[K, np.ndarray], confidence: float) -> dict[K, Paire
         reasons = [FEW] * few + [_FLAT] * bool(found["flat"][i])
         test = {name: found[name][i] for name in ("estimate", "sd", "t", "df", "p_t")}
         interval = [found["low"][i], found["high"][i]] if n > 1 else None
-        test |= {"p": flips[i], "n_scenarios": n, "interval": interval, "descriptive_only": few}
+        test |= {"p": p_values[i], "n_scenarios": n, "interval": interval, "descriptive_only": few}
         test |= {"reason": "; ".join(reasons) or None}
         test |= {"p": None, "p_t": None} if few else {}
         tests[key] = narrowed(test, PairedTest)
@@ -117,9 +191,9 @@ def compare(columns: Mapping[K, np.ndarray], confidence: float) -> dict[K, Paire
 def pairs(cells: Cells) -> list[Pair]:
     """List the comparisons of a condition with its reference, and of an emotion with the others."""
     out = []
-    for reference, contrast in product((Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL), CONTRASTS):
-        if contrast.is_paired and contrast.reference == reference:
-            for a, b in product(cells.find(contrast.arm), cells.find(reference)):
+    for contrast in CONTRASTS:
+        if contrast.is_paired:
+            for a, b in product(cells.find(contrast.arm), cells.find(contrast.reference)):
                 out.append(Pair(contrast.name, a, (b,)))
     for a in cells.find(Arm.STEERED) if cells.find(Arm.NEUTRAL) else ():
         same_dose = cells.find(Arm.STEERED, intensity=cells.conditions["intensity"][a])
@@ -160,13 +234,18 @@ def _paired_records(cells: Cells, plan: Plan, history: str, measure: str) -> lis
         is_main = pair.contrast == EMOTION_MINUS_NEUTRAL and pair.a in headline
         if measure in MEASURES or is_main:
             columns[pair] = _difference(cells, measure, history, pair)
+    # An interval that holds for all emotions of the experiment together (Bonferroni).
+    level = 1 - (1 - plan["confidence"]) / max(1, len(plan["emotions"]))
+    together = paired_t(np.column_stack(list(columns.values())), level) if columns else {}
     sampled = measure in MEASURES and MEASURES[measure].is_sampled
     records = []
-    for pair, test in compare(columns, plan["confidence"]).items():
+    for number, (pair, test) in enumerate(compare(columns, plan["confidence"]).items()):
         record = {"contrast": pair.contrast, **cells.place(pair.a, history, measure), **test}
+        ends = [float(together["low"][number]), float(together["high"][number])]
+        record["interval_corrected"] = _possible(ends) if test["interval"] else None
         record["n_trials"] = cells.trials(measure, history, pair.a, *pair.minus)
         record["method"] = _PAIRED
-        if sampled and pair.contrast not in (EMOTION_MINUS_OTHERS, RANDOM_MINUS_NEUTRAL):
+        if sampled and pair.contrast != EMOTION_MINUS_OTHERS:
             (b,) = pair.minus
             record["worst_case"] = worst_case(cells, history, pair.a, b, plan["confidence"])
             record |= _effect_sizes(cells, history, pair.a, b)
@@ -183,43 +262,37 @@ def _difference(cells: Cells, measure: str, history: str, pair: Pair) -> np.ndar
     return own - np.mean(others, axis=0)
 
 
-def _direction_records(cells: Cells, plan: Plan, history: str, measure: str) -> list[Any]:
-    references = cells.find(Arm.NEUTRAL)
+def _null_contrasts(
+    cells: Cells, plan: Plan, history: str, measure: str, damaged: set[str]
+) -> list[dict[str, Any]]:
+    """Compare each emotion with the null directions of each kind at their intensity."""
+    neutral = cells.find(Arm.NEUTRAL)
     records = []
-    for a in cells.find(Arm.STEERED) if references else ():
-        directions = cells.find(Arm.RANDOM, intensity=cells.conditions["intensity"][a])
-        directions = [c for c in directions if cells.trials(measure, history, c)]
-        own = cells.difference(measure, history, a, references[0])
-        n = int((~np.isnan(own)).sum())
-        if len(directions) < 2 or not n:
+    for arm, contrast in NULL_CONTRASTS.items():
+        positions, _ = sound_nulls(cells, arm, measure, history, damaged)
+        if len(positions) < 2:
             continue
-        # Their pushes are as long as that of the emotion, so that effects compare as they are.
-        differences = (cells.difference(measure, history, c, references[0]) for c in directions)
-        effects = np.array([np.nanmean(difference) for difference in differences])
-        test = against_random(np.nanmean(own), effects, plan["confidence"])
-        low, high = test.pop("low"), test.pop("high")
-        # Few scenarios estimate an effect too badly for a comparison, even with many directions.
-        few = n < MINIMUM_SCENARIOS
-        flat = "the random directions do not differ from one another: no t"
-        record = {"contrast": EMOTION_MINUS_RANDOM, **cells.place(a, history, measure), **test}
-        record |= {"p": None, "p_rank": None} if few else {}
-        n_trials = cells.trials(measure, history, a, *directions)
-        record |= {"interval": [low, high], "n_scenarios": n, "n_trials": n_trials}
-        reason = FEW if few else flat if np.isnan(low) else None
-        record |= {"descriptive_only": few, "reason": reason, "method": _DIRECTION}
-        records.append(record)
+        nulls = cells.differences(measure, history, positions, neutral[0])
+        dose = cells.who(positions[0])["intensity"]
+        for a in cells.find(Arm.STEERED, intensity=dose):
+            own = cells.difference(measure, history, a, neutral[0])
+            test: dict[str, Any] = against_nulls(own, nulls, plan["confidence"])
+            n, interval = test.pop("n"), [test.pop("low"), test.pop("high")]
+            # Few scenarios estimate an effect too badly for a comparison.
+            few = n < MINIMUM_SCENARIOS
+            p_rank = None if few else test["p_rank"]
+            record = {"contrast": contrast, **cells.place(a, history, measure), **test}
+            record |= {"p": p_rank, "p_rank": p_rank, "interval": interval, "n_scenarios": n}
+            record |= {"n_trials": cells.trials(measure, history, a, *positions)}
+            record |= {"descriptive_only": few, "reason": FEW if few else None, "method": _NULLS}
+            records.append(record)
     return records
 
 
 def _effect_sizes(cells: Cells, history: str, a: int, b: int) -> dict[str, float | None]:
     """Cramer's V of the counts, and the odds ratio of two choices (0.5 added to empty cells)."""
-    h = cells.histories.index(history)
     names = [name for name in cells.means if name.startswith(f"{CHOSEN}:")]
-    answers = []
-    for name in names:
-        means, sizes = cells.means[name][h], cells.counts[name][h]
-        answers.append(means[..., [a, b]] * sizes[..., [a, b]])
-    counts = np.nansum(answers, axis=(1, 2, 3)).T.round().astype(int)
+    counts = np.array([cells.total(name, history, [a, b]) for name in names]).T.round().astype(int)
     # A choice that nobody made has no expected count.
     used = counts[:, counts.sum(0) > 0]
     varied = used.shape[1] > 1 and (used.sum(1) > 0).all()
@@ -230,14 +303,23 @@ def _effect_sizes(cells: Cells, history: str, a: int, b: int) -> dict[str, float
 
 
 def _correct(records: Iterable[Contrast]) -> None:
+    """Correct the p values of each planned contrast and measure over the emotions."""
     families = defaultdict(list)
     for record in records:
-        record["p_holm"], record["n_tests"] = None, None
+        record["p_corrected"], record["p_holm"], record["n_tests"] = None, None, None
         if record["role"] != EXPLORATORY:
             families[record["contrast"], record["measure"]].append(record)
     for family in families.values():
-        for record, adjusted in zip(family, holm([r["p"] for r in family]), strict=True):
-            record["p_holm"], record["n_tests"] = adjusted, len(family)
+        p_values = [record["p"] for record in family]
+        corrected = zip(family, benjamini_hochberg(p_values), holm(p_values), strict=True)
+        for record, by_bh, by_holm in corrected:
+            record["p_corrected"], record["p_holm"] = by_bh, by_holm
+            record["n_tests"] = len(family)
+
+
+def _possible(interval: list[float] | None) -> list[float] | None:
+    """Return the part of an interval of a difference of two shares that can be, -1 to 1."""
+    return interval and [float(np.clip(end, -1.0, 1.0)) for end in interval]
 
 
 def _subject(measure: str, outcome: str) -> str:

@@ -10,7 +10,7 @@ from scipy.stats import page_trend_test, t
 
 from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.contrasts import TEST, compare
+from emotion_games.analysis.contrasts import TEST, compare, sound_nulls
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import PairedTest, Tested, narrowed
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, Plan
@@ -34,9 +34,9 @@ def dose_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.Do
     steered = cells.conditions.iloc[cells.find(Arm.STEERED)].sort_values("intensity", kind="stable")
     measures = [measure for measure in MEASURES.values() if neutral and measure.is_main]
     responses = []
-    for measure, history in product(measures, cells.histories):
+    for measure, history in product(measures, cells.places):
         name = measure.name
-        band = random_band(cells, name, history, plan["confidence"])
+        band = random_band(cells, name, history, plan["confidence"], damaged)
         for emotion in cells.conditions["emotion"].iloc[cells.find(Arm.STEERED)].unique():
             own = steered.index[steered["emotion"] == emotion]
             # Neutral comes first, then the doses in ascending order.
@@ -116,16 +116,15 @@ def page_trend(doses: np.ndarray, levels: np.ndarray) -> records.PageTrend:
 
 
 def random_band(
-    cells: Cells, measure: str, history: str, confidence: float
+    cells: Cells, measure: str, history: str, confidence: float, damaged: set[str]
 ) -> records.RandomBand | None:
-    """Return the prediction interval of one further random direction, None without two of them."""
-    neutral = cells.find(Arm.NEUTRAL)
-    directions = [c for c in cells.find(Arm.RANDOM) if cells.trials(measure, history, c)]
+    """Return the prediction interval of one further null direction, None without two of them."""
+    directions, matrix = sound_nulls(cells, Arm.RANDOM, measure, history, damaged)
     k = len(directions)
-    if not neutral or k < 2:
+    if k < 2 or not len(matrix):
         return None
-    effects = [np.nanmean(cells.difference(measure, history, c, neutral[0])) for c in directions]
-    mean = float(np.mean(effects))
+    effects = matrix.mean(0)
+    mean = float(effects.mean())
     reach = t.ppf(0.5 + confidence / 2, k - 1) * np.std(effects, ddof=1) * np.sqrt(1 + 1 / k)
     return {
         "intensity": cells.who(directions[0])["intensity"],

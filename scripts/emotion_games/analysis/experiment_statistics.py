@@ -16,7 +16,7 @@ import pandas as pd
 from emotion_games.analysis import rates
 from emotion_games.analysis.cells import Cells, average_trials, on_offer, tidy, trial_measures
 from emotion_games.analysis.claims import emotion_analysis, equivalence_records, intensity_analysis
-from emotion_games.analysis.contrasts import contrast_records
+from emotion_games.analysis.contrasts import contrast_records, null_records
 from emotion_games.analysis.damage import damage_records, text_measures
 from emotion_games.analysis.detectable import detectable
 from emotion_games.analysis.dose_response import dose_records
@@ -34,7 +34,7 @@ from emotion_games.analysis.sentences import describe, sentence
 from emotion_games.analysis.statistics_records import Meta, Statistics
 from emotion_games.experiment import analysis_plan
 from emotion_games.experiment.check_records import CHECK_COLUMNS
-from emotion_games.experiment.spec import Plan, Requirement, Settings
+from emotion_games.experiment.spec import Plan, Settings
 from emotion_games.games.records import Game
 
 
@@ -49,8 +49,7 @@ class Evidence:
         about: How the directions were made, as far as it is known.
         cells: The trials, averaged.
         game: The game with the choices on offer.
-        registered: The plan, from the settings.
-        plan: The plan as it applies, which differs if nothing was generated.
+        plan: The plan, from the settings.
         settings: The settings of the experiment.
         n_planned: The number of planned trials, if it is known.
     """
@@ -61,7 +60,6 @@ class Evidence:
     about: Mapping[str, Any]
     cells: Cells
     game: Game
-    registered: Plan
     plan: Plan
     settings: Settings
     n_planned: int | None
@@ -93,12 +91,11 @@ def analyse(
     Returns:
         The statistics, as JSON can hold them.
     """
-    table, registered = tidy(trials), analysis_plan.the_plan(settings, game)
+    table, plan = tidy(trials), analysis_plan.the_plan(settings, game)
     game = on_offer(game, table)
     averaged = average_trials(table, trial_measures(table, game) | text_measures(table))
     if checks is None or checks.empty:
         checks = pd.DataFrame(columns=list(CHECK_COLUMNS))
-    plan = _effective(registered, averaged)
     evidence = Evidence(
         table=table,
         checks=checks,
@@ -106,7 +103,6 @@ def analyse(
         about=about,
         cells=averaged,
         game=game,
-        registered=registered,
         plan=plan,
         settings=settings,
         n_planned=n_planned,
@@ -117,9 +113,8 @@ def analyse(
     order = list(Statistics.__annotations__)
     statistics = strict({key: found[key] for key in sorted(found, key=order.index)})
     # Sentences contain numbers as they are in the file, with unknown ones as None.
-    for effects in statistics["emotion_analysis"].values():
-        for effect in effects:
-            effect["sentence"] = sentence(effect, statistics)
+    for effect in statistics["emotion_analysis"].values():
+        effect["sentence"] = sentence(effect, statistics)
     statistics["text_description"] = describe(statistics)
     return statistics
 
@@ -128,7 +123,7 @@ def analyse(
 # order is that of the dependencies; the file has the order of `Statistics`.
 STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
     "meta": lambda e, s: _meta(e),
-    "plan": lambda e, s: e.registered | {"hash": analysis_plan.plan_hash(e.registered)},
+    "plan": lambda e, s: e.plan | {"hash": analysis_plan.plan_hash(e.plan)},
     "rates": lambda e, s: rates.rate_records(e.cells, e.game, e.plan["confidence"]),
     "validity": lambda e, s: rates.validity_records(e.cells, e.table, e.plan["confidence"]),
     "format_check": lambda e, s: format_records(e.table, e.game, e.plan["confidence"]),
@@ -141,10 +136,14 @@ STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
         e.rises, e.checks, e.about, e.plan["headline_intensity"]
     ),
     "null_passes": lambda e, s: null_passes(e.rises, e.plan["emotions"]),
-    "damage": lambda e, s: damage_records(e.cells, e.checks),
+    "damage": lambda e, s: damage_records(e.cells, e.checks, e.plan),
     "contrasts": lambda e, s: contrast_records(e.cells, e.plan, _damaged(s)),
+    "null_directions": lambda e, s: null_records(e.cells, e.plan, _damaged(s)),
     "emotion_analysis": lambda e, s: mark_failures(
-        emotion_analysis(s["contrasts"], s["damage"], e.plan, e.is_interim), s["induced"]
+        emotion_analysis(
+            e.cells, s["contrasts"], s["null_directions"], s["damage"], e.plan, e.is_interim
+        ),
+        s["induced"],
     ),
     "intensity_analysis": lambda e, s: intensity_analysis(s["contrasts"], e.plan),
     "dose_response": lambda e, s: dose_records(e.cells, e.plan, _damaged(s)),
@@ -175,18 +174,6 @@ def strict(value: Any) -> Any:
 
 def _damaged(statistics: dict[str, Any]) -> set[str]:
     return {record["condition"] for record in statistics["damage"] if record["damaged"]}
-
-
-def _effective(plan: Plan, averaged: Cells) -> Plan:
-    """Apply the plan's own rule for experiments in which nothing was generated."""
-    if averaged.counts["parsed"].any():
-        return plan
-    claim, measure = plan["claim"], plan["claim"]["if_nothing_was_generated"]
-    # Only the contrast with neutral comes from written choices.
-    main = analysis_plan.EMOTION_MINUS_NEUTRAL
-    requires = [Requirement(contrast=main, measure=measure)]
-    requires += [part for part in claim["requires"] if part["contrast"] != main]
-    return {**plan, "claim": {**claim, "requires": requires}, "measures": [measure]}
 
 
 def _meta(evidence: Evidence) -> Meta:

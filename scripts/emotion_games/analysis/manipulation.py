@@ -46,7 +46,7 @@ def manipulation_records(found: Sequence[Rises], confidence: float) -> list[Mani
     """
     records = []
     for one in found:
-        if one.arm == Arm.RANDOM or one.emotion not in one.table:
+        if Arm(one.arm).is_null or one.emotion not in one.table:
             continue
         differences = one.table[one.emotion].dropna().to_numpy()
         test = compare({one.check: differences}, confidence)[one.check]
@@ -121,15 +121,15 @@ def null_passes(found: Sequence[Rises], emotions: Sequence[str]) -> NullPasses |
 
 
 def mark_failures(
-    effects: dict[str, list[EmotionEffect]], induced: Sequence[Induced]
-) -> dict[str, list[EmotionEffect]]:
+    effects: dict[str, EmotionEffect], induced: Sequence[Induced]
+) -> dict[str, EmotionEffect]:
     """Write into each effect why its emotion failed its manipulation check, if it did."""
     reasons = {
         (one["emotion"], one["intensity"]): one["reason"]
         for one in induced
         if one["came_through"] is False
     }
-    for effect in (effect for several in effects.values() for effect in several):
+    for effect in effects.values():
         effect["failed_check"] = reasons.get((effect["emotion"], effect["intensity"]))
     return effects
 

@@ -31,8 +31,7 @@ def rate_records(cells: Cells, game: Game, confidence: float) -> list[records.Ra
     rates = []
     values = [choice.value for choice in game.choices]
     measures = [measure for measure in MEASURES.values() if measure.is_rated]
-    conditions = range(len(cells.conditions))
-    for measure, history, position in product(measures, cells.histories, conditions):
+    for measure, history, position in product(measures, cells.places, cells.own_conditions):
         name, sampled = measure.name, measure.is_sampled
         n_trials = cells.trials(name, history, position)
         if not n_trials:
@@ -69,12 +68,10 @@ def preference_records(cells: Cells, what: str, confidence: float) -> list[recor
     """
     preferences = []
     neutral = cells.find(Arm.NEUTRAL)
-    # Random directions are left out: there are many, and none is of interest by itself.
-    conditions = [c for c, arm in enumerate(cells.conditions["arm"]) if arm != Arm.RANDOM]
     measures = [measure for measure in MEASURES.values() if measure.is_main]
     for measure, history in product(measures, cells.histories):
         name = f"{what}:{measure.name}"
-        present = [c for c in conditions if cells.trials(name, history, c)]
+        present = [c for c in cells.own_conditions if cells.trials(name, history, c)]
         own = compare({c: cells.level(name, history, c) for c in present}, confidence)
         differences = {}
         for c in present if set(neutral) & set(present) else ():
@@ -104,7 +101,7 @@ def validity_records(
     """
     validities = []
     groups = dict(iter(table.groupby(["condition", "history"])))
-    for position, history in product(range(len(cells.conditions)), cells.histories):
+    for position, history in product(cells.own_conditions, cells.histories):
         who = cells.who(position)
         # An unfinished table may lack some histories of a condition.
         trials = groups.get((who["condition"], history), table[:0])
@@ -154,7 +151,7 @@ def human_records(cells: Cells, game: Game, plan: Plan) -> list[records.HumanDis
     distances = []
     steered = cells.find(Arm.STEERED, intensity=plan["headline_intensity"])
     conditions = cells.find(Arm.NEUTRAL) + steered
-    for reference, position, history in product(game.references, conditions, cells.histories):
+    for reference, position, history in product(game.references, conditions, cells.places):
         weights = _weights(game, reference.of)
         if not weights:
             continue

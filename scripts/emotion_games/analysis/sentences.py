@@ -3,26 +3,24 @@
 An effect is stated as an effect only if the planned claim holds.
 """
 
+from collections.abc import Iterator
+
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import Estimate, failed
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
-from emotion_games.experiment.analysis_plan import (
-    CHOSEN,
-    EMOTION_MINUS_RANDOM,
-    MINIMUM_SCENARIOS,
-    Plan,
-)
+from emotion_games.experiment.analysis_plan import CHOSEN, MEAN, MINIMUM_SCENARIOS, Plan
 from emotion_games.experiment.check_records import LEAST_NULLS
 from emotion_games.experiment.conditions import Arm
 
 
 def describe(statistics: Statistics) -> str:
-    """Return the text_description: the experiment, each emotion and history, and the limits."""
-    lines = [_opening(statistics)]
-    for emotion, effects in statistics["emotion_analysis"].items():
-        lines += [effect["sentence"] for effect in effects]
-        if not effects:
-            text = "no scenario has parsed answers both with this emotion and in neutral."
+    """Return the text_description: the experiment, each emotion, and the limits."""
+    lines, effects = [_opening(statistics)], statistics["emotion_analysis"]
+    for emotion in statistics["plan"]["emotions"]:
+        if emotion in effects:
+            lines.append(effects[emotion]["sentence"])
+        else:
+            text = "no scenario has answers both with this emotion and in neutral."
             lines.append(f"{emotion.capitalize()}: {text}")
     limits = (_position, _validity, _mass, _format, _manipulation, _damage, _power, needed)
     lines += [limit(statistics) for limit in limits]
@@ -30,9 +28,9 @@ def describe(statistics: Statistics) -> str:
 
 
 def sentence(effect: EmotionEffect, statistics: Statistics) -> str:
-    """Describe one emotion at one history."""
+    """Describe the effect of one emotion."""
     plan, versus = statistics["plan"], effect["versus_neutral"]
-    measured = MEASURES[effect["measure"]].of(plan["outcome"])
+    measured = _measured(effect, plan)
     who = f"{effect['emotion'].capitalize()} at intensity {effect['intensity']:g}"
     if effect["failed_check"]:
         who += f" ({failed(effect['failed_check'])})"
@@ -45,8 +43,12 @@ def sentence(effect: EmotionEffect, statistics: Statistics) -> str:
     if effect["damaged"]:
         reasons = "; ".join(effect["damage_reasons"])
         return f"{change} No effect is reported, since the condition damages the model: {reasons}."
-    judge = _claimed if effect["claim"] else _unclaimed
-    return f"{change} {judge(effect, statistics, *versus['interval'])}"
+    parts = [change, *_decision(effect, plan), *_bounds(effect, statistics)]
+    return " ".join([*parts, *_agreement(effect)])
+
+
+def _measured(effect: EmotionEffect, plan: Plan) -> str:
+    return MEASURES[effect["measure"]].of(plan["outcome"])
 
 
 def points(value: float | None) -> str:
@@ -56,6 +58,8 @@ def points(value: float | None) -> str:
 
 def at(history: str, plan: Plan) -> str:
     """Return ` at history low`, or nothing if a game has only one history."""
+    if history == MEAN:
+        return ", mean over histories"
     return f" at history {history}" if len(plan["histories"]) > 1 else ""
 
 
@@ -67,42 +71,62 @@ def interval(versus: Estimate, plan: Plan) -> str:
     return f"{100 * plan['confidence']:g} % interval {100 * low:+.1f} to {100 * high:+.1f}"
 
 
-def _claimed(effect: EmotionEffect, statistics: Statistics, low: float, high: float) -> str:
-    plan, random = statistics["plan"], effect["versus_random"]
-    assert random is not None, "a claim requires the contrast with random directions"
-    measures = {part["contrast"]: part["measure"] for part in plan["claim"]["requires"]}
-    measured = MEASURES[measures[EMOTION_MINUS_RANDOM]].of(plan["outcome"])
-    text = (
-        f"It also differs from random directions of the same size, by {points(random['estimate'])} "
-        f"in {measured} ({interval(random, plan)}). This supports an effect of {effect['emotion']} "
-        f"(corrected p {effect['p_claim_holm']:.2g})"
+def _decision(effect: EmotionEffect, plan: Plan) -> Iterator[str]:
+    """Yield whether the choices have moved, and whether the emotion is claimed to move them."""
+    random, corrected = effect["versus_random"], effect["p_moved_corrected"]
+    if effect["moved"]:
+        yield f"The choices moved (corrected p {corrected:.2g})."
+    if not effect["claim"]:
+        if effect["claim_reasons"]:
+            yield f"No emotion effect is claimed: {'; '.join(effect['claim_reasons'])}."
+        return
+    assert random is not None, "a claim requires the contrast with null directions"
+    yield (
+        f"They also moved more than under {effect['n_nulls']} null directions of the same size, "
+        f"by {points(random['estimate'])} in {_measured(effect, plan)} "
+        f"({interval(random, plan)}). An effect of {effect['emotion']} is claimed (corrected p "
+        f"{effect['p_claim_corrected']:.2g}, by Holm {effect['p_claim_holm']:.2g})."
     )
-    nearest = min(abs(low), abs(high)) if low * high > 0 else 0.0
-    text += f"; an effect smaller than {100 * nearest:.1f} points is excluded." if nearest else "."
-    if effect["branch_disagrees"]:
-        text += " The branching tokens alone have the opposite sign, so treat it with caution."
-    return text
 
 
-def _unclaimed(effect: EmotionEffect, statistics: Statistics, low: float, high: float) -> str:
-    parts = []
-    if effect["claim_reasons"]:
-        parts.append(f"No emotion effect is claimed: {'; '.join(effect['claim_reasons'])}.")
-    if effect["versus_neutral"]["n_scenarios"] < MINIMUM_SCENARIOS:
-        return " ".join(parts)
-    if low <= 0 <= high:
-        ends = f"above {points(high)} and below {points(low)}"
-        parts.append(f"Differences {ends} are excluded; those between are not.")
-    else:
-        end = points(high if high > 0 else low)
-        parts.append(f"Differences beyond {end} and of the opposite sign are excluded,")
-        parts.append("but it is not shown that the emotion causes the difference.")
+def _bounds(effect: EmotionEffect, statistics: Statistics) -> Iterator[str]:
+    """Yield what the interval that is corrected for all emotions excludes."""
+    versus, plan = effect["versus_neutral"], statistics["plan"]
+    ends = versus.get("interval_corrected")
+    if versus["n_scenarios"] < MINIMUM_SCENARIOS or not ends:
+        return
+    low, high = ends
+    outside = [
+        f"above {points(high)}" if high < 1 else "",
+        f"below {points(low)}" if low > -1 else "",
+    ]
+    if any(outside):
+        yield (
+            f"Changes of {_measured(effect, plan)} {' and '.join(filter(None, outside))} are "
+            f"excluded (interval corrected for {len(plan['emotions'])} emotions)."
+        )
     for test in statistics["equivalence"]:
         same = all(test[key] == effect[key] for key in ("emotion", "history", "measure"))
         if same and test["equivalent"]:
             margin = f"the planned margin of {100 * test['margin']:g} points"
-            parts.append(f"The effect is equivalent to none within {margin}.")
-    return " ".join(parts)
+            yield f"The effect is equivalent to none within {margin}."
+
+
+def _agreement(effect: EmotionEffect) -> Iterator[str]:
+    """Yield where other measures or halves of the stimuli do not support a claim."""
+    if not effect["claim"]:
+        return
+    for other in effect["other_measures"]:
+        if other["agrees"] is False:
+            label = MEASURES[other["measure"]].label
+            yield f"The {label} changed the other way, by {points(other['estimate'])}."
+    if effect["halves_agree"] is False:
+        yield (
+            "The directions of the two halves of its stimuli do not both have this sign, so treat "
+            "it with caution."
+        )
+    if effect["branch_disagrees"]:
+        yield "The branching tokens alone have the opposite sign, so treat it with caution."
 
 
 def _opening(statistics: Statistics) -> str:
@@ -112,7 +136,7 @@ def _opening(statistics: Statistics) -> str:
     text = (
         f"{meta['model']} decided in {n} scenarios of {meta['game']} ({meta['n_trials']}{planned} "
         f"trials). Changes are in percentage points of {meta['outcome']}; the unit of inference is "
-        "the scenario, and histories are analysed separately."
+        "the scenario."
     )
     if requested and n < requested:
         text += f" {requested} scenarios were requested, but only {n} have trials."
@@ -267,12 +291,15 @@ def _power(statistics: Statistics) -> str:
 
 
 def needed(statistics: Statistics) -> str:
-    """Return what an experiment lacks to claim an effect of a common size, or an empty text."""
-    number, lacking = statistics["power"]["assumptions"]["random_directions"], []
-    if number < LEAST_NULLS:
-        lacking.append(f"at least {LEAST_NULLS} random directions instead of {number}")
-    # Random directions that write no answers have fewer checks, which no claim depends on.
+    """Return what an experiment lacks to claim any effect, or an empty text."""
+    plan, lacking = statistics["plan"], []
+    needs, planned = plan["claim"], plan["planned"]["null_directions"]
+    if planned < needs["null_directions"]:
+        lacking.append(f"{needs['null_directions']} null directions instead of {planned}")
+    if statistics["meta"]["n_scenarios"] < needs["scenarios"]:
+        n = statistics["meta"]["n_scenarios"]
+        lacking.append(f"{needs['scenarios']} scenarios instead of {n}")
     pushed = [r["complete"] for r in statistics["damage"] if r["arm"] == Arm.STEERED]
     if not pushed or not all(pushed):
         lacking.append("a complete damage check")
-    return f"A claim would need {' and '.join(lacking)}." if lacking else ""
+    return f"Claims are not testable: they need {', '.join(lacking)}." if lacking else ""

@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import false_discovery_control
-
 from emotion_games import layout
 from emotion_games.analysis.contrasts import TEST
 from emotion_games.analysis.experiment_statistics import strict
-from emotion_games.analysis.heterogeneity import heterogeneity_records
+from emotion_games.analysis.heterogeneity import Experiment, game_records, model_records
 from emotion_games.analysis.statistics_parts import first
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.escapes import csv_cell
-from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
+from emotion_games.experiment.analysis_plan import CLAIM_RULE, EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.conditions import Arm
 from emotion_games.files import read_json, replace_text, write_json
 
@@ -26,23 +24,25 @@ Row = dict[str, Any]  # the keys are COLUMNS
 COLUMNS = (
     "exp_id", "game", "history", "model", "emotion", "intensity", "measure", "outcome",
     "n_scenarios", "n_trials", "neutral_rate", "emotion_rate",
-    "estimate", "low", "high", "se", "p", "p_holm",
-    "random_estimate", "random_low", "random_high", "p_random", "n_directions", "others_estimate",
+    "estimate", "low", "high", "low_corrected", "high_corrected", "se",
+    "random_estimate", "random_low", "random_high", "n_nulls", "n_damaged_nulls",
+    "others_estimate", "first_half_estimate", "second_half_estimate", "halves_agree",
     "prompted_estimate", "prompted_low", "prompted_high", "p_prompted",
-    "p_claim", "p_claim_holm", "q", "claim", "series_claim", "claim_reasons", "damaged", "interim",
-    "came_through", "failed_check", "split_half", "perplexity_ratio",
-    "branch_disagrees", "equivalent",
-    "worst_low", "worst_high", "slope", "slope_low", "slope_high", "parse_rate",
+    "p_moved", "p_moved_corrected", "p_moved_holm", "moved",
+    "p_rank", "p_claim", "p_claim_corrected", "p_claim_holm", "claim", "claim_reasons",
+    "damaged", "interim", "came_through", "failed_check", "split_half", "perplexity_ratio",
+    "branch_disagrees", "equivalent", "slope", "slope_low", "slope_high", "parse_rate",
     "human_of", "human", "human_source", "neutral_distance", "emotion_distance",
     "confidence", "plan_hash",
 )  # fmt: skip
 METHODS = {
-    "estimate": "emotion - neutral at the headline intensity, mean over scenarios of paired "
-    f"differences; low, high and p: {TEST}",
-    "p_random": "emotion - random directions, t over k directions with k - 1 degrees of freedom",
-    "p_claim": "the larger of p and p_random; p_claim_holm: Holm over emotions and histories",
-    "q": "Benjamini-Hochberg false-discovery rate of p_claim over finished, undamaged rows",
-    "claim": "the planned claim; series_claim: the claim holds and q is at most 1 - confidence",
+    "estimate": "emotion - neutral at the headline intensity in the primary measure, mean over "
+    f"scenarios and histories of paired differences; low and high: {TEST}; low_corrected and "
+    "high_corrected hold for all emotions of the experiment together (Bonferroni)",
+    "claim": CLAIM_RULE,
+    "p_moved_corrected": "Benjamini and Hochberg over the emotions of the experiment, as "
+    "p_claim_corrected; p_moved_holm and p_claim_holm: Holm",
+    "random_estimate": "emotion - matched null directions; interval over scenarios and directions",
     "came_through": "the push raises its own emotion most in two of three manipulation checks, and "
     "more than the null directions do where there are ten of them",
     "perplexity_ratio": "of neutral texts, steered to neutral; split_half: cosine between the "
@@ -55,6 +55,7 @@ def summarize(series_dir: Path) -> None:
     """Write series_results.csv and series_results.json from the finished experiments."""
     report = read_json(series_dir / layout.REPORT) or {"experiments": {}}
     rows: list[Row] = []
+    analyses: list[Experiment] = []
     missing, plans, rationality = [], {}, []
     for exp_id, entry in report["experiments"].items():
         analysis = read_json(layout.results_folder(series_dir, entry) / layout.STATISTICS)
@@ -63,15 +64,19 @@ def summarize(series_dir: Path) -> None:
             missing.append({"exp_id": exp_id} | named)
             continue
         rows += experiment_rows(exp_id, entry, analysis)
+        analyses.append((entry["game_name"], entry["model_name"], analysis))
         plans[exp_id] = analysis["plan"]["hash"]
         rationality += [{"exp_id": exp_id} | row for row in analysis["rationality"]["rows"]]
-    control_false_discovery(rows)
+    confidence = rows[0]["confidence"] if rows else 0.95
     content = {
         "n_experiments": len(report["experiments"]),
         "n_analysed": len(plans),
         "missing": missing,
         "rows": rows,
-        "heterogeneity": heterogeneity_records(rows, rows[0]["confidence"] if rows else 0.95),
+        # If no emotion moved anything, one experiment in 1 / alpha would have a claim.
+        "false_claims_expected": round((1 - confidence) * len(plans), 2),
+        "models": model_records(analyses, confidence),
+        "games": game_records(analyses, confidence),
         "rationality": rationality,
         "plan_hashes": plans,
         "methods": METHODS,
@@ -82,7 +87,7 @@ def summarize(series_dir: Path) -> None:
 
 
 def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: Statistics) -> list[Row]:
-    """Return one row per emotion and history of an experiment, at its headline intensity.
+    """Return one row per emotion of an experiment, at its headline intensity.
 
     Args:
         exp_id: The id of the experiment.
@@ -93,26 +98,8 @@ def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: Statistics) ->
     common = {"exp_id": exp_id, "game": entry["game_name"], "model": entry["model_name"]}
     common |= {"outcome": meta["outcome"], "plan_hash": analysis["plan"]["hash"]}
     common |= {"interim": meta["interim"], "confidence": meta["confidence"]}
-    rows = []
-    for effects in analysis["emotion_analysis"].values():
-        rows += [dict.fromkeys(COLUMNS) | common | _row(effect, analysis) for effect in effects]
-    return rows
-
-
-def control_false_discovery(rows: list[Row]) -> None:
-    """Fill in `q` and `series_claim`; damaged and unfinished rows are left out."""
-    part = []
-    for row in rows:
-        if row["p_claim"] is not None and not row["damaged"] and not row["interim"]:
-            part.append(row)
-    if part:
-        adjusted = false_discovery_control([row["p_claim"] for row in part])
-        for row, q in zip(part, adjusted, strict=True):
-            row["q"] = float(q)
-    # Rows that were left out have no q, and so no claim over the series.
-    for row in rows:
-        significant = row["q"] is not None and row["q"] <= 1 - row["confidence"]
-        row["series_claim"] = bool(row["claim"] and significant)
+    effects = analysis["emotion_analysis"].values()
+    return [dict.fromkeys(COLUMNS) | common | _row(effect, analysis) for effect in effects]
 
 
 def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
@@ -134,23 +121,33 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
     induced = find(analysis["induced"], "emotion", "intensity")
     equivalence = find(analysis["equivalence"], "emotion", "intensity", *where)
     random, prompted = effect["versus_random"], effect["prompted"]
-    row |= {key: full[key] for key in ("estimate", "n_scenarios", "n_trials", "p", "p_holm")}
+    row |= {key: full[key] for key in ("estimate", "n_scenarios", "n_trials")}
     # One scenario has no standard deviation.
     row["se"] = None if full["sd"] is None else full["sd"] / full["n_scenarios"] ** 0.5
     row["claim_reasons"] = "; ".join(effect["claim_reasons"])
     row |= _ends("", full) | _ends("random_", random) | _ends("prompted_", prompted)
+    row |= _ends("", {"interval": full.get("interval_corrected")}, "_corrected")
     row |= _ends("slope_", slope) | _named(slope, slope="estimate")
-    row |= _named(random, random_estimate="estimate", p_random="p", n_directions="n_directions")
+    row |= _named(random, random_estimate="estimate")
+    row |= _named(effect["first_half"], first_half_estimate="estimate")
+    row |= _named(effect["second_half"], second_half_estimate="estimate")
     row |= _named(effect["versus_other_emotions"], others_estimate="estimate")
     row |= _named(prompted, prompted_estimate="estimate", p_prompted="p")
     row |= _named(neutral, neutral_rate="estimate") | _named(rate, emotion_rate="estimate")
     row |= {key: induced.get(key) for key in ("came_through", "split_half", "perplexity_ratio")}
     row |= _named(equivalence, equivalent="equivalent")
-    row |= _named(full.get("worst_case"), worst_low="low", worst_high="high")
-    row |= _named(find(analysis["validity"], *who, "history"), parse_rate="parse_rate")
+    row["parse_rate"] = _parse_rate(analysis, effect)
     row |= _named(human, human_of="of", human="human", human_source="source")
     row |= _named(human, emotion_distance="distance")
     return row | _named(human_neutral, neutral_distance="distance")
+
+
+def _parse_rate(analysis: Statistics, effect: EmotionEffect) -> float | None:
+    """Return the share of the answers under an emotion that could be parsed."""
+    who = (Arm.STEERED, effect["emotion"], effect["intensity"])
+    own = [r for r in analysis["validity"] if (r["arm"], r["emotion"], r["intensity"]) == who]
+    generated = sum(record["n_generated"] for record in own)
+    return sum(record["n_parsed"] for record in own) / generated if generated else None
 
 
 def _named(record: Mapping[str, Any] | None, **names: str) -> Row:
@@ -158,9 +155,9 @@ def _named(record: Mapping[str, Any] | None, **names: str) -> Row:
     return {name: (record or {}).get(key) for name, key in names.items()}
 
 
-def _ends(prefix: str, record: Mapping[str, Any] | None) -> Row:
+def _ends(prefix: str, record: Mapping[str, Any] | None, suffix: str = "") -> Row:
     low, high = (record or {}).get("interval") or (None, None)
-    return {f"{prefix}low": low, f"{prefix}high": high}
+    return {f"{prefix}low{suffix}": low, f"{prefix}high{suffix}": high}
 
 
 def _as_csv(rows: list[Row]) -> str:

@@ -42,9 +42,12 @@ class Contrast(Treatment, Where, PairedTest, Basis):
     role: str  # planned (part of the claim), secondary (in the plan) or exploratory
     n_trials: int
     damaged: bool
-    p_holm: float | None  # corrected over the contrast's emotions and histories
+    p_corrected: float | None  # over the contrast's emotions, Benjamini and Hochberg
+    p_holm: float | None  # the same by Holm
     n_tests: int | None
-    # Against random directions only; then `sd` is over directions.
+    # Of level 1 - (1 - confidence) / emotions; not against null directions.
+    interval_corrected: NotRequired[Interval | None]
+    # Against null directions only; then `sd` is that of their true effects.
     n_directions: NotRequired[int]
     p_rank: NotRequired[float | None]
     # Pairs of conditions with written choices only.
@@ -53,28 +56,72 @@ class Contrast(Treatment, Where, PairedTest, Basis):
     odds_ratio: NotRequired[float | None]
 
 
+# The effects of the null directions of one kind.
+class NullDirections(Where, Basis):
+    arm: str
+    intensity: float
+    n_directions: int  # without damaged ones
+    n_damaged: int
+    n_scenarios: int
+    mean: float
+    sd_of_means: float | None
+    sd: float | None  # of the true effects: freed of the variation between scenarios
+    effects: dict[str, float]  # by direction
+
+
 # What the record of an emotion repeats of a contrast.
 class Versus(Tested, Basis):
+    p_corrected: float | None
     p_holm: float | None
     n_trials: int
+    interval_corrected: NotRequired[Interval | None]
     n_directions: NotRequired[int]
 
 
-# An emotion at the headline intensity at one history.
+# Another measure of the same decisions.
+class OtherMeasure(Estimate):
+    measure: str
+    agrees: bool | None  # its effect has the same sign; None if it is unknown
+
+
+# One history of an effect. It is tested only if the mean over histories has moved.
+class HistoryEffect(Estimate):
+    history: str
+    p: float | None
+    p_holm: float | None  # over the histories
+
+
+# An emotion at the headline intensity in the primary measure, at the mean over histories.
 class EmotionEffect(Dosed, Where):
     versus_neutral: Versus
     versus_random: Versus | None
+    versus_isotropic: Versus | None
     versus_other_emotions: Versus | None
     prompted: Versus | None
-    p_claim: float | None  # the larger p of the two contrasts that a claim requires
+    first_half: Versus | None  # the direction of half of the emotion's stimuli
+    second_half: Versus | None
+    halves_agree: bool | None  # both have the sign of the effect
+    other_measures: list[OtherMeasure]
+    histories: list[HistoryEffect]
+    p_moved: float | None
+    p_rank: float | None
+    p_claim: float | None
+    # Corrected over the emotions of the experiment: Benjamini and Hochberg, and Holm.
+    p_moved_corrected: float | None
+    p_moved_holm: float | None
+    p_claim_corrected: float | None
     p_claim_holm: float | None
     n_tests: int
+    moved: bool
     claim: bool
     claim_reasons: list[str]  # everything that prevents the claim
+    n_nulls: int
+    n_damaged_nulls: int
     damaged: bool
     damage_reasons: list[str]
     failed_check: str | None  # what the push does instead of inducing the emotion
     branch_disagrees: bool | None  # the branching tokens have the opposite sign
+    scenarios: dict[str, float]  # the effect by scenario
     sentence: str
 
 
@@ -156,20 +203,25 @@ class FormatCheck(Who, Basis):
     answers: list[FreeAnswer]
 
 
+# Means over stories or items; of signs whose change is a factor, geometric ones.
 class DamageCheck(TypedDict):
     value: float
     neutral: float
-    limit: float
-    passed: bool
-    n: int
+    change: float  # a difference or a factor
+    interval: Interval  # of the change, of level 2 * confidence - 1
+    tolerated: Interval  # the lowest and the highest change; None if there is no limit
+    p: float  # one-sided: the change is at most what is tolerated
+    p_holm: float | None  # over the signs of the condition
+    passed: bool | None  # None if the interval is not within twice the tolerated change
+    n: int  # stories or items
     unit: str
-    history: NotRequired[str | None]  # the worst one, if there are several
 
 
 class Damage(Who, Basis):
     damaged: bool
-    complete: bool  # every check was run
-    reasons: list[str]
+    complete: bool  # every check was made, and damage would have been found
+    reasons: list[str]  # of each sign that is damaged
+    reason: str | None  # why the check is not complete
     # Probability of the better options in neutral, if it is too close to guessing to be of use.
     dominance_not_understood: float | None
     checks: dict[str, DamageCheck]
@@ -277,7 +329,8 @@ class Statistics(TypedDict):
     plan: Plan  # with its hash
     rates: list[Rate]
     contrasts: list[Contrast]
-    emotion_analysis: dict[str, list[EmotionEffect]]  # by emotion
+    null_directions: list[NullDirections]
+    emotion_analysis: dict[str, EmotionEffect]  # by emotion
     intensity_analysis: dict[str, list[IntensityEffect]]  # by intensity
     dose_response: list[DoseResponse]
     position_bias: list[Preference]

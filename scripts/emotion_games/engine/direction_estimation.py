@@ -104,6 +104,21 @@ def null_directions(
     return found.transpose(0, 1).float()
 
 
+def isotropic_directions(shape: tuple[int, int], number: int, seed: int) -> Tensor:
+    """Return random directions without any covariance, (number, layers, hidden) in float32.
+
+    A direction is the same at every layer, as hidden states are sums of what the layers add.
+
+    Args:
+        shape: The numbers of layers and of components of a hidden state.
+        number: How many to return.
+        seed: The first directions do not depend on their number.
+    """
+    layers, hidden = shape
+    drawn = np.random.default_rng([seed, 1]).standard_normal((number, hidden))
+    return torch.from_numpy(drawn).float()[:, None].repeat(1, layers, 1)
+
+
 def within_components(states: Mapping[str, Tensor], reference: Sequence[str]) -> list[Tensor]:
     """Return the leading principal components of the states within emotions, at each layer.
 
@@ -161,17 +176,21 @@ def shuffled_directions(
     return directions(shuffled, reference, method)
 
 
-def split_half(
+def half_directions(
     states: Mapping[str, Tensor], reference: Sequence[str], method: str
-) -> dict[str, list[float]]:
-    """Return for each emotion the cosines of the directions of two halves of the stimuli, by layer.
+) -> list[dict[str, Tensor]]:
+    """Return the directions of two halves of the stimuli; see `directions`.
 
     Every second stimulus is in the second half.
     """
-    one, other = (
+    return [
         directions({e: own[:, half::2] for e, own in states.items()}, reference, method)
         for half in (0, 1)
-    )
+    ]
+
+
+def agreement(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Return the cosines of two directions of each emotion, by layer."""
     return {e: rounded(torch.cosine_similarity(one[e], other[e], dim=-1)) for e in one}
 
 

@@ -19,8 +19,11 @@ from torch import Tensor
 from emotion_games.errors import UserError
 from emotion_games.hashing import digest
 
-# Names of the tensors in a file: kind, a slash, and the emotion; the null directions are one.
-DIRECTION, SHUFFLED, NULLS = "direction", "shuffled", "nulls"
+# Names of the tensors in a file: a kind of direction, a slash, and the emotion; the null directions
+# of a kind are one tensor.
+DIRECTION, SHUFFLED = "direction", "shuffled"
+HALVES = FIRST_HALF, SECOND_HALF = "first_half", "second_half"
+NULLS = MATCHED, ISOTROPIC = "matched", "isotropic"
 # Units of intensity; see `Directions.push`.
 HIDDEN_NORM, GAP, RAW = "hidden_norm", "gap", "raw"
 
@@ -73,16 +76,22 @@ class Directions:
     """The directions of a model.
 
     Attributes:
-        vectors: {emotion: (layers, hidden)} over all decoder layers, in units of hidden states.
-        shuffled: The same from stimuli that were assigned to emotions at random.
-        nulls: Null directions, (number, layers, hidden).
+        named: {kind: {emotion: (layers, hidden)}} over all decoder layers, in units of hidden
+            states. Kinds are `direction`, `first_half` and `second_half` of its stimuli, and
+            `shuffled`: from stimuli that were assigned to emotions at random.
+        nulls: Null directions, {kind: (number, layers, hidden)}, of the kinds `matched` and
+            `isotropic`.
         about: How they were made.
     """
 
-    vectors: dict[str, Tensor]
-    shuffled: dict[str, Tensor]
-    nulls: Tensor
+    named: dict[str, dict[str, Tensor]]
+    nulls: dict[str, Tensor]
     about: About
+
+    @property
+    def vectors(self) -> dict[str, Tensor]:
+        """The directions of the emotions, {emotion: (layers, hidden)}."""
+        return self.named[DIRECTION]
 
     @property
     def layers(self) -> list[int]:
@@ -106,14 +115,14 @@ class Directions:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors by their names in the file."""
-        found = {NULLS: self.nulls}
-        for kind, group in ((DIRECTION, self.vectors), (SHUFFLED, self.shuffled)):
+        found = dict(self.nulls)
+        for kind, group in self.named.items():
             for emotion, tensor in sorted(group.items()):
                 found[f"{kind}/{emotion}"] = tensor
         return found
 
     def push(
-        self, emotion: str, intensity: float, unit: str = HIDDEN_NORM, shuffled: bool = False
+        self, emotion: str, intensity: float, unit: str = HIDDEN_NORM, kind: str = DIRECTION
     ) -> Tensor:
         """Return what is added at the steered layers, (steered layers, hidden).
 
@@ -124,12 +133,13 @@ class Directions:
         - `gap`: the mean length of the reference's directions there, divided by K.
         - `raw`: 1.
         """
-        group = self.shuffled if shuffled else self.vectors
-        return self._scaled(group[emotion], intensity, unit)
+        return self._scaled(self.named[kind][emotion], intensity, unit)
 
-    def null_push(self, number: int, intensity: float, unit: str = HIDDEN_NORM) -> Tensor:
+    def null_push(
+        self, number: int, intensity: float, unit: str = HIDDEN_NORM, kind: str = MATCHED
+    ) -> Tensor:
         """Return a push along a null direction, as long at each layer as those of the emotions."""
-        return self._scaled(self.nulls[number], intensity, unit)
+        return self._scaled(self.nulls[kind][number], intensity, unit)
 
     def push_ratio(self, intensity: float, unit: str = HIDDEN_NORM) -> float:
         """Return ‖push‖/‖h‖ at the steered layer where it is largest."""
@@ -169,19 +179,19 @@ def load(path: Path) -> Directions:
     Raises:
         UserError: If it is missing, damaged, or not what `extraction.extract` writes.
     """
-    groups: dict[str, dict[str, Tensor]] = {DIRECTION: {}, SHUFFLED: {}}
+    named: dict[str, dict[str, Tensor]] = {kind: {} for kind in (DIRECTION, *HALVES, SHUFFLED)}
     try:
         with safe_open(path, framework="pt") as file:
-            nulls = file.get_tensor(NULLS)
-            for name in sorted(set(file.keys()) - {NULLS}):
+            nulls = {kind: file.get_tensor(kind) for kind in NULLS}
+            for name in sorted(set(file.keys()) - set(NULLS)):
                 kind, emotion = name.split("/")
-                groups[kind][emotion] = file.get_tensor(name)
+                named[kind][emotion] = file.get_tensor(name)
             about = json.loads(file.metadata()["about"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not a readable directions file ({error}); delete it and run again"
         ) from error
-    found = Directions(groups[DIRECTION], groups[SHUFFLED], nulls, about)
+    found = Directions(named, nulls, about)
     fault = _fault(found)
     if fault:
         raise UserError(f"{path}: not a usable directions file: {fault}; delete it and run again")
@@ -195,7 +205,7 @@ def _fault(found: Directions) -> str | None:
         return f"it has no {', '.join(missing or ['directions'])}"
     depth = found.about["depth"]
     for name, tensor in found.tensors().items():
-        shape = tensor.shape[1:] if name == NULLS else tensor.shape
+        shape = tensor.shape[1:] if name in NULLS else tensor.shape
         if shape != found.shape or len(found.shape) != 2 or found.shape[0] != depth:
             return f"{name} has the shape {tuple(tensor.shape)} in a model of {depth} layers"
         if not torch.isfinite(tensor).all():

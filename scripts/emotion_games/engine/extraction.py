@@ -11,7 +11,16 @@ from torch import Tensor
 from emotion_games.engine import direction_estimation as estimation
 from emotion_games.engine.backend import Backend, Ids, Layers, ModelError
 from emotion_games.engine.batches import LARGEST_BATCH
-from emotion_games.engine.directions import About, Directions, save
+from emotion_games.engine.directions import (
+    DIRECTION,
+    HALVES,
+    ISOTROPIC,
+    MATCHED,
+    SHUFFLED,
+    About,
+    Directions,
+    save,
+)
 from emotion_games.engine.models import load_model, steered_layers, weights_hash
 from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_batch
 from emotion_games.errors import shown
@@ -72,9 +81,11 @@ def extract(
     norms = torch.cat([states[emotion] for emotion in reference], 1).norm(dim=-1).mean(1)
     start = estimation.origin(states, reference, method)
     right = estimation.accuracies(held_out, {e: every[e] for e in reference}, start)
-    halves = estimation.split_half(states, reference, method)
-    vectors = {emotion: every[emotion] for emotion in settings["emotions"]}
-    shuffled = estimation.shuffled_directions(states, reference, method, settings["seed"])
+    halves = estimation.half_directions(states, reference, method)
+    agreement, emotions = estimation.agreement(*halves), settings["emotions"]
+    named = {DIRECTION: every, **dict(zip(HALVES, halves, strict=True))}
+    named[SHUFFLED] = estimation.shuffled_directions(states, reference, method, settings["seed"])
+    named = {kind: {e: own[e] for e in emotions} for kind, own in named.items()}
     about: About = {
         "model": entry["id"],
         "revision": entry.get("revision"),
@@ -87,16 +98,19 @@ def extract(
         "depth": model.depth,
         "hidden_norm": norms.tolist(),
         "natural_gap": {e: (w.norm(dim=-1) / norms).tolist() for e, w in every.items()},
-        "split_half": {emotion: halves[emotion] for emotion in vectors},
+        "split_half": {emotion: agreement[emotion] for emotion in emotions},
         "accuracy": estimation.rounded(torch.stack(list(right.values())).mean(0)),
         "accuracy_by_emotion": {e: round(float(r[layers[-1]]), 4) for e, r in right.items()},
-        "cosines": estimation.cosines(vectors, layers[-1]),
+        "cosines": estimation.cosines(named[DIRECTION], layers[-1]),
         "realised_gap": {},
     }
-    nulls = estimation.null_directions(
-        states, reference, settings["nulls"], settings["seed"], method
-    )
-    found = Directions(vectors, {e: shuffled[e] for e in vectors}, nulls, about)
+    number, seed = settings["nulls"], settings["seed"]
+    shape = model.depth, model.hidden_size
+    nulls = {
+        MATCHED: estimation.null_directions(states, reference, number[MATCHED], seed, method),
+        ISOTROPIC: estimation.isotropic_directions(shape, number[ISOTROPIC], seed),
+    }
+    found = Directions(named, nulls, about)
     texts = [text for emotion in reference for text in parts[emotion][1]]
     about["realised_gap"] = _realised_gaps(model, templates, texts, found, settings)
     save(found, output)

@@ -5,26 +5,33 @@ It depends on the settings and the game only, never on an answer.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from emotion_games.experiment.conditions import Arm, random_directions
+from emotion_games.experiment.conditions import Arm, nulls_needed, plan_conditions
 from emotion_games.experiment.spec import Plan, Settings
-from emotion_games.experiment.trials import count_trials
+from emotion_games.experiment.trials import count_trials, longest_answer
 from emotion_games.games.records import Game
 
-MINIMUM_SCENARIOS = 12
+# Fewer scenarios are described without a test, or without a claim.
+MINIMUM_SCENARIOS, CLAIM_SCENARIOS = 12, 24
+# The history of a mean over all histories of a game.
+MEAN = "mean"
 
 # Measures of a decision.
 CHOSEN, SCORED, SCORED_AFTER, BRANCH = "chosen", "scored", "scored_after", "branch"
+# The measure of each value of `statistics.primary`.
+PRIMARY = {"direct": SCORED, "after_rationale": SCORED_AFTER, "written": CHOSEN}
 
 EMOTION_MINUS_NEUTRAL = "emotion_minus_neutral"
 EMOTION_MINUS_RANDOM = "emotion_minus_random"
+EMOTION_MINUS_ISOTROPIC = "emotion_minus_isotropic"
 EMOTION_MINUS_OTHERS = "emotion_minus_other_emotions"
+FIRST_HALF_MINUS_NEUTRAL = "first_half_minus_neutral"
+SECOND_HALF_MINUS_NEUTRAL = "second_half_minus_neutral"
 PROMPTED_MINUS_NEUTRAL = "prompted_minus_prompted_neutral"
 SHUFFLED_MINUS_NEUTRAL = "shuffled_minus_neutral"
-RANDOM_MINUS_NEUTRAL = "random_minus_neutral"
 
 
 @dataclass(frozen=True)
@@ -55,31 +62,42 @@ def _has(arm: Literal["shuffled", "prompted"]) -> Callable[[Settings], bool]:
     return lambda settings: settings["arms"][arm]
 
 
+def _nulls(kind: Literal["matched", "isotropic"]) -> Callable[[Settings], bool]:
+    return lambda settings: settings["arms"]["random"][kind] > 1
+
+
+def _has_halves(settings: Settings) -> bool:
+    return any(condition.arm == Arm.FIRST_HALF for condition in plan_conditions(settings))
+
+
 # In the order in which a plan lists them.
 CONTRASTS = (
     Contrast(EMOTION_MINUS_NEUTRAL, Arm.STEERED, Arm.NEUTRAL, lambda _: True),
-    Contrast(EMOTION_MINUS_RANDOM, Arm.STEERED, Arm.RANDOM, lambda s: random_directions(s) > 1),
+    Contrast(EMOTION_MINUS_RANDOM, Arm.STEERED, Arm.RANDOM, _nulls("matched")),
+    Contrast(EMOTION_MINUS_ISOTROPIC, Arm.STEERED, Arm.ISOTROPIC, _nulls("isotropic")),
     Contrast(EMOTION_MINUS_OTHERS, Arm.STEERED, Arm.STEERED, lambda s: len(s["emotions"]) > 1),
+    Contrast(FIRST_HALF_MINUS_NEUTRAL, Arm.FIRST_HALF, Arm.NEUTRAL, _has_halves),
+    Contrast(SECOND_HALF_MINUS_NEUTRAL, Arm.SECOND_HALF, Arm.NEUTRAL, _has_halves),
     Contrast(PROMPTED_MINUS_NEUTRAL, Arm.PROMPTED, Arm.PROMPTED_NEUTRAL, _has("prompted")),
     Contrast(SHUFFLED_MINUS_NEUTRAL, Arm.SHUFFLED, Arm.NEUTRAL, _has("shuffled")),
-    Contrast(RANDOM_MINUS_NEUTRAL, Arm.RANDOM, Arm.NEUTRAL, lambda _: False),
 )
 
 CLAIM_RULE = (
-    "An emotion effect is claimed for a history where, at the headline intensity, emotion - "
-    "neutral and emotion - random directions point the same way, the larger of their two p-values "
-    "is at most 1 - confidence after Holm's correction over emotions and histories, the damage "
-    "check passes, and every planned trial is done."
+    "For each emotion at the headline intensity, the mean over histories of emotion - neutral in "
+    "the primary measure is tested. p_moved is the larger p of a sign-flip and an equal-tailed "
+    "bootstrap-t test over scenarios; p_rank is the share of the emotion and the undamaged matched "
+    "null directions that are at least as far from their common mean; p_claim is the larger of "
+    "both, or 1 if emotion - neutral and emotion - null directions differ in sign. An emotion has "
+    "moved choices if p_moved, and its effect is claimed if p_claim, is at most 1 - confidence "
+    "after Benjamini and Hochberg's correction over the emotions of the experiment. A claim also "
+    "needs the minimum of scenarios and of undamaged null directions, a passed damage check, and "
+    "every planned trial."
 )
 
 
 def the_plan(settings: Settings, game: Game) -> Plan:
     """Return what will be tested in an experiment; all its other results are exploratory."""
-    is_scored, statistics = settings["scoring"]["direct"], settings["statistics"]
-    # A guided decision without a rationale is drawn from the choice probabilities. The draw adds
-    # nothing to them but noise.
-    is_drawn = settings["decoding"] == "guided" and settings["answer_form"] == "decision"
-    probabilities = SCORED if is_scored or is_drawn else CHOSEN
+    statistics, primary = settings["statistics"], PRIMARY[settings["statistics"]["primary"]]
     labels = [choice.label for choice in game.choices]
     scenarios, trials = settings["num_scenarios"], None
     # If scenarios offer only some of the choices, the number of option orders is not known here.
@@ -99,16 +117,11 @@ def the_plan(settings: Settings, game: Game) -> Plan:
         "decoding": settings["decoding"],
         "arms": settings["arms"],
         "contrasts": [contrast.name for contrast in CONTRASTS if contrast.is_planned(settings)],
-        "measures": [SCORED] if is_drawn else [CHOSEN, SCORED] if is_scored else [CHOSEN],
+        "measures": [primary, *(m for m in _measured(settings) if m != primary)],
         "claim": {
-            "requires": [
-                {
-                    "contrast": EMOTION_MINUS_NEUTRAL,
-                    "measure": SCORED if is_drawn else CHOSEN,
-                },
-                {"contrast": EMOTION_MINUS_RANDOM, "measure": probabilities},
-            ],
-            "if_nothing_was_generated": SCORED,
+            "measure": primary,
+            "scenarios": CLAIM_SCENARIOS,
+            "null_directions": nulls_needed(len(settings["emotions"])),
             "rule": CLAIM_RULE,
         },
         "confidence": statistics["confidence"],
@@ -117,10 +130,24 @@ def the_plan(settings: Settings, game: Game) -> Plan:
         "planned": {
             "scenarios": scenarios,
             "repeat": settings["repeat"],
-            "random_directions": random_directions(settings),
+            "null_directions": settings["arms"]["random"]["matched"],
             "trials": trials,
         },
     }
+
+
+def _measured(settings: Settings) -> Iterator[str]:
+    """Yield the measures that the settings ask for."""
+    scoring, writes = settings["scoring"], longest_answer(settings) > 0
+    if scoring["direct"] or not writes:
+        yield SCORED
+    is_guided = settings["decoding"] == "guided"
+    if settings["answer_form"] == "rationale" and (is_guided or scoring["after_rationale"]):
+        yield SCORED_AFTER
+    # A guided decision without a rationale is drawn from the choice probabilities. The draw adds
+    # nothing to them but noise.
+    if writes:
+        yield CHOSEN
 
 
 def plan_hash(plan: Plan) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from emotion_games.experiment.spec import Settings
 from emotion_games.prompts.stimuli import NEUTRAL as NO_EMOTION
 
-_RANDOM_DIRECTION = "random_"
 # The settings that a directions file depends on, besides the number of null directions, the model,
 # the stimuli and the prompts.
 DIRECTION_SETTINGS = (
@@ -27,6 +26,9 @@ class Arm(StrEnum):
     NEUTRAL = "neutral"
     STEERED = "steered"
     RANDOM = "random"
+    ISOTROPIC = "isotropic"
+    FIRST_HALF = "first_half"
+    SECOND_HALF = "second_half"
     SHUFFLED = "shuffled"
     PROMPTED = "prompted"
     PROMPTED_NEUTRAL = "prompted_neutral"
@@ -34,7 +36,12 @@ class Arm(StrEnum):
     @property
     def is_pushed(self) -> bool:
         """Return True if a vector is added to the hidden states."""
-        return self in (Arm.STEERED, Arm.RANDOM, Arm.SHUFFLED)
+        return not (self == Arm.NEUTRAL or self.has_event)
+
+    @property
+    def is_null(self) -> bool:
+        """Return True if the directions of the arm have numbers instead of emotions."""
+        return self in (Arm.RANDOM, Arm.ISOTROPIC)
 
     @property
     def has_event(self) -> bool:
@@ -53,7 +60,7 @@ class Condition:
 
     Attributes:
         arm: Its kind.
-        emotion: The emotion; `random_<number>` in the random arm, `neutral` if there is none.
+        emotion: The emotion; `<arm>_<number>` of a null direction, `neutral` if there is none.
         intensity: The dose. A described event has none; 1 is a placeholder.
         generated: The model writes answers.
         scored: The probabilities of the options are measured before any answer.
@@ -73,7 +80,7 @@ class Condition:
         if self.arm == Arm.PROMPTED:
             return f"{self.arm}-{self.emotion}"
         # The number alone: the arm is already in the name.
-        label = self.random_number if self.arm == Arm.RANDOM else self.emotion
+        label = self.number if Arm(self.arm).is_null else self.emotion
         return f"{self.arm}-{label}-{self.intensity:g}"
 
     @property
@@ -82,9 +89,9 @@ class Condition:
         return self.name if self.is_pushed else None
 
     @property
-    def random_number(self) -> int:
-        """The number of a random direction."""
-        return int(self.emotion.removeprefix(_RANDOM_DIRECTION))
+    def number(self) -> int:
+        """The number of a null direction."""
+        return int(self.emotion.rpartition("_")[2])
 
     @property
     def is_pushed(self) -> bool:
@@ -96,13 +103,17 @@ class Condition:
 def direction_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `extraction.extract` needs of the settings of a series."""
     found = {key: settings[key] for key in DIRECTION_SETTINGS}
-    return found | {"nulls": random_directions(settings)}
+    return found | {"nulls": dict(settings["arms"]["random"])}
 
 
-def random_directions(settings: Mapping[str, Any]) -> int:
-    """Return the number of random directions that are scored or generated."""
-    arm = settings["arms"]["random"]
-    return max(arm["generated"], arm["scored"] if settings["scoring"]["direct"] else 0)
+def nulls_needed(emotions: int) -> int:
+    """Return how many null directions claims about some emotions need.
+
+    The p of a lone claim must be at most alpha over the number of emotions after the correction,
+    and the least rank p is 1 / (k + 1). At alpha = .05 this takes 20 null directions for each
+    emotion; 30 more leave room for damaged ones and for nulls beyond the emotion.
+    """
+    return 20 * emotions + 30
 
 
 def plan_conditions(settings: Settings) -> list[Condition]:
@@ -113,19 +124,25 @@ def plan_conditions(settings: Settings) -> list[Condition]:
 def _conditions(settings: Settings) -> Iterator[Condition]:
     emotions, dose = settings["emotions"], settings["headline_intensity"]
     arms, scored = settings["arms"], settings["scoring"]["direct"]
+    # What is compared with an emotion is measured as the claims are.
+    written = settings["statistics"]["primary"] != "direct"
     yield Condition(Arm.NEUTRAL, NO_EMOTION, 0.0, scored=scored)
     for emotion in emotions:
         for intensity in settings["intensity"]:
             yield Condition(Arm.STEERED, emotion, intensity, scored=scored)
-    # At the headline dose only, because claims are made there.
-    for number in range(random_directions(settings)):
-        written = number < arms["random"]["generated"]
-        yield Condition(Arm.RANDOM, f"{_RANDOM_DIRECTION}{number}", dose, written, scored)
-    if arms["shuffled"]:
+    # The others at the headline dose only, because claims are made there.
+    nulls = {Arm.RANDOM: arms["random"]["matched"], Arm.ISOTROPIC: arms["random"]["isotropic"]}
+    for arm, several in nulls.items():
+        for number in range(several):
+            yield Condition(arm, f"{arm}_{number}", dose, written, scored)
+    # Halves of the stimuli show how firm a claim is.
+    is_testable = arms["random"]["matched"] >= nulls_needed(len(emotions))
+    by_emotion = [Arm.FIRST_HALF, Arm.SECOND_HALF] * is_testable + [Arm.SHUFFLED] * arms["shuffled"]
+    for arm in by_emotion:
         for emotion in emotions:
-            yield Condition(Arm.SHUFFLED, emotion, dose, scored=scored)
+            yield Condition(arm, emotion, dose, written, scored)
     if arms["prompted"]:
-        yield Condition(Arm.PROMPTED_NEUTRAL, NO_EMOTION, 0.0, scored=scored)
+        yield Condition(Arm.PROMPTED_NEUTRAL, NO_EMOTION, 0.0, written, scored)
         for emotion in emotions:
             # An event in words has no dose.
-            yield Condition(Arm.PROMPTED, emotion, 1.0, scored=scored)
+            yield Condition(Arm.PROMPTED, emotion, 1.0, written, scored)

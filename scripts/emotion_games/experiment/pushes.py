@@ -4,8 +4,26 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from emotion_games.engine.directions import Directions
+from emotion_games.engine.directions import (
+    DIRECTION,
+    FIRST_HALF,
+    ISOTROPIC,
+    MATCHED,
+    SECOND_HALF,
+    SHUFFLED,
+    Directions,
+)
 from emotion_games.experiment.conditions import Arm, Condition
+
+# The kind of direction of each arm.
+KINDS = {
+    Arm.STEERED: DIRECTION,
+    Arm.FIRST_HALF: FIRST_HALF,
+    Arm.SECOND_HALF: SECOND_HALF,
+    Arm.SHUFFLED: SHUFFLED,
+    Arm.RANDOM: MATCHED,
+    Arm.ISOTROPIC: ISOTROPIC,
+}
 
 
 def condition_pushes(
@@ -20,11 +38,10 @@ def condition_pushes(
     """
     pushes = {}
     for c in conditions:
-        if c.arm == Arm.RANDOM:
-            pushes[c.name] = directions.null_push(c.random_number, c.intensity, unit)
+        if c.arm.is_null:
+            pushes[c.name] = directions.null_push(c.number, c.intensity, unit, KINDS[c.arm])
         elif c.is_pushed:
-            shuffled = c.arm == Arm.SHUFFLED
-            pushes[c.name] = directions.push(c.emotion, c.intensity, unit, shuffled)
+            pushes[c.name] = directions.push(c.emotion, c.intensity, unit, KINDS[c.arm])
     return pushes
 
 

@@ -19,10 +19,10 @@ class Scoring(TypedDict):
 
 
 class RandomArm(TypedDict):
-    """Numbers of random directions: those whose options are scored, and those that also write."""
+    """Numbers of null directions, by kind."""
 
-    scored: int
-    generated: int
+    matched: int
+    isotropic: int
 
 
 class Arms(TypedDict):
@@ -44,6 +44,7 @@ class Checks(TypedDict):
 class Inference(TypedDict):
     """The settings of the statistics."""
 
+    primary: str
     confidence: float
     equivalence_margin: float
 
@@ -101,18 +102,12 @@ class ScoresRecord(TypedDict):
     per_token: dict[str, float]
 
 
-class Requirement(TypedDict):
-    """A contrast in one measure that a claim needs."""
-
-    contrast: str
-    measure: str
-
-
 class Claim(TypedDict):
-    """What a claim needs; `if_nothing_was_generated` is the measure that replaces choices."""
+    """What a claim needs: the measure, the least numbers, and the whole rule in words."""
 
-    requires: list[Requirement]
-    if_nothing_was_generated: str
+    measure: str
+    scenarios: int
+    null_directions: int
     rule: str
 
 
@@ -121,7 +116,7 @@ class Planned(TypedDict):
 
     scenarios: int | None
     repeat: int
-    random_directions: int
+    null_directions: int
     trials: int | None
 
 
@@ -156,7 +151,8 @@ class Record(TypedDict):
     Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
     first record has `plan`, `hash` and `frozen` (the time), the second one the `hash` of all
     prompts as the model reads them, and the last one `seconds`, `machine`, and whether the run was
-    `resumed`, so that `seconds` are those of its end only.
+    `resumed`, so that `seconds` are those of its end only. That of a model's vocabulary has its
+    number of `tokens`.
     """
 
     key: str
@@ -170,6 +166,7 @@ class Record(TypedDict):
     seconds: NotRequired[dict[str, float]]
     resumed: NotRequired[bool]
     machine: NotRequired[dict[str, Any]]
+    tokens: NotRequired[int]
 
 
 class Configuration(Spec):

@@ -100,7 +100,7 @@ def _dose_limits(records: Iterable[DoseResponse]) -> tuple[float, float]:
 def _dose_panel(axis: Axes, records: Sequence[DoseResponse], largest: float) -> None:
     """Draw the curves of both measures; `largest` is the largest intensity."""
     axis.axhline(0, color="0.3", linewidth=0.8)
-    # More random directions are scored than write answers, so the band of the scores is firmer.
+    # Not all null directions write answers.
     banded = [*select(records, measure=SCORED), *select(records, measure=CHOSEN)]
     band = banded[0]["random_band"] if banded else None
     if band:
@@ -144,7 +144,7 @@ def _dose_caption(stats: Statistics, records: Sequence[DoseResponse]) -> str:
     )
     if bands:
         text += (
-            "Hatched: where one more random direction would fall, "
+            "Hatched: where one more null direction would fall, "
             f"estimated from {span(bands)} of them. "
         )
     note = failure_note(stats, stats["plan"]["headline_intensity"])
@@ -159,7 +159,7 @@ def _dose_handles(records: Sequence[DoseResponse]) -> list[Artist]:
     if SCORED in measures:
         handles.append(Line2D([], [], **SCORED_LINE, label=MEASURES[SCORED].label))
     if any(record["random_band"] for record in records):
-        handles.append(Patch(**BAND, label="random directions"))
+        handles.append(Patch(**BAND, label="null directions"))
     if any(dose["damaged"] for record in records for dose in record["doses"]):
         label = "damages the model"
         handles.append(Line2D([], [], **CROSS, color="black", markersize=8, label=label))

@@ -6,6 +6,7 @@ there are no numbers for its figure.
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -39,9 +40,9 @@ from emotion_games.reporting.style import (
     words,
 )
 
-RANDOM_ROW = "random directions"
+NULL_ROW = "null directions"
 # A new arm needs a row or a marker of its own before its rates can be drawn.
-ARMS_SHOWN = (Arm.NEUTRAL, Arm.STEERED, Arm.RANDOM, Arm.PROMPTED, Arm.PROMPTED_NEUTRAL)
+ARMS_SHOWN = (Arm.NEUTRAL, Arm.STEERED, Arm.PROMPTED, Arm.PROMPTED_NEUTRAL)
 
 
 def choice_rates(stats: Statistics) -> Figure | None:
@@ -50,15 +51,26 @@ def choice_rates(stats: Statistics) -> Figure | None:
     histories = histories_of(stats, rates)
     if not rates:
         return None
-    rows = _rate_rows(stats, rates)
+    nulls = select(stats["null_directions"], arm=Arm.RANDOM, measure=measure_of(stats))
+    rows = [*_rate_rows(stats), *[NULL_ROW] * bool(nulls)]
     figure, axes = frame(1, len(histories), 3.6 + 2.4 * len(histories), 0.8 + 0.34 * len(rows))
     for axis, history in zip(axes, histories, strict=True):
         heading = words(history) if len(histories) > 1 else ""
-        _rate_panel(axis, rows, select(rates, history=history), heading)
+        own = select(rates, history=history)
+        _rate_panel(axis, rows, own, heading)
+        for neutral, record in product(
+            select(own, arm=Arm.NEUTRAL), select(nulls, history=history)
+        ):
+            values = [percent(neutral) + 100 * effect for effect in record["effects"].values()]
+            style = CROSS | {"color": GREY, "markersize": 4, "alpha": 0.5, "linestyle": "none"}
+            axis.plot(values, [rows.index(NULL_ROW)] * len(values), **style)
         axis.set_xlabel(f"{stats['meta']['outcome']}, %")
     _mark_failures(axes[0], stats, rows)
-    caption = f"{_rate_caption(stats, rates)} Each cross is one random direction."
-    return finish(figure, f"What the model chose: {title_of(stats)}", caption, _arm_handles(rates))
+    caption = f"{_rate_caption(stats, rates)} Each cross is one null direction."
+    handles = _arm_handles(rates)
+    if nulls:
+        handles.append(Line2D([], [], **CROSS, color=GREY, label="null direction"))
+    return finish(figure, f"What the model chose: {title_of(stats)}", caption, handles)
 
 
 def choice_shares(stats: Statistics) -> Figure | None:
@@ -71,7 +83,7 @@ def choice_shares(stats: Statistics) -> Figure | None:
     histories = histories_of(stats, rates)
     if len(labels) < 3 or not rates:
         return None
-    rows = _rate_rows(stats, rates)
+    rows = _rate_rows(stats)
     width, height = 2.2 + 2.1 * len(labels), 0.5 + (0.5 + 0.3 * len(rows)) * len(histories)
     figure, axes = frame(len(histories), len(labels), width, height)
     for place, axis in enumerate(axes):
@@ -107,17 +119,13 @@ def _shares(rates: Iterable[Rate], label: str) -> list[Rate]:
     return shares
 
 
-def _rate_rows(stats: Statistics, rates: Iterable[Rate]) -> list[str]:
-    random = [RANDOM_ROW] if select(rates, arm=Arm.RANDOM) else []
-    return [Arm.NEUTRAL, *stats["plan"]["emotions"], *random]
+def _rate_rows(stats: Statistics) -> list[str]:
+    return [Arm.NEUTRAL, *stats["plan"]["emotions"]]
 
 
 def _rate_panel(axis: Axes, rows: list[str], rates: Iterable[Rate], title: str) -> None:
     for rate in rates:
         value = percent(rate)
-        if rate["arm"] == Arm.RANDOM:
-            axis.plot(value, rows.index(RANDOM_ROW), **CROSS, color=GREY, markersize=5)
-            continue
         # Steered and prompted share the row of their emotion, one above the other.
         if Arm(rate["arm"]).has_event:
             shift, colour, marker, face = 0.17, VERMILLION, "s", "white"
@@ -167,6 +175,4 @@ def _arm_handles(rates: Iterable[Rate]) -> list[Artist]:
     if arms & {Arm.PROMPTED, Arm.PROMPTED_NEUTRAL}:
         label = "event in the prompt"
         handles.append(Line2D([], [], color=VERMILLION, marker="s", mfc="white", label=label))
-    if Arm.RANDOM in arms:
-        handles.append(Line2D([], [], **CROSS, color=GREY, label="random direction"))
     return handles

@@ -1,7 +1,7 @@
 """The games x models heat map of emotion minus neutral, one panel per emotion.
 
-It computes no estimate. Until every planned experiment is complete, no cell is marked as supported
-or not supported.
+It computes no estimate. Until every planned experiment is complete, no cell is marked as claimed
+or not claimed.
 """
 
 import math
@@ -23,8 +23,6 @@ COLOURS = LinearSegmentedColormap.from_list("fall_and_rise", [BLUE, "#F7F7F7", V
 NO_RESULT: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.6", "linestyle": ":"}
 HATCH = "////"
 Row = Mapping[str, Any]
-# A line of the map: a game and a history.
-Line = tuple[str, str]
 
 
 def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | None:
@@ -41,8 +39,8 @@ def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | N
         return None
     emotions = _unique(row["emotion"] for row in rows)
     models = _unique([row["model"] for row in rows] + [row["model_name"] for row in missing])
-    lines = _lines(rows, missing)
-    labels = _labels(lines)
+    games = _unique([row["game"] for row in rows] + [row["game_name"] for row in missing])
+    labels = [words(game) for game in games]
     interim = bool(missing) or any(row["interim"] for row in rows)
     # The scale is symmetric, so that neutral has the colour of no effect.
     top = max([10.0] + [abs(100 * (row["estimate"] or 0.0)) for row in rows])
@@ -50,21 +48,21 @@ def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | N
     panels = math.ceil(len(emotions) / columns)
     # Inches: a character of a label is 0.07 wide.
     width = 1.2 + 0.07 * max(map(len, labels)) + columns * max(1.5, 0.58 * len(models))
-    height = 1.3 + panels * (0.45 + 0.27 * len(lines))
+    height = 1.3 + panels * (0.45 + 0.27 * len(games))
     figure, axes = frame(panels, columns, max(6.5, width), height, sharex=True, sharey=True)
     for axis in axes[len(emotions) :]:
         axis.remove()
     for place, emotion in enumerate(emotions):
         axis = axes[place]
-        cells = {(r["game"], r["history"], r["model"]): r for r in rows if r["emotion"] == emotion}
+        cells = {(r["game"], r["model"]): r for r in rows if r["emotion"] == emotion}
         axis.grid(False)
         axis.spines[:].set_visible(False)
-        axis.set(xlim=(-0.5, len(models) - 0.5), ylim=(len(lines) - 0.5, -0.5))
-        for y, line in enumerate(lines):
+        axis.set(xlim=(-0.5, len(models) - 0.5), ylim=(len(games) - 0.5, -0.5))
+        for y, game in enumerate(games):
             for x, model in enumerate(models):
-                _draw_cell(axis, (x, y), cells.get((*line, model)), top, interim)
+                _draw_cell(axis, (x, y), cells.get((game, model)), top, interim)
         axis.set_title(words(emotion))
-        axis.set_yticks(range(len(lines)), labels)
+        axis.set_yticks(range(len(games)), labels)
         names = [textwrap.fill(model, 22, max_lines=2) for model in models]
         axis.set_xticks(range(len(models)), names, rotation=90 if max(map(len, models)) > 6 else 0)
         axis.tick_params(length=0, labelbottom=place + columns >= len(emotions), labelsize=8)
@@ -74,29 +72,6 @@ def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | N
     caption = _caption(rows, missing, interim)
     title = f"How each emotion moves the outcome{marks}"
     return finish(figure, title, caption, _handles(interim), columns=3)
-
-
-def _lines(rows: Sequence[Row], missing: Sequence[Row]) -> list[Line]:
-    """Return the game and history of each line; a game without results has one line."""
-    histories: dict[str, list[str]] = {}
-    for row in rows:
-        histories.setdefault(row["game"], []).append(row["history"])
-    for row in missing:
-        # Which histories a game has is only known from its results.
-        histories.setdefault(row["game_name"], [""])
-    lines = []
-    for game, names in histories.items():
-        lines += [(game, history) for history in _unique(names)]
-    return lines
-
-
-def _labels(lines: Sequence[Line]) -> list[str]:
-    """Return a label per line, without the history for games that have only one."""
-    games = [game for game, _ in lines]
-    labels = []
-    for game, history in lines:
-        labels.append(words(game) + (f": {words(history)}" if games.count(game) > 1 else ""))
-    return labels
 
 
 def _draw_cell(
@@ -114,7 +89,7 @@ def _draw_cell(
     number = "0" if round(points) == 0 else f"{points:+.0f}".replace("-", "−")
     number += "†" if row["damaged"] else ""
     number += "‡" if row["failed_check"] else ""
-    if row["series_claim"] and not interim:
+    if row["claim"] and not interim:
         ink = "white" if abs(points) > 0.6 * top else "black"
         axis.text(*place, number, fontweight="bold", color=ink, **middle)
         return
@@ -136,7 +111,7 @@ def _handles(interim: bool) -> list[Artist]:
     no_result = Patch(**NO_RESULT, label="–  no result")
     if interim:
         return [no_result]
-    label = "effect not supported"
+    label = "effect not claimed"
     return [Patch(facecolor="0.95", edgecolor="0.55", hatch=HATCH, label=label), no_result]
 
 
@@ -144,21 +119,20 @@ def _caption(rows: Sequence[Row], missing: Sequence[Row], interim: bool) -> str:
     n = span([row["n_scenarios"] for row in rows if row["n_scenarios"]])
     without = f", without: {len(missing)}" if missing else ""
     text = (
-        "Emotion minus neutral at the headline intensity, in percentage points of each game's "
-        f"outcome. n = {n} scenarios per cell, "
+        "Emotion minus neutral at the headline intensity, mean over histories, in percentage "
+        f"points of each game's outcome. n = {n} scenarios per cell, "
         f"experiments with results: {len({row['exp_id'] for row in rows})}{without}."
     )
     if any(row["damaged"] for row in rows):
         text += " † The dose damages the model: no effect is reported."
     if any(row["failed_check"] for row in rows):
         text += " ‡ Manipulation check failed: the push does not induce the emotion."
+    expected = sum(1 - level for level in {r["exp_id"]: r["confidence"] for r in rows}.values())
     if interim:
-        return (
-            f"{text} Not every planned experiment is complete, so no cell is marked as supported."
-        )
+        return f"{text} Not every planned experiment is complete, so no cell is marked as claimed."
     return (
-        f"{text} Bold without hatching: the planned claim holds, and its false-discovery rate over "
-        "the series is within the level."
+        f"{text} Bold without hatching: the effect is claimed. If no emotion moved anything, "
+        f"{expected:.2g} experiments with a false claim would be expected."
     )
 
 

@@ -26,7 +26,7 @@ from emotion_games.reporting.page_data import Part, Shown, packed_figure, part_o
 MOST_BYTES = 4_800_000
 LONGEST_ERROR = 400
 # The keys of effects and contrasts that an interim page must not contain.
-VERDICTS = ("p", "p_holm", "q", "supported")
+VERDICTS = ("p", "p_corrected", "moved", "claim")
 SERIES_FIGURE = "How each emotion moves the outcome, games and models side by side"
 
 _last_cost = 0.0
@@ -86,6 +86,8 @@ def write_page(series_dir: Path) -> None:
         games=list(dict.fromkeys(row["game_name"] for row in rows.values())),
         models=list(dict.fromkeys(row["model_name"] for row in rows.values())),
         cells={(cell["game"], cell["model"]): (exp_id, cell) for exp_id, cell in cells.items()},
+        expected=sum(part["false_claims"] for part in whole),
+        n_experiments=len(rows),
         needed=list(dict.fromkeys(part["needed"] for part in whole if part["needed"])),
         omitted=omitted,
         skipped=read_json(skipped_path(series_dir)) or {"games": {}, "advice": []},
@@ -150,18 +152,10 @@ def _results(part: Part, final: bool) -> Shown:
 def _series_results(series_dir: Path, parts: Mapping[str, Part], final: bool) -> Shown:
     """Return the table of effects and the figure over all experiments."""
     summary = read_json(series_dir / SERIES_STATISTICS) or {"rows": [], "missing": []}
-    verdicts = {}
-    # Verdicts over fewer experiments than are planned now do not hold any more.
-    if final and set(summary.get("plan_hashes", ())) >= set(parts):
-        for row in summary["rows"]:
-            place = (row["exp_id"], row["emotion"], row["history"])
-            verdicts[place] = {"q": row["q"], "supported": bool(row["series_claim"])}
     effects = []
     for exp_id, part in parts.items():
         for effect in part["effects"]:
-            place = (exp_id, effect["emotion"], effect["history"])
-            verdict = verdicts.get(place, {"q": None, "supported": None})
-            shown = {"exp_id": exp_id, **effect, **verdict}
+            shown = {"exp_id": exp_id, **effect}
             effects.append({k: v for k, v in shown.items() if final or k not in VERDICTS})
     path = series_dir / "plots" / "contrast_heat_map.svg"
     # The same holds for the marks in the figure.

@@ -16,6 +16,7 @@ from emotion_games.analysis.sentences import needed
 from emotion_games.analysis.statistics_parts import Estimate, failed, first
 from emotion_games.analysis.statistics_records import Contrast, FormatCheck, Statistics
 from emotion_games.errors import UserError
+from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.spec import Plan
 from emotion_games.files import read_json, replace_text
@@ -30,7 +31,7 @@ from emotion_games.reporting.transcripts import (
 )
 
 # Increase when the form of a part changes: kept parts of an earlier form are then made again.
-FORM = 4
+FORM = 5
 LONGEST_TEXT = 12000  # characters
 MOST_FREE_ANSWERS = 6
 # The files of plot_experiment with their captions, in the order of the page.
@@ -51,7 +52,8 @@ class Part(TypedDict):
         facts: Labels and values that describe the experiment.
         text: Its text_description, possibly cut.
         needed: What it lacks for a claim.
-        effects: One row per emotion and history, at the headline intensity.
+        false_claims: The chance of a claim if no emotion moves anything.
+        effects: One row per emotion, at the headline intensity.
         contrasts: The planned contrasts, and the first of the claim at all intensities.
         n_contrasts: The number of all contrasts.
         format: One row per condition of the format check.
@@ -66,6 +68,7 @@ class Part(TypedDict):
     facts: list[tuple[str, str]]
     text: str
     needed: str
+    false_claims: float
     effects: list[Shown]
     contrasts: list[Shown]
     n_contrasts: int
@@ -126,6 +129,7 @@ def _make(folder: Path, sources: list[list[Any]]) -> Part:
         "facts": _facts(stats),
         "text": shortened(stats["text_description"], LONGEST_TEXT),
         "needed": needed(stats),
+        "false_claims": round(1 - plan["confidence"], 6),
         "effects": list(_effects(stats)),
         "contrasts": [_contrast(c, stats) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
@@ -208,31 +212,31 @@ def _effects(stats: Statistics) -> Iterator[Shown]:
     for r in stats["rates"]:
         place = (r["arm"], r["emotion"], r["intensity"], r["history"], r["measure"])
         rates[place] = r["estimate"]
-    for records in stats["emotion_analysis"].values():
-        for record in records:
-            emotion, intensity = record["emotion"], record["intensity"]
-            history, measure = record["history"], record["measure"]
-            versus = record["versus_neutral"]
-            yield {
-                "emotion": emotion,
-                "history": history,
-                "intensity": intensity,
-                "measure": measure,
-                "n_scenarios": versus["n_scenarios"],
-                "neutral": number(rates.get((Arm.NEUTRAL, NEUTRAL, 0.0, history, measure))),
-                "rate": number(rates.get((Arm.STEERED, emotion, intensity, history, measure))),
-                "effect": _effect(versus),
-                "random": _effect(record["versus_random"]),
-                "prompted": _effect(record["prompted"]),
-                "damaged": bool(record["damaged"]),
-                "failed_check": record["failed_check"] or "",
-                "p": number(record["p_claim_holm"]),
-            }
+    for record in stats["emotion_analysis"].values():
+        emotion, intensity = record["emotion"], record["intensity"]
+        history, measure = record["history"], record["measure"]
+        yield {
+            "emotion": emotion,
+            "history": history,
+            "intensity": intensity,
+            "measure": measure,
+            "n_scenarios": record["versus_neutral"]["n_scenarios"],
+            "neutral": number(rates.get((Arm.NEUTRAL, NEUTRAL, 0.0, history, measure))),
+            "rate": number(rates.get((Arm.STEERED, emotion, intensity, history, measure))),
+            "effect": _effect(record["versus_neutral"]),
+            "random": _effect(record["versus_random"]),
+            "prompted": _effect(record["prompted"]),
+            "moved": record["moved"],
+            "claim": record["claim"],
+            "damaged": bool(record["damaged"]),
+            "failed_check": record["failed_check"] or "",
+            "p": number(record["p_claim_corrected"]),
+        }
 
 
 def _is_shown(contrast: Contrast, plan: Plan) -> bool:
-    main = plan["claim"]["requires"][0]
-    is_main = contrast["contrast"] == main["contrast"] and contrast["measure"] == main["measure"]
+    main = EMOTION_MINUS_NEUTRAL, plan["claim"]["measure"]
+    is_main = (contrast["contrast"], contrast["measure"]) == main
     return is_main or contrast["role"] != "exploratory"
 
 
@@ -256,7 +260,7 @@ def _contrast(record: Contrast, stats: Statistics) -> Shown:
         "damaged": bool(record["damaged"]),
         "note": "; ".join(note for note in notes if note),
         "p": number(record["p"]),
-        "p_holm": number(record["p_holm"]),
+        "p_corrected": number(record["p_corrected"]),
     }
 
 

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_records import Statistics
-from emotion_games.experiment.analysis_plan import SCORED
 from emotion_games.reporting.style import words
 
 # What an intensity is; see `engine.directions.Directions.push`.
@@ -38,9 +37,8 @@ def percent(record: Mapping[str, Any]) -> float:
 
 
 def measure_of(stats: Statistics) -> str:
-    """Return the measure to draw: that of the plan, or probabilities if no answer was read."""
-    planned = stats["plan"]["claim"]["requires"][0]["measure"]
-    return planned if stats["meta"]["n_parsed"] else SCORED
+    """Return the measure to draw: that of the claims."""
+    return stats["plan"]["claim"]["measure"]
 
 
 def measure_words(stats: Statistics) -> str:

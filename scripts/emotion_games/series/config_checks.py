@@ -54,17 +54,32 @@ def relation_problems(experiment: Mapping[str, Any], games: int) -> Iterator[str
             f"experiment.headline_intensity: {headline} is not one of the intensities; allowed: "
             f"{', '.join(map(str, intensities))}; choose one of them, or add it to intensity"
         )
-    scored, generated = (experiment["arms"]["random"][key] for key in ("scored", "generated"))
-    if generated > scored:
-        yield (
-            f"experiment.arms.random.generated: {generated} of {scored} random directions; "
-            "allowed: at most as many as `scored`"
-        )
+    yield from _unmeasured(experiment)
     pairs = games * len(experiment["models"])
     if pairs > MOST_EXPERIMENTS:
         yield (
             f"experiment: {pairs:,} experiments; allowed: at most {MOST_EXPERIMENTS:,}; divide "
             "the models or the games into several series"
+        )
+
+
+def _unmeasured(experiment: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line if the other settings leave the measure of the claims out."""
+    primary, scoring = experiment["statistics"]["primary"], experiment["scoring"]
+    guided, decides = experiment["decoding"] == "guided", experiment["answer_form"] == "decision"
+    needed = {
+        "scoring.direct: true": primary == "direct" and not scoring["direct"],
+        "answer_form: rationale": primary == "after_rationale" and decides,
+        "scoring.after_rationale: true": primary == "after_rationale"
+        and not (guided or scoring["after_rationale"]),
+        # A guided decision without a rationale is drawn from the choice probabilities.
+        "answer_form: rationale, or decoding: free": primary == "written" and guided and decides,
+    }
+    missing = next((setting for setting, is_needed in needed.items() if is_needed), None)
+    if missing:
+        yield (
+            f"experiment.statistics.primary: {primary} is not measured with these settings; set "
+            f"{missing}, or choose another measure"
         )
 
 

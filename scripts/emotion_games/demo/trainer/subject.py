@@ -77,7 +77,7 @@ def load_subject(folder: Path, demo_dir: Path, inputs: Inputs, seed: int) -> Sub
         "headline_intensity": WHOLE_INTENSITY,
         "seed": seed,
         "arms": {
-            "random": {"scored": NULL_DIRECTIONS, "generated": 0},
+            "random": {"matched": NULL_DIRECTIONS, "isotropic": 0},
             "shuffled": False,
             "prompted": False,
         },
