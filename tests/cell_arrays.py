@@ -1,0 +1,30 @@
+"""Cells that are made from arrays, without trials."""
+
+import numpy as np
+import pandas as pd
+
+from emotion_games.analysis.cells import Cells
+from emotion_games.experiment.conditions import Condition
+
+
+def cells_of_arrays(arrays: dict[tuple[str, str, float], np.ndarray], measure: str) -> Cells:
+    """Return cells with one measure.
+
+    Args:
+        arrays: By arm, emotion and intensity: `(histories, scenarios, orders)`, NaN if empty.
+        measure: The name of the measure.
+    """
+    means = np.stack(list(arrays.values()), axis=-1)[:, :, :, None]
+    rows = [
+        (Condition(*who).name, *who, 0.0 if who[0] == "neutral" else 0.1 * who[2]) for who in arrays
+    ]
+    columns = ["condition", "arm", "emotion", "intensity", "push_ratio"]
+    histories, scenarios = (list(map(str, range(size))) for size in means.shape[:2])
+    counts = (~np.isnan(means)).astype(np.int32)
+    return Cells(
+        histories,
+        scenarios,
+        pd.DataFrame(rows, columns=columns),
+        {measure: means},
+        {measure: counts},
+    )
