@@ -1,6 +1,7 @@
 """Tests of loading games: the shipped ones match the literature, and faults are reported."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,19 @@ def ends(name: str) -> dict[str, tuple[float, float]]:
         " ".join(label for _, label in path): payoffs
         for path, payoffs in leaves(game(name).payoffs)
     }
+
+
+def test_human_effects_name_emotions_that_are_there_and_a_source_with_a_year() -> None:
+    emotions = {path.stem for path in (GAMES.parent / "emotions").glob("*.txt")}
+    signs = {}
+    for name in game_names(GAMES):
+        for emotion, effect in game(name).human_effects.items():
+            assert emotion in emotions - {"neutral"} and re.search(r" (19|20)\d\d,", effect.source)
+            signs[name, emotion] = effect.sign
+    # The outcome is acceptance, which anger lowers.
+    assert signs["Ultimatum_Game_Responder", "anger"] == -1
+    assert signs["Ultimatum_Game_Responder", "happiness"] == 0
+    assert signs["Ultimatum_Game_Proposer", "fear"] == 1
 
 
 def test_all_fourteen_load() -> None:

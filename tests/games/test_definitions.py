@@ -35,6 +35,8 @@ moves:
     send: {past: {other: "sent {sent / endowment %} of it"}, present: {other: sends a part}}
 references:
   - {of: amount, value: 0.5, text: about half, source: nobody}
+human_effects:
+  anger: {sign: -1, text: fewer stay, source: nobody}
 aliases: {go: leave}
 """
 ODD = (
@@ -108,6 +110,16 @@ def load(tmp_path: Path, text: str) -> Any:
             "value: 0.5,",
             "value: 50,",
             "references[0].value: expected a number from 0 to 1, found 50",
+        ),
+        (
+            "sign: -1,",
+            "sign: 2,",
+            "human_effects.anger.sign: 2 is not allowed; allowed: -1, 0, 1",
+        ),
+        (
+            "text: fewer stay, source: nobody",
+            "text: fewer stay",
+            "human_effects.anger.source: missing; expected where it was published",
         ),
         ("value: 0,", "value: 1,", "choices: all have the value 1; give two different ones"),
         (

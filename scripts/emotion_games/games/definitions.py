@@ -17,6 +17,7 @@ from emotion_games.games.records import (
     Choice,
     Game,
     History,
+    HumanEffect,
     Matrix,
     Node,
     Payoff,
@@ -25,7 +26,13 @@ from emotion_games.games.records import (
 )
 
 # Stand-ins for the keys on which no move depends.
-_WITHOUT_TEXTS = {"title": "-", "outcome": "-", "aliases": {}, "references": []}
+_WITHOUT_TEXTS = {
+    "title": "-",
+    "outcome": "-",
+    "aliases": {},
+    "references": [],
+    "human_effects": {},
+}
 
 
 def build_game(folder: Path, definition: Any, place: str) -> Game:
@@ -145,6 +152,10 @@ def _game(folder: Path, definition: Mapping[str, Any]) -> Game:
             Reference(**(entry | {"value": evaluate(entry["value"], settings)}))
             for entry in definition.get("references", [])
         ),
+        human_effects={
+            emotion: HumanEffect(**entry)
+            for emotion, entry in definition.get("human_effects", {}).items()
+        },
         moves=moves,
         aliases=definition.get("aliases", {}),
         subset=definition.get("subset", False),

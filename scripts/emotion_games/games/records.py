@@ -74,6 +74,18 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class HumanEffect:
+    """What an emotion did to the outcome of a game among people, with its source.
+
+    `sign` is 1 if it raised the outcome, -1 if it lowered it, and 0 if no effect was found.
+    """
+
+    sign: int
+    text: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Game:
     """A game from the point of view of the model's role.
 
@@ -81,6 +93,7 @@ class Game:
         kind: `simultaneous` (`payoffs` is a matrix, the model is its row player) or `sequential`
             (`payoffs` is a tree).
         outcome: What the choices' values measure, such as `cooperation`.
+        human_effects: By emotion, as far as it is known.
         moves: Phrases by player and label. A label may also be all labels up to the move, divided
             by spaces.
         aliases: Other names that scenario files may give a choice.
@@ -99,6 +112,7 @@ class Game:
     family: str | None = None
     role: str | None = None
     references: tuple[Reference, ...] = ()
+    human_effects: Mapping[str, HumanEffect] = field(default_factory=dict)
     moves: Mapping[tuple[str, str], Phrases] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     subset: bool = False

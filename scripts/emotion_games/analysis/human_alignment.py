@@ -1,0 +1,205 @@
+"""How far emotions move decisions, and whether they move them as they move people: NDM and NAD.
+
+The normalized decision magnitude (NDM) is the mean of |emotion - neutral| over the range of the
+outcome. The normalized alignment deviation (NAD) is the mean of (emotion - neutral) over the range
+times the sign of the emotion's effect among people (1, 0 or -1; `human_effects` of a game). Both
+are means over pairs of one decision under an emotion and in neutral. They were published in "On
+Emotion-Sensitive Decision Making of Small Language Model Agents" (2026, arXiv:2604.06562).
+
+A pair has the same scenario, history, option order and wording; repeats are averaged inside it.
+The published numbers pool all doses; these are of the headline dose.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypedDict
+
+import numpy as np
+
+from emotion_games.analysis.cells import Cells, mean_of_present
+from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.statistics_parts import Basis, Estimate, Interval
+from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, Plan
+from emotion_games.experiment.conditions import Arm
+from emotion_games.games.records import Game
+
+DRAWS = 9_999
+_SEED = 20_240_229
+_TINY = 1e-12
+_METHOD = (
+    "mean over scenarios of the mean over pairs at the headline intensity (arXiv:2604.06562): NDM "
+    "of |emotion - neutral| / range, NAD of sign among people * (emotion - neutral) / range; "
+    "equal-tailed bootstrap-t interval over scenarios; exploratory"
+)
+
+
+class Index(Estimate):
+    """NDM or NAD."""
+
+    reason: str | None  # why a number is missing
+
+
+class EmotionAlignment(TypedDict):
+    """The indices of one emotion."""
+
+    emotion: str
+    damaged: bool
+    n_pairs: int
+    ndm: Index
+    nad: Index
+    human_sign: int | None  # of its effect on the outcome among people
+    text: str | None  # what was found among people
+    source: str | None
+
+
+class HumanAlignment(Basis):
+    """The indices in one measure, over the undamaged emotions and of each one."""
+
+    measure: str
+    intensity: float
+    ndm: Index
+    nad: Index  # over those of them whose sign is known
+    # The mean NDM of the undamaged matched null directions: what a push without an emotion does.
+    null_ndm: float | None
+    n_directions: int
+    emotions: list[EmotionAlignment]
+
+
+def alignment_records(
+    cells: Cells, game: Game, plan: Plan, damaged: set[str]
+) -> list[HumanAlignment]:
+    """Compute the indices in each measure of the plan.
+
+    Args:
+        cells: The trials.
+        game: The game with the choices on offer.
+        plan: The plan.
+        damaged: Names of the conditions that damage the model. Emotions among them are marked, and
+            do not count in the indices over emotions; null directions are left out.
+    """
+    if not cells.find(Arm.NEUTRAL):
+        return []
+    records = [_record(cells, game, plan, measure, damaged) for measure in plan["measures"]]
+    return [record for record in records if record["emotions"]]
+
+
+def bootstrap_t_interval(values: np.ndarray, confidence: float) -> Interval:
+    """Compute the equal-tailed bootstrap-t interval of a mean (Efron and Tibshirani 1993, ch. 12).
+
+    Magnitudes are skewed: over 24 scenarios, intervals of percentiles cover .90 to .94, not .95.
+
+    Args:
+        values: `(scenarios,)`, not all equal.
+        confidence: The level of the interval.
+
+    Returns:
+        Both ends. One is infinite if many resamples consist of one value.
+    """
+    n, mean, weights = len(values), values.mean(), _drawn_weights(len(values))
+    centred = values - mean
+    means = weights @ centred / n
+    sds = np.sqrt(np.maximum(weights @ centred**2 / n - means**2, 0.0))
+    # A resample of one value has no t: its mean is infinitely far from the observed one.
+    sds[sds < _TINY] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = np.nan_to_num(means / sds, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail], method="inverted_cdf")
+    return [float(mean - high * values.std()), float(mean - low * values.std())]
+
+
+@lru_cache(maxsize=4)
+def _drawn_weights(n: int) -> np.ndarray:
+    """Return how often each resample has each of n scenarios, `(draws, n)`."""
+    return np.random.default_rng(_SEED).multinomial(n, np.full(n, 1 / n), DRAWS).astype(float)
+
+
+def _record(
+    cells: Cells, game: Game, plan: Plan, measure: str, damaged: set[str]
+) -> HumanAlignment:
+    names, dose = cells.conditions["condition"], plan["headline_intensity"]
+    outcomes = [choice.value for choice in game.choices]
+    # Choices of one value have no range, and so no pairs.
+    span = max(outcomes) - min(outcomes) or np.nan
+    nulls = [c for c in cells.find(Arm.RANDOM, intensity=dose) if names[c] not in damaged]
+    null_ndms = [np.nanmean(_magnitude(p)) for p in _pairs(cells, measure, nulls, span).values()]
+    emotions, magnitudes, agreements = [], [], []
+    for c, pairs in _pairs(cells, measure, cells.find(Arm.STEERED, intensity=dose), span).items():
+        emotion = cells.who(c)["emotion"]
+        effect = game.human_effects.get(emotion)
+        magnitude, signed = _magnitude(pairs), []
+        if effect:
+            signed.append(effect.sign * mean_of_present(pairs, axis=1) + 0.0)
+        one = EmotionAlignment(
+            emotion=emotion,
+            damaged=names[c] in damaged,
+            n_pairs=int((~np.isnan(pairs)).sum()),
+            ndm=_index([magnitude], 0.0, plan["confidence"]),
+            nad=_index(signed, -1.0, plan["confidence"]),
+            human_sign=effect.sign if effect else None,
+            text=effect.text if effect else None,
+            source=effect.source if effect else None,
+        )
+        emotions.append(one)
+        if not one["damaged"]:
+            magnitudes.append(magnitude)
+            agreements += signed
+    return HumanAlignment(
+        measure=measure,
+        intensity=dose,
+        ndm=_index(magnitudes, 0.0, plan["confidence"]),
+        nad=_index(agreements, -1.0, plan["confidence"]),
+        null_ndm=float(np.mean(null_ndms)) if null_ndms else None,
+        n_directions=len(null_ndms),
+        emotions=emotions,
+        unit=f"share of the range of {MEASURES[measure].of(plan['outcome'])}",
+        method=_METHOD,
+    )
+
+
+def _pairs(
+    cells: Cells, measure: str, positions: Sequence[int], span: float
+) -> dict[int, np.ndarray]:
+    """Return conditions minus neutral, over the range of the outcome, for those with any pair.
+
+    Returns:
+        By position: `(scenarios, pairs)`, NaN for a pair that lacks one of its decisions.
+    """
+    (neutral,) = cells.find(Arm.NEUTRAL)
+    means = cells.means[measure]
+    found = {}
+    for c in positions:
+        shifts = np.moveaxis((means[..., c] - means[..., neutral]) / span, 1, 0)
+        pairs = shifts.reshape(len(shifts), -1)
+        if not np.isnan(pairs).all():
+            found[c] = pairs
+    return found
+
+
+def _magnitude(pairs: np.ndarray) -> np.ndarray:
+    return mean_of_present(np.abs(pairs), axis=1)
+
+
+def _index(columns: Sequence[np.ndarray], least: float, confidence: float) -> Index:
+    """Return the mean with its interval, which ends at `least` and 1.
+
+    Args:
+        columns: A number of each scenario, `(scenarios,)`, for each emotion.
+        least: The least possible value.
+        confidence: The level of the interval.
+    """
+    if not columns:
+        reason = "no sign among people is known" if least < 0 else "every emotion damages the model"
+        return Index(estimate=None, interval=None, n_scenarios=0, reason=reason)
+    values = mean_of_present(np.stack(columns), axis=0)
+    values = values[~np.isnan(values)]
+    n = len(values)
+    index = Index(estimate=float(values.mean()), interval=None, n_scenarios=n, reason=None)
+    if n < MINIMUM_SCENARIOS:
+        index["reason"] = f"fewer than {MINIMUM_SCENARIOS} scenarios: no interval"
+    elif np.ptp(values) < _TINY:
+        index["reason"] = "every scenario has the same value: no interval"
+    else:
+        low, high = bootstrap_t_interval(values, confidence)
+        index["interval"] = [max(least, low), min(1.0, high)]
+    return index
