@@ -25,9 +25,9 @@ SETTINGS = {
     "show_payoffs": False,
     "generation": {"temperature": 0.7, "top_p": 0.95, "max_new_tokens": 256},
     "scoring": {"direct": True, "after_rationale": True},
-    "arms": {"random": {"scored": 20, "generated": 5}, "shuffled": False, "prompted": True},
+    "arms": {"random": {"matched": 20, "isotropic": 0}, "shuffled": False, "prompted": True},
     "checks": {"manipulation": True, "damage": True, "format": True},
-    "statistics": {"confidence": 0.95, "equivalence_margin": 0.1},
+    "statistics": {"primary": "direct", "confidence": 0.95, "equivalence_margin": 0.1},
 }
 
 
@@ -54,21 +54,28 @@ def simulate(
     repeats: int = 1,
     emotions=("anger", "happiness", "sadness"),
     intensities=(0.5, 1.0, 1.5),
-    effects: dict[str, float] | None = None,
+    effects: dict[str, float | np.ndarray] | None = None,
     prompted: bool = True,
-    base: float = 0.5,
+    halves: bool = False,
+    base: float | np.ndarray = 0.5,
     scenario_sd: float = 0.15,
     effect_sd: float = 0.05,
     random_sd: float = 0.08,
     n_random: int = 20,
-    n_random_generated: int = 5,
+    nulls_written: bool = False,
     unparsed: float = 0.0,
     position: float = 0.0,
     texts: bool = True,
 ) -> pd.DataFrame:
     """Return the trials of one experiment.
 
-    `effects` are differences in the probability of the first choice at intensity 1, by emotion.
+    Args:
+        effects: Differences in the probability of the first choice at intensity 1, one number or
+            one for each scenario, by emotion or by the name of a null direction, such as
+            `random_3`. Other null directions have a random effect.
+        halves: There are directions of two halves of the stimuli, with the effect of the whole.
+        base: The mean probability of the first choice, or one for each scenario.
+        nulls_written: Null directions and described events write answers too.
     """
     rng = np.random.default_rng(seed)
     effects = effects or {}
@@ -76,14 +83,20 @@ def simulate(
     conditions += [
         ("steered", e, i, effects.get(e, 0.0) * i, True) for e in emotions for i in intensities
     ]
-    pushes = rng.normal(0, random_sd, n_random)
-    conditions += [
-        ("random", f"random_{j}", 1.0, push, j < n_random_generated)
-        for j, push in enumerate(pushes)
-    ]
+    pushes = {f"random_{j}": push for j, push in enumerate(rng.normal(0, random_sd, n_random))}
+    pushes |= {name: effects[name] for name in pushes.keys() & effects.keys()}
+    conditions += [("random", name, 1.0, push, nulls_written) for name, push in pushes.items()]
+    if halves:
+        conditions += [
+            (arm, e, 1.0, effects.get(e, 0.0), nulls_written)
+            for arm in ("first_half", "second_half")
+            for e in emotions
+        ]
     if prompted:
-        conditions += [("prompted_neutral", "neutral", 0.0, 0.0, True)]
-        conditions += [("prompted", e, 1.0, 1.5 * effects.get(e, 0.0), True) for e in emotions]
+        conditions += [("prompted_neutral", "neutral", 0.0, 0.0, nulls_written)]
+        conditions += [
+            ("prompted", e, 1.0, 1.5 * effects.get(e, 0.0), nulls_written) for e in emotions
+        ]
     labels = [choice.label for choice in game.choices]
     orders = (
         list(permutations(labels))
@@ -94,13 +107,12 @@ def simulate(
     for history in game.histories:
         own = np.clip(rng.normal(base, scenario_sd, n_scenarios), 0.02, 0.98)
         for arm, emotion, intensity, effect, generated in conditions:
-            varying = (
-                rng.normal(0, effect_sd, n_scenarios) if arm in ("steered", "prompted") else 0.0
-            )
-            pushed = np.clip(own + effect + varying, 0.01, 0.99) if arm != "neutral" else own
+            is_neutral = arm in ("neutral", "prompted_neutral")
+            varying = 0.0 if is_neutral else rng.normal(0, effect_sd, n_scenarios)
+            pushed = own + effect + varying
             for place, order in enumerate(orders):
                 lead = position * (1 if order[0] == labels[0] else -1)
-                p = np.clip(pushed + lead, 0.005, 0.995)
+                p = np.clip(pushed + lead, 0.0, 1.0)
                 for repeat in range(repeats if generated else 1):
                     part = pd.DataFrame({"p": p})
                     part["scenario_id"] = [f"s{i:03d}" for i in range(n_scenarios)]
@@ -180,7 +192,7 @@ def simulate_checks(
         ("steered", e, i) for e in emotions for i in intensities
     ]
     conditions += [("random", f"random_{j}", 1.0) for j in range(5)]
-    rows = []
+    rows = [("vocabulary", "neutral", "neutral", 0.0, "tokens", "", 49_152.0)]
     for arm, emotion, intensity in conditions:
         bad = emotion in broken
         for item in range(12):

@@ -144,7 +144,7 @@ def test_fault_2_an_option_that_nobody_chose_hides_nothing():
 
 
 def test_fault_3_the_same_data_give_the_same_numbers():
-    trials = simulate(a_game(), seed=3, n_random=2, n_random_generated=0, prompted=False)
+    trials = simulate(a_game(), seed=3, n_random=2, prompted=False)
     shuffled = trials.sample(frac=1, random_state=1).reset_index(drop=True)
     first, second = headline(analysed(trials)), headline(analysed(shuffled))
     assert first == headline(analysed(trials.copy()))

@@ -29,7 +29,6 @@ def analyses():
     found = {}
     for number, (game, model) in enumerate((g, m) for g in GAMES for m in ("one", "two")):
         size = {
-            "n_random_generated": 0,
             "prompted": False,
             "intensities": (1.0,),
             "random_sd": 0.03,

@@ -31,7 +31,7 @@ def statistics(**changes):
     } | changes
     checks = simulate_checks(EMOTIONS, (0.5, 1.0), broken=("happiness",))
     return analyse(
-        simulate(game, n_random=4, n_random_generated=2, **simulated), checks, game, SMALL
+        simulate(game, n_random=4, **simulated), checks, game, SMALL
     )
 
 

@@ -46,7 +46,7 @@ def finished(tmp_path_factory):
         "intensities": (0.5, 1.0),
         "effects": {"anger": -0.5},
     }
-    trials = simulate(game, n_random=12, n_random_generated=2, unparsed=0.05, **made)
+    trials = simulate(game, n_random=12, unparsed=0.05, **made)
     answered_freely(trials)
     stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0)), game, SMALL)
     trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
