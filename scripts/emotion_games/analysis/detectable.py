@@ -1,44 +1,81 @@
-"""The smallest effects that an experiment can detect, as planned and with the variation found."""
+"""The power of an experiment: as it was planned, and with the variation that was found."""
+
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 
-from emotion_games.analysis.contrasts import PLANNED
-from emotion_games.analysis.statistics_parts import narrowed
-from emotion_games.analysis.statistics_records import Contrast, ObservedPower, Power
-from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL, Plan
-from emotion_games.experiment.power import detectable_with_sd, planned_power
+from emotion_games.analysis.cells import Cells
+from emotion_games.analysis.contrasts import sound_nulls
+from emotion_games.analysis.inference import null_variance
+from emotion_games.analysis.statistics_records import Power, PowerFigures
+from emotion_games.experiment.analysis_plan import Plan
+from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.planned_power import design_of, planned_power, power_figures
+from emotion_games.experiment.power import Variation
+
+# Of a standard deviation. Smaller differences do not change a power.
+_DIGITS = 4
 
 
-def detectable(contrasts: list[Contrast], plan: Plan, table: pd.DataFrame) -> Power:
-    """Return the power of the plan and, by history, that with the observed standard deviations."""
-    confidence, tests = plan["confidence"], len(plan["emotions"]) * len(plan["histories"])
-    observed = []
-    for history in plan["histories"]:
-        sizes, sds = [], []
-        for record in contrasts:
-            planned = (record["contrast"], record["role"]) == (EMOTION_MINUS_NEUTRAL, PLANNED)
-            if planned and record["history"] == history:
-                sizes.append(record["n_scenarios"])
-                sds.append(record["sd"])
-        # One scenario has no standard deviation.
-        if np.isnan(sds).all():
-            continue
-        n, sd = min(sizes), float(np.sqrt(np.nanmean(np.square(sds))))
-        smallest = detectable_with_sd(sd, n, confidence)
-        power = ObservedPower(
-            history=history,
-            measure=plan["measures"][0],
-            n_scenarios=n,
-            sd=sd,
-            smallest_detectable_difference=smallest,
-            with_holm=detectable_with_sd(sd, n, confidence, tests),
-            reason=None if np.isfinite(smallest) else "too few scenarios",
-            method="noncentral t, power 0.8",
-        )
-        observed.append(power)
-    # The plan may ask for more scenarios than there are.
-    orders = int(table.groupby("scenario_id")["option_order"].nunique().min())
-    scenarios = int(table["scenario_id"].nunique())
-    usable = plan | {"planned": plan["planned"] | {"scenarios": scenarios}}
-    return narrowed(planned_power(usable, orders) | {"observed": observed}, Power)
+def detectable(
+    cells: Cells, plan: Plan, damaged: set[str], planned: Mapping[str, Any] | None = None
+) -> Power:
+    """Return the power of an experiment, in the primary measure and with histories averaged.
+
+    Args:
+        cells: The trials.
+        plan: The plan.
+        damaged: Names of the conditions that damage the model. Their directions are left out.
+        planned: The power as it was expected before the first trial, if that is known.
+    """
+    measure = plan["claim"]["measure"]
+    if planned is None:
+        orders = cells.means[measure].shape[2]
+        planned = planned_power(plan, len(cells.scenarios), orders)
+    effects, nulls = _effects(cells, plan), _null_effects(cells, plan, damaged)
+    observed = None
+    if min(len(effects), *nulls.shape) > 1:
+        design = design_of(plan, len(effects), nulls.shape[1])
+        observed = power_figures(design, observed_variation(effects, nulls))
+        observed = observed | {"source": "this experiment"}
+    return Power(
+        measure=measure,
+        planned=cast(PowerFigures, planned),
+        observed=cast(PowerFigures | None, observed),
+        reason=None if observed else "fewer than two scenarios or null directions",
+        unit="probability of a finding; effects and sds in the outcome, 0 to 1",
+        method="simulation of the claim rule on means over scenarios",
+    )
+
+
+def observed_variation(effects: np.ndarray, nulls: np.ndarray) -> Variation:
+    """Estimate how far effects vary (a balanced random two-way layout, see `null_variance`).
+
+    Args:
+        effects: The emotions' differences from neutral, `(scenarios, emotions)`.
+        nulls: Those of the null directions, `(scenarios, directions)`, both without NaN.
+    """
+    k = nulls.shape[1]
+    null_variances = nulls.var(axis=0, ddof=1).mean()
+    # The mean over directions has what they share, and a k-th of what each has of its own.
+    of_mean = nulls.mean(axis=1).var(ddof=1)
+    shared = max(0.0, (k * of_mean - null_variances) / (k - 1))
+    variances = effects.var(axis=0, ddof=1).mean(), null_variances, shared, null_variance(nulls)
+    return Variation(*(round(float(np.sqrt(variance)), _DIGITS) for variance in variances))
+
+
+def _effects(cells: Cells, plan: Plan) -> np.ndarray:
+    """Return the differences from neutral of all emotions, in the scenarios that have all."""
+    neutral = cells.find(Arm.NEUTRAL)
+    steered = cells.find(Arm.STEERED, intensity=plan["headline_intensity"])
+    if not (neutral and steered):
+        return np.empty((0, 1))
+    measure, place = plan["claim"]["measure"], cells.places[0]
+    matrix = cells.differences(measure, place, steered, neutral[0])
+    return matrix[~np.isnan(matrix).any(axis=1)]
+
+
+def _null_effects(cells: Cells, plan: Plan, damaged: set[str]) -> np.ndarray:
+    measure, place = plan["claim"]["measure"], cells.places[0]
+    return sound_nulls(cells, Arm.RANDOM, measure, place, damaged)[1]

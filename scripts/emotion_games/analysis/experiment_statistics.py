@@ -21,6 +21,7 @@ from emotion_games.analysis.damage import damage_records, text_measures
 from emotion_games.analysis.detectable import detectable
 from emotion_games.analysis.dose_response import dose_records
 from emotion_games.analysis.format_check import format_records
+from emotion_games.analysis.headroom import headroom_records
 from emotion_games.analysis.manipulation import (
     induced_records,
     manipulation_records,
@@ -52,6 +53,7 @@ class Evidence:
         plan: The plan, from the settings.
         settings: The settings of the experiment.
         n_planned: The number of planned trials, if it is known.
+        power: The power as it was expected before the first trial, if it is known.
     """
 
     table: pd.DataFrame
@@ -63,6 +65,7 @@ class Evidence:
     plan: Plan
     settings: Settings
     n_planned: int | None
+    power: Mapping[str, Any] | None
 
     @property
     def is_interim(self) -> bool:
@@ -77,6 +80,7 @@ def analyse(
     settings: Settings,
     n_planned: int | None = None,
     about: Mapping[str, Any] = MappingProxyType({}),
+    power: Mapping[str, Any] | None = None,
 ) -> Statistics:
     """Compute all statistics of an experiment.
 
@@ -87,6 +91,7 @@ def analyse(
         settings: The settings of the experiment.
         n_planned: The number of planned trials. With fewer, nothing is claimed.
         about: How the directions were made; see `engine.directions.About`.
+        power: The power as it was expected before the first trial; see `planned_power`.
 
     Returns:
         The statistics, as JSON can hold them.
@@ -106,6 +111,7 @@ def analyse(
         plan=plan,
         settings=settings,
         n_planned=n_planned,
+        power=power,
     )
     found: dict[str, Any] = {}
     for key, compute in STATISTICS.items():
@@ -148,7 +154,8 @@ STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
     "intensity_analysis": lambda e, s: intensity_analysis(s["contrasts"], e.plan),
     "dose_response": lambda e, s: dose_records(e.cells, e.plan, _damaged(s)),
     "equivalence": lambda e, s: equivalence_records(e.cells, e.plan, _damaged(s)),
-    "power": lambda e, s: detectable(s["contrasts"], e.plan, e.table),
+    "headroom": lambda e, s: headroom_records(e.cells, e.plan),
+    "power": lambda e, s: detectable(e.cells, e.plan, _damaged(s), e.power),
 }
 
 

@@ -275,18 +275,17 @@ def _damage(statistics: Statistics) -> str:
 
 
 def _power(statistics: Statistics) -> str:
-    plan, parts, measured = statistics["plan"], [], ""
-    for row in statistics["power"]["observed"]:
-        smallest, corrected = row["smallest_detectable_difference"], row["with_holm"]
-        if smallest is not None and corrected is not None:
-            measured = MEASURES[row["measure"]].of(plan["outcome"])
-            size = f"{100 * smallest:.0f} points ({100 * corrected:.0f} after correction)"
-            parts.append(size + at(row["history"], plan))
-    if not parts:
+    found = statistics["power"]["observed"]
+    if found is None or found["smallest_moved"] is None:
         return ""
+    measured = MEASURES[statistics["power"]["measure"]].of(statistics["plan"]["outcome"])
+    moved, claimed = (found["smallest_moved"], found["smallest_claimed"])
+    parts = [f"{100 * moved:.1f} points to be found different from neutral"]
+    if claimed is not None:
+        parts.append(f"{100 * claimed:.1f} points to be claimed")
     return (
-        f"With the observed variation between scenarios, an effect on {measured} had to reach "
-        f"{', '.join(parts)} to be detected against neutral with 80 % power."
+        f"With the observed variation, an effect on {measured} had to reach "
+        f"{' and '.join(parts)} with 80 % power."
     )
 
 

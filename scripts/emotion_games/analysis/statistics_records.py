@@ -285,23 +285,44 @@ class HumanDistance(Place, Estimate, Basis):
     source: str
 
 
-# The smallest effects that are detected with 80 % power, by themselves and after Holm.
-class ObservedPower(Where):
-    smallest_detectable_difference: float | None
-    with_holm: float | None
+# How many scenarios are at a bound in neutral, where effects in one direction have no room.
+class Headroom(Where, Basis):
+    floor: float  # the largest outcome at floor
+    ceiling: float  # the smallest outcome at ceiling
     n_scenarios: int
-    sd: float
-    reason: str | None
-    method: str
+    at_floor: int
+    at_ceiling: int
+
+
+class PowerOfEffect(TypedDict):
+    effect: float
+    moved: float
+    claimed: float
+
+
+# The chances that an emotion with an effect is found to move choices, and claimed. Smallest effects
+# are those with 80 % power.
+class PowerFigures(TypedDict):
+    n_scenarios: int
+    n_null_directions: int
+    n_emotions: int
+    sds: dict[str, float]  # see `power.Variation`
+    effects: list[PowerOfEffect]  # of one emotion, if the others have none
+    smallest_moved: float | None
+    smallest_claimed: float | None
+    n_together: int
+    smallest_claimed_together: float | None  # if so many emotions have it
+    scenarios_needed: int | None  # to claim the first of the effects; None if none are enough
+    smallest_with_endless_scenarios: float | None  # claimed, if none are enough
+    not_testable: str | None  # why nothing can be claimed
+    source: str  # of the standard deviations
 
 
 class Power(Basis):
-    smallest_detectable_difference: float | None
-    with_holm: float | None
-    from_random: float | None
-    from_random_with_holm: float | None
-    assumptions: dict[str, Any]
-    observed: list[ObservedPower]
+    measure: str
+    planned: PowerFigures
+    observed: PowerFigures | None
+    reason: str | None  # why there is no observed one
 
 
 class Meta(TypedDict):
@@ -344,5 +365,6 @@ class Statistics(TypedDict):
     equivalence: list[Equivalence]
     human_reference: list[HumanDistance]
     rationality: dict[str, Any]  # available, reason and rows, see `rationality_rows`
+    headroom: list[Headroom]
     power: Power
     text_description: str

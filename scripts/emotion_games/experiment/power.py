@@ -1,128 +1,280 @@
-"""How small an effect an experiment of a given size can show, computed before it is run."""
+"""How likely an effect of a given size is to be claimed, computed before an experiment is run.
 
+The claim rule is simulated on means over stories, which takes milliseconds; a slow test compares
+it with a simulation of whole matrices through the functions of `analysis.inference`.
+"""
+
+from collections.abc import Callable
 from functools import lru_cache
 from math import inf, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
-from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, SCORED
-from emotion_games.experiment.spec import Plan
+from emotion_games.experiment.analysis_plan import (
+    CLAIM_SCENARIOS,
+    MINIMUM_SCENARIOS,
+    nulls_needed,
+)
 
-# How far an emotion's true effect varies between scenarios (sd), and how far a null direction
-# pushes (sd over directions, freed of the scenarios' noise). Measured with SmolLM2-135M-Instruct at
-# the default dose: six emotions and 20 null directions in 12 stories of the prisoner's dilemma,
-# choice probabilities averaged over both option orders. The sd over stories was .09 to .20, with a
-# median of .12; that of the means of the null directions was .039, of which the stories explain
-# .033. Results contain the values of their own model.
+POWER = 0.8
+# So many simulated experiments give a power of .8 a standard error of .007 or less.
+SERIES = 3000
+SEED = 20_240_229
+# With so many stories their noise is nothing.
+ENDLESS = 10**6
+# Further than any two standard normal numbers.
+_APART = 100.0
+_TINY = 1e-9
+
+
+class Variation(NamedTuple):
+    """How far effects vary, as standard deviations in units of the outcome (0 to 1).
+
+    Attributes:
+        effects: Of an emotion's effect (emotion - neutral) over stories.
+        null_effects: Of a null direction's effect over stories.
+        shared: The part of both that all directions have in common in a story, through neutral.
+        directions: Of the null directions' mean effects, freed of what stories add to them.
+    """
+
+    effects: float
+    null_effects: float
+    shared: float
+    directions: float
+
+
+# SmolLM2-135M-Instruct at the default dose: six emotions and 20 null directions in 12 stories of
+# the prisoner's dilemma, choice probabilities averaged over both option orders. Over stories the sd
+# of emotions was .09 to .20 (median .12), and of null directions .12, of which .05 was shared. The
+# sd of the null directions' means was .039, of which stories explain .031.
 SD_OF_EFFECTS = 0.12
 SD_OF_RANDOM_DIRECTIONS = 0.02
-POWER = 0.8
-# The rate of a choice at which its variance is largest.
-RATE = 0.5
+MEASURED = Variation(SD_OF_EFFECTS, SD_OF_EFFECTS, 0.05, SD_OF_RANDOM_DIRECTIONS)
+MEASURED_ON = "SmolLM2-135M-Instruct in Prisoners_Dilemma"
 
 
-def smallest_detectable_difference(
-    n_scenarios: int,
-    trials_per_scenario: int,
-    confidence: float = 0.95,
-    tests: int = 1,
-    rate: float = RATE,
-) -> float:
-    """Return the smallest mean paired difference that a two-sided t test finds with 80 % power.
+class Design(NamedTuple):
+    """The size of an experiment.
 
-    The test is over scenarios. The sd of a scenario's difference is made of the true variation of
-    the effect and the noise of independent answers in each of the two conditions.
+    Attributes:
+        n_stories: The number of stories.
+        n_nulls: The number of matched null directions.
+        n_emotions: The number of emotions, which are corrected together.
+        n_real: How many of them have the effect in question.
+        alpha: The level of the tests.
+    """
+
+    n_stories: int
+    n_nulls: int
+    n_emotions: int
+    n_real: int = 1
+    alpha: float = 0.05
+
+
+def not_testable(design: Design) -> str | None:
+    """Return why no effect can be claimed in an experiment of this size, None if one can."""
+    lacking, needed = [], nulls_needed(design.n_emotions)
+    if design.n_stories < CLAIM_SCENARIOS:
+        lacking.append(f"{design.n_stories} stories, {CLAIM_SCENARIOS} are needed")
+    if design.n_nulls < needed:
+        emotions = f"{design.n_emotions} emotion{'s' * (design.n_emotions != 1)}"
+        found = f"{design.n_nulls} null directions"
+        lacking.append(f"{found}, {needed} are needed for {emotions}")
+    return f"claims are not testable: {'; '.join(lacking)}" if lacking else None
+
+
+def claim_power(effect: float, design: Design, variation: Variation) -> float:
+    """Return the chance that an emotion's effect is claimed.
+
+    The mean effects of `n_real` emotions are `effect`, and those of the others are drawn as null
+    directions are. p_moved is that of Student's t over stories, p_rank the rank among the null
+    directions' means, and the correction that of Benjamini and Hochberg over all emotions. All
+    simulations use the same random numbers, so that the power grows with the effect.
 
     Args:
-        n_scenarios: The number of scenarios.
-        trials_per_scenario: The number of answers per scenario in each condition.
-        confidence: 1 minus the level of the test.
-        tests: The number of tests; above 1, Bonferroni's level, which is that of the hardest step
-            of Holm's correction.
-        rate: The rate of the answers.
-
-    Returns:
-        The difference, or infinity below the smallest number of scenarios that is tested.
+        effect: The mean effect over stories, in units of the outcome.
+        design: The size of the experiment.
+        variation: How far effects vary.
     """
-    sd = sqrt(SD_OF_EFFECTS**2 + 2 * rate * (1 - rate) / trials_per_scenario)
-    return detectable_with_sd(sd, n_scenarios, confidence, tests)
+    if not_testable(design):
+        return 0.0
+    return _share_found(_p_claim, effect, design, variation)
 
 
-def detectable_with_sd(
-    sd: float, n_scenarios: int, confidence: float = 0.95, tests: int = 1
-) -> float:
-    """Return the same for a known sd of the scenarios' differences."""
-    if n_scenarios < MINIMUM_SCENARIOS:
+def moved_power(effect: float, design: Design, variation: Variation) -> float:
+    """Return the chance that an emotion is found to move choices, whether or not it is claimed.
+
+    The arguments are those of `claim_power`.
+    """
+    if design.n_stories < MINIMUM_SCENARIOS:
+        return 0.0
+    return _share_found(_p_moved, effect, design, variation)
+
+
+def smallest_claimable(design: Design, variation: Variation) -> float:
+    """Return the smallest effect that is claimed with 80 % power; infinite if none is."""
+    return _smallest(lambda effect: claim_power(effect, design, variation))
+
+
+def smallest_moving(design: Design, variation: Variation) -> float:
+    """Return the smallest effect that is found to move choices with 80 % power, or infinity."""
+    return _smallest(lambda effect: moved_power(effect, design, variation))
+
+
+def _smallest(power: Callable[[float], float]) -> float:
+    low, high = 0.0, 1.0
+    if power(high) < POWER:
         return inf
-    return _detectable_shift(n_scenarios - 1, (1 - confidence) / tests) * sd / sqrt(n_scenarios)
+    while high - low > 0.0005:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high
 
 
-def smallest_detectable_from_random(k: int, confidence: float = 0.95, tests: int = 1) -> float:
-    """Return the smallest distance from the mean of k random directions that has 80 % power.
+def stories_for(effect: float, design: Design, variation: Variation) -> int | None:
+    """Return how many stories give an effect 80 % power to be claimed; None if no number does."""
 
-    More scenarios do not lower it, because the direction is the random factor.
+    def enough(n: int) -> bool:
+        return claim_power(effect, design._replace(n_stories=n), variation) >= POWER
+
+    if not enough(ENDLESS):
+        return None
+    low, high = 0, CLAIM_SCENARIOS
+    while not enough(high):
+        low, high = high, 2 * high
+    # Two digits are enough.
+    while high - low > max(1, high // 50):
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+class _Draws(NamedTuple):
+    """Standard normal numbers for each simulated experiment.
+
+    `nulls` are sorted within each, and lie _APART from those of the one before, so that they are
+    one sorted array in which a rank is found by bisection. `totals` are their sums.
     """
-    if k < 2:
-        return inf
-    shift = _detectable_shift(k - 1, (1 - confidence) / tests)
-    return shift * SD_OF_RANDOM_DIRECTIONS * sqrt(1 + 1 / k)
+
+    nulls: Any
+    totals: Any
+    effects: Any
+    noise: Any
+    shared: Any
 
 
-def planned_power(plan: Plan, orders: int) -> dict[str, Any]:
-    """Return the smallest detectable differences of a plan, with what they assume.
+@lru_cache(maxsize=4)
+def _draws(n_nulls: int, n_emotions: int) -> _Draws:
+    # The Snakefile imports this module, and NumPy and SciPy take a second to load.
+    import numpy as np
 
-    They are in units of the outcome (0 to 1); infinite ones cannot be tested. Those that depend on
-    all scenarios of a file are None.
+    rng = np.random.default_rng(SEED)
+    nulls = np.sort(rng.standard_normal((SERIES, n_nulls)), axis=1)
+    apart = (nulls + _APART * np.arange(SERIES)[:, None]).ravel()
+    totals = nulls.sum(1, keepdims=True)
+    effects, noise = (_normal(rng, n_emotions) for _ in range(2))
+    return _Draws(apart, totals, effects, noise, _normal(rng, 1))
 
-    Args:
-        plan: The analysis plan.
-        orders: The number of option orders of a scenario.
+
+def _normal(rng: Any, columns: int) -> Any:
+    """Return standard normal numbers, `(series, columns)`.
+
+    Each column has the quantiles of the distribution in random order (Latin hypercube sampling,
+    McKay et al. 1979), so that the power has a smaller error than with independent numbers.
     """
-    planned, confidence = plan["planned"], plan["confidence"]
-    n, directions = planned["scenarios"], planned["random_directions"]
-    tests = len(plan["emotions"]) * len(plan["histories"])
-    trials = orders * planned["repeat"]
-    # Choice probabilities are free of the noise of drawn choices.
-    is_scored = plan["claim"]["requires"][0]["measure"] == SCORED
+    import numpy as np
+    from scipy.special import ndtri
 
-    def difference(tests: int) -> float | None:
-        if not n:
-            return None
-        if is_scored:
-            return detectable_with_sd(SD_OF_EFFECTS, n, confidence, tests)
-        return smallest_detectable_difference(n, trials, confidence, tests)
-
-    return {
-        "smallest_detectable_difference": difference(1),
-        "with_holm": difference(tests),
-        "from_random": smallest_detectable_from_random(directions, confidence),
-        "from_random_with_holm": smallest_detectable_from_random(directions, confidence, tests),
-        "assumptions": {
-            "power": POWER,
-            "n_scenarios": n,
-            "trials_per_scenario": trials,
-            "tests": tests,
-            "sd_of_effects": SD_OF_EFFECTS,
-            "rate": None if is_scored else RATE,
-            "random_directions": directions,
-            "sd_of_random_directions": SD_OF_RANDOM_DIRECTIONS,
-        },
-        "unit": f"difference in expected {plan['outcome']}, 0 to 1",
-        "method": "noncentral t, two-sided",
-    }
+    quantiles = ndtri((np.arange(SERIES) + 0.5) / SERIES)
+    return rng.permuted(np.tile(quantiles, (columns, 1)), axis=1).T
 
 
-@lru_cache
-def _detectable_shift(df: int, alpha: float) -> float:
-    """The noncentrality at which a two-sided t test has 80 % power."""
-    # The Snakefile imports this module, and SciPy takes a second to load.
-    from scipy.optimize import brentq
-    from scipy.special import ncfdtr, stdtrit
+@lru_cache(maxsize=16)
+def _variances(n_stories: int, n_emotions: int) -> Any:
+    """Return observed variances over stories, relative to the true one."""
+    import numpy as np
 
-    critical = -float(stdtrit(df, alpha / 2))
+    rng = np.random.default_rng(SEED + 1)
+    return rng.chisquare(n_stories - 1, (SERIES, n_emotions)) / (n_stories - 1)
 
-    def lacking(shift: float) -> float:
-        # A squared noncentral t is a noncentral F. SciPy's noncentral t, `nctdtr`, is NaN in its
-        # far lower tail.
-        return float(ncfdtr(1, df, shift**2, critical**2)) - (1 - POWER)
 
-    return brentq(lacking, 0.0, 3.0 + 1.5 * critical)
+PValues = Callable[[Design, Variation, slice, float | None], Any]
+
+
+def _share_found(p_values: PValues, effect: float, design: Design, variation: Variation) -> float:
+    """Return the share of real emotions with a corrected p of at most alpha."""
+    import numpy as np
+
+    real = p_values(design, variation, slice(design.n_real), effect)
+    found = _rejected(np.hstack([real, _of_others(p_values, design, variation)]), design.alpha)
+    return float(found[:, : design.n_real].mean())
+
+
+@lru_cache(maxsize=16)
+def _of_others(p_values: PValues, design: Design, variation: Variation) -> Any:
+    return p_values(design, variation, slice(design.n_real, None), None)
+
+
+def _means(
+    design: Design, variation: Variation, emotions: slice, effect: float | None
+) -> tuple[Any, Any]:
+    """Return the observed mean effects of some emotions, `(series, emotions)`.
+
+    They are without and with what all directions share, which no rank among them contains. An
+    effect of None draws the true effects as those of null directions.
+    """
+    draws, n = _draws(design.n_nulls, design.n_emotions), design.n_stories
+    true = variation.directions * draws.effects[:, emotions] if effect is None else effect
+    own = sqrt(max(0.0, variation.effects**2 - variation.shared**2) / n)
+    means = true + own * draws.noise[:, emotions]
+    return means, means + variation.shared / sqrt(n) * draws.shared
+
+
+def _p_moved(design: Design, variation: Variation, emotions: slice, effect: float | None) -> Any:
+    """Return the p of Student's t for some emotions, `(series, emotions)`; see `_means`."""
+    import numpy as np
+    from scipy.special import stdtr
+
+    n, (_, observed) = design.n_stories, _means(design, variation, emotions, effect)
+    variances = _variances(n, design.n_emotions)[:, emotions]
+    error = max(_TINY, variation.effects) * np.sqrt(variances / n)
+    return 2 * stdtr(n - 1, -np.abs(observed) / error)
+
+
+def _p_claim(design: Design, variation: Variation, emotions: slice, effect: float | None) -> Any:
+    """Return the larger of p_moved and p_rank for some emotions, 1 if their signs differ."""
+    import numpy as np
+
+    n, k = design.n_stories, design.n_nulls
+    draws = _draws(k, design.n_emotions)
+    means, observed = _means(design, variation, emotions, effect)
+    noise = max(0.0, variation.null_effects**2 - variation.shared**2) / n
+    scale = max(_TINY, sqrt(variation.directions**2 + noise))
+    agree = observed * (means - scale * draws.totals / k) > 0
+    moved = _p_moved(design, variation, emotions, effect)
+    return np.where(agree, np.maximum(moved, _rank_p(means / scale, draws, k)), 1.0)
+
+
+def _rank_p(means: Any, draws: _Draws, k: int) -> Any:
+    """Return the rank p of emotions, `(series, emotions)`, with means in sds of the nulls'."""
+    import numpy as np
+
+    # The directions at least as far from the common mean lie beyond the emotion, and beyond its
+    # mirror image.
+    mirrored = 2 * (draws.totals + means) / (k + 1) - means
+    limit = 0.49 * _APART
+    low, high = (np.clip(end(means, mirrored), -limit, limit) for end in (np.minimum, np.maximum))
+    first = np.arange(SERIES)[:, None]
+    below = np.searchsorted(draws.nulls, low + _APART * first, side="right") - k * first
+    above = k - (np.searchsorted(draws.nulls, high + _APART * first, side="left") - k * first)
+    return (1 + below + above) / (k + 1)
+
+
+def _rejected(p: Any, alpha: float) -> Any:
+    """Return which p values the correction of Benjamini and Hochberg rejects, row by row."""
+    import numpy as np
+
+    ordered = np.sort(p, axis=1)
+    limits = alpha * np.arange(1, p.shape[1] + 1) / p.shape[1]
+    # The largest p under its limit; every smaller p is rejected with it.
+    largest = np.where(ordered <= limits, ordered, -1.0).max(axis=1)
+    return p <= largest[:, None]

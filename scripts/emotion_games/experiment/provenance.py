@@ -25,7 +25,10 @@ PACKAGES = [
 # A change in these rooms can change an answer, so that trials start again, except in the modules
 # that turn trials into files or only check them.
 ANSWERING_ROOMS = ("games", "prompts", "engine", "experiment")
-_RECORDING = "analysis_plan check_records context journal pace power provenance repeat results spec"
+_RECORDING = (
+    "analysis_plan check_records context headroom journal pace plan_file planned_power power "
+    "provenance repeat results spec"
+)
 _FETCHING = "downloads fetching gguf_conversion gguf_files hub smollm2"
 NOT_ANSWERING = (
     "games/equilibria.py",

@@ -1,7 +1,7 @@
 """The grid of a series as a short table, which a dry run prints; nothing is written.
 
-It shows games × models, the trials of each experiment, the smallest effect that they can detect,
-and what is done already.
+It shows games × models, the trials of each experiment, how likely effects are to be claimed, and
+what is done already.
 """
 
 from collections import Counter
@@ -10,9 +10,17 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
+from emotion_games import layout
 from emotion_games.errors import UserError
-from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, the_plan
-from emotion_games.experiment.power import planned_power
+from emotion_games.experiment.analysis_plan import the_plan
+from emotion_games.experiment.planned_power import (
+    Known,
+    assumed,
+    design_of,
+    power_figures,
+    power_lines,
+)
+from emotion_games.experiment.power import Design
 from emotion_games.experiment.spec import Settings
 from emotion_games.experiment.trials import choose_scenarios, count_trials, option_orders
 from emotion_games.games.catalog import apply_settings
@@ -22,11 +30,14 @@ from emotion_games.games.skipped import Skipped, label_block, summary
 from emotion_games.series import completeness, state
 from emotion_games.series.config import SeriesConfig
 from emotion_games.series.contexts import short_contexts
+from emotion_games.series.earlier import earlier_results, known_variation
 from emotion_games.series.folder import Series
 from emotion_games.series.forecast import forecast
 
 # Rows of the table for models of which nothing is done yet.
 _SHOWN_UNTOUCHED = 12
+# A power takes up to a second to compute.
+_SHOWN_POWERS = 3
 # The trials of an experiment are held in memory.
 MOST_TRIALS = 10_000_000
 NO_SCENARIO = "no scenario of its file can be used: this game will fail"
@@ -108,11 +119,10 @@ def preview(series: Series) -> str:
     for number, (name, count) in enumerate(counts.items(), start=1):
         text = NO_SCENARIO
         if count.total is not None:
-            effect = _detectable(count)
-            text = f"{count.total:,} trials a model; smallest effect {effect}"
+            text = f"{count.total:,} trials a model, {count.scenarios} stories"
         lines += [f"  {number:>2}  {name:<28} {text}"]
         lines += [f"      {line}" for line in summary(count.skipped, count.readable)]
-    lines += ["", *_model_table(rows, len(counts)), ""]
+    lines += ["", *_power_table(series, counts), "", *_model_table(rows, len(counts)), ""]
     waiting: dict[str, list[tuple[int, int]]] = {}
     for experiment, cell in zip(series.experiments.values(), chain(*rows.values()), strict=True):
         count = counts[experiment.game]
@@ -157,22 +167,28 @@ def label_advice(counts: Mapping[str, GameCount]) -> list[str]:
     return [head, "experiment:", *(f"  {line}" for line in block), ""]
 
 
-def _detectable(count: GameCount) -> str:
-    """Return the smallest effects with a power of 80 %, in points of the game's outcome."""
-    if count.scenarios < MINIMUM_SCENARIOS:
-        return f"none with {count.scenarios} scenarios ({MINIMUM_SCENARIOS} are needed)"
-    power = planned_power(the_plan(count.settings, count.game), count.orders)
-    text = f"{_points(power['smallest_detectable_difference'])} points"
-    text += f", {_points(power['with_holm'])} after Holm"
-    # Too few random directions for any power.
-    if power["from_random"] == float("inf"):
-        return text
-    alone, after = _points(power["from_random"]), _points(power["from_random_with_holm"])
-    return f"{text} (against random directions {alone}, {after})"
-
-
-def _points(difference: float | None) -> str:
-    return f"{100 * (difference or 0):.0f}"
+def _power_table(series: Series, counts: Mapping[str, GameCount]) -> list[str]:
+    """Return the power of the experiments; those with the same power share their lines."""
+    results = earlier_results(layout.series_home(series.config.base_dir))
+    sharing: dict[tuple[Design, Known], list[str]] = {}
+    for exp_id, experiment in series.experiments.items():
+        count = counts[experiment.game]
+        if count.total is not None:
+            plan = the_plan(count.settings, count.game)
+            known = known_variation(results, exp_id, experiment.model.name, plan)
+            key = design_of(plan, count.scenarios), known or assumed(plan, count.orders)
+            sharing.setdefault(key, []).append(exp_id)
+    lines = []
+    for (design, known), exp_ids in list(sharing.items())[:_SHOWN_POWERS]:
+        figures = power_figures(design, known.variation) | {"source": known.source}
+        more = f" and {len(exp_ids) - 1:,} more" if len(exp_ids) > 1 else ""
+        size = f"{design.n_stories} stories, {design.n_nulls} null directions"
+        lines += [f"  {exp_ids[0]}{more} ({size}, {design.n_emotions} emotions):"]
+        lines += [f"    {line}" for line in power_lines(figures)]
+    if len(sharing) > _SHOWN_POWERS:
+        rest = sum(len(exp_ids) for exp_ids in list(sharing.values())[_SHOWN_POWERS:])
+        lines.append(f"  and {rest:,} more experiments, of other sizes or with other variation")
+    return lines
 
 
 def _model_table(rows: Mapping[str, list[str]], games: int) -> list[str]:

@@ -1,5 +1,5 @@
 """A replacement for the statistics of an experiment."""
 
 
-def analyse(trials, checks, game, settings, n_planned, about):
+def analyse(trials, checks, game, settings, n_planned, about, power):
     return {}

@@ -32,7 +32,7 @@ def run(inputs, control):
             computed.write(f"{spec['exp_id']}/{number}\n")
         journal.append([{"key": str(number)}])
     control.progress({"trials": (trials, trials)}, 0.0)
-    configuration = {"seconds": {}, "directions": {}}
+    configuration = {"seconds": {}, "directions": {}, "plan": {"power": {}}}
     trials = list(journal.records.values())
     return SimpleNamespace(trials=trials, checks=None, game=None, configuration=configuration)
 

@@ -1,0 +1,165 @@
+"""The power of an experiment as data and as lines of text: for the dry run and the plan file."""
+
+from functools import lru_cache
+from math import inf, sqrt
+from typing import Any, NamedTuple
+
+from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, SCORED
+from emotion_games.experiment.power import (
+    ENDLESS,
+    MEASURED,
+    MEASURED_ON,
+    Design,
+    Variation,
+    claim_power,
+    moved_power,
+    not_testable,
+    smallest_claimable,
+    smallest_moving,
+    stories_for,
+)
+from emotion_games.experiment.spec import Plan
+
+# The effects whose power is shown, in units of the outcome.
+EFFECTS = (0.05, 0.10, 0.20)
+# The rate of a written choice at which its variance is largest.
+RATE = 0.5
+
+
+class Known(NamedTuple):
+    """How far effects vary, and where that was measured."""
+
+    variation: Variation
+    source: str
+
+
+def planned_power(
+    plan: Plan, scenarios: int, orders: int, known: Known | None = None
+) -> dict[str, Any]:
+    """Return the power of a plan as plain data; see `statistics_records.PowerFigures`.
+
+    Args:
+        plan: The analysis plan.
+        scenarios: The number of stories, which may be smaller than planned.
+        orders: The number of option orders of a story.
+        known: How far effects vary, if earlier experiments show it.
+    """
+    design, known = design_of(plan, scenarios), known or assumed(plan, orders)
+    return power_figures(design, known.variation) | {"source": known.source}
+
+
+def assumed(plan: Plan, orders: int) -> Known:
+    """Return how far effects vary in a small real model; see `planned_power`."""
+    variation = MEASURED
+    # That was measured in choice probabilities. Written choices, and rationales, add noise.
+    if plan["claim"]["measure"] != SCORED:
+        answers = orders * plan["planned"]["repeat"] * len(plan["histories"])
+        variation = _with_answers(variation, answers)
+    return Known(variation, MEASURED_ON)
+
+
+def design_of(plan: Plan, scenarios: int, null_directions: int | None = None) -> Design:
+    """Return the size of a planned experiment.
+
+    Args:
+        plan: The analysis plan.
+        scenarios: The number of stories.
+        null_directions: The number of sound ones, if it is not the planned one.
+    """
+    if null_directions is None:
+        null_directions = plan["planned"]["null_directions"]
+    return Design(scenarios, null_directions, len(plan["emotions"]), alpha=1 - plan["confidence"])
+
+
+@lru_cache(maxsize=64)
+def power_figures(design: Design, variation: Variation) -> dict[str, Any]:
+    """Return the power of an experiment as plain data; see `statistics_records.PowerFigures`."""
+    reason, several = not_testable(design), max(1, design.n_emotions // 2)
+    effects = [
+        {
+            "effect": effect,
+            "moved": moved_power(effect, design, variation),
+            "claimed": claim_power(effect, design, variation),
+        }
+        for effect in EFFECTS
+    ]
+    together, endless = design._replace(n_real=several), design._replace(n_stories=ENDLESS)
+    # What would have to change so that the smallest of these effects is claimed.
+    least = None if reason else stories_for(EFFECTS[0], design, variation)
+    floor = None if reason or least else _known(smallest_claimable(endless, variation))
+    return {
+        "n_scenarios": design.n_stories,
+        "n_null_directions": design.n_nulls,
+        "n_emotions": design.n_emotions,
+        "sds": variation._asdict(),
+        "effects": effects,
+        "smallest_moved": _known(smallest_moving(design, variation)),
+        "smallest_claimed": _known(smallest_claimable(design, variation)),
+        "n_together": several,
+        "smallest_claimed_together": _known(smallest_claimable(together, variation)),
+        "scenarios_needed": least,
+        "smallest_with_endless_scenarios": floor,
+        "not_testable": reason,
+    }
+
+
+def power_lines(figures: dict[str, Any]) -> list[str]:
+    """Return what `planned_power` found as lines of text, in points of the outcome."""
+    reason, sds = figures["not_testable"], figures["sds"]
+    lines = [reason] if reason else [_power_line(figures, "claimed"), _lever(figures)]
+    lines.append(_power_line(figures, "moved"))
+    over_stories, of_nulls = _points(sds["effects"]), _points(sds["directions"])
+    lines.append(
+        f"assumed sd of an effect over stories {over_stories}, of the null directions' effects "
+        f"{of_nulls} points (as in {figures['source']})"
+    )
+    return lines
+
+
+def _power_line(figures: dict[str, Any], kind: str) -> str:
+    smallest = figures[f"smallest_{kind}"]
+    if kind == "moved" and figures["n_scenarios"] < MINIMUM_SCENARIOS:
+        return f"moved: not testable with fewer than {MINIMUM_SCENARIOS} stories"
+    powers = ", ".join(f"{_points(e['effect'])} points {e[kind]:.2f}" for e in figures["effects"])
+    text = f"power of {kind}: {powers}; .80 at "
+    text += "none" if smallest is None else f"{_points(smallest)} points"
+    together, number = figures["smallest_claimed_together"], figures["n_together"]
+    if kind == "claimed" and together is not None and number > 1:
+        text += f" ({_points(together)} if {number} of {figures['n_emotions']} emotions have it)"
+    return text
+
+
+def _lever(figures: dict[str, Any]) -> str:
+    """Return what would have to change so that the smallest of the shown effects is claimed."""
+    target, needed = f"{_points(EFFECTS[0])} points", figures["scenarios_needed"]
+    if needed is None:
+        floor = figures["smallest_with_endless_scenarios"]
+        least = "nothing" if floor is None else f"{_points(floor)} points"
+        return (
+            f"to claim {target}: no number of stories is enough ({least} with endless stories), "
+            "because null directions move choices too"
+        )
+    if needed <= figures["n_scenarios"]:
+        return f"to claim {target}: nothing has to change"
+    return f"to claim {target}: about {needed:,} stories"
+
+
+def _with_answers(variation: Variation, answers: int) -> Variation:
+    """Add the noise of drawn answers, `answers` for each story and condition, to a variation."""
+    noise = RATE * (1 - RATE) / answers
+    # Each direction has its own answers, and all are compared with the same ones of neutral.
+    effects, null_effects = (
+        sqrt(sd**2 + 2 * noise) for sd in (variation.effects, variation.null_effects)
+    )
+    shared = sqrt(variation.shared**2 + noise)
+    return Variation(effects, null_effects, shared, variation.directions)
+
+
+def _points(number: float) -> str:
+    """Return a share in points, with a decimal below ten unless it is a whole number."""
+    points = round(100 * number, 1)
+    return f"{points:.1f}" if points < 10 and points % 1 else f"{points:.0f}"
+
+
+def _known(number: float) -> float | None:
+    return None if number == inf else number
