@@ -1,13 +1,14 @@
 """Simulated experiments with a known truth, as tables of the shape of exp_results.csv."""
 
 import json
-from itertools import permutations
 
 import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.cells import average_trials, tidy, trial_measures
 from emotion_games.analysis.damage import text_measures
+from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.trials import option_orders
 from emotion_games.games.records import Choice, Game, History
 
 SETTINGS = {
@@ -54,28 +55,44 @@ def simulate(
     repeats: int = 1,
     emotions=("anger", "happiness", "sadness"),
     intensities=(0.5, 1.0, 1.5),
-    effects: dict[str, float | np.ndarray] | None = None,
-    prompted: bool = True,
-    halves: bool = False,
-    base: float | np.ndarray = 0.5,
+    effects: dict[str, float] | None = None,
+    arms=("prompted",),
+    base: float = 0.5,
     scenario_sd: float = 0.15,
     effect_sd: float = 0.05,
     random_sd: float = 0.08,
     n_random: int = 20,
-    nulls_written: bool = False,
+    n_isotropic: int = 0,
+    writes_nulls: bool = False,
     unparsed: float = 0.0,
     position: float = 0.0,
     texts: bool = True,
 ) -> pd.DataFrame:
     """Return the trials of one experiment.
 
+    A scenario has a neutral probability of the first choice at each history, and each push an
+    effect that varies over scenarios.
+
     Args:
-        effects: Differences in the probability of the first choice at intensity 1, one number or
-            one for each scenario, by emotion or by the name of a null direction, such as
-            `random_3`. Other null directions have a random effect.
-        halves: There are directions of two halves of the stimuli, with the effect of the whole.
-        base: The mean probability of the first choice, or one for each scenario.
-        nulls_written: Null directions and described events write answers too.
+        game: The game, with its histories.
+        seed: Of all random numbers.
+        n_scenarios: Their number.
+        repeats: Written answers to a prompt.
+        emotions: Those that are steered.
+        intensities: Their doses; all other pushes have 1.
+        effects: Differences in the probability of the first choice at intensity 1, by emotion.
+        arms: Further ones: prompted (with one and a half times the effect), first_half and
+            second_half (with the same effect), shuffled (without an effect).
+        base: The mean neutral probability of the first choice.
+        scenario_sd: Its standard deviation over scenarios.
+        effect_sd: That of an effect over scenarios.
+        random_sd: That of the null directions' mean effects.
+        n_random: Matched null directions.
+        n_isotropic: Isotropic ones.
+        writes_nulls: Null directions and the arms above write answers, too.
+        unparsed: The share of written answers without a choice.
+        position: What the first place adds to the probability of a choice.
+        texts: Add the prompts.
     """
     rng = np.random.default_rng(seed)
     effects = effects or {}
@@ -83,46 +100,35 @@ def simulate(
     conditions += [
         ("steered", e, i, effects.get(e, 0.0) * i, True) for e in emotions for i in intensities
     ]
-    pushes = {f"random_{j}": push for j, push in enumerate(rng.normal(0, random_sd, n_random))}
-    pushes |= {name: effects[name] for name in pushes.keys() & effects.keys()}
-    conditions += [("random", name, 1.0, push, nulls_written) for name, push in pushes.items()]
-    if halves:
-        conditions += [
-            (arm, e, 1.0, effects.get(e, 0.0), nulls_written)
-            for arm in ("first_half", "second_half")
-            for e in emotions
-        ]
-    if prompted:
-        conditions += [("prompted_neutral", "neutral", 0.0, 0.0, nulls_written)]
-        conditions += [
-            ("prompted", e, 1.0, 1.5 * effects.get(e, 0.0), nulls_written) for e in emotions
-        ]
+    for arm, number in (("random", n_random), ("isotropic", n_isotropic)):
+        pushes = rng.normal(0, random_sd, number)
+        conditions += [(arm, f"{arm}_{j}", 1.0, p, writes_nulls) for j, p in enumerate(pushes)]
+    if "prompted" in arms:
+        conditions.append(("prompted_neutral", "neutral", 0.0, 0.0, writes_nulls))
+    share = {"prompted": 1.5, "first_half": 1.0, "second_half": 1.0, "shuffled": 0.0}
+    for arm in arms:
+        own = [(e, 1.0, share[arm] * effects.get(e, 0.0)) for e in emotions]
+        conditions += [(arm, *who, writes_nulls) for who in own]
     labels = [choice.label for choice in game.choices]
-    orders = (
-        list(permutations(labels))
-        if len(labels) <= 3
-        else [labels[i:] + labels[:i] for i in range(len(labels))]
-    )
-    parts = []
+    chances, rows = [], []
     for history in game.histories:
         own = np.clip(rng.normal(base, scenario_sd, n_scenarios), 0.02, 0.98)
-        for arm, emotion, intensity, effect, generated in conditions:
-            is_neutral = arm in ("neutral", "prompted_neutral")
-            varying = 0.0 if is_neutral else rng.normal(0, effect_sd, n_scenarios)
-            pushed = own + effect + varying
-            for place, order in enumerate(orders):
-                lead = position * (1 if order[0] == labels[0] else -1)
-                p = np.clip(pushed + lead, 0.0, 1.0)
-                for repeat in range(repeats if generated else 1):
-                    part = pd.DataFrame({"p": p})
-                    part["scenario_id"] = [f"s{i:03d}" for i in range(n_scenarios)]
-                    part["history"] = history.name
-                    part["arm"], part["emotion"], part["intensity"] = arm, emotion, intensity
-                    part["option_order"] = json.dumps(list(order))
-                    part["wording"] = (np.arange(n_scenarios) + place) % 2
-                    part["repeat_num"], part["generated"] = repeat, generated
-                    parts.append(part)
-    table = pd.concat(parts, ignore_index=True)
+        for arm, emotion, intensity, effect, written in conditions:
+            varying = rng.normal(0, effect_sd, n_scenarios) * (Arm(arm) != Arm(arm).reference)
+            pushed = np.clip(own + effect + varying, 0.01, 0.99)
+            for place, order in enumerate(option_orders(labels)):
+                p = np.clip(pushed + position * (1 if order[0] == labels[0] else -1), 0.005, 0.995)
+                row = (history.name, arm, emotion, intensity, json.dumps(order), place)
+                for repeat in range(repeats if written else 1):
+                    rows.append((*row, repeat, written))
+                    chances.append(p)
+    columns = ["history", "arm", "emotion", "intensity", "option_order", "wording"]
+    table = pd.DataFrame(rows, columns=[*columns, "repeat_num", "generated"])
+    table = table.loc[np.repeat(table.index, n_scenarios)].reset_index(drop=True)
+    number = np.tile(np.arange(n_scenarios), len(rows))
+    table["scenario_id"] = [f"s{n:03d}" for n in number]
+    table["wording"] = (number + table["wording"]) % 2
+    table["p"] = np.concatenate(chances)
     return _answers(table, game, labels, rng, unparsed, texts)
 
 
@@ -140,21 +146,21 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
     table["extraction_method"] = np.where(
         ~table["generated"], "not generated", np.where(failed, "unparsed: no json", "strict")
     )
-    rounded = np.round(shares, 6)
+    rounded = np.round(shares, 6).tolist()
+    probabilities = [json.dumps(dict(zip(labels, row, strict=True))) for row in rounded]
     for column in ("choice_probabilities", "branch_probabilities", "choice_probabilities_after"):
-        table[column] = [
-            json.dumps(dict(zip(labels, row, strict=True))) for row in rounded.tolist()
-        ]
+        table[column] = probabilities
     table.loc[~table["generated"], "choice_probabilities_after"] = ""
     table["valid_mass"] = 0.9 + 0.05 * rng.random(n)
     table["valid_mass_after"] = table["valid_mass"]
-    table["push_ratio"] = np.where(
-        table["arm"].isin(["steered", "random"]), 0.12 * table["intensity"], 0.0
-    )
+    pushed = table["arm"].map(lambda arm: Arm(arm).is_pushed)
+    table["push_ratio"] = np.where(pushed, 0.12 * table["intensity"], 0.0)
     lengths = {label: len(f"I will {label} with them.") for label in labels}
-    table["option_lengths"] = [
-        json.dumps([lengths[x] for x in json.loads(o)]) for o in table["option_order"]
-    ]
+    lengths_of = {
+        order: json.dumps([lengths[label] for label in json.loads(order)])
+        for order in table["option_order"].unique()
+    }
+    table["option_lengths"] = table["option_order"].map(lengths_of)
     table["game_name"], table["model_name"] = game.name, "demo"
     table["scenario"] = "Scenario " + table["scenario_id"]
     table["description"] = "You share a garden with a neighbour."
@@ -169,29 +175,42 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
         for r, d, g in zip(table["rationale"], table["decision"], table["generated"], strict=True)
     ]
     if texts:
-        table["input"] = [
-            "You share a garden.\n"
-            + "\n".join(
-                f'Option {i}. "I will {x} with them."' for i, x in enumerate(json.loads(order), 1)
-            )
-            + "\nAnswer as JSON."
-            for order in table["option_order"]
-        ]
+        table["input"] = table["option_order"].map(_prompt)
     keys = ["scenario_id", "history", "option_order", "repeat_num", "arm", "emotion", "intensity"]
-    table["trial_id"] = table[keys].astype(str).agg("/".join, axis=1)
+    rows = table[keys].astype(str).itertuples(index=False, name=None)
+    table["trial_id"] = ["/".join(row) for row in rows]
     table["seed"] = 0
     return table.drop(columns="p")
 
 
+def _prompt(order: str) -> str:
+    options = [
+        f'Option {i}. "I will {label} with them."' for i, label in enumerate(json.loads(order), 1)
+    ]
+    return "\n".join(["You share a garden.", *options, "Answer as JSON."])
+
+
 def simulate_checks(
-    emotions=("anger", "happiness", "sadness"), intensities=(0.5, 1.0, 1.5), seed=0, broken=()
+    emotions=("anger", "happiness", "sadness"),
+    intensities=(0.5, 1.0, 1.5),
+    seed=0,
+    broken=(),
+    n_random=5,
 ):
-    """Return the table of checks; the emotions in `broken` fail dominance and perplexity."""
+    """Return the table of checks.
+
+    Args:
+        emotions: Those that are steered; each push raises its own.
+        intensities: Their doses.
+        seed: Of all random numbers.
+        broken: Emotions and null directions that fail dominance and perplexity.
+        n_random: Null directions.
+    """
     rng = np.random.default_rng(seed)
     conditions = [("neutral", "neutral", 0.0)] + [
         ("steered", e, i) for e in emotions for i in intensities
     ]
-    conditions += [("random", f"random_{j}", 1.0) for j in range(5)]
+    conditions += [("random", f"random_{j}", 1.0) for j in range(n_random)]
     rows = [("vocabulary", "neutral", "neutral", 0.0, "tokens", "", 49_152.0)]
     for arm, emotion, intensity in conditions:
         bad = emotion in broken
