@@ -36,7 +36,8 @@ def recompute_statistics(series_dir: Path) -> int:
             continue
         settings, about = found.configuration["settings"], found.configuration["directions"]
         evidence = found.trials, found.checks, found.game
-        statistics = analyse(*evidence, settings, len(found.trials), about)
+        power = found.configuration["plan"].get("power")
+        statistics = analyse(*evidence, settings, len(found.trials), about, power)
         replace_statistics(folder, statistics)
         say(f"{exp_id}: recomputed", sys.stdout)
         if statistics["plan"]["hash"] != found.configuration["plan"]["hash"]:

@@ -10,6 +10,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from emotion_games import layout  # noqa: E402
+from emotion_games.series.earlier import earlier_results, known_variation  # noqa: E402
 from emotion_games.series.frozen import (  # noqa: E402
     check_files,
     check_weights,
@@ -51,9 +52,13 @@ def run_experiment(rule: Any) -> None:
             journal=layout.journal_path(series_dir, exp_id),
             runtime=runtime,
             push_checks=Path(rule.input.push_checks),
+            plan_file=Path(rule.output[0]).parent / layout.PLAN,
+            known=lambda plan: known_variation(
+                earlier_results(series_dir.parent), exp_id, spec["model_name"], plan
+            ),
             import_seconds=imported,
         )
-        found = run(inputs, Control(should_stop, job.progress))
+        found = run(inputs, Control(should_stop, job.progress, announce=job.terminal))
         # After the trials, whose start must not wait for the libraries of the statistics.
         from emotion_games.analysis.experiment_statistics import analyse
         from emotion_games.experiment.results import publish
@@ -61,7 +66,8 @@ def run_experiment(rule: Any) -> None:
         start = time.perf_counter()
         settings, about = spec["settings"], found.configuration["directions"]
         evidence = found.trials, found.checks, found.game
-        statistics = analyse(*evidence, settings, len(found.trials), about)
+        power = found.configuration["plan"]["power"]
+        statistics = analyse(*evidence, settings, len(found.trials), about, power)
         found.configuration["seconds"]["write"] = round(time.perf_counter() - start, 2)
         publish(Path(rule.output[0]).parent, found, statistics)
 

@@ -55,5 +55,6 @@ def finish(inputs, out, control):
     found = run(inputs, control)
     settings, about = inputs.spec["settings"], found.configuration["directions"]
     evidence = found.trials, found.checks, found.game
-    statistics = analyse(*evidence, settings, len(found.trials), about)
+    power = found.configuration["plan"]["power"]
+    statistics = analyse(*evidence, settings, len(found.trials), about, power)
     publish(out, found, statistics)

@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -84,6 +85,13 @@ def replace_text(path: Path, text: str, durable: bool = True) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a file a name that ends in `.aside` and that no other file has, and return it."""
+    aside = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.aside")
+    path.rename(aside)
+    return aside
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 CONFIGURATION = "exp_config.yaml"
 STATISTICS = "stats_analysis.json"
 RESULT_FILES = (CONFIGURATION, "exp_results.csv", "exp_results.json", STATISTICS)
+# What was decided about an experiment, in its folder before its first trial.
+PLAN = "plan.yaml"
 # The figures of an experiment in its folder, and those of the series in the series folder.
 PLOTS = "plots"
 REPORT = "experiment_report.json"

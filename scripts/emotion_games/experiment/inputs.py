@@ -9,9 +9,10 @@ from typing import Any
 from emotion_games.engine import directions
 from emotion_games.engine.directions import Directions
 from emotion_games.escapes import say
+from emotion_games.experiment.planned_power import Known
 from emotion_games.experiment.provenance import answering_code_hash
 from emotion_games.experiment.requests import Questions, load_questions
-from emotion_games.experiment.spec import Settings, Spec
+from emotion_games.experiment.spec import Plan, Settings, Spec
 from emotion_games.hashing import digest
 from emotion_games.progress import Report, ignore
 
@@ -29,6 +30,8 @@ class Inputs:
         journal: The journal, which is continued if it exists.
         runtime: The settings that only affect running.
         push_checks: The table of the checks of the model's pushes, if there is one.
+        plan_file: Where the plan is written before the first trial, if anywhere.
+        known: Called with the plan, returns how far effects vary, if earlier experiments show it.
         import_seconds: The time that loading the library took, which is recorded.
     """
 
@@ -39,6 +42,8 @@ class Inputs:
     journal: Path
     runtime: dict[str, Any]
     push_checks: Path | None = None
+    plan_file: Path | None = None
+    known: Callable[[Plan], Known | None] = lambda _: None
     import_seconds: float = 0.0
 
 
@@ -51,11 +56,13 @@ class Control:
         progress: Called with what is done and planned, and with the seconds that are left, None if
             that is not known.
         log: Called with one line of text.
+        announce: Called with a line that the user should see at once.
     """
 
     should_stop: Callable[[], bool] = lambda: False
     progress: Report = ignore
     log: Callable[[str], None] = say
+    announce: Callable[[str], None] = say
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ change an answer, and each further line the records of one batch.
 
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from emotion_games.escapes import say
 from emotion_games.experiment.spec import Record
+from emotion_games.files import set_aside
 
 # Keys of the first two records and the last one; the keys of trials and checks contain other
 # characters.
@@ -59,8 +59,7 @@ def read_journal(path: Path, fingerprint: str, log: Callable[[str], None] = say)
 
 
 def _set_aside(path: Path, reason: str, log: Callable[[str], None]) -> None:
-    aside = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.aside")
-    path.rename(aside)
+    aside = set_aside(path)
     log(f"{path.name}: {reason}; it is kept as {aside.name}, and all trials start again")
 
 

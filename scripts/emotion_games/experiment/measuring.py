@@ -5,7 +5,7 @@ where it stopped.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from typing import Any, cast
@@ -143,6 +143,7 @@ def measure_all(
     stages: Mapping[str, Sequence[Request]],
     answer_tokens: int = 0,
     batch_tokens: int | None = None,
+    after_first: Callable[[], None] | None = None,
 ) -> None:
     """Measure all requests without a record, stage by stage.
 
@@ -153,6 +154,7 @@ def measure_all(
             pace of its own.
         answer_tokens: The largest number of tokens of an answer.
         batch_tokens: The largest number of tokens of a batch; None leaves it to the model.
+        after_first: Called when the first stage is done, which is then measured before any other.
     """
     log, budget = session.control.log, instrument.model.batch_tokens(batch_tokens)
     planned: dict[str, list[list[Request]]] = {}
@@ -171,7 +173,14 @@ def measure_all(
         for number, batch in enumerate(batches, start=1)
     ]
     # One batch of each stage comes first, so that the time of all of them is known early.
-    for what, number, batch in sorted(numbered, key=lambda place: place[1] > 1):
+    numbered.sort(key=lambda place: place[1] > 1)
+    if after_first:
+        first = next(iter(stages))
+        numbered.sort(key=lambda place: place[0] != first)
+    for what, number, batch in numbered:
+        if after_first and what != first:
+            after_first()
+            after_first = None
         session.stop_if_requested()
         start, wrote = time.perf_counter(), instrument.seconds.get(WRITING, 0.0)
         pairs = zip(batch, measure(instrument, batch, log), strict=True)

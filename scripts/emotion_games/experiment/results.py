@@ -164,7 +164,7 @@ def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Con
         **inputs.spec,
         "model_path": inputs.model_path,
         "files": {name: str(path) for name, path in inputs.files.items()},
-        "plan": {"plan": plan["plan"], "hash": plan["hash"], "frozen": plan["frozen"]},
+        "plan": {key: plan[key] for key in ("plan", "hash", "frozen", "power")},
         "fingerprint": experiment.fingerprint,
         "prompts_hash": records[PROMPTS]["hash"],
         "code": {"commit": code_commit(), "answering_modules": answering_code_hash()},

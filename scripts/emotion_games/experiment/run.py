@@ -13,6 +13,7 @@ from emotion_games.experiment import check_requests as checks
 from emotion_games.experiment.analysis_plan import plan_hash, the_plan
 from emotion_games.experiment.conditions import plan_conditions
 from emotion_games.experiment.context import check_context
+from emotion_games.experiment.headroom import headroom_line, neutral_trials
 from emotion_games.experiment.inputs import Control, Experiment, Inputs, load_experiment
 from emotion_games.experiment.journal import COMPLETE, PLAN, PROMPTS, Journal
 from emotion_games.experiment.measuring import (
@@ -22,6 +23,8 @@ from emotion_games.experiment.measuring import (
     rendered_prompts,
     self_checked,
 )
+from emotion_games.experiment.plan_file import write_plan
+from emotion_games.experiment.planned_power import planned_power
 from emotion_games.experiment.provenance import environment
 from emotion_games.experiment.pushes import condition_pushes
 from emotion_games.experiment.requests import (
@@ -31,6 +34,7 @@ from emotion_games.experiment.requests import (
     trial_requests,
 )
 from emotion_games.experiment.spec import Record
+from emotion_games.experiment.trials import option_orders
 from emotion_games.files import now
 
 if TYPE_CHECKING:
@@ -50,8 +54,7 @@ def run(inputs: Inputs, control: Control) -> "Outcome":
     counted = {"trials": trials, "checks": checks.check_keys(experiment.questions)}
     session = Session(journal, control, counted)
     session.report()
-    if not session.is_done([PLAN]):
-        _freeze_plan(session, experiment)
+    _freeze_plan(session, experiment)
     if not session.is_done([COMPLETE]):
         _measure_missing(session, experiment)
     seconds = journal.records[COMPLETE]["seconds"]
@@ -64,9 +67,18 @@ def run(inputs: Inputs, control: Control) -> "Outcome":
 
 
 def _freeze_plan(session: Session, experiment: Experiment) -> None:
-    """Write the plan to the disk, before the first trial."""
-    plan = the_plan(experiment.settings, experiment.questions.game)
-    session.journal.append([{"key": PLAN, "plan": plan, "hash": plan_hash(plan), "frozen": now()}])
+    """Write the plan to the disk, before the first trial, unless it is there."""
+    inputs, questions, vectors = experiment.inputs, experiment.questions, experiment.directions
+    if not session.is_done([PLAN]):
+        plan = the_plan(experiment.settings, questions.game)
+        orders = min(len(option_orders(list(s.options))) for s in questions.scenarios.values())
+        power = planned_power(plan, len(questions.scenarios), orders, inputs.known(plan))
+        record: Record = {"key": PLAN, "plan": plan, "hash": plan_hash(plan), "frozen": now()}
+        session.journal.append([record | {"power": power}])
+    if inputs.plan_file:
+        hashes = {"weights": vectors.about["weights_hash"], "directions": vectors.content_hash}
+        frozen = session.journal.records[PLAN]
+        write_plan(inputs.plan_file, inputs.spec, frozen, hashes, session.control.log)
 
 
 def _measure_missing(session: Session, experiment: Experiment) -> None:
@@ -81,15 +93,24 @@ def _measure_missing(session: Session, experiment: Experiment) -> None:
     experiment.seconds["load"] = time.perf_counter() - start
     requests = trial_requests(questions, model)
     rendered = rendered_prompts(session, requests)
-    if not session.is_done([PLAN]):
-        _freeze_plan(session, experiment)
+    # The journal may have begun again.
+    _freeze_plan(session, experiment)
     if not session.is_done([rendered["key"]]):
         session.journal.append([rendered])
     arms = {trial.request_key: trial.condition.arm for trial in questions.trials}
     instrument = self_checked(session, instrument, requests, arms)
     room = settings["generation"]["max_new_tokens"], inputs.runtime.get("batch_tokens")
-    stages = {"checks": list(checks.check_requests(questions, model)), "trials": requests}
-    measure_all(session, instrument, stages, *room)
+    neutral = {trial.request_key for trial in neutral_trials(questions)}
+    stages = {
+        "neutral": [request for request in requests if request.key in neutral],
+        "checks": list(checks.check_requests(questions, model)),
+        "trials": [request for request in requests if request.key not in neutral],
+    }
+
+    def show_headroom() -> None:
+        session.control.announce(headroom_line(questions, session.journal.records))
+
+    measure_all(session, instrument, stages, *room, after_first=show_headroom)
     # The last record: with it, the journal is complete and the model is not loaded again.
     spent = experiment.seconds | instrument.seconds
     seconds = {part: round(number, 2) for part, number in spent.items()}

@@ -149,10 +149,10 @@ class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
     Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
-    first record has `plan`, `hash` and `frozen` (the time), the second one the `hash` of all
-    prompts as the model reads them, and the last one `seconds`, `machine`, and whether the run was
-    `resumed`, so that `seconds` are those of its end only. That of a model's vocabulary has its
-    number of `tokens`.
+    first record has `plan`, `hash`, `frozen` (the time) and its `power`, the second one the `hash`
+    of all prompts as the model reads them, and the last one `seconds`, `machine`, and whether the
+    run was `resumed`, so that `seconds` are those of its end only. That of a model's vocabulary has
+    its number of `tokens`.
     """
 
     key: str
@@ -163,6 +163,7 @@ class Record(TypedDict):
     plan: NotRequired[Plan]
     hash: NotRequired[str]
     frozen: NotRequired[str]
+    power: NotRequired[dict[str, Any]]
     seconds: NotRequired[dict[str, float]]
     resumed: NotRequired[bool]
     machine: NotRequired[dict[str, Any]]
@@ -172,8 +173,9 @@ class Record(TypedDict):
 class Configuration(Spec):
     """The content of exp_config.yaml: everything that is needed to repeat the experiment.
 
-    `plan` holds the analysis plan, its hash, and the time at which it was frozen. `prompts_hash` is
-    that of all prompts as the model reads them, after the chat template.
+    `plan` holds the analysis plan, its hash, the time at which it was frozen, and its power as it
+    was expected then. `prompts_hash` is that of all prompts as the model reads them, after the chat
+    template.
     """
 
     model_path: str

@@ -1,0 +1,86 @@
+"""How far effects vary is taken from the newest comparable results."""
+
+import json
+import os
+
+import pytest
+
+from emotion_games import layout
+from emotion_games.experiment.analysis_plan import the_plan
+from emotion_games.experiment.planned_power import Known
+from emotion_games.experiment.power import Variation
+from emotion_games.series.earlier import earlier_results, known_variation
+from simulated_trials import SETTINGS, a_game
+
+PLAN = the_plan(SETTINGS, a_game())
+GAME = PLAN["game"]
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A function that writes the results of an experiment with some sd of effects."""
+
+    def write(exp_id, sd, age=0, model="m", plan=None, stamp="20260101_120000"):
+        folder = tmp_path / f"Series_{sd}_{stamp}" / f"{exp_id}_{stamp}"
+        folder.mkdir(parents=True)
+        for name in layout.RESULT_FILES:
+            (folder / name).touch()
+        content = {
+            "meta": {"game": GAME, "model": model},
+            "plan": PLAN | (plan or {}),
+            "power": {"observed": {"sds": Variation(sd, 0.1, 0.0, 0.02)._asdict()}},
+        }
+        file = folder / layout.STATISTICS
+        file.write_text(json.dumps(content))
+        os.utime(file, (1e9 - age, 1e9 - age))
+        return folder
+
+    return write
+
+
+def found(tmp_path, exp_id=f"{GAME}_m", plan=PLAN):
+    known = known_variation(earlier_results(tmp_path), exp_id, "m", plan)
+    return known and known.variation.effects
+
+
+def test_nothing_is_known_without_results(tmp_path):
+    assert found(tmp_path) is None
+    assert found(tmp_path / "missing") is None
+
+
+def test_the_newest_results_with_the_game_and_the_model_count(tmp_path, finished):
+    finished(f"{GAME}_m", 0.1, age=100)
+    folder = finished(f"{GAME}_m", 0.2, age=50)
+    finished("Stag_Hunt_m", 0.3)
+    known = known_variation(earlier_results(tmp_path), f"{GAME}_m", "m", PLAN)
+    assert known == Known(Variation(0.2, 0.1, 0.0, 0.02), folder.name)
+
+
+def test_another_game_with_the_model_comes_next(tmp_path, finished):
+    finished("Stag_Hunt_m", 0.3)
+    finished(f"{GAME}_other", 0.4, model="other")
+    assert found(tmp_path) == 0.3
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": "other"},
+        {"plan": {"headline_intensity": 3.0}},
+        {"plan": {"intensity_unit": "raw"}},
+        {"plan": {"claim": PLAN["claim"] | {"measure": "chosen"}}},
+    ],
+)
+def test_results_that_say_nothing_about_an_experiment_are_not_used(tmp_path, finished, changed):
+    finished(f"{GAME}_m", 0.1, **changed)
+    assert found(tmp_path) is None
+
+
+def test_unfinished_damaged_and_older_kinds_of_results_are_passed_over(tmp_path, finished):
+    (finished(f"{GAME}_m", 0.1) / layout.CONFIGURATION).unlink()
+    (finished(f"{GAME}_m", 0.2) / layout.STATISTICS).write_text("{")
+    older = finished(f"{GAME}_m", 0.3) / layout.STATISTICS
+    older.write_text(json.dumps({"meta": {}, "power": {"observed": [{"sd": 0.1}]}}))
+    assert found(tmp_path) is None
+    finished(f"{GAME}_m", 0.4, age=10)
+    assert found(tmp_path) == 0.4
