@@ -120,13 +120,15 @@ def test_damaged_emotions_are_marked_and_left_out_of_the_indices_over_emotions()
     expected = record_of(without)
     assert (found["ndm"], found["nad"]) == (expected["ndm"], expected["nad"])
     assert [one["emotion"] for one in found["emotions"] if one["damaged"]] == ["anger"]
-    assert (found["null_ndm"], found["n_directions"]) == (None, 0)
+    assert (found["null_ndm"], found["null_nad"], found["n_directions"]) == (None, None, 0)
     nothing = record_of(
         {NEUTRAL: arrays[NEUTRAL], steered("anger"): arrays[steered("anger")]},
         damaged=["steered-anger-1"],
     )
     assert nothing["ndm"]["estimate"] is None
     assert nothing["ndm"]["reason"] == "every emotion damages the model"
+    assert nothing["nad"]["reason"] == "the sign among people is known of no undamaged emotion"
+    assert nothing["emotions"][0]["nad"]["estimate"] is not None
 
 
 def test_null_directions_show_what_a_push_without_an_emotion_does():
@@ -137,6 +139,10 @@ def test_null_directions_show_what_a_push_without_an_emotion_does():
     }
     found = record_of(arrays)
     assert found["null_ndm"] == pytest.approx(0.2) and found["n_directions"] == 2
+    # With the sign of anger, -1, the shifts of -.1 and .3 are .1 and -.3.
+    assert found["null_nad"] == pytest.approx(-0.1)
+    arrays[steered("surprise")] = arrays[steered("fear")] = neutral
+    assert record_of(arrays)["null_nad"] == pytest.approx(-0.05)
 
 
 def test_only_the_headline_dose_counts_and_a_measure_without_values_has_no_record():

@@ -59,8 +59,10 @@ class HumanAlignment(Basis):
     intensity: float
     ndm: Index
     nad: Index  # over those of them whose sign is known
-    # The mean NDM of the undamaged matched null directions: what a push without an emotion does.
+    # What a push without an emotion does: the mean NDM of the undamaged matched null directions, and
+    # their mean NAD with the signs of the emotions.
     null_ndm: float | None
+    null_nad: float | None
     n_directions: int
     emotions: list[EmotionAlignment]
 
@@ -121,36 +123,39 @@ def _record(
     outcomes = [choice.value for choice in game.choices]
     # Choices of one value have no range, and so no pairs.
     span = max(outcomes) - min(outcomes) or np.nan
-    nulls = [c for c in cells.find(Arm.RANDOM, intensity=dose) if names[c] not in damaged]
-    null_ndms = [np.nanmean(_magnitude(p)) for p in _pairs(cells, measure, nulls, span).values()]
-    emotions, magnitudes, agreements = [], [], []
-    for c, pairs in _pairs(cells, measure, cells.find(Arm.STEERED, intensity=dose), span).items():
-        emotion = cells.who(c)["emotion"]
+    steered = _pairs(cells, measure, cells.find(Arm.STEERED, intensity=dose), span)
+    nulls = _pairs(cells, measure, cells.find(Arm.RANDOM, intensity=dose), span)
+    emotions, magnitudes, agreements, signs = [], [], [], []
+    for c, pairs in steered.items():
+        emotion, is_damaged = cells.who(c)["emotion"], names[c] in damaged
         effect = game.human_effects.get(emotion)
-        magnitude, signed = _magnitude(pairs), []
-        if effect:
-            signed.append(effect.sign * mean_of_present(pairs, axis=1) + 0.0)
+        magnitude = _magnitude(pairs)
+        agreement = [effect.sign * _shift(pairs) + 0.0] if effect else []
+        if not is_damaged:
+            magnitudes.append(magnitude)
+            agreements += agreement
+            signs += [effect.sign] if effect else []
         one = EmotionAlignment(
             emotion=emotion,
-            damaged=names[c] in damaged,
+            damaged=is_damaged,
             n_pairs=int((~np.isnan(pairs)).sum()),
             ndm=_index([magnitude], 0.0, plan["confidence"]),
-            nad=_index(signed, -1.0, plan["confidence"]),
+            nad=_index(agreement, -1.0, plan["confidence"], "no sign among people is known"),
             human_sign=effect.sign if effect else None,
             text=effect.text if effect else None,
             source=effect.source if effect else None,
         )
         emotions.append(one)
-        if not one["damaged"]:
-            magnitudes.append(magnitude)
-            agreements += signed
+    sound = [pairs for c, pairs in nulls.items() if names[c] not in damaged]
+    no_sign = "the sign among people is known of no undamaged emotion"
     return HumanAlignment(
         measure=measure,
         intensity=dose,
-        ndm=_index(magnitudes, 0.0, plan["confidence"]),
-        nad=_index(agreements, -1.0, plan["confidence"]),
-        null_ndm=float(np.mean(null_ndms)) if null_ndms else None,
-        n_directions=len(null_ndms),
+        ndm=_index(magnitudes, 0.0, plan["confidence"], "every emotion damages the model"),
+        nad=_index(agreements, -1.0, plan["confidence"], no_sign),
+        null_ndm=_mean([_magnitude(pairs) for pairs in sound]),
+        null_nad=_mean([np.mean(signs) * _shift(pairs) for pairs in sound if signs]),
+        n_directions=len(sound),
         emotions=emotions,
         unit=f"share of the range of {MEASURES[measure].of(plan['outcome'])}",
         method=_METHOD,
@@ -180,17 +185,27 @@ def _magnitude(pairs: np.ndarray) -> np.ndarray:
     return mean_of_present(np.abs(pairs), axis=1)
 
 
-def _index(columns: Sequence[np.ndarray], least: float, confidence: float) -> Index:
+def _shift(pairs: np.ndarray) -> np.ndarray:
+    return mean_of_present(pairs, axis=1)
+
+
+def _mean(columns: Sequence[np.ndarray]) -> float | None:
+    return float(np.mean([np.nanmean(column) for column in columns])) if columns else None
+
+
+def _index(
+    columns: Sequence[np.ndarray], least: float, confidence: float, without: str = ""
+) -> Index:
     """Return the mean with its interval, which ends at `least` and 1.
 
     Args:
         columns: A number of each scenario, `(scenarios,)`, for each emotion.
         least: The least possible value.
         confidence: The level of the interval.
+        without: The reason if there is no emotion.
     """
     if not columns:
-        reason = "no sign among people is known" if least < 0 else "every emotion damages the model"
-        return Index(estimate=None, interval=None, n_scenarios=0, reason=reason)
+        return Index(estimate=None, interval=None, n_scenarios=0, reason=without)
     values = mean_of_present(np.stack(columns), axis=0)
     values = values[~np.isnan(values)]
     n = len(values)
