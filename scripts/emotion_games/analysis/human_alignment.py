@@ -59,8 +59,8 @@ class HumanAlignment(Basis):
     intensity: float
     ndm: Index
     nad: Index  # over those of them whose sign is known
-    # What a push without an emotion does: the mean NDM of the undamaged matched null directions, and
-    # their mean NAD with the signs of the emotions.
+    # What a push without an emotion does: the mean NDM of the undamaged matched null directions,
+    # and their mean NAD with the signs of the emotions.
     null_ndm: float | None
     null_nad: float | None
     n_directions: int
