@@ -71,7 +71,7 @@ CONFIG: dict[str, Any] = {
         "decoding": "guided",
         "generation": {"temperature": 0.7, "top_p": 0.9, "max_new_tokens": 64},
         "scoring": {"direct": True},
-        "arms": {"random": {"scored": 20, "generated": 2}, "shuffled": False},
+        "arms": {"random": {"matched": 20, "isotropic": 0}, "shuffled": False},
         "checks": {"manipulation": True, "damage": True, "format": True},
         "show_payoffs": False,
         "scenarios": {GAME: "stories.json"},
@@ -80,7 +80,7 @@ CONFIG: dict[str, Any] = {
         "stimuli": "emotions",
         "prompts": "prompts.yaml",
         "check_items": "checks.yaml",
-        "statistics": {"confidence": 0.95, "equivalence_margin": 0.1},
+        "statistics": {"primary": "direct", "confidence": 0.95, "equivalence_margin": 0.1},
         "output": {"base_dir": "results"},
         "runtime": {"device": "cpu", "threads": 1, "batch_tokens": None},
     }

@@ -45,7 +45,7 @@ REAL = SETTINGS | {
     "headline_intensity": 0.2,
     "repeat": 1,
     "generation": {"temperature": 0.7, "top_p": 0.95, "max_new_tokens": TOKENS},
-    "arms": {"random": {"scored": 1, "generated": 1}, "shuffled": False, "prompted": False},
+    "arms": {"random": {"matched": 1, "isotropic": 0}, "shuffled": False, "prompted": False},
 }
 
 
@@ -167,7 +167,7 @@ def series(folder, files, tmp_path):
             "intensity": [0.2],
             "num_scenarios": 2,
             "generation": {"max_new_tokens": TOKENS},
-            "arms": {"random": {"scored": 1, "generated": 0}, "prompted": False},
+            "arms": {"random": {"matched": 1, "isotropic": 0}, "prompted": False},
             # The tests above make the checks of this model.
             "checks": {"manipulation": False, "damage": False},
             "stimuli": str(short),

@@ -519,7 +519,7 @@ def test_a_series_of_real_models_fails_and_resumes_in_the_same_way(tmp_path, qwe
         "intensity": [0.2],
         "num_scenarios": 2,
         "generation": {"max_new_tokens": 8},
-        "arms": {"random": {"scored": 2, "generated": 1}},
+        "arms": {"random": {"matched": 2, "isotropic": 0}},
         "runtime": {"device": "cpu"},
     }
     place.configure(models=["models/tiny-qwen", "models/damaged"], **settings)

@@ -23,10 +23,10 @@ SETTINGS = {
     "decoding": "guided",
     "generation": {"temperature": 0.7, "top_p": 0.95, "max_new_tokens": 8},
     "scoring": {"direct": True, "after_rationale": True},
-    "arms": {"random": {"scored": 3, "generated": 1}, "shuffled": True, "prompted": True},
+    "arms": {"random": {"matched": 3, "isotropic": 0}, "shuffled": True, "prompted": True},
     "checks": {"manipulation": True, "damage": True, "format": True},
     "show_payoffs": False,
-    "statistics": {"confidence": 0.95, "equivalence_margin": 0.1},
+    "statistics": {"primary": "direct", "confidence": 0.95, "equivalence_margin": 0.1},
     "game_settings": {},
     "choice_labels": {},
 }

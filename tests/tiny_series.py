@@ -75,7 +75,7 @@ class TinySeries(Place):
             "intensity": [0.2],
             "num_scenarios": 2,
             "generation": {"max_new_tokens": 8},
-            "arms": {"random": {"scored": 2, "generated": 1}},
+            "arms": {"random": {"matched": 2, "isotropic": 0}},
             "checks": {"damage": False},
             "check_items": "config/tiny_checks.yaml",
             "stimuli": f"{demo}/emotions",

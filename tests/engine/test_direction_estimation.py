@@ -6,13 +6,15 @@ import torch
 from emotion_games.engine.direction_estimation import (
     WITHIN_SHARE,
     accuracies,
+    agreement,
     contrast,
     cosines,
     directions,
+    half_directions,
+    isotropic_directions,
     null_directions,
     origin,
     shuffled_directions,
-    split_half,
     within_components,
 )
 
@@ -152,12 +154,28 @@ def test_a_component_between_emotional_and_neutral_states_is_found(method):
 
 
 def test_halves_agree_where_the_stimuli_do_and_not_where_they_are_noise():
-    strong = split_half(planted(200), EMOTIONS, "contrast")
+    strong = agreement(*half_directions(planted(200), EMOTIONS, "contrast"))
     assert all(min(by_layer) > 0.9 for by_layer in strong.values())
     generator = torch.Generator().manual_seed(2)
     noise = {e: torch.randn(LAYERS, 60, 400, generator=generator) for e in EMOTIONS}
-    weak = split_half(noise, EMOTIONS, "contrast")
+    weak = agreement(*half_directions(noise, EMOTIONS, "contrast"))
     assert all(abs(cosine) < 0.3 for by_layer in weak.values() for cosine in by_layer)
+
+
+def test_halves_are_the_directions_of_every_second_stimulus():
+    states = planted()
+    for half, found in enumerate(half_directions(states, EMOTIONS, "contrast")):
+        expected = contrast({e: own[:, half::2] for e, own in states.items()}, EMOTIONS)
+        assert all(torch.equal(found[e], expected[e]) for e in EMOTIONS)
+
+
+def test_isotropic_directions_are_one_draw_at_all_layers_without_a_covariance():
+    few, many = (isotropic_directions((LAYERS, 40), number, 4) for number in (3, 2000))
+    assert torch.equal(many[:3], few) and not torch.equal(many[0], many[1])
+    assert torch.equal(many[:, 0], many[:, -1])
+    covariance = many[:, 0].double().T.cov()
+    assert (covariance - torch.eye(40)).abs().max() < 0.15
+    assert not torch.equal(isotropic_directions((LAYERS, 40), 3, 5), few)
 
 
 @pytest.mark.parametrize("method", ["contrast", "mean_difference"])

@@ -29,6 +29,7 @@ ABOUT = dict.fromkeys(About.__annotations__) | {
         "guilt": [9.0, 9.0, 9.0, 9.0],
     },
     "weights_hash": "w",
+    "weights_state": [],
 }
 # At intensity 1, at the layers 1 and 2.
 LENGTHS = {
@@ -38,11 +39,18 @@ LENGTHS = {
 }
 
 
+NAMED = {
+    "direction": {"anger": some_vectors(), "fear": 7 * some_vectors(1)},
+    "first_half": {"anger": some_vectors(6), "fear": some_vectors(7)},
+    "second_half": {"anger": some_vectors(8), "fear": some_vectors(9)},
+    "shuffled": {"anger": some_vectors(2), "fear": some_vectors(3)},
+}
+
+
 def made(**changes):
     parts = {
-        "vectors": {"anger": some_vectors(), "fear": 7 * some_vectors(1)},
-        "shuffled": {"anger": some_vectors(2), "fear": some_vectors(3)},
-        "nulls": some_nulls(),
+        "named": NAMED,
+        "nulls": {"matched": some_nulls(), "isotropic": some_nulls(4)},
         "about": ABOUT,
     }
     return Directions(**parts | changes)
@@ -56,8 +64,10 @@ def test_all_pushes_of_an_intensity_are_equally_long_at_each_layer(unit, intensi
     for push, vectors in (
         (found.push("anger", intensity, unit), found.vectors["anger"]),
         (found.push("fear", intensity, unit), found.vectors["fear"]),
-        (found.push("fear", intensity, unit, shuffled=True), found.shuffled["fear"]),
-        (found.null_push(2, intensity, unit), found.nulls[2]),
+        (found.push("fear", intensity, unit, "shuffled"), NAMED["shuffled"]["fear"]),
+        (found.push("anger", intensity, unit, "second_half"), NAMED["second_half"]["anger"]),
+        (found.null_push(2, intensity, unit), found.nulls["matched"][2]),
+        (found.null_push(2, intensity, unit, "isotropic"), found.nulls["isotropic"][2]),
     ):
         stack = vectors[[1, 2]]
         expected = stack / stack.norm(dim=-1, keepdim=True) * lengths[:, None]
@@ -83,28 +93,32 @@ def test_file_round_trip_and_content_hash(tmp_path):
     for name in ("a.safetensors", "b.safetensors"):
         save(original, tmp_path / name)
     first, second = load(tmp_path / "a.safetensors"), load(tmp_path / "b.safetensors")
-    assert torch.equal(first.vectors["anger"], original.vectors["anger"])
-    assert torch.equal(first.nulls, original.nulls) and first.about == ABOUT
+    assert first.tensors().keys() == original.tensors().keys()
+    for name, tensor in original.tensors().items():
+        assert torch.equal(first.tensors()[name], tensor), name
+    assert first.about == ABOUT
     assert first.content_hash == second.content_hash == original.content_hash
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"vectors": {"anger": some_vectors(5), "fear": 7 * some_vectors(1)}},
-        {"nulls": some_nulls(2)},
+        {"named": NAMED | {"direction": {"anger": some_vectors(5), "fear": some_vectors(1)}}},
+        {"named": NAMED | {"first_half": {"anger": some_vectors(5), "fear": some_vectors(7)}}},
+        {"nulls": {"matched": some_nulls(2), "isotropic": some_nulls(4)}},
         {"about": ABOUT | {"hidden_norm": [3.0, 10.0, 40.0, 90.5]}},
         {"about": ABOUT | {"layers": [1]}},
     ],
-    ids=["vectors", "nulls", "lengths", "layers"],
+    ids=["vectors", "halves", "nulls", "lengths", "layers"],
 )
 def test_the_content_hash_is_that_of_all_that_pushes_depend_on(changes):
     assert made(**changes).content_hash != made().content_hash
 
 
 def test_a_file_may_hold_no_null_directions(tmp_path):
-    save(made(nulls=some_nulls(3)[:0]), tmp_path / "d.safetensors")
-    assert load(tmp_path / "d.safetensors").nulls.shape == (0, 4, 32)
+    none = {kind: some_nulls(3)[:0] for kind in ("matched", "isotropic")}
+    save(made(nulls=none), tmp_path / "d.safetensors")
+    assert {n.shape for n in load(tmp_path / "d.safetensors").nulls.values()} == {(0, 4, 32)}
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors here", None])
@@ -120,21 +134,25 @@ NAN = some_vectors()
 NAN[2, 7] = float("nan")
 
 
+def with_named(**kinds):
+    return {"named": NAMED | {kind: {"anger": vectors} for kind, vectors in kinds.items()}}
+
+
+def with_nulls(matched):
+    return {"nulls": {"matched": matched, "isotropic": some_nulls(4)}}
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"vectors": {"anger": NAN}}, "direction/anger holds NaN or infinite numbers"),
-        ({"shuffled": {"anger": NAN / 0}}, "shuffled/anger holds NaN or infinite numbers"),
-        ({"nulls": torch.stack([NAN, NAN])}, "nulls holds NaN or infinite numbers"),
+        (with_named(direction=NAN), "direction/anger holds NaN or infinite numbers"),
+        (with_named(shuffled=NAN / 0), "shuffled/anger holds NaN or infinite numbers"),
+        (with_nulls(torch.stack([NAN, NAN])), "matched holds NaN or infinite numbers"),
         (
-            {"shuffled": {"anger": some_vectors()[:, :31]}},
-            r"shuffled/anger has the shape \(4, 31\)",
+            with_named(first_half=some_vectors()[:, :31]),
+            r"first_half/anger has the shape \(4, 31\)",
         ),
-        ({"nulls": some_nulls()[:, :3]}, r"nulls has the shape \(3, 3, 32\)"),
-        (
-            {"vectors": {"anger": some_vectors()[:3]}, "nulls": some_nulls()[:, :3]},
-            r"has the shape \(3, 3, 32\) in a model of 4 layers",
-        ),
+        (with_nulls(some_nulls()[:, :3]), r"matched has the shape \(3, 3, 32\)"),
         ({"about": ABOUT | {"depth": 5}}, "in a model of 5 layers"),
     ],
 )
@@ -148,7 +166,10 @@ def test_a_file_that_no_extraction_wrote_is_refused_in_one_line(tmp_path, change
 def test_a_file_without_a_part_of_its_description_is_refused(tmp_path):
     path = tmp_path / "d.safetensors"
     about = {key: value for key, value in ABOUT.items() if key != "weights_hash"}
-    for changes, part in (({"about": about}, "weights_hash"), ({"vectors": {}}, "directions")):
+    for changes, part in (
+        ({"about": about}, "weights_hash"),
+        ({"named": NAMED | {"direction": {}}}, "directions"),
+    ):
         save(made(**changes), path)
         with pytest.raises(UserError, match=f"it has no {part}; delete it"):
             load(path)

@@ -25,7 +25,7 @@ SETTINGS = {
     "seed": 3,
     "headline_intensity": 0.2,
     "intensity_unit": "hidden_norm",
-    "nulls": 4,
+    "nulls": {"matched": 4, "isotropic": 2},
 }
 
 
@@ -67,7 +67,12 @@ def test_a_foreign_set_without_neutral_is_measured_against_all_its_concepts(mode
     for emotion in SETTINGS["emotions"]:
         torch.testing.assert_close(found.vectors[emotion], expected[emotion])
     nulls = estimation.null_directions(states, reference, 4, 3)
-    torch.testing.assert_close(found.nulls, nulls)
+    torch.testing.assert_close(found.nulls["matched"], nulls)
+    assert found.nulls["isotropic"].shape == (2, model.depth, model.hidden_size)
+    halves = estimation.half_directions(states, reference, "contrast")
+    for kind, half in zip(("first_half", "second_half"), halves, strict=True):
+        for emotion in SETTINGS["emotions"]:
+            torch.testing.assert_close(found.named[kind][emotion], half[emotion])
     lengths = torch.cat(list(states.values()), 1).norm(dim=-1).mean(1)
     torch.testing.assert_close(torch.tensor(found.about["hidden_norm"]), lengths)
     for emotion in reference:
@@ -83,12 +88,15 @@ def test_a_foreign_set_without_neutral_is_measured_against_all_its_concepts(mode
     assert found.about["accuracy"] == pytest.approx(shares.tolist(), abs=1e-4)
 
 
+ONE = {"matched": 1, "isotropic": 0}
+
+
 def test_the_reference_does_not_depend_on_the_configured_emotions(extracted):
-    few, _ = extracted([*SHIPPED, NEUTRAL], emotions=["fear"], nulls=1)
-    many, _ = extracted([*SHIPPED, NEUTRAL], emotions=["anger", "fear"], nulls=1)
+    few, _ = extracted([*SHIPPED, NEUTRAL], emotions=["fear"], nulls=ONE)
+    many, _ = extracted([*SHIPPED, NEUTRAL], emotions=["anger", "fear"], nulls=ONE)
     assert few.about["reference"] == sorted(SHIPPED)
     assert torch.equal(few.vectors["fear"], many.vectors["fear"])
-    assert torch.equal(few.nulls, many.nulls)
+    assert torch.equal(few.nulls["matched"], many.nulls["matched"])
     assert few.about["stimuli_hash"] == many.about["stimuli_hash"]
 
 

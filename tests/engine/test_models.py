@@ -1,5 +1,6 @@
 """Models load or are refused in one line, and their decoder layers are found."""
 
+import os
 import shutil
 
 import pytest
@@ -9,7 +10,13 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 from transformers.models.auto.configuration_auto import AutoConfig
 
 from emotion_games.engine.backend import ModelError
-from emotion_games.engine.models import decoder_layers, load_model, steered_layers, weights_hash
+from emotion_games.engine.models import (
+    decoder_layers,
+    load_model,
+    steered_layers,
+    weights_hash,
+    weights_state,
+)
 from tiny import ARCHITECTURES, byte_tokenizer, tiny_model
 
 
@@ -166,6 +173,19 @@ def test_weights_hash_follows_contents_not_times(folder, tmp_path):
     content[-1] ^= 1
     weights.write_bytes(content)
     assert weights_hash({}, str(path)) != weights_hash({}, str(folder))
+
+
+def test_weights_state_changes_with_every_file_that_the_hash_reads(folder, tmp_path):
+    path = tmp_path / "copy"
+    shutil.copytree(folder, path)
+    before = weights_state(str(path))
+    assert before == weights_state(str(path)) and len(before) > 1
+    (path / "README.md").write_text("not a part of the model")
+    assert weights_state(str(path)) == before
+    weights = path / "model.safetensors"
+    os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1))
+    assert weights_state(str(path)) != before
+    assert weights_state("a/hub-id") == []
 
 
 def test_weights_hash_covers_every_shard_and_their_index(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion_games.experiment.analysis_plan import plan_hash, the_plan
+from emotion_games.experiment.analysis_plan import CLAIM_RULE, plan_hash, the_plan
 from simulated_trials import SETTINGS, a_game
 
 ROOT = Path(__file__).parents[2]
@@ -15,10 +15,9 @@ ROOT = Path(__file__).parents[2]
 def test_the_plan_names_what_is_tested():
     plan = the_plan(SETTINGS, a_game(histories=("low", "high")))
     assert plan["histories"] == ["low", "high"]
-    assert plan["claim"]["requires"] == [
-        {"contrast": "emotion_minus_neutral", "measure": "chosen"},
-        {"contrast": "emotion_minus_random", "measure": "scored"},
-    ]
+    claim = {"measure": "scored", "scenarios": 24, "null_directions": 90}
+    assert plan["claim"] == claim | {"rule": CLAIM_RULE}
+    assert plan["measures"] == ["scored", "scored_after", "chosen"]
     assert "prompted_minus_prompted_neutral" in plan["contrasts"]
     assert "shuffled_minus_neutral" not in plan["contrasts"]
 
@@ -29,8 +28,22 @@ def test_planned_trials_are_counted():
     assert the_plan(SETTINGS | {"num_scenarios": None}, a_game())["planned"]["trials"] is None
 
 
+@pytest.mark.parametrize(
+    ("primary", "measures"),
+    [
+        ("direct", ["scored", "scored_after", "chosen"]),
+        ("after_rationale", ["scored_after", "scored", "chosen"]),
+        ("written", ["chosen", "scored", "scored_after"]),
+    ],
+)
+def test_the_primary_measure_comes_first(primary, measures):
+    statistics = SETTINGS["statistics"] | {"primary": primary}
+    plan = the_plan(SETTINGS | {"statistics": statistics}, a_game())
+    assert plan["measures"] == measures and plan["claim"]["measure"] == measures[0]
+
+
 def test_what_is_switched_off_is_not_planned():
-    arms = {"random": {"scored": 0, "generated": 0}, "shuffled": True, "prompted": False}
+    arms = {"random": {"matched": 0, "isotropic": 0}, "shuffled": True, "prompted": False}
     plan = the_plan(SETTINGS | {"arms": arms, "emotions": ["anger"]}, a_game())
     assert plan["contrasts"] == ["emotion_minus_neutral", "shuffled_minus_neutral"]
 
@@ -41,7 +54,8 @@ def test_what_is_switched_off_is_not_planned():
         {"headline_intensity": 0.5},
         {"layers": [3, 4]},
         {"emotions": ["anger"]},
-        {"statistics": {"confidence": 0.95, "equivalence_margin": 0.05}},
+        {"statistics": SETTINGS["statistics"] | {"equivalence_margin": 0.05}},
+        {"statistics": SETTINGS["statistics"] | {"primary": "written"}},
     ],
 )
 def test_the_hash_changes_with_the_plan(change):
@@ -73,6 +87,6 @@ def test_a_decision_that_is_drawn_is_judged_by_the_probabilities_that_it_is_draw
     drawn = SETTINGS | {"decoding": "guided", "answer_form": "decision"}
     plan = the_plan(drawn, a_game())
     assert plan["measures"] == ["scored"]
-    assert {part["measure"] for part in plan["claim"]["requires"]} == {"scored"}
+    assert plan["claim"]["measure"] == "scored"
     for change in ({"decoding": "free"}, {"answer_form": "rationale"}):
         assert "chosen" in the_plan(drawn | change, a_game())["measures"]

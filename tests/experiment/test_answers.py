@@ -166,7 +166,7 @@ def test_the_decision_alone_gives_every_trial_a_choice(model, files, directions_
         "num_scenarios": 1,
         "repeat": 1,
         "scoring": {"direct": False, "after_rationale": False},
-        "arms": {"random": {"scored": 1, "generated": 1}, "shuffled": False, "prompted": False},
+        "arms": {"random": {"matched": 1, "isotropic": 0}, "shuffled": False, "prompted": False},
     }
     inputs = Inputs(
         spec=spec_of(settings),

@@ -1,14 +1,24 @@
 """Every planned arm is there, once, under a stable name."""
 
-from emotion_games.experiment.conditions import Condition, plan_conditions
+import pytest
+
+from emotion_games.experiment.conditions import Condition, nulls_needed, plan_conditions
 
 SETTINGS = {
     "emotions": ["anger", "fear"],
     "intensity": [-0.5, 1.0],
     "headline_intensity": 1.0,
-    "arms": {"random": {"scored": 4, "generated": 2}, "shuffled": True, "prompted": True},
+    "arms": {"random": {"matched": 4, "isotropic": 0}, "shuffled": True, "prompted": True},
     "scoring": {"direct": True},
+    "statistics": {"primary": "direct"},
 }
+
+
+def arms(matched, isotropic=0):
+    return {"random": {"matched": matched, "isotropic": isotropic}} | {
+        "shuffled": True,
+        "prompted": True,
+    }
 
 
 def test_all_arms_under_stable_names():
@@ -30,15 +40,45 @@ def test_all_arms_under_stable_names():
     ]
 
 
-def test_only_some_random_directions_write_answers():
-    random = [c for c in plan_conditions(SETTINGS) if c.arm == "random"]
-    assert [c.generated for c in random] == [True, True, False, False]
-    assert [c.emotion for c in random] == ["random_0", "random_1", "random_2", "random_3"]
+@pytest.mark.parametrize("primary", ["direct", "after_rationale", "written"])
+def test_controls_write_answers_only_if_claims_are_about_written_ones(primary):
+    plan = plan_conditions(SETTINGS | {"statistics": {"primary": primary}})
+    writing = {c.arm for c in plan if c.generated}
+    everything = {c.arm for c in plan}
+    assert writing == ({"neutral", "steered"} if primary == "direct" else everything)
+
+
+def test_null_directions_of_both_kinds_have_numbers_and_the_headline_dose():
+    plan = plan_conditions(SETTINGS | {"arms": arms(2, 3)})
+    nulls = [c for c in plan if c.arm.is_null]
+    assert [c.name for c in nulls] == [
+        *("random-0-1", "random-1-1"),
+        *("isotropic-0-1", "isotropic-1-1", "isotropic-2-1"),
+    ]
+    assert [c.number for c in nulls] == [0, 1, 0, 1, 2]
+    assert nulls[-1].emotion == "isotropic_2"
+
+
+def test_halves_of_the_stimuli_are_there_where_claims_are_testable():
+    enough = nulls_needed(2)
+    plan = plan_conditions(SETTINGS | {"arms": arms(enough)})
+    assert [c.name for c in plan if c.arm.endswith("_half")] == [
+        *("first_half-anger-1", "first_half-fear-1"),
+        *("second_half-anger-1", "second_half-fear-1"),
+    ]
+    too_few = plan_conditions(SETTINGS | {"arms": arms(enough - 1)})
+    assert not [c for c in too_few if c.arm.endswith("_half")]
+
+
+def test_a_lone_claim_passes_the_correction_with_a_tenth_of_the_null_directions_damaged():
+    for emotions in (1, 2, 6, 12):
+        sound = int(0.9 * nulls_needed(emotions))
+        assert 1 / (sound + 1) <= 0.05 / emotions
 
 
 def test_without_scoring_no_condition_is_empty():
-    plan = plan_conditions(SETTINGS | {"scoring": {"direct": False}})
-    assert sum(c.arm == "random" for c in plan) == 2
+    unscored = {"scoring": {"direct": False}, "statistics": {"primary": "written"}}
+    plan = plan_conditions(SETTINGS | unscored)
     assert all(c.generated and not c.scored for c in plan)
 
 

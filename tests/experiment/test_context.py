@@ -23,7 +23,7 @@ PLAIN = SETTINGS | {
     "decoding": "free",
     "checks": {"manipulation": False, "damage": False, "format": True},
     "scoring": {"direct": True, "after_rationale": False},
-    "arms": {"random": {"scored": 2, "generated": 0}, "shuffled": False, "prompted": False},
+    "arms": {"random": {"matched": 2, "isotropic": 0}, "shuffled": False, "prompted": False},
 }
 
 torch.set_num_threads(1)

@@ -20,12 +20,19 @@ ABOUT = {
     "reference": ["anger", "fear"],
     "weights_hash": "w",
 }
-DIRECTIONS = Directions(VECTORS, SHUFFLED, NULLS, ABOUT)
+HALF = {e: 2 * v + 1 for e, v in VECTORS.items()}
+DIRECTIONS = Directions(
+    {"direction": VECTORS, "first_half": HALF, "second_half": VECTORS, "shuffled": SHUFFLED},
+    {"matched": NULLS, "isotropic": NULLS.flip(0)},
+    ABOUT,
+)
 CONDITIONS = [
     Condition("neutral", "neutral", 0.0),
     Condition("steered", "anger", -0.5),
     Condition("shuffled", "fear", 0.2),
     Condition("random", "random_3", 0.2),
+    Condition("isotropic", "isotropic_3", 0.2),
+    Condition("first_half", "anger", 0.2),
     Condition("prompted", "anger", 1.0),
 ]
 
@@ -33,11 +40,20 @@ CONDITIONS = [
 @pytest.mark.parametrize("unit", ["hidden_norm", "gap", "raw"])
 def test_pushes_follow_arm_emotion_intensity_and_unit(unit):
     pushes = condition_pushes(DIRECTIONS, CONDITIONS, unit)
-    assert list(pushes) == ["steered-anger--0.5", "shuffled-fear-0.2", "random-3-0.2"]
-    steered, shuffled, random = pushes.values()
+    assert list(pushes) == [
+        "steered-anger--0.5",
+        "shuffled-fear-0.2",
+        "random-3-0.2",
+        "isotropic-3-0.2",
+        "first_half-anger-0.2",
+    ]
+    steered, shuffled, random, isotropic, half = pushes.values()
     assert torch.equal(steered, DIRECTIONS.push("anger", -0.5, unit))
-    assert torch.equal(shuffled, DIRECTIONS.push("fear", 0.2, unit, shuffled=True))
+    assert torch.equal(shuffled, DIRECTIONS.push("fear", 0.2, unit, "shuffled"))
     assert torch.equal(random, DIRECTIONS.null_push(3, 0.2, unit))
+    assert torch.equal(isotropic, DIRECTIONS.null_push(3, 0.2, unit, "isotropic"))
+    assert torch.equal(half, DIRECTIONS.push("anger", 0.2, unit, "first_half"))
+    assert len({tuple(push.flatten().tolist()) for push in pushes.values()}) == len(pushes)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +65,8 @@ def test_ratios_are_those_of_the_layer_where_the_push_is_largest(unit, share):
             "steered-anger--0.5": 0.5 * share,
             "shuffled-fear-0.2": 0.2 * share,
             "random-3-0.2": 0.2 * share,
+            "isotropic-3-0.2": 0.2 * share,
+            "first_half-anger-0.2": 0.2 * share,
         },
         abs=1e-5,
     )

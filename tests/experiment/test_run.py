@@ -262,7 +262,7 @@ def dated(model):
 SMALL = {
     "num_scenarios": 1,
     "repeat": 1,
-    "arms": {"random": {"scored": 1, "generated": 0}, "shuffled": False, "prompted": False},
+    "arms": {"random": {"matched": 1, "isotropic": 0}, "shuffled": False, "prompted": False},
     "checks": {"manipulation": True, "damage": False, "format": True},
 }
 # Several batches, so that a run can be stopped between two of them.
@@ -341,16 +341,29 @@ def test_the_configuration_names_the_day_and_the_hash_of_the_rendered_prompts(
 
 def test_weights_that_changed_since_the_directions_were_measured_are_refused(play, monkeypatch):
     monkeypatch.setattr(measuring, "weights_hash", lambda *_: "other")
+    monkeypatch.setattr(measuring, "weights_state", lambda *_: ["another file"])
     with pytest.raises(models.ModelError, match="delete the directions file"):
         play()
+
+
+def test_weights_in_files_that_did_not_change_are_not_hashed_again(
+    play, directions_file, tmp_path, monkeypatch
+):
+    made, path = directions.load(directions_file), tmp_path / "known.safetensors"
+    made.about["weights_state"] = ["the file, its size and its time"]
+    directions.save(made, path)
+    monkeypatch.setattr(inputs.directions, "load", lambda _, load=directions.load: load(path))
+    monkeypatch.setattr(measuring, "weights_hash", lambda *_: pytest.fail("it is known"))
+    monkeypatch.setattr(measuring, "weights_state", lambda *_: made.about["weights_state"])
+    play()
 
 
 def test_directions_of_another_size_are_refused(play, directions_file, tmp_path, monkeypatch):
     made = directions.load(directions_file)
     path = tmp_path / "narrow.safetensors"
-    narrow = [{e: v[:, :16] for e, v in group.items()} for group in (made.vectors, made.shuffled)]
-    nulls = made.nulls[..., :16]
-    directions.save(directions.Directions(*narrow, nulls, made.about), path)
+    named = {k: {e: v[:, :16] for e, v in group.items()} for k, group in made.named.items()}
+    nulls = {kind: own[..., :16] for kind, own in made.nulls.items()}
+    directions.save(directions.Directions(named, nulls, made.about), path)
     monkeypatch.setattr(inputs.directions, "load", lambda _, load=directions.load: load(path))
     with pytest.raises(models.ModelError, match="delete the directions file"):
         play()

@@ -15,7 +15,7 @@ SETTINGS = {
     "emotions": ["anger", "fear"],
     "intensity": [0.5, 1.0],
     "headline_intensity": 1.0,
-    "arms": {"random": {"scored": 4, "generated": 2}, "shuffled": False, "prompted": True},
+    "arms": {"random": {"matched": 4, "isotropic": 0}, "shuffled": False, "prompted": True},
     "scoring": {"direct": True},
     "repeat": 2,
 }

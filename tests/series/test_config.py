@@ -141,7 +141,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         changed(arms={"random": {"scored": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA
     )
     assert filled["experiment"]["arms"] == {
-        "random": {"scored": 3, "generated": 5},
+        "random": {"matched": 3, "isotropic": 0},
         "shuffled": False,
         "prompted": True,
     }
@@ -306,7 +306,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
             "experiment.arms.random.scored: 100000000 is out of range; allowed: at most 10000",
         ),
         (
-            changed(arms={"random": {"scored": 2, "generated": 50}}),
+            changed(arms={"random": {"matched": 2, "isotropic": 0}}),
             (
                 "experiment.arms.random.generated: 50 of 2 random directions; allowed: at most as "
                 "many as `scored`"

@@ -19,7 +19,7 @@ SETTINGS = {
     "seed": 0,
     "headline_intensity": 0.2,
     "intensity_unit": "hidden_norm",
-    "arms": {"random": {"scored": 20, "generated": 5}, "prompted": True},
+    "arms": {"random": {"matched": 20, "isotropic": 0}, "prompted": True},
     "scoring": {"direct": True},
 }
 HASHES = {"stimuli": "s", "prompts": "p", "checks": "c"}
@@ -82,7 +82,7 @@ def test_the_name_of_directions_depends_on_what_they_are_made_from():
     assert name.startswith("M-")
     for same in (
         {"repeat": 5},
-        {"arms": {"random": {"scored": 20, "generated": 7}, "prompted": False}},
+        {"arms": {"random": {"matched": 20, "isotropic": 0}, "prompted": False}},
     ):
         others = SETTINGS | same, HASHES | {"checks": "other"}
         assert directions_name(model, "M", *others) == name
@@ -90,7 +90,7 @@ def test_the_name_of_directions_depends_on_what_they_are_made_from():
         (SETTINGS | {"layers": [1]}, HASHES),
         (SETTINGS | {"headline_intensity": 0.1}, HASHES),
         (SETTINGS | {"intensity_unit": "gap"}, HASHES),
-        (SETTINGS | {"arms": {"random": {"scored": 30, "generated": 5}}}, HASHES),
+        (SETTINGS | {"arms": {"random": {"matched": 30, "isotropic": 0}}}, HASHES),
         (SETTINGS | {"scoring": {"direct": False}}, HASHES),
         (SETTINGS, HASHES | {"stimuli": "other"}),
         (SETTINGS, HASHES | {"series": "20260102_030405"}),

@@ -36,6 +36,7 @@ class About(TypedDict):
         revision: Of the hub repository.
         dtype: Number format of the weights, such as `float32`.
         weights_hash: See `models.weights_hash`.
+        weights_state: See `models.weights_state`; empty for a hub id.
         stimuli_hash: Of all stimuli.
         method: See `direction_estimation.directions`.
         reference: The emotions against whose mean an emotion is measured.
@@ -57,6 +58,7 @@ class About(TypedDict):
     revision: str | None
     dtype: str
     weights_hash: str
+    weights_state: list[str]
     stimuli_hash: str
     method: str
     reference: list[str]

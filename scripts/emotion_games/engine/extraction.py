@@ -21,7 +21,7 @@ from emotion_games.engine.directions import (
     Directions,
     save,
 )
-from emotion_games.engine.models import load_model, steered_layers, weights_hash
+from emotion_games.engine.models import load_model, steered_layers, weights_hash, weights_state
 from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_batch
 from emotion_games.errors import shown
 from emotion_games.escapes import say
@@ -91,6 +91,7 @@ def extract(
         "revision": entry.get("revision"),
         "dtype": str(model.dtype).removeprefix("torch."),
         "weights_hash": weights_hash(entry, path),
+        "weights_state": weights_state(path),
         "stimuli_hash": digest(stimuli),
         "method": method,
         "reference": reference,

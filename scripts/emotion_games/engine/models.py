@@ -246,7 +246,26 @@ def weights_hash(entry: dict[str, Any], path: str) -> str:
     if not folder.is_dir():
         return digest([path, entry.get("revision")])
     total = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.suffix in HASHED_SUFFIXES and file.name != NOT_HASHED and file.is_file():
-            total.update(f"{file.name}:{file_hash(file)}\n".encode())
+    for file in _weight_files(folder):
+        total.update(f"{file.name}:{file_hash(file)}\n".encode())
     return total.hexdigest()
+
+
+def weights_state(path: str) -> list[str]:
+    """Return names, sizes and times of the files that `weights_hash` reads.
+
+    While they are the same, so is the hash, which takes half a minute for a large model.
+    """
+    folder, states = Path(path).resolve(), []
+    for file in _weight_files(folder) if folder.is_dir() else ():
+        state = file.stat()
+        states.append(f"{file} {state.st_size} {state.st_mtime_ns}")
+    return states
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix in HASHED_SUFFIXES and file.name != NOT_HASHED and file.is_file()
+    ]

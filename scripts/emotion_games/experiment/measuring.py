@@ -14,7 +14,7 @@ from emotion_games.engine.backend import Backend, ModelError
 from emotion_games.engine.batch_plan import plan_batches
 from emotion_games.engine.batches import Instrument, Request, measure
 from emotion_games.engine.directions import Directions
-from emotion_games.engine.models import load_model, weights_hash
+from emotion_games.engine.models import load_model, weights_hash, weights_state
 from emotion_games.engine.self_check import check_steering
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control
@@ -77,8 +77,9 @@ def load_steerable(
     # not change it.
     model = load_model({"dtype": about.get("dtype")} | entry, path, runtime)
     # The directions of other weights have no meaning in this model.
-    found, size = weights_hash(entry, path), directions.shape
-    if found != about["weights_hash"] or size != (model.depth, model.hidden_size):
+    is_same = bool(about["weights_state"]) and weights_state(path) == about["weights_state"]
+    is_same = is_same or weights_hash(entry, path) == about["weights_hash"]
+    if not is_same or directions.shape != (model.depth, model.hidden_size):
         raise ModelError(
             f"model {model.name}: its weights are not those that its directions were measured "
             "with; put the old ones back, or delete the directions file of this model and begin a "

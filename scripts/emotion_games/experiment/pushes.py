@@ -38,10 +38,11 @@ def condition_pushes(
     """
     pushes = {}
     for c in conditions:
-        if c.arm.is_null:
-            pushes[c.name] = directions.null_push(c.number, c.intensity, unit, KINDS[c.arm])
-        elif c.is_pushed:
-            pushes[c.name] = directions.push(c.emotion, c.intensity, unit, KINDS[c.arm])
+        arm = Arm(c.arm)
+        if arm.is_null:
+            pushes[c.name] = directions.null_push(c.number, c.intensity, unit, KINDS[arm])
+        elif arm.is_pushed:
+            pushes[c.name] = directions.push(c.emotion, c.intensity, unit, KINDS[arm])
     return pushes
 
 
