@@ -153,6 +153,10 @@ def test_only_the_headline_dose_counts_and_a_measure_without_values_has_no_recor
     cells.means["chosen"] = np.full_like(cells.means["scored"], np.nan)
     plan = PLAN | {"measures": ["chosen", "scored"]}
     assert [r["measure"] for r in alignment_records(cells, GAME, plan, set())] == ["scored"]
+    assert "chance" not in record_of(arrays)["method"]
+    cells.means["chosen"] = cells.means["scored"]
+    drawn_answers, _ = alignment_records(cells, GAME, plan, set())
+    assert drawn_answers["method"].endswith("differ by chance, too, which raises NDM")
     del arrays[NEUTRAL]
     assert alignment_records(cells_of_arrays(arrays, "scored"), GAME, PLAN, set()) == []
 

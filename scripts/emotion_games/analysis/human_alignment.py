@@ -7,7 +7,8 @@ are means over pairs of one decision under an emotion and in neutral. They were 
 Emotion-Sensitive Decision Making of Small Language Model Agents" (2026, arXiv:2604.06562).
 
 A pair has the same scenario, history, option order and wording; repeats are averaged inside it.
-The published numbers pool all doses; these are of the headline dose.
+The published numbers pool all doses; these are of the headline dose. Drawn answers differ by chance,
+too, so that the NDM of written choices is far above 0 without any effect.
 """
 
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ _METHOD = (
     "of |emotion - neutral| / range, NAD of sign among people * (emotion - neutral) / range; "
     "equal-tailed bootstrap-t interval over scenarios; exploratory"
 )
+_CHANCE = "; drawn answers differ by chance, too, which raises NDM"
 
 
 class Index(Estimate):
@@ -158,7 +160,7 @@ def _record(
         n_directions=len(sound),
         emotions=emotions,
         unit=f"share of the range of {MEASURES[measure].of(plan['outcome'])}",
-        method=_METHOD,
+        method=_METHOD + _CHANCE * MEASURES[measure].is_sampled,
     )
 
 
