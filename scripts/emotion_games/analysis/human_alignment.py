@@ -7,8 +7,8 @@ are means over pairs of one decision under an emotion and in neutral. They were 
 Emotion-Sensitive Decision Making of Small Language Model Agents" (2026, arXiv:2604.06562).
 
 A pair has the same scenario, history, option order and wording; repeats are averaged inside it.
-The published numbers pool all doses; these are of the headline dose. Drawn answers differ by chance,
-too, so that the NDM of written choices is far above 0 without any effect.
+The published numbers pool all doses; these are of the headline dose. Drawn answers differ by
+chance, too, so that the NDM of written choices is far above 0 without any effect.
 """
 
 from collections.abc import Sequence
