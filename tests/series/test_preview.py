@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 
 import pytest
 
 from emotion_games import layout
 from emotion_games.errors import UserError
+from emotion_games.experiment import power
+from emotion_games.experiment.planned_power import Known, power_figures
 from emotion_games.experiment.requests import load_questions
 from emotion_games.series import state
 from emotion_games.series.config import check_config
@@ -24,6 +25,17 @@ ROOT = Path(__file__).parents[2]
 GAMES = ["Prisoners_Dilemma", "Ultimatum_Game_Responder"]
 
 
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    """Powers of few simulations; what they are is tested with the module."""
+    monkeypatch.setattr(power, "SERIES", 200)
+    for cached in (power._draws, power._variances, power._of_others, power_figures):
+        cached.cache_clear()
+    yield
+    for cached in (power._draws, power._variances, power._of_others, power_figures):
+        cached.cache_clear()
+
+
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -34,6 +46,7 @@ def config(tmp_path, monkeypatch):
 
 
 def test_the_number_of_trials_is_that_of_the_plan(config):
+    config = dataclasses.replace(config, settings=config.settings | {"num_scenarios": 3})
     series = find_series(config, ROOT, is_main=True)
     counts = count_games(config)
     for exp_id, experiment in list(series.experiments.items())[:2]:
@@ -52,7 +65,7 @@ def test_the_number_of_trials_is_that_of_the_plan(config):
 
 def test_more_trials_than_memory_holds_are_refused_before_they_are_planned(config):
     settings = config.settings | {"repeat": 10_000, "num_scenarios": None}
-    arms = settings["arms"] | {"random": {"scored": 10_000, "generated": 10_000}}
+    arms = settings["arms"] | {"random": {"matched": 10_000, "isotropic": 0}}
     large = dataclasses.replace(config, settings=settings | {"arms": arms})
     with pytest.raises(UserError, match=r"^Prisoners_Dilemma: [\d,]+ trials a model; allowed: "):
         count_games(large)
@@ -109,19 +122,68 @@ def test_a_file_without_a_usable_scenario_is_reported(tmp_path, monkeypatch):
     assert "no scenario of its file can be used" in shown
 
 
-def test_the_smallest_effect_is_in_the_table(config):
-    series = find_series(config, ROOT, is_main=True)
-    shown = preview(series)
-    assert re.search(
-        r"smallest effect \d+ points, \d+ after Holm \(against random directions \d+, \d+\)", shown
+def power_of(config):
+    """The lines of the table between the games and the models."""
+    lines = preview(find_series(config, ROOT, is_main=True)).splitlines()
+    first, last, *_ = (i for i, line in enumerate(lines) if not line and i > 3)
+    return [line.strip() for line in lines[first + 1 : last]]
+
+
+def one_game(tmp_path, monkeypatch, **settings):
+    monkeypatch.chdir(tmp_path)
+    return check_config(
+        {"experiment": {"name": "Try", "games": GAMES[:1], "models": ["m"], **settings}}, ROOT
     )
 
 
-def test_too_few_scenarios_detect_nothing(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    experiment = {"name": "Try", "games": GAMES[:1], "models": ["m"], "num_scenarios": 4}
-    shown = preview(find_series(check_config({"experiment": experiment}, ROOT), ROOT, is_main=True))
-    assert "smallest effect none with 4 scenarios (12 are needed)" in shown
+def test_experiments_of_the_same_power_share_its_lines(config):
+    head, claimed, lever, moved, source = power_of(config)
+    assert head == (
+        "Prisoners_Dilemma_first and 41 more (48 stories, 150 null directions, 6 emotions):"
+    )
+    assert claimed.startswith("power of claimed: 5 points 0.")
+    assert lever.startswith("to claim 5 points: ") and moved.startswith("power of moved: ")
+    assert source.endswith("(as in SmolLM2-135M-Instruct in Prisoners_Dilemma)")
+
+
+def test_what_earlier_results_found_is_shown_for_the_model_and_the_game(config, monkeypatch):
+    found = Known(power.Variation(0.2, 0.2, 0.0, 0.05), "an earlier folder")
+    monkeypatch.setattr(
+        "emotion_games.series.preview.known_variation",
+        lambda results, exp_id, model_name, plan: found if exp_id.endswith("Dilemma_N3") else None,
+    )
+    lines = power_of(config)
+    assert lines[0].startswith("Prisoners_Dilemma_first and 40 more (")
+    assert lines[5] == "Prisoners_Dilemma_N3 (48 stories, 150 null directions, 6 emotions):"
+    assert lines[9].endswith(
+        "stories 20, of the null directions' effects 5 points (as in " + ("an earlier folder)")
+    )
+
+
+def test_many_powers_are_cut_off(config, monkeypatch):
+    monkeypatch.setattr(
+        "emotion_games.series.preview.known_variation",
+        lambda results, exp_id, *_: Known(power.Variation(0.2, 0.2, 0.0, 0.05), exp_id),
+    )
+    assert power_of(config)[-1] == (
+        "and 39 more experiments, of other sizes or with other variation"
+    )
+
+
+def test_claims_that_cannot_be_tested_are_named(tmp_path, monkeypatch):
+    arms = {"random": {"matched": 20}}
+    config = one_game(tmp_path, monkeypatch, arms=arms)
+    _, reason, moved, _ = power_of(config)
+    assert reason == "claims are not testable: 20 null directions, 150 are needed for 6 emotions"
+    assert moved.startswith("power of moved: 5 points 0.")
+
+
+def test_too_few_stories_test_nothing(tmp_path, monkeypatch):
+    config = one_game(tmp_path, monkeypatch, num_scenarios=4)
+    head, reason, moved, _ = power_of(config)
+    assert head == "Prisoners_Dilemma_m (4 stories, 150 null directions, 6 emotions):"
+    assert reason == "claims are not testable: 4 stories, 24 are needed"
+    assert moved == "moved: not testable with fewer than 12 stories"
 
 
 STORY = {
