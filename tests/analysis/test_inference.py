@@ -1,6 +1,8 @@
 """Tests and intervals against published examples, independent computations and their own limits."""
 
 from itertools import product
+from math import copysign, inf
+from statistics import fmean, pstdev
 
 import numpy as np
 import pytest
@@ -10,10 +12,16 @@ from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_paired
 
 from emotion_games.analysis.inference import (
-    against_random,
+    against_nulls,
+    benjamini_hochberg,
+    bootstrap_t_p,
+    claim_p,
     equivalence,
     holm,
+    moved_p,
+    null_variance,
     paired_t,
+    rank_p,
     rate_interval,
     sign_flip_p,
 )
@@ -102,21 +110,143 @@ def test_total_reversal_has_the_smallest_p_and_nothing_moved_has_p_one():
     assert np.isnan(sign_flip_p(np.full((24, 1), np.nan))[0])
 
 
-def test_against_random_is_the_prediction_t():
-    """Equal to a two-sample t test of one emotion against k directions, with their variance."""
-    rng = np.random.default_rng(3)
-    others = rng.normal(0, 0.08, 20)
-    found = against_random(0.3, others)
-    t, p = stats.ttest_ind([0.3], others, equal_var=True)
-    assert (found["t"], found["p"], found["df"]) == (pytest.approx(t), pytest.approx(p), 19)
-    assert found["low"] < 0.3 - others.mean() < found["high"]
-    assert found["p_rank"] == pytest.approx(1 / 21)
+def t_around(resample, centre):
+    mean = fmean(resample)
+    difference, sd = mean - centre, pstdev(resample, mean)
+    if sd < 1e-12:
+        return 0.0 if abs(difference) < 1e-12 else copysign(inf, difference)
+    return difference / sd
 
 
-def test_against_random_without_spread_or_directions():
-    assert against_random(0.0, np.zeros(20))["p"] == 1.0
-    assert np.isnan(against_random(0.3, np.zeros(20))["p"])
-    assert np.isnan(against_random(0.3, np.array([0.1]))["p"])
+def test_bootstrap_t_agrees_with_all_resamples():
+    """Of five scenarios there are 5**5 resamples; the draws estimate the share of them."""
+    for values in ([0.1, 0.2, 0.9, -0.1, 0.4], [-0.3, -0.2, 0.05, -0.4, -0.1], [3, -1, -1, 0, -1]):
+        observed, mean = t_around(values, 0.0), fmean(values)
+        drawn = [t_around(resample, mean) for resample in product(values, repeat=5)]
+        least = min(sum(t >= observed for t in drawn), sum(t <= observed for t in drawn))
+        expected = min(1.0, 2 * least / len(drawn))
+        assert bootstrap_t_p(column(*values))[0] == pytest.approx(expected, abs=0.015)
+
+
+def test_bootstrap_t_is_near_students_t_for_normal_scenarios_and_always_the_same():
+    values = np.random.default_rng(5).normal(0.2, 1, (60, 40))
+    once = bootstrap_t_p(values)
+    assert np.abs(once - paired_t(values)["p_t"]).max() < 0.06
+    assert (once == bootstrap_t_p(values.copy())).all()
+    assert bootstrap_t_p(values[:, ::-1])[::-1].tolist() == once.tolist()
+
+
+def test_bootstrap_t_is_larger_where_few_scenarios_balance_many():
+    """Two of 48 scenarios are at +30 points, the others near -3.3."""
+    skewed = column(*[0.30] * 2, *np.linspace(-0.034, -0.032, 46))
+    assert sign_flip_p(skewed)[0] < 0.05 < bootstrap_t_p(skewed)[0]
+
+
+def test_a_missing_scenario_is_left_out_of_every_test_over_scenarios():
+    rng = np.random.default_rng(6)
+    values = rng.normal(0.1, 0.3, (24, 3))
+    values[[2, 9], 1] = np.nan
+    present = values[~np.isnan(values[:, 1]), 1][:, None]
+    assert bootstrap_t_p(values)[1] == bootstrap_t_p(present)[0]
+    assert sign_flip_p(values)[1] == pytest.approx(sign_flip_p(present)[0], abs=0.01)
+
+
+def test_moved_is_the_larger_p_and_the_sign_flip_where_nothing_varies():
+    values = np.random.default_rng(7).normal(0.1, 0.3, (24, 5))
+    expected = np.maximum(sign_flip_p(values), bootstrap_t_p(values))
+    assert moved_p(values).tolist() == expected.tolist()
+    assert np.isnan(bootstrap_t_p(np.ones((12, 1)))[0])
+    assert moved_p(np.ones((12, 1)))[0] == pytest.approx(1 / 2**12)
+    assert moved_p(np.zeros((12, 1)))[0] == 1
+    assert np.isnan(moved_p(np.full((12, 1), np.nan))[0])
+
+
+def test_rank_p_counts_the_directions_that_are_as_far_from_the_common_mean():
+    # The mean is 0.1, and the distances are 0.3, 0.1, 0.2 and 0.
+    assert rank_p(0.4, np.array([0.0, -0.1, 0.1])) == 1 / 4
+    assert rank_p(0.0, np.array([0.4, -0.1, 0.1])) == 3 / 4
+    # The effect and a null direction are equally far, on both sides of the mean 0.
+    assert rank_p(0.2, np.array([-0.2, 0.1, -0.1])) == 2 / 4
+    assert rank_p(0.3, np.full(150, 0.3)) == 1.0
+    assert rank_p(0.9, np.zeros(150)) == 1 / 151
+
+
+def test_rank_p_is_exact_for_one_more_direction_however_they_are_distributed():
+    k, series, rng = 19, 4_000, np.random.default_rng(8)
+    draws = rng.standard_t(3, (series, k + 1))
+    p = np.array([rank_p(row[0], row[1:]) for row in draws])
+    for level in (1 / 20, 2 / 20, 10 / 20):
+        error = np.sqrt(level * (1 - level) / series)
+        assert (p <= level + 1e-9).mean() == pytest.approx(level, abs=3.5 * error)
+
+
+def test_the_p_of_a_claim_is_the_larger_one_or_one_where_the_signs_differ():
+    assert claim_p(0.01, 0.03, 0.2, 0.1) == 0.03
+    assert claim_p(0.04, 0.03, -0.2, -0.1) == 0.04
+    assert claim_p(0.01, 0.01, 0.2, -0.1) == 1.0
+    assert claim_p(0.01, 0.01, 0.2, 0.0) == 1.0
+
+
+def test_against_nulls_has_both_factors():
+    """Against the formula, number by number."""
+    rng = np.random.default_rng(9)
+    n, k = 24, 8
+    nulls = rng.normal(0, 0.05, k) + rng.normal(0, 0.1, (n, k))
+    own = rng.normal(0.2, 0.1, n)
+    excess = [own[s] - sum(nulls[s]) / k for s in range(n)]
+    over_scenarios = np.var(excess, ddof=1) / n
+    grand, rows, columns = nulls.mean(), nulls.mean(1), nulls.mean(0)
+    residual = sum(
+        (nulls[s, j] - rows[s] - columns[j] + grand) ** 2 for s in range(n) for j in range(k)
+    ) / ((n - 1) * (k - 1))
+    s_r2 = np.var(columns, ddof=1) - residual / n
+    over_directions = s_r2 / k
+    df = (over_scenarios + over_directions) ** 2 / (
+        over_scenarios**2 / (n - 1) + over_directions**2 / (k - 1)
+    )
+    reach = stats.t.ppf(0.975, df) * np.sqrt(over_scenarios + over_directions)
+    found = against_nulls(own, nulls)
+    assert null_variance(nulls) == pytest.approx(s_r2)
+    assert found == pytest.approx(
+        {
+            "n_directions": k,
+            "n": n,
+            "estimate": np.mean(excess),
+            "sd": np.sqrt(s_r2),
+            "df": df,
+            "low": np.mean(excess) - reach,
+            "high": np.mean(excess) + reach,
+            "p_rank": rank_p(own.mean(), columns),
+        }
+    )
+
+
+def test_against_nulls_needs_two_directions_and_uses_scenarios_with_all_numbers():
+    rng = np.random.default_rng(10)
+    own, nulls = rng.normal(0, 0.1, 24), rng.normal(0, 0.1, (24, 5))
+    missing = nulls.copy()
+    missing[3, 2] = np.nan
+    kept = np.arange(24) != 3
+    assert against_nulls(own, missing) == against_nulls(own[kept], nulls[kept])
+    one = against_nulls(own, nulls[:, :1])
+    assert one["n_directions"] == 1 and np.isnan(one["estimate"]) and np.isnan(one["p_rank"])
+    # Null directions that do the same everywhere leave the variation over scenarios alone.
+    still = against_nulls(own, np.zeros((24, 5)))
+    alone = paired_t(own[:, None])
+    assert still["sd"] == 0 and [still["low"], still["high"]] == pytest.approx(
+        [alone["low"][0], alone["high"][0]]
+    )
+    assert np.isnan(against_nulls(np.zeros(24), np.zeros((24, 5)))["low"])
+
+
+def test_the_variance_of_null_directions_is_freed_of_their_scenarios():
+    rng = np.random.default_rng(11)
+    effects = rng.normal(0, 0.05, 150)
+    same_everywhere = np.tile(effects, (24, 1)) + rng.normal(0, 0.1, (24, 1))
+    assert null_variance(same_everywhere) == pytest.approx(effects.var(ddof=1))
+    only_scenarios = rng.normal(0, 0.1, (24, 150))
+    assert null_variance(only_scenarios) < 0.2 * only_scenarios.mean(0).var(ddof=1)
+    assert null_variance(np.array([[0.1, -0.1], [-0.1, 0.1]])) == 0.0
 
 
 def test_equivalence_is_statsmodels_tost():
@@ -135,6 +265,14 @@ def test_holm_is_statsmodels_holm_and_skips_missing_p_values():
     found = holm([0.01, None, float("nan"), 0.5])
     assert found == [0.02, None, None, 0.5]
     assert holm([]) == []
+
+
+def test_benjamini_hochberg_is_that_of_statsmodels_and_skips_missing_p_values():
+    given = [0.01, 0.04, 0.03, 0.005, 0.04, 0.8]
+    expected = multipletests(given, method="fdr_bh")[1].tolist()
+    assert benjamini_hochberg(given) == pytest.approx(expected)
+    assert benjamini_hochberg([0.01, None, float("nan"), 0.5]) == [0.02, None, None, 0.5]
+    assert benjamini_hochberg([None]) == [None]
 
 
 def test_rate_interval_is_wilson_when_scenarios_behave_like_independent_answers():
