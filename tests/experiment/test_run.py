@@ -76,12 +76,12 @@ def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
     assert {file.name for file in reference.iterdir()} == set(RESULT_FILES)
     table = pd.read_csv(reference / "exp_results.csv", keep_default_na=False)
     assert table["trial_id"].is_unique
-    # 2 scenarios × 2 orders × ((neutral, 4 steered, 1 random, 2 shuffled, 3 prompted) × 2 repeats
-    # + 2 random directions that are only scored)
-    assert len(table) == 2 * 2 * (11 * 2 + 2)
+    # 2 scenarios × 2 orders × ((neutral, 4 steered) × 2 repeats + 3 random, 2 shuffled and
+    # 3 prompted, which are only scored)
+    assert len(table) == 2 * 2 * (5 * 2 + 8)
     assert list(json.loads((reference / "exp_results.json").read_text())[0]) == list(table.columns)
     scored_only = table[table["extraction_method"] == "not generated"]
-    assert len(scored_only) == 8 and (scored_only["choice"] == "").all()
+    assert len(scored_only) == 2 * 2 * 8 and (scored_only["choice"] == "").all()
     for text in table["choice_probabilities"]:
         assert sum(json.loads(text).values()) == pytest.approx(1, abs=1e-4)
 
@@ -115,7 +115,7 @@ def test_batch_size_changes_nothing(play, reference, tmp_path, tokens):
 def test_the_progress_counts_trials_and_checks_from_the_first_report_to_the_last(play, files):
     reports = [line for line in play(runtime={"batch_tokens": 5000}) if isinstance(line, tuple)]
     # 2 scenarios, neutral and 2 emotions at the headline dose, are also answered freely.
-    trials, checks = 2 * 2 * (11 * 2 + 2), 2 * 3
+    trials, checks = 2 * 2 * (5 * 2 + 8), 2 * 3
     assert reports[0] == ({"trials": (0, trials), "checks": (0, checks)}, None)
     assert reports[-1] == ({"trials": (trials, trials), "checks": (checks, checks)}, 0.0)
     assert len(reports) > 5

@@ -133,12 +133,12 @@ def test_the_example_expands_the_ultimatum_game_into_its_roles():
     assert list(checked.games)[2:] == ["Ultimatum_Game_Proposer", "Ultimatum_Game_Responder"]
     assert checked.settings["intensity"] == [0.1, 0.2]
     assert checked.settings["intensity_unit"] == "hidden_norm"
-    assert checked.settings["num_scenarios"] == 24
+    assert checked.settings["num_scenarios"] == 48
 
 
 def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
     filled = schemas.with_defaults(
-        changed(arms={"random": {"scored": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA
+        changed(arms={"random": {"matched": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA
     )
     assert filled["experiment"]["arms"] == {
         "random": {"matched": 3, "isotropic": 0},
@@ -302,14 +302,39 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
             "experiment.repeat: expected a number from -2^53 to 2^53, found a larger one",
         ),
         (
-            changed(arms={"random": {"scored": 10**8}}),
-            "experiment.arms.random.scored: 100000000 is out of range; allowed: at most 10000",
+            changed(arms={"random": {"matched": 10**8}}),
+            "experiment.arms.random.matched: 100000000 is out of range; allowed: at most 10000",
         ),
         (
-            changed(arms={"random": {"matched": 2, "isotropic": 0}}),
+            changed(scoring={"direct": False}),
             (
-                "experiment.arms.random.generated: 50 of 2 random directions; allowed: at most as "
-                "many as `scored`"
+                "experiment.statistics.primary: direct is not measured with these settings; set "
+                "scoring.direct: true, or choose another measure"
+            ),
+        ),
+        (
+            changed(answer_form="decision", statistics={"primary": "written"}),
+            (
+                "experiment.statistics.primary: written is not measured with these settings; set "
+                "answer_form: rationale, or decoding: free, or choose another measure"
+            ),
+        ),
+        (
+            changed(answer_form="decision", statistics={"primary": "after_rationale"}),
+            (
+                "experiment.statistics.primary: after_rationale is not measured with these "
+                "settings; set answer_form: rationale, or choose another measure"
+            ),
+        ),
+        (
+            changed(
+                decoding="free",
+                scoring={"after_rationale": False},
+                statistics={"primary": "after_rationale"},
+            ),
+            (
+                "experiment.statistics.primary: after_rationale is not measured with these "
+                "settings; set scoring.after_rationale: true, or choose another measure"
             ),
         ),
         (

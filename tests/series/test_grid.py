@@ -20,7 +20,6 @@ SETTINGS = {
     "headline_intensity": 0.2,
     "intensity_unit": "hidden_norm",
     "arms": {"random": {"matched": 20, "isotropic": 0}, "prompted": True},
-    "scoring": {"direct": True},
 }
 HASHES = {"stimuli": "s", "prompts": "p", "checks": "c"}
 
@@ -91,7 +90,7 @@ def test_the_name_of_directions_depends_on_what_they_are_made_from():
         (SETTINGS | {"headline_intensity": 0.1}, HASHES),
         (SETTINGS | {"intensity_unit": "gap"}, HASHES),
         (SETTINGS | {"arms": {"random": {"matched": 30, "isotropic": 0}}}, HASHES),
-        (SETTINGS | {"scoring": {"direct": False}}, HASHES),
+        (SETTINGS | {"arms": {"random": {"matched": 20, "isotropic": 1}}}, HASHES),
         (SETTINGS, HASHES | {"stimuli": "other"}),
         (SETTINGS, HASHES | {"series": "20260102_030405"}),
     ):

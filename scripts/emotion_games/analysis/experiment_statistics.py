@@ -22,6 +22,7 @@ from emotion_games.analysis.detectable import detectable
 from emotion_games.analysis.dose_response import dose_records
 from emotion_games.analysis.format_check import format_records
 from emotion_games.analysis.headroom import headroom_records
+from emotion_games.analysis.human_alignment import alignment_records
 from emotion_games.analysis.manipulation import (
     induced_records,
     manipulation_records,
@@ -29,6 +30,7 @@ from emotion_games.analysis.manipulation import (
     null_passes,
 )
 from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.mixed_model import mixed_model_records
 from emotion_games.analysis.rationality import rationality
 from emotion_games.analysis.rises import Rises, rises
 from emotion_games.analysis.sentences import describe, sentence
@@ -154,6 +156,8 @@ STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
     "intensity_analysis": lambda e, s: intensity_analysis(s["contrasts"], e.plan),
     "dose_response": lambda e, s: dose_records(e.cells, e.plan, _damaged(s)),
     "equivalence": lambda e, s: equivalence_records(e.cells, e.plan, _damaged(s)),
+    "mixed_model": lambda e, s: mixed_model_records(e.cells, e.plan, _damaged(s)),
+    "human_alignment": lambda e, s: alignment_records(e.cells, e.game, e.plan, _damaged(s)),
     "headroom": lambda e, s: headroom_records(e.cells, e.plan),
     "power": lambda e, s: detectable(e.cells, e.plan, _damaged(s), e.power),
 }

@@ -6,6 +6,8 @@ Probabilities, rates and effects are on the scale of the outcome, from 0 to 1.
 
 from typing import Any, NotRequired, TypedDict
 
+from emotion_games.analysis.human_alignment import HumanAlignment
+from emotion_games.analysis.mixed_model import MixedModel
 from emotion_games.analysis.statistics_parts import (
     Basis,
     Dosed,
@@ -363,7 +365,9 @@ class Statistics(TypedDict):
     induced: list[Induced]
     null_passes: NullPasses | None
     equivalence: list[Equivalence]
+    mixed_model: list[MixedModel]
     human_reference: list[HumanDistance]
+    human_alignment: list[HumanAlignment]
     rationality: dict[str, Any]  # available, reason and rows, see `rationality_rows`
     headroom: list[Headroom]
     power: Power
