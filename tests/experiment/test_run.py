@@ -17,7 +17,7 @@ from emotion_games.experiment import repeat as repetition
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.repeat import repeat
-from emotion_games.layout import RESULT_FILES
+from emotion_games.layout import PLAN, RESULT_FILES
 from emotion_games.prompts.stimuli import SHIPPED
 from emotion_games.signals import Interrupted
 from tiny_experiment import ENTRY, SETTINGS, finish, spec_of
@@ -41,8 +41,10 @@ def play(model, files, directions_file, tmp_path):
             directions=directions_file,
             journal=tmp_path / "x.trials.jsonl",
             runtime=runtime or {},
+            plan_file=tmp_path / "out" / PLAN,
         )
-        control = Control(should_stop, lambda counts, left: log.append((counts, left)), log.append)
+        report = lambda counts, left: log.append((counts, left))  # noqa: E731
+        control = Control(should_stop, report, log.append, announce=log.append)
         finish(inputs, tmp_path / "out", control)
         return log
 
@@ -119,8 +121,37 @@ def test_the_progress_counts_trials_and_checks_from_the_first_report_to_the_last
     assert reports[0] == ({"trials": (0, trials), "checks": (0, checks)}, None)
     assert reports[-1] == ({"trials": (trials, trials), "checks": (checks, checks)}, 0.0)
     assert len(reports) > 5
-    # A batch of checks and one of trials tell the time of both reading and writing.
-    assert all(left is not None and left > 0 for _, left in reports[3:-1])
+    # Neutral comes first. Then a batch of checks and one of trials tell the time of all stages.
+    told = [left is not None for _, left in reports]
+    assert not any(told[:3]) and sum(told) >= len(told) - told.index(True) > 3
+    assert all(left > 0 for _, left in reports[told.index(True) : -1])
+
+
+def test_neutral_is_measured_to_its_end_and_its_headroom_shown_before_anything_else(
+    play, monkeypatch
+):
+    steps, measure = [], measuring.measure
+
+    def spied(instrument, requests, log):
+        steps.append({request.key.split("/")[-1] for request in requests})
+        return measure(instrument, requests, log)
+
+    monkeypatch.setattr(measuring, "measure", spied)
+    log = play(runtime={"batch_tokens": 2000})
+    firsts = [step == {"neutral"} for step in steps]
+    assert firsts.count(True) > 1 and firsts == sorted(firsts, reverse=True)
+    (line,) = [line for line in log if str(line).startswith("headroom: ")]
+    places = [str(line).startswith("  neutral: batch") for line in log]
+    assert max(i for i, place in enumerate(places) if place) < log.index(line)
+    assert log.index(line) < next(i for i, x in enumerate(log) if str(x).startswith("  checks: "))
+
+
+def test_the_headroom_shown_is_that_of_the_statistics(play, tmp_path):
+    log = play(SMALL | {"num_scenarios": 6})
+    (line,) = [line for line in log if str(line).startswith("headroom: ")]
+    (found,) = json.loads((tmp_path / "out" / "stats_analysis.json").read_text())["headroom"]
+    counts = f"{found['at_floor']} at floor, {found['at_ceiling']} at ceiling of 6"
+    assert found["n_scenarios"] == 6 and line.endswith(f"({found['history']}: {counts})")
 
 
 def test_stopping_after_every_batch_changes_nothing_and_repeats_nothing(play, reference, tmp_path):
@@ -422,7 +453,11 @@ def test_the_plan_is_on_disk_before_the_first_trial(play, tmp_path):
         play(should_stop=lambda: True)
     (first,) = json.loads((tmp_path / "x.trials.jsonl").read_text().splitlines()[1])
     assert first["key"] == "plan" and first["plan"]["headline_intensity"] == 1.0
+    (file,) = (tmp_path / "out").iterdir()
+    before = file.read_bytes()
+    assert file.name == PLAN and yaml.safe_load(before)["hash"] == first["hash"]
     play()
+    assert file.read_bytes() == before
     content = yaml.safe_load((tmp_path / "out" / "exp_config.yaml").read_text())["plan"]
     assert content["hash"] == first["hash"] and content["frozen"] == first["frozen"]
     assert (
