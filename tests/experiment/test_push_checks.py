@@ -5,8 +5,14 @@ import json
 import pytest
 import torch
 
-from emotion_games.experiment import measuring
-from emotion_games.experiment.check_records import CHECK_COLUMNS, LEAST_NULLS, read_checks
+from emotion_games.engine.backend import Backend
+from emotion_games.experiment import measuring, push_checks
+from emotion_games.experiment.check_records import (
+    CHECK_COLUMNS,
+    LEAST_NULLS,
+    NULLS_CHECKED,
+    read_checks,
+)
 from emotion_games.experiment.conditions import Arm, plan_conditions
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.push_checks import (
@@ -20,7 +26,7 @@ from tiny_experiment import SETTINGS, spec_of
 
 torch.set_num_threads(1)
 # As many null directions as are compared with.
-ENOUGH = SETTINGS["arms"] | {"random": {"scored": LEAST_NULLS, "generated": 1}}
+ENOUGH = SETTINGS["arms"] | {"random": {"matched": LEAST_NULLS, "isotropic": 1}}
 # Several batches.
 RUNTIME = {"device": "cpu", "batch_tokens": 3000}
 
@@ -70,25 +76,33 @@ def by_check(requests):
 def test_each_check_is_made_under_every_condition_in_which_it_makes_sense(inputs_of):
     found = by_check(requests_of(inputs_of))
     conditions = plan_conditions(SETTINGS | {"arms": ENOUGH})
-    asked = {c.name for c in conditions}
-    read = {c.name for c in conditions if not c.arm.has_event}
-    written = {c.name for c in conditions if c.generated} & read
+    halves = (Arm.FIRST_HALF, Arm.SECOND_HALF)
+    asked = {c.name for c in conditions if c.arm not in (*halves, Arm.ISOTROPIC)}
+    read = {name for name in asked if not name.startswith("prompted")}
+    pushed = {c.name for c in conditions if c.is_pushed} | {"neutral"}
+    nulls = {c.name for c in conditions if c.arm.is_null}
     assert {kind: set(group) for kind, group in found.items()} == {
         "named_emotion": asked,
         "felt_emotion": asked,
         "held_out_sentences": read,
-        "dominance": written,
-        "perplexity": written,
+        "dominance": pushed - nulls,
+        "perplexity": pushed,
     }
-    assert "random-2-1" in read - written, "a null direction that only scores damages no answer"
+    assert {"isotropic-0-1", "random-2-1"} < pushed
     assert set(found["named_emotion"]["neutral"]) == {"0", "1"}
 
 
-def test_null_directions_that_are_too_few_to_compare_with_are_asked_nothing(inputs_of):
-    arms = ENOUGH | {"random": {"scored": LEAST_NULLS - 1, "generated": 1}}
+@pytest.mark.parametrize(
+    ("matched", "asked"), [(LEAST_NULLS - 1, 0), (LEAST_NULLS, LEAST_NULLS), (150, NULLS_CHECKED)]
+)
+def test_some_null_directions_are_asked_for_an_emotion_and_all_read_texts(
+    inputs_of, matched, asked
+):
+    arms = ENOUGH | {"random": {"matched": matched, "isotropic": 0}}
     found = by_check(requests_of(inputs_of, arms=arms))
-    asked = {kind for kind, group in found.items() if any("random" in name for name in group)}
-    assert asked == {"dominance", "perplexity"}, "one of them writes answers"
+    nulls = {kind: [n for n in group if n.startswith("random")] for kind, group in found.items()}
+    assert nulls["named_emotion"] == [f"random-{number}-1" for number in range(asked)]
+    assert len(nulls["perplexity"]) == matched and nulls["dominance"] == []
 
 
 def test_a_setting_leaves_checks_out(inputs_of, check):
@@ -141,18 +155,34 @@ def test_sentences_are_held_out_stimuli_and_at_most_twenty_an_emotion(inputs_of)
         assert all(len(r.prompt.removeprefix("<s>").split()) == 1 for r in read.values())
 
 
-def test_the_table_has_the_probability_of_all_words_of_an_emotion(check):
+def test_the_table_has_the_probability_of_all_words_of_an_emotion(check, monkeypatch):
+    monkeypatch.setattr(Backend, "vocabulary_size", lambda _: 777)
     rows, log = check()
     batches = {line.split(":")[0].strip() for line in log if ": batch " in line}
-    assert batches == {row["check"] for row in rows}, "a check makes batches of its own"
-    assert ({"check items": (len(rows), len(rows))}, 0.0) in log
+    *asked, vocabulary = rows
+    assert batches == {row["check"] for row in asked}, "a check makes batches of its own"
+    assert ({"check items": (len(asked), len(asked))}, 0.0) in log
+    assert (vocabulary["check"], vocabulary["value"]) == ("vocabulary", 777)
     assert list(rows[0]) == list(CHECK_COLUMNS)
-    for row in rows:
+    for row in asked:
         if row["check"] in ("named_emotion", "felt_emotion"):
             assert sum(json.loads(row["probabilities"]).values()) == pytest.approx(1, abs=1e-3)
         else:
             assert row["probabilities"] is None and isinstance(row["value"], float)
-    assert {row["arm"] for row in rows} == set(map(str, Arm))
+    assert {row["arm"] for row in rows} == {str(c.arm) for c in plan_conditions(SETTINGS)}
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(0.0, True), (1.1, False)])
+def test_items_that_the_model_does_not_understand_are_asked_without_a_push_only(
+    check, monkeypatch, limit, asked
+):
+    monkeypatch.setattr(push_checks, "DOMINANCE_READ", limit)
+    rows, log = check()
+    found = [row for row in rows if row["check"] == "dominance"]
+    arms = {str(c.arm) for c in plan_conditions(SETTINGS) if c.is_pushed and not c.arm.is_null}
+    assert {row["arm"] for row in found} == {"neutral"} | (arms if asked else set())
+    total = len(rows) - 1
+    assert ({"check items": (total, total)}, 0.0) in log
 
 
 def test_a_job_that_was_stopped_continues_and_measures_nothing_twice(check, tmp_path, monkeypatch):
@@ -170,7 +200,7 @@ def test_a_job_that_was_stopped_continues_and_measures_nothing_twice(check, tmp_
         journal.write('[{"key": "dominance|neu')
     rows, _ = check()
     assert rows == whole
-    assert first and len(measured) == len(set(measured)) == len(rows)
+    assert first and len(measured) == len(set(measured)) == len(rows) - 1
 
 
 def test_a_finished_journal_gives_the_table_without_the_model(check, tmp_path, monkeypatch):
@@ -199,6 +229,7 @@ def test_the_game_of_the_specification_does_not_matter(check, inputs_of, monkeyp
 
 def test_other_weights_than_those_of_the_directions_are_refused(check, monkeypatch):
     monkeypatch.setattr(measuring, "weights_hash", lambda *_: "other")
+    monkeypatch.setattr(measuring, "weights_state", lambda *_: ["another file"])
     with pytest.raises(measuring.ModelError, match="delete the directions file"):
         check()
 

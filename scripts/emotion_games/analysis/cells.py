@@ -8,6 +8,7 @@ orders that both have.
 
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -68,8 +69,13 @@ class Cells:
 
     def who(self, position: int) -> Who:
         """Return the columns that name a condition."""
-        condition, arm, emotion, intensity, _ = self.conditions.iloc[position]
+        condition, arm, emotion, intensity = self._names[position]
         return Who(condition=condition, arm=arm, emotion=emotion, intensity=float(intensity))
+
+    @cached_property
+    def _names(self) -> list[tuple[str, str, str, float]]:
+        columns = self.conditions[["condition", "arm", "emotion", "intensity"]]
+        return list(columns.itertuples(index=False, name=None))
 
     def place(self, position: int, history: str, measure: str) -> Place:
         """Return the columns that name a condition at a history in a measure."""
@@ -110,7 +116,10 @@ class Cells:
 
     def _at(self, values: np.ndarray, history: str) -> np.ndarray:
         """Return the part of one history, or of all, with the axis of histories first."""
-        return values if history == MEAN else values[[self.histories.index(history)]]
+        if history == MEAN:
+            return values
+        place = self.histories.index(history)
+        return values[place : place + 1]
 
 
 def mean_of_present(values: np.ndarray, axis: int) -> np.ndarray:
@@ -197,7 +206,7 @@ def trial_measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
     orders = _orders(table["option_order"])
     first = np.array([labels.index(order[0]) for order in orders])
     equal_share = np.array([1 / len(order) for order in orders])
-    lengths = _relative_lengths(table, orders, labels)
+    lengths = _relative_lengths(table, labels)
     out = {
         "parsed": np.where(generated, parsed.astype(float), np.nan),
         "valid_mass": table["valid_mass"].to_numpy(float),
@@ -256,18 +265,20 @@ def _orders(column: pd.Series) -> list[list[str]]:
 def _probabilities(column: pd.Series, labels: list[str]) -> np.ndarray:
     """`(trials, choices)`; NaN in a row without probabilities, 0 for a choice not offered."""
     out = np.full((len(column), len(labels)), np.nan)
-    for row, text in enumerate(column):
+    for row, text in enumerate(column.to_numpy(object)):
         given = json.loads(text) if isinstance(text, str) and text else text
         if isinstance(given, dict) and given:
             out[row] = [given.get(label, 0.0) for label in labels]
     return out
 
 
-def _relative_lengths(table: pd.DataFrame, orders: list, labels: list[str]) -> np.ndarray:
+def _relative_lengths(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
     """`(trials, choices)`: characters of an option over the mean of the trial's options, less 1."""
     out = np.full((len(table), len(labels)), np.nan)
-    for row, (order, text) in enumerate(zip(orders, table["option_lengths"], strict=True)):
+    # The trials of a prompt share their options, which are measured once.
+    for (order, text), rows in table.groupby(["option_order", "option_lengths"]).indices.items():
         if text:
             lengths = np.array(json.loads(text), dtype=float)
-            out[row, [labels.index(label) for label in order]] = lengths / lengths.mean() - 1
+            places = [labels.index(label) for label in json.loads(order)]
+            out[np.ix_(rows, places)] = lengths / lengths.mean() - 1
     return out

@@ -1,56 +1,74 @@
 """Whether a condition damages the model, so that a change of its choices is no emotion effect.
 
-Each sign of damage has a fixed limit relative to the neutral condition, none of which favours a
-direction in which an emotion may move a choice. A condition beyond one limit is damaged. A
-condition is cleared only if perplexity and the dominance items of neutral were measured. Items that
-the model cannot answer without a push cannot show damage, and are not used.
+Each sign of damage has a tolerated change from the neutral condition, none of which favours a
+direction in which an emotion may move a choice. A condition is damaged if a test rejects that one
+of its changes is at most the tolerated one. It is cleared only if the interval of every change is
+within twice the tolerated one: too few answers to find damage are no evidence of its absence. Texts
+and items that the model does not understand without a push cannot show damage.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.weightstats import DescrStatsW  # type: ignore[import-untyped]
 
-from emotion_games.analysis.cells import Cells, mean_of_present
+from emotion_games.analysis.cells import Cells, over_cells
+from emotion_games.analysis.inference import holm
 from emotion_games.analysis.statistics_parts import Who
 from emotion_games.analysis.statistics_records import Damage, DamageCheck
-from emotion_games.experiment.check_records import Check
+from emotion_games.experiment.check_records import DOMINANCE_READ, Check
 from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.spec import Plan
 from emotion_games.prompts.stimuli import NEUTRAL as NO_EMOTION
 
-# One answer in ten lost can hide or make an effect of .1, the usual equivalence margin.
-PARSE_RATE_DROP = 0.10
-# With less than half of neutral's mass on the options, the probabilities of the options, which
-# are normalised, say little about what the model would answer.
-VALID_MASS_RATIO = 0.5
-# Share of repeated 4-word sequences: plain prose has almost none, a loop consists of them.
-REPETITION_RISE = 0.10
-# Half or twice neutral's number of words: truncated or rambling answers.
-LENGTH_RATIO = 2.0
-# One dominance item in ten lost ("10 or 5 euros"), which no emotion explains.
-DOMINANCE_DROP = 0.10
-# Neutral must choose the better option with this probability; guessing gives 0.5.
-DOMINANCE_READ = 0.7
-# Perplexity on neutral texts: 1.5 times neutral's.
-PERPLEXITY_RATIO = 1.5
 
-# The measure of each check that the trials contain.
-_TRIAL_CHECKS = {
+class Sign(NamedTuple):
+    """A sign of damage.
+
+    Attributes:
+        unit: That of its values.
+        low: The lowest tolerated change.
+        high: The highest tolerated change.
+        is_factor: A change is a factor, and is tested as a difference of logarithms.
+        least: Smaller values count as this one, so that each has a logarithm.
+    """
+
+    unit: str
+    low: float = -np.inf
+    high: float = np.inf
+    is_factor: bool = False
+    least: float = -np.inf
+
+
+_SIGNS = {
+    # One answer in ten lost can hide or make an effect of .1, the usual equivalence margin.
+    "parse_rate": Sign("share of answers", low=-0.10),
+    # With less than half of neutral's mass on the options, the probabilities of the options, which
+    # are normalised, say little about what the model would answer. They have five digits.
+    "valid_mass": Sign("probability", low=0.5, is_factor=True, least=1e-5),
+    # Plain prose has almost no repeated 4-word sequences, a loop consists of them.
+    "repetition": Sign("share of 4-word sequences", high=0.10),
+    # Half or twice neutral's number of words: truncated or rambling answers.
+    "output_length": Sign("words", low=0.5, high=2.0, is_factor=True, least=1.0),
+    # One dominance item in ten lost ("10 or 5 euros"), which no emotion explains.
+    Check.DOMINANCE: Sign("probability of the better option", low=-0.10),
+    Check.PERPLEXITY: Sign("perplexity", low=0.0, high=1.5, is_factor=True),
+}
+# The measure of each sign that the trials contain.
+_MEASURES = {
     "parse_rate": "parsed",
     "valid_mass": "valid_mass",
     "repetition": "repetition",
     "output_length": "words",
 }
-# The unit of each check, and the range that is allowed for a given value of neutral.
-_LIMITS: dict[str, tuple[str, Callable[[float], tuple[float, float]]]] = {
-    "parse_rate": ("share of answers", lambda n: (n - PARSE_RATE_DROP, np.inf)),
-    "valid_mass": ("probability", lambda n: (n * VALID_MASS_RATIO, np.inf)),
-    "repetition": ("share of 4-word sequences", lambda n: (-np.inf, n + REPETITION_RISE)),
-    "output_length": ("words", lambda n: (n / LENGTH_RATIO, n * LENGTH_RATIO)),
-    Check.DOMINANCE: ("probability of the better option", lambda n: (n - DOMINANCE_DROP, np.inf)),
-    Check.PERPLEXITY: ("perplexity", lambda n: (-np.inf, n * PERPLEXITY_RATIO)),
-}
+# Smaller differences are those of rounding.
+_TINY = 1e-9
+_NEUTRAL = (str(Arm.NEUTRAL), NO_EMOTION, 0.0)
+_METHOD = (
+    "one-sided paired t tests that a change is at most the tolerated one, over stories (means over "
+    "histories) or items; Holm over the signs of the condition; {:.0%} intervals"
+)
 
 
 def text_measures(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -70,109 +88,207 @@ def text_measures(table: pd.DataFrame) -> dict[str, np.ndarray]:
     return {"words": words, "repetition": repetition}
 
 
-def damage_records(cells: Cells, checks: pd.DataFrame) -> list[Damage]:
+def damage_records(cells: Cells, checks: pd.DataFrame, plan: Plan) -> list[Damage]:
     """Compare each condition with its neutral condition in every sign of damage.
+
+    Null directions have no emotion and no dominance items: there are many of them.
 
     Args:
         cells: The trials.
         checks: One row per item of a check and condition; see `check_records`.
+        plan: The plan, for its emotions and its confidence.
     """
-    records = []
     items = _items(checks)
-    unread = _not_understood(items)
-    if unread is not None:
-        items = {key: values for key, values in items.items() if key[0] != Check.DOMINANCE}
-    # Dominance is required only if neutral has dominance items: a file may contain none.
-    needed = {Check.PERPLEXITY} | {name for name, arm, *_ in items if arm == Arm.NEUTRAL}
+    unread, guessed = _unread_texts(items, checks), _not_understood(items)
+    if unread:
+        items.pop(Check.PERPLEXITY, None)
+    if guessed is not None:
+        del items[Check.DOMINANCE]
+    # A file may contain no dominance items.
+    of_emotions = {Check.DOMINANCE} & set(items)
+    records = []
     for position in range(len(cells.conditions)):
         who = cells.who(position)
         arm = Arm(who["arm"])
-        if arm in (Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL):
+        if arm == arm.reference:
             continue
-        reference = cells.find(arm.reference)
-        found = _from_trials(cells, position, reference[0]) if reference else {}
-        found |= _from_items(items, who)
-        reasons = [_sentence(name, check) for name, check in found.items() if not check["passed"]]
-        damage = Damage(
-            **who,
-            damaged=bool(reasons),
-            complete=needed <= set(found),
-            reasons=reasons,
-            dominance_not_understood=unread,
-            checks=found,
-            unit="given with each check",
-            method="worst history against neutral; a fixed limit on the estimate, no test",
+        found = _from_trials(cells, position, plan["confidence"])
+        needed: set[str] = set()
+        if arm.is_pushed:
+            found |= _from_items(items, who, plan["confidence"])
+            needed = {Check.PERPLEXITY}
+            needed |= of_emotions if who["emotion"] in plan["emotions"] else set()
+        _decide(found, plan["confidence"])
+        damaged = [_sentence(name, c) for name, c in found.items() if c["passed"] is False]
+        unclear = [_sentence(name, c) for name, c in found.items() if c["passed"] is None]
+        unclear += [f"{name} was not measured" for name in sorted(needed - set(found))]
+        records.append(
+            Damage(
+                **who,
+                damaged=bool(damaged),
+                complete=not unclear,
+                reasons=damaged,
+                reason=_cannot_judge(unclear, unread if arm.is_pushed else None),
+                dominance_not_understood=guessed,
+                checks=found,
+                unit="given with each check",
+                method=_METHOD.format(2 * plan["confidence"] - 1),
+            )
         )
-        records.append(damage)
     return records
 
 
-def _not_understood(items: dict[Any, pd.Series]) -> float | None:
-    """Return neutral's probability of the better options if it is hardly beyond guessing."""
-    neutral = items.get((Check.DOMINANCE, Arm.NEUTRAL, NO_EMOTION, 0.0))
-    if neutral is None or neutral.mean() >= DOMINANCE_READ:
+def _cannot_judge(unclear: list[str], unread: str | None) -> str | None:
+    """Return why damage could be missed, or None."""
+    return f"cannot judge: {unread or '; '.join(unclear)}" if unclear else None
+
+
+def _unread_texts(items: dict[str, pd.DataFrame], checks: pd.DataFrame) -> str | None:
+    """Return why the neutral texts cannot show damage, or None.
+
+    The model reads them if it is far from guessing: its perplexity is at most the square root of
+    its number of tokens. It then knows at least half of what a guess among all tokens leaves open
+    (in nats). Knowing only how frequent each token is saves less.
+    """
+    tokens = pd.to_numeric(checks["value"][checks["check"] == Check.VOCABULARY])
+    if Check.PERPLEXITY not in items or tokens.empty:
+        return "the perplexity of neutral texts without a push is unknown"
+    texts = items[Check.PERPLEXITY][_NEUTRAL]
+    perplexity, limit = float(np.exp(texts.mean())), float(np.sqrt(tokens.iloc[0]))
+    if perplexity <= limit:
         return None
-    return float(neutral.mean())
+    return (
+        "the model does not read the neutral texts; without a push its perplexity is "
+        f"{perplexity:.3g}, above {limit:.3g}, the square root of its {tokens.iloc[0]:.0f} tokens"
+    )
 
 
-def _from_trials(cells: Cells, position: int, reference: int) -> dict[str, DamageCheck]:
-    """The checks that the trials contain, each at its worst history."""
-    excesses: dict[str, float] = {}
-    worst: dict[str, DamageCheck] = {}
-    for history in cells.histories:
-        for name, measure in _TRIAL_CHECKS.items():
-            levels = (cells.level(measure, history, c) for c in (position, reference))
-            value, neutral = (float(mean_of_present(level, axis=0)) for level in levels)
-            if np.isnan(value) or np.isnan(neutral):
-                continue
-            n = cells.trials(measure, history, position)
-            excess, check = _check(name, value, neutral, n)
-            if excess > excesses.get(name, -np.inf):
-                check["history"] = history if len(cells.histories) > 1 else None
-                excesses[name], worst[name] = excess, check
-    return worst
+def _not_understood(items: dict[str, pd.DataFrame]) -> float | None:
+    """Return neutral's probability of the better options if it is hardly beyond guessing."""
+    if Check.DOMINANCE not in items:
+        return None
+    share = float(items[Check.DOMINANCE][_NEUTRAL].mean())
+    return None if share >= DOMINANCE_READ else share
 
 
-def _from_items(items: dict[Any, pd.Series], who: Who) -> dict[str, DamageCheck]:
-    """The checks with items, paired by item with neutral; prompted arms have none."""
+def _from_trials(cells: Cells, position: int, confidence: float) -> dict[str, DamageCheck]:
+    """Return the checks that the trials contain, over the cells that both conditions have."""
     out: dict[str, DamageCheck] = {}
-    for name in (Check.DOMINANCE, Check.PERPLEXITY):
-        own = items.get((name, who["arm"], who["emotion"], who["intensity"]))
-        neutral = items.get((name, Arm.NEUTRAL, NO_EMOTION, 0.0))
-        if own is None or neutral is None:
-            continue
-        paired = pd.concat([own, neutral], axis=1, join="inner").dropna()
-        if paired.empty:
-            continue
-        means = paired.mean().to_list()
-        # Perplexity items hold negative log-likelihoods in nats per token.
-        value, base = np.exp(means) if name == Check.PERPLEXITY else means
-        _, out[name] = _check(name, value, base, len(paired))
+    reference = cells.find(Arm(cells.who(position)["arm"]).reference)
+    for name, measure in _MEASURES.items() if reference else ():
+        values = cells.means[measure][..., [position, *reference]]
+        values[np.isnan(values).any(-1)] = np.nan
+        own, neutral = over_cells(values).T
+        check = _check(name, own, neutral, confidence)
+        if check:
+            out[name] = check
     return out
 
 
-def _items(checks: pd.DataFrame) -> dict[Any, pd.Series]:
-    """The value of each item, by (check, arm, emotion, intensity)."""
+def _from_items(
+    items: dict[str, pd.DataFrame], who: Who, confidence: float
+) -> dict[str, DamageCheck]:
+    """Return the checks with items, paired by item with neutral."""
+    out: dict[str, DamageCheck] = {}
+    key = (who["arm"], who["emotion"], who["intensity"])
+    for name, table in items.items():
+        if key not in table:
+            continue
+        own, neutral = (table[column].to_numpy(float) for column in (key, _NEUTRAL))
+        # Perplexity items hold negative log-likelihoods in nats per token.
+        if name == Check.PERPLEXITY:
+            own, neutral = np.exp(own), np.exp(neutral)
+        check = _check(name, own, neutral, confidence)
+        if check:
+            out[name] = check
+    return out
+
+
+def _items(checks: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the value of each item, items × conditions, of each check that neutral made."""
     rows = checks[checks["check"].isin([Check.DOMINANCE, Check.PERPLEXITY])]
     value, intensity = pd.to_numeric(rows["value"]), rows["intensity"].astype(float)
-    rows = rows.assign(value=value, intensity=intensity)
-    groups = rows.groupby(["check", "arm", "emotion", "intensity"])
-    return {key: group.groupby("item")["value"].mean() for key, group in groups}
+    # A dominance item was asked in both orders, which its name ends with.
+    item = rows["item"].astype(str).str.rsplit("/", n=1).str[0]
+    rows = rows.assign(value=value, intensity=intensity, item=item)
+    tables = {
+        str(check): own.pivot_table("value", "item", ["arm", "emotion", "intensity"])
+        for check, own in rows.groupby("check")
+    }
+    return {check: table for check, table in tables.items() if _NEUTRAL in table}
 
 
-def _check(name: str, value: float, neutral: float, n: int) -> tuple[float, DamageCheck]:
-    """How far the value is beyond the limit (negative within it), and the record."""
-    unit, allowed = _LIMITS[name]
-    low, high = allowed(neutral)
-    below, above = low - value, value - high
-    excess, limit = max(below, above), low if below > above else high
-    # Rounding must not decide about a value at the limit.
-    passed = bool(excess <= 1e-9)
-    check = DamageCheck(value=value, neutral=neutral, limit=limit, passed=passed, n=n, unit=unit)
-    return excess, check
+def _check(
+    name: str, own: np.ndarray, neutral: np.ndarray, confidence: float
+) -> DamageCheck | None:
+    """Return the check of a sign, not yet decided, or None with fewer than two stories or items.
+
+    Args:
+        name: The sign.
+        own: The values under the condition, `(stories,)` or `(items,)`; NaN if there is none.
+        neutral: Those without it.
+        confidence: The level of the interval.
+    """
+    sign = _SIGNS[name]
+    scale, back = (np.log, np.exp) if sign.is_factor else (np.positive, np.positive)
+    values = np.array([own, neutral])[:, ~np.isnan(own + neutral)]
+    if values.shape[1] < 2:
+        return None
+    values = scale(np.maximum(values, sign.least))
+    change = values[0] - values[1]
+    low, high = (scale(end) if end else -np.inf for end in (sign.low, sign.high))
+    interval = _interval(change, 2 * confidence - 1)
+    is_sound = 2 * low < interval[0] and interval[1] < 2 * high
+    return DamageCheck(
+        value=float(back(values[0].mean())),
+        neutral=float(back(values[1].mean())),
+        change=float(back(change.mean())),
+        interval=[float(end) for end in back(interval)],
+        tolerated=[sign.low, sign.high],
+        p=_p_beyond(change, low, high),
+        p_holm=None,
+        passed=True if is_sound else None,
+        n=len(change),
+        unit=sign.unit,
+    )
+
+
+def _interval(change: np.ndarray, level: float) -> np.ndarray:
+    """Return the ends of the t interval of the mean change, which is a point if all are equal."""
+    if np.ptp(change) <= _TINY:
+        return np.repeat(change.mean(), 2)
+    return np.array(DescrStatsW(change).tconfint_mean(1 - level))
+
+
+def _p_beyond(change: np.ndarray, low: float, high: float) -> float:
+    """Return the p of the mean change being from `low` to `high`; each finite end is a test."""
+    excesses = [e for e in (low - change, change - high) if np.isfinite(e).all()]
+    return min(1.0, len(excesses) * min(map(_p_positive, excesses)))
+
+
+def _p_positive(excess: np.ndarray) -> float:
+    """Return the one-sided p of the mean being at most 0.
+
+    Equal values have no t; then it is the p of a sign test.
+    """
+    if np.ptp(excess) <= _TINY:
+        return 0.5 ** len(excess) if excess[0] > _TINY else 1.0
+    return float(DescrStatsW(excess).ttest_mean(0, "larger")[1])
+
+
+def _decide(found: dict[str, DamageCheck], confidence: float) -> None:
+    """Correct the p values of a condition's signs, and find those that are damaged."""
+    for check, p in zip(found.values(), holm([c["p"] for c in found.values()]), strict=True):
+        check["p_holm"] = p
+        if p is not None and p <= 1 - confidence:
+            check["passed"] = False
 
 
 def _sentence(name: str, check: DamageCheck) -> str:
-    where = f" at history {check['history']}" if check.get("history") else ""
-    against = f"{check['value']:.3g} against {check['neutral']:.3g} in neutral{where}"
-    return f"{name.replace('_', ' ')} {against} (limit {check['limit']:.3g})"
+    (low, high), change = check["interval"], check["change"]
+    kind = "factor" if _SIGNS[name].is_factor else "change"
+    limits = " to ".join(f"{end:g}" for end in check["tolerated"] if end and np.isfinite(end))
+    return (
+        f"{name.replace('_', ' ')} {check['value']:.3g} against {check['neutral']:.3g} in neutral "
+        f"({kind} {change:.3g}, {low:.3g} to {high:.3g}; {limits} is tolerated)"
+    )

@@ -253,6 +253,10 @@ class Backend(ABC):
         ids = [token for _, token in takewhile(lambda pair: pair[0], pairs)]
         return list(self.tokenizer.convert_ids_to_tokens(ids))
 
+    def vocabulary_size(self) -> int:
+        """Return the number of different tokens."""
+        return len(self.tokenizer)
+
     def token_ids(self, text: str) -> list[int]:
         """Return the tokens of a text that already contains its special tokens."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -18,8 +18,12 @@ SEPARATOR = "|"
 CHECK_COLUMNS = ("check", "arm", "emotion", "intensity", "item", "probabilities", "value")
 # Names of the options of a dominance item, of a comprehension question and of a neutral text.
 BETTER, WORSE, RIGHT, TEXT = "better", "worse", "right", "text"
-# With fewer null directions their sd is too uncertain to judge by.
-LEAST_NULLS = 10
+# With fewer null directions their sd is too uncertain to judge by. That of 20 is known to within a
+# sixth; more of them would only cost time.
+LEAST_NULLS, NULLS_CHECKED = 10, 20
+# Neutral must choose the better option of the dominance items with this mean probability; guessing
+# gives 0.5.
+DOMINANCE_READ = 0.7
 # Separates an emotion from a word for it in the name of an option.
 WORD = "/"
 
@@ -33,6 +37,8 @@ class Check(StrEnum):
     DOMINANCE = "dominance"
     PERPLEXITY = "perplexity"
     COMPREHENSION = "comprehension"
+    # No check: the number of different tokens of the model, by which its perplexity is judged.
+    VOCABULARY = "vocabulary"
 
 
 def check_key(check: Check, condition: str, item: object) -> str:
@@ -67,28 +73,33 @@ def check_row(record: Record, conditions: Mapping[str, Condition]) -> dict[str, 
     """Return the row of a check's record.
 
     `value` is a mean log-likelihood per token in nats (held-out sentences), a probability
-    (dominance), a mean negative log-likelihood per token in nats (perplexity), or 1 or 0
-    (comprehension). The questions about the feeling have the `probabilities` of the emotions
-    instead, as JSON.
+    (dominance), a mean negative log-likelihood per token in nats (perplexity), 1 or 0
+    (comprehension), or a number of tokens (vocabulary). The questions about the feeling have the
+    `probabilities` of the emotions instead, as JSON.
     """
     kind, name, item = record["key"].split(SEPARATOR, 2)
     condition = conditions[name]
+    who = (kind, str(condition.arm), condition.emotion, condition.intensity)
+    probabilities, value = _answer(kind, record)
+    return dict(zip(CHECK_COLUMNS, (*who, item, probabilities, value), strict=True))
+
+
+def _answer(kind: str, record: Record) -> tuple[str | None, float | None]:
+    """Return the probabilities and the value of a check's record, one of which is None."""
+    if kind == Check.VOCABULARY:
+        return None, float(record["tokens"])
     scores = record["scores"]
     assert scores is not None
-    probabilities, value = None, None
     if kind in (Check.NAMED_EMOTION, Check.FELT_EMOTION):
-        probabilities = json.dumps(_of_emotions(scores["probabilities"]))
-    elif kind == Check.HELD_OUT:
-        value = scores["per_token"][TEXT]
-    elif kind == Check.DOMINANCE:
-        value = scores["probabilities"][BETTER]
-    elif kind == Check.PERPLEXITY:
-        value = -scores["per_token"][TEXT]
-    else:
-        answers = scores["probabilities"]
-        value = float(max(answers, key=answers.__getitem__) == RIGHT)
-    who = (kind, str(condition.arm), condition.emotion, condition.intensity)
-    return dict(zip(CHECK_COLUMNS, (*who, item, probabilities, value), strict=True))
+        return json.dumps(_of_emotions(scores["probabilities"])), None
+    if kind == Check.HELD_OUT:
+        return None, scores["per_token"][TEXT]
+    if kind == Check.DOMINANCE:
+        return None, scores["probabilities"][BETTER]
+    if kind == Check.PERPLEXITY:
+        return None, -scores["per_token"][TEXT]
+    answers = scores["probabilities"]
+    return None, float(max(answers, key=answers.__getitem__) == RIGHT)
 
 
 def _of_emotions(probabilities: Mapping[str, float]) -> dict[str, float]:

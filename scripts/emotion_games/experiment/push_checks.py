@@ -2,13 +2,14 @@
 
 Does a push induce its emotion? In everyday situations the model names a feeling from a list and in
 its own words, and held-out sentences about an emotion become more or less likely. Does it damage
-the model? Items without people have one dominant answer, and neutral texts have a likelihood.
+the model? Neutral texts have a likelihood, and items without people have one dominant answer.
 """
 
 import datetime
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from emotion_games.engine.backend import Backend
@@ -16,7 +17,9 @@ from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.directions import Directions, load
 from emotion_games.experiment.check_records import (
     BETTER,
+    DOMINANCE_READ,
     LEAST_NULLS,
+    NULLS_CHECKED,
     TEXT,
     WORD,
     WORSE,
@@ -30,7 +33,6 @@ from emotion_games.experiment.conditions import (
     Arm,
     Condition,
     plan_conditions,
-    random_directions,
 )
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.journal import COMPLETE, Journal
@@ -127,7 +129,8 @@ def _measure_missing(
     session = Session(journal, control, counted)
     rendered = rendered_prompts(session, requests)
     if not session.is_done([rendered["key"]]):
-        journal.append([rendered])
+        key = check_key(Check.VOCABULARY, str(Arm.NEUTRAL), "tokens")
+        journal.append([rendered, {"key": key, "tokens": model.vocabulary_size()}])
     session.report()
     instrument = Instrument(
         model=model,
@@ -143,13 +146,32 @@ def _measure_missing(
     # The first ones of a condition are chats: a sentence may begin with a single token, which is
     # never pushed.
     instrument = self_checked(session, instrument, requests, arms)
-    # A check has prompts of like lengths and as many options.
+    _measure_checks(session, instrument, requests, runtime.get("batch_tokens"))
+    seconds = {part: round(number, 2) for part, number in instrument.seconds.items()}
+    journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
+
+
+def _measure_checks(
+    session: Session, instrument: Instrument, requests: Sequence[Request], room: int | None
+) -> None:
+    """Measure each check in batches of its own: its prompts are about as long as each other.
+
+    Dominance items come first. If the model does not understand them without a push, they are not
+    asked under pushes.
+    """
     stages: dict[str, list[Request]] = {}
     for request in requests:
         stages.setdefault(check_of(request.key), []).append(request)
-    measure_all(session, instrument, stages, batch_tokens=runtime.get("batch_tokens"))
-    seconds = {part: round(number, 2) for part, number in instrument.seconds.items()}
-    journal.append([{"key": COMPLETE, "seconds": seconds, "machine": environment()}])
+    items = stages.pop(Check.DOMINANCE, [])
+    by_itself = [request for request in items if request.push is None]
+    measure_all(session, instrument, {Check.DOMINANCE: by_itself}, batch_tokens=room)
+    scores = [session.journal.records[request.key]["scores"] for request in by_itself]
+    shares = [found["probabilities"][BETTER] for found in scores if found]
+    if shares and sum(shares) / len(shares) >= DOMINANCE_READ:
+        stages[Check.DOMINANCE] = [request for request in items if request.push]
+    asked = [*by_itself, *chain(*stages.values())]
+    session = replace(session, counted={"check items": [request.key for request in asked]})
+    measure_all(session, instrument, stages, batch_tokens=room)
 
 
 def _fingerprint(inputs: Inputs, material: Material, vectors: Directions) -> str:
@@ -171,21 +193,33 @@ def _fingerprint(inputs: Inputs, material: Material, vectors: Directions) -> str
 
 
 def push_check_requests(material: Material, model: Backend) -> Iterator[Request]:
-    """Yield the requests of all checks in the settings, condition by condition.
-
-    Null directions that are too few to compare with need not induce anything.
-    """
+    """Yield the requests of all checks in the settings, condition by condition."""
     manipulation, damage = checks_of(material.settings)
-    has_too_few = random_directions(material.settings) < LEAST_NULLS
-    for condition in plan_conditions(material.settings):
-        if manipulation and not (condition.arm == Arm.RANDOM and has_too_few):
+    conditions = plan_conditions(material.settings)
+    asked = _to_induce(conditions) if manipulation else []
+    for condition in conditions:
+        if condition in asked:
             yield from _questions(material, condition, model)
             # An event stands before a situation, not before a sentence.
             if not condition.arm.has_event:
                 yield from _sentences(material, condition, model)
-        if damage and _may_damage(condition):
-            yield from _dominance(material, condition, model)
+        if damage and (condition.is_pushed or condition.arm == Arm.NEUTRAL):
+            # There are many null directions, and one that is damaged only adds noise.
+            if not condition.arm.is_null:
+                yield from _dominance(material, condition, model)
             yield from _neutral_texts(material, condition, model)
+
+
+def _to_induce(conditions: Sequence[Condition]) -> list[Condition]:
+    """Return the conditions that are asked whether they induce an emotion.
+
+    Of the null directions with the covariance of the hidden states some suffice for a comparison,
+    and too few to compare with are not asked. The directions of half the stimuli are left out.
+    """
+    left_out = (Arm.RANDOM, Arm.ISOTROPIC, Arm.FIRST_HALF, Arm.SECOND_HALF)
+    nulls = [c for c in conditions if c.arm == Arm.RANDOM][:NULLS_CHECKED]
+    others = [c for c in conditions if c.arm not in left_out]
+    return others + (nulls if len(nulls) >= LEAST_NULLS else [])
 
 
 def _questions(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
@@ -217,12 +251,6 @@ def _sentences(material: Material, condition: Condition, model: Backend) -> Iter
         for number, sentence in zip(range(MOST_SENTENCES), sentences, strict=False):
             key = check_key(Check.HELD_OUT, condition.name, f"{emotion}{WORD}{number}")
             yield _likelihood(key, sentence, SENTENCE_LEAD, condition, model)
-
-
-def _may_damage(condition: Condition) -> bool:
-    """Return True for neutral, and for every push that also writes answers."""
-    is_only_scored = condition.arm == Arm.RANDOM and not condition.generated
-    return condition.arm == Arm.NEUTRAL or (condition.is_pushed and not is_only_scored)
 
 
 def _dominance(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:

@@ -24,7 +24,7 @@ from emotion_games.games.skipped import Skipped, summary
 from emotion_games.prompts import messages as texts
 from emotion_games.prompts.answers import parse
 from emotion_games.prompts.situations import Situation
-from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
+from emotion_games.prompts.stimuli import load_stimuli, story_events
 from emotion_games.prompts.templates import Templates, load_templates
 
 # The characters after an option's text in an answer; the first one closes the text.
@@ -44,6 +44,7 @@ class Questions:
         templates: The texts around the stories.
         trials: All planned trials.
         prompts: The messages of each request, by its key.
+        events: By emotion, the events that the prompted arms describe; see `event_of`.
     """
 
     game: Game
@@ -54,6 +55,7 @@ class Questions:
     templates: Templates
     trials: list[Trial]
     prompts: dict[str, list[texts.Message]]
+    events: dict[str, list[str]]
 
 
 def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
@@ -70,8 +72,7 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
     histories = {h.name: h for h in game.histories}
     trials = plan_trials(options, list(histories), settings, len(templates.instructions))
     stimuli = load_stimuli(files["stimuli"], settings["emotions"])
-    # The prompted arms use the stimuli that no direction was made from.
-    events = {emotion: split_stimuli(lines)[1] for emotion, lines in stimuli.items()}
+    events = {emotion: story_events(lines) for emotion, lines in stimuli.items()}
 
     # All pushed conditions and repeats share the neutral prompt.
     @cache
@@ -88,11 +89,11 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
         )
 
     prompts = {
-        t.request_key: ask(t.scenario_id, t.history, t.order, t.wording, _event(t, events))
+        t.request_key: ask(t.scenario_id, t.history, t.order, t.wording, event_of(t, events))
         for t in trials
     }
     date = datetime.date.fromisoformat(spec["date"])
-    return Questions(game, settings, date, scenarios, skipped, templates, trials, prompts)
+    return Questions(game, settings, date, scenarios, skipped, templates, trials, prompts, events)
 
 
 def _scenarios(
@@ -108,8 +109,11 @@ def _scenarios(
     return {name: by_id[name] for name in chosen}, skipped
 
 
-def _event(trial: Trial, events: Mapping[str, list[str]]) -> str:
-    """Return the event that is described before the story, if there is one."""
+def event_of(trial: Trial, events: Mapping[str, list[str]]) -> str:
+    """Return the event that is described before the story; an empty text without one.
+
+    Stories share events only if there are more stories than events.
+    """
     if not trial.condition.arm.has_event:
         return ""
     of_emotion = events[trial.condition.emotion]

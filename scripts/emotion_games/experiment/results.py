@@ -31,6 +31,7 @@ from emotion_games.experiment.journal import (
 )
 from emotion_games.experiment.provenance import answering_code_hash, code_commit
 from emotion_games.experiment.pushes import push_ratios
+from emotion_games.experiment.requests import event_of
 from emotion_games.experiment.spec import Configuration, Record, Settings
 from emotion_games.experiment.trials import Trial
 from emotion_games.files import replace_text
@@ -116,6 +117,7 @@ def _row(experiment: Experiment, trial: Trial, record: Record) -> dict[str, Any]
         "scenario_id": trial.scenario_id,
         "scenario": scenario.title,
         "description": scenario.description,
+        "event": event_of(trial, questions.events),
         "history": trial.history,
         "option_order": json.dumps(trial.order),
         "option_lengths": json.dumps([len(scenario.options[label]) for label in trial.order]),

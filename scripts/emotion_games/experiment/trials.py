@@ -13,8 +13,8 @@ from emotion_games.experiment.spec import Settings
 class Trial:
     """One decision.
 
-    `wording` numbers the instruction, and `stimulus` the held-out stimulus that is the event of the
-    prompted arms.
+    `wording` numbers the instruction, and `stimulus` the event of the prompted arms. A story has
+    its own event, the same in all histories and option orders.
     """
 
     trial_id: str
@@ -104,7 +104,7 @@ def plan_trials(
                         history=history,
                         order=order,
                         wording=(number + place) % wordings,
-                        stimulus=number + place,
+                        stimulus=number,
                         repeat=repeat,
                         condition=condition,
                     )

@@ -126,3 +126,14 @@ def split_stimuli(stimuli: list[str]) -> tuple[list[str], list[str]]:
     held_out = stimuli[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
     used = [text for place, text in enumerate(stimuli, start=1) if place % HELD_OUT_EVERY]
     return used, held_out
+
+
+def story_events(stimuli: list[str]) -> list[str]:
+    """Return the stimuli in the order in which stories take them as their events.
+
+    Those that no direction was made from come first. They are fewer than the stories of most
+    games, and an event of several stories would make the answers to these stories depend on each
+    other, so the others follow.
+    """
+    used, held_out = split_stimuli(stimuli)
+    return held_out + used
