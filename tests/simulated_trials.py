@@ -7,6 +7,7 @@ import pandas as pd
 
 from emotion_games.analysis.cells import average_trials, tidy, trial_measures
 from emotion_games.analysis.damage import text_measures
+from emotion_games.experiment.check_records import NULLS_CHECKED
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.trials import option_orders
 from emotion_games.games.records import Choice, Game, History
@@ -204,7 +205,7 @@ def simulate_checks(
         intensities: Their doses.
         seed: Of all random numbers.
         broken: Emotions and null directions that fail dominance and perplexity.
-        n_random: Null directions.
+        n_random: Null directions; the first ones have manipulation checks, as in experiments.
     """
     rng = np.random.default_rng(seed)
     conditions = [("neutral", "neutral", 0.0)] + [
@@ -237,6 +238,8 @@ def simulate_checks(
                     (6.0 if bad else 3.0) + rng.normal(0, 0.05),
                 )
             )
+        if arm == "random" and int(emotion.split("_")[1]) >= NULLS_CHECKED:
+            continue
         for item in range(24):
             for check in ("named_emotion", "felt_emotion"):
                 weights = np.array(
