@@ -141,9 +141,11 @@ def test_experiments_of_the_same_power_share_its_lines(config):
     assert head == (
         "Prisoners_Dilemma_first and 41 more (48 stories, 150 null directions, 6 emotions):"
     )
-    assert claimed.startswith("power of claimed: 5 points 0.")
-    assert lever.startswith("to claim 5 points: ") and moved.startswith("power of moved: ")
-    assert source.endswith("(as in SmolLM2-135M-Instruct in Prisoners_Dilemma)")
+    assert claimed.startswith("power to claim 5 / 10 / 20 points: 0.")
+    assert lever.startswith("to claim 5 points: ") and moved.startswith(
+        "power to find choices moved"
+    )
+    assert source.endswith("(source: SmolLM2-135M-Instruct in Prisoners_Dilemma)")
 
 
 def test_what_earlier_results_found_is_shown_for_the_model_and_the_game(config, monkeypatch):
@@ -155,8 +157,9 @@ def test_what_earlier_results_found_is_shown_for_the_model_and_the_game(config, 
     lines = power_of(config)
     assert lines[0].startswith("Prisoners_Dilemma_first and 40 more (")
     assert lines[5] == "Prisoners_Dilemma_N3 (48 stories, 150 null directions, 6 emotions):"
-    assert lines[9].endswith(
-        "stories 20, of the null directions' effects 5 points (as in " + ("an earlier folder)")
+    assert lines[9] == (
+        "assumed sds: 20 points between stories, 5 points between null directions "
+        "(source: an earlier folder)"
     )
 
 
@@ -175,7 +178,7 @@ def test_claims_that_cannot_be_tested_are_named(tmp_path, monkeypatch):
     config = one_game(tmp_path, monkeypatch, arms=arms)
     _, reason, moved, _ = power_of(config)
     assert reason == "claims are not testable: 20 null directions, 150 are needed for 6 emotions"
-    assert moved.startswith("power of moved: 5 points 0.")
+    assert moved.startswith("power to find choices moved by 5 / 10 / 20 points: 0.")
 
 
 def test_too_few_stories_test_nothing(tmp_path, monkeypatch):
@@ -183,7 +186,7 @@ def test_too_few_stories_test_nothing(tmp_path, monkeypatch):
     head, reason, moved, _ = power_of(config)
     assert head == "Prisoners_Dilemma_m (4 stories, 150 null directions, 6 emotions):"
     assert reason == "claims are not testable: 4 stories, 24 are needed"
-    assert moved == "moved: not testable with fewer than 12 stories"
+    assert moved == "no effect is tested with fewer than 12 stories"
 
 
 STORY = {

@@ -9,6 +9,7 @@ from emotion_games.experiment.power import (
     ENDLESS,
     MEASURED,
     MEASURED_ON,
+    POWER,
     Design,
     Variation,
     claim_power,
@@ -105,43 +106,51 @@ def power_figures(design: Design, variation: Variation) -> dict[str, Any]:
 
 def power_lines(figures: dict[str, Any]) -> list[str]:
     """Return what `planned_power` found as lines of text, in points of the outcome."""
-    reason, sds = figures["not_testable"], figures["sds"]
-    lines = [reason] if reason else [_power_line(figures, "claimed"), _lever(figures)]
-    lines.append(_power_line(figures, "moved"))
-    over_stories, of_nulls = _points(sds["effects"]), _points(sds["directions"])
-    lines.append(
-        f"assumed sd of an effect over stories {over_stories}, of the null directions' effects "
-        f"{of_nulls} points (as in {figures['source']})"
-    )
-    return lines
+    sds, source, reason = figures["sds"], figures["source"], figures["not_testable"]
+    lines = [reason] if reason else [_claimed_line(figures), _lever(figures)]
+    return [
+        *lines,
+        _moved_line(figures),
+        f"assumed sds: {_points(sds['effects'])} points between stories, "
+        f"{_points(sds['directions'])} points between null directions (source: {source})",
+    ]
 
 
-def _power_line(figures: dict[str, Any], kind: str) -> str:
-    smallest = figures[f"smallest_{kind}"]
-    if kind == "moved" and figures["n_scenarios"] < MINIMUM_SCENARIOS:
-        return f"moved: not testable with fewer than {MINIMUM_SCENARIOS} stories"
-    powers = ", ".join(f"{_points(e['effect'])} points {e[kind]:.2f}" for e in figures["effects"])
-    text = f"power of {kind}: {powers}; .80 at "
-    text += "none" if smallest is None else f"{_points(smallest)} points"
+def _claimed_line(figures: dict[str, Any]) -> str:
+    text = f"power to claim {_power_of(figures, 'claimed')}"
     together, number = figures["smallest_claimed_together"], figures["n_together"]
-    if kind == "claimed" and together is not None and number > 1:
+    if together is not None and number > 1:
         text += f" ({_points(together)} if {number} of {figures['n_emotions']} emotions have it)"
     return text
 
 
+def _moved_line(figures: dict[str, Any]) -> str:
+    if figures["n_scenarios"] < MINIMUM_SCENARIOS:
+        return f"no effect is tested with fewer than {MINIMUM_SCENARIOS} stories"
+    return f"power to find choices moved by {_power_of(figures, 'moved')}"
+
+
+def _power_of(figures: dict[str, Any], kind: str) -> str:
+    effects = " / ".join(_points(row["effect"]) for row in figures["effects"])
+    powers = " / ".join(f"{row[kind]:.2f}" for row in figures["effects"])
+    smallest = figures[f"smallest_{kind}"]
+    least = "none" if smallest is None else f"{_points(smallest)} points"
+    return f"{effects} points: {powers}; smallest effect with power {POWER:.2f}: {least}"
+
+
 def _lever(figures: dict[str, Any]) -> str:
     """Return what would have to change so that the smallest of the shown effects is claimed."""
-    target, needed = f"{_points(EFFECTS[0])} points", figures["scenarios_needed"]
+    target, needed = f"to claim {_points(EFFECTS[0])} points:", figures["scenarios_needed"]
     if needed is None:
-        floor = figures["smallest_with_endless_scenarios"]
-        least = "nothing" if floor is None else f"{_points(floor)} points"
+        floor, own = figures["smallest_with_endless_scenarios"], figures["sds"]["directions"]
+        least = "nothing can be claimed" if floor is None else f"{_points(floor)} points at best"
         return (
-            f"to claim {target}: no number of stories is enough ({least} with endless stories), "
-            "because null directions move choices too"
+            f"{target} more stories are not enough ({least}), because null directions themselves "
+            f"move choices by {_points(own)} points"
         )
     if needed <= figures["n_scenarios"]:
-        return f"to claim {target}: nothing has to change"
-    return f"to claim {target}: about {needed:,} stories"
+        return f"{target} nothing has to change"
+    return f"{target} about {needed:,} stories are needed"
 
 
 def _with_answers(variation: Variation, answers: int) -> Variation:
