@@ -45,7 +45,8 @@ class Variation(NamedTuple):
 # SmolLM2-135M-Instruct at the default dose: six emotions and 20 null directions in 12 stories of
 # the prisoner's dilemma, choice probabilities averaged over both option orders. Over stories the sd
 # of emotions was .09 to .20 (median .12), and of null directions .12, of which .05 was shared. The
-# sd of the null directions' means was .039, of which stories explain .031.
+# sd of the null directions' means was .039, of which stories explain .031; pooled with three null
+# directions in the stag hunt, .021 is left.
 SD_OF_EFFECTS = 0.12
 SD_OF_RANDOM_DIRECTIONS = 0.02
 MEASURED = Variation(SD_OF_EFFECTS, SD_OF_EFFECTS, 0.05, SD_OF_RANDOM_DIRECTIONS)
