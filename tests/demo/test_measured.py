@@ -1,7 +1,6 @@
 """The instrument check: a correct instrument passes, and each kind of fault fails its checks."""
 
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -11,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from scipy import stats
 
 import write_verdict
+from confirm_verdict import confirm_verdict
 from emotion_games import files
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.demo import verdict_page
 from emotion_games.demo.measured import Cell, measured_model, planted_shifts, read_measured
 from emotion_games.demo.trainer.truth import WHOLE_INTENSITY, load_truth, planted_shift
-from emotion_games.demo.verdict import CHANCE, dose_curves, verdict
+from emotion_games.demo.verdict import CHANCE, verdict
 from emotion_games.errors import ProblemList, UserError
+from emotion_games.experiment.analysis_plan import CLAIM_SCENARIOS, nulls_needed
 from emotion_games.games.catalog import load_game
 from emotion_games.series.config import check_config
 from series_records import write_series
@@ -28,9 +28,9 @@ from simulated_trials import SETTINGS, simulate, simulate_checks
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "config" / "demo"
+GAMES = ROOT / "config" / "games"
 TRUTH = load_truth(DEMO)
 EMOTIONS = ("anger", "happiness", "sadness", "fear", "disgust", "surprise")
-DOSES = (0.1, 0.2, 0.3)
 NOISE = {"scored": 0.02, "chosen": 0.12}
 
 
@@ -44,87 +44,75 @@ def tables(
     change=no_change,
     position=0.0,
     parsed=0.97,
-    directions=20,
+    directions=150,
     failing=(),
 ):
     """Return statistics of a model's six experiments, as far as the check reads them.
 
-    `change(shift, emotion, dose, measure)` returns a wrong steered shift.
+    `change(shift, emotion, measure)` returns a wrong steered shift.
     """
     rng = np.random.default_rng([seed, len(variant)])
-    pushes = rng.normal(0, 0.07, directions)
+    pushes = rng.normal(0, 0.02, directions)
     return [
         _analysis(game, variant, rng, change, position, pushes, parsed, failing) for game in TRUTH
     ]
 
 
 def _analysis(game, variant, rng, change, position, pushes, parsed, failing):
-    row, histories = TRUTH[game], list(load_game(ROOT / "config" / "games" / game).histories)
-    contrasts, claims = [], {emotion: [] for emotion in EMOTIONS}
+    row, histories = TRUTH[game], [h.name for h in load_game(GAMES / game).histories]
+    contrasts, nulls = [], []
 
-    def planted(emotion, history, dose=WHOLE_INTENSITY):
-        return planted_shift(row, emotion, history, dose) if variant == "planted" else 0.0
+    def planted(emotion, history):
+        return planted_shift(row, emotion, history) if variant == "planted" else 0.0
 
-    def add(contrast, emotion, dose, history, measure, estimate, p=0.5):
-        names = {
-            "contrast": contrast,
-            "emotion": emotion,
-            "intensity": dose,
-            "history": history,
-            "measure": measure,
-        }
-        contrasts.append(names | {"estimate": estimate, "p": p})
+    def add(contrast, emotion, dose, history, measure, estimate):
+        contrasts.append(
+            {
+                "contrast": contrast,
+                "emotion": emotion,
+                "intensity": dose,
+                "history": history,
+                "measure": measure,
+                "estimate": estimate,
+            }
+        )
 
-    for history in (h.name for h in histories):
+    for history in histories:
         for emotion in EMOTIONS:
-            for dose in DOSES:
-                for measure, noise in NOISE.items():
-                    shift = planted(emotion, history, dose)
-                    shift = change(shift, emotion=emotion, dose=dose, measure=measure)
-                    shift += rng.normal(0, noise)
-                    add("emotion_minus_neutral", emotion, dose, history, measure, shift)
-            whole = planted(emotion, history)
-            prompted = whole + rng.normal(0, 0.02)
+            for measure, noise in NOISE.items():
+                shift = change(planted(emotion, history), emotion=emotion, measure=measure)
+                shift += rng.normal(0, noise)
+                add("emotion_minus_neutral", emotion, WHOLE_INTENSITY, history, measure, shift)
+            prompted = planted(emotion, history) + rng.normal(0, 0.02)
             add("prompted_minus_prompted_neutral", emotion, 1.0, history, "scored", prompted)
-            add(
-                "emotion_minus_random",
-                emotion,
-                WHOLE_INTENSITY,
-                history,
-                "scored",
-                whole,
-                rng.uniform(),
-            )
-            sign = math.copysign(1, whole) if abs(whole) > 0.2 else 0
-            claims[emotion].append(
-                {"history": history, "claim": sign != 0, "versus_neutral": {"estimate": whole}}
-            )
-        for number, push in enumerate(pushes):
-            shift, name = push + rng.normal(0, 0.01), f"random_{number}"
-            add("random_minus_neutral", name, WHOLE_INTENSITY, history, "scored", shift)
-    names = [h.name for h in histories]
+        effects = {f"random_{n}": push + rng.normal(0, 0.01) for n, push in enumerate(pushes)}
+        nulls.append({"arm": "random", "measure": "scored", "history": history, "effects": effects})
+    emotion_analysis = {}
+    for emotion in EMOTIONS:
+        effect = np.mean([planted(emotion, history) for history in histories])
+        emotion_analysis[emotion] = {
+            "versus_neutral": {"estimate": effect},
+            "claim": bool(abs(effect) > 0.12),
+            "p_rank": rng.uniform(),
+        }
     biases = [
-        {"arm": "neutral", "measure": "scored", "history": h, "estimate": position} for h in names
+        {"arm": "neutral", "measure": "scored", "history": h, "estimate": position}
+        for h in histories
     ]
     readable = {"n_answers": 100, "readable": {"estimate": parsed}}
     arms = {"neutral": 0.0, "steered": WHOLE_INTENSITY}
-    plan = {
-        "emotions": list(EMOTIONS),
-        "intensities": list(DOSES),
-        "headline_intensity": WHOLE_INTENSITY,
-    }
     return {
-        "meta": {"game": game, "histories": names},
-        "plan": plan,
+        "meta": {"game": game, "histories": histories},
+        "plan": {"emotions": list(EMOTIONS), "headline_intensity": WHOLE_INTENSITY},
         "contrasts": contrasts,
+        "null_directions": nulls,
         "position_bias": biases,
         "format_check": [{"arm": arm, "intensity": dose} | readable for arm, dose in arms.items()],
         "induced": [
-            {"emotion": emotion, "intensity": dose, "came_through": emotion not in failing}
-            for emotion in EMOTIONS
-            for dose in DOSES
+            {"emotion": e, "intensity": WHOLE_INTENSITY, "came_through": e not in failing}
+            for e in EMOTIONS
         ],
-        "emotion_analysis": claims,
+        "emotion_analysis": emotion_analysis,
     }
 
 
@@ -145,8 +133,8 @@ def failed(lines):
 def test_a_correct_instrument_passes_every_check():
     lines = verdict(models())
     assert failed(lines) == set()
-    # 8 checks per planted model, 2 per flat model, 4 of form per model; then the pooled checks.
-    assert len(lines) == 2 * (8 + 4) + 2 * (2 + 4) + 2 + 4
+    # 7 checks per planted model, 2 per flat model, 4 of form per model; then the pooled checks.
+    assert len(lines) == 2 * (7 + 4) + 2 * (2 + 4) + 2 + 3
     found = {(line.check, line.model): line.measured for line in lines}
     assert found["steering_correlation", "demo-planted-0"] == pytest.approx(0.997, abs=0.003)
     assert found["steering_slope", "demo-planted-0"] == pytest.approx(1, abs=0.04)
@@ -165,9 +153,6 @@ def weak_in_writing(shift, measure, **_):
     return shift / 5 if measure == "chosen" else shift
 
 
-FALLING = {0.1: 1.5, 0.2: 1.0, 0.3: 0.5}
-
-
 @pytest.mark.parametrize(
     ("planted", "flat", "lines"),
     [
@@ -180,14 +165,12 @@ FALLING = {0.1: 1.5, 0.2: 1.0, 0.3: 0.5}
                 "above_random",
                 "written_correlation",
                 "written_slope",
-                "dose_order",
             },
         ),
-        ({"change": turned("sadness")}, {}, {"steering_correlation", "dose_order"}),
+        ({"change": turned("sadness")}, {}, {"steering_correlation", "written_correlation"}),
         ({"change": at_dose(0.5)}, {}, {"steering_slope"}),
         ({"change": at_dose(1.5)}, {}, {"steering_slope"}),
         ({"change": weak_in_writing}, {}, {"written_correlation", "written_slope"}),
-        ({"change": lambda shift, dose, measure, **_: FALLING[dose] * shift}, {}, {"dose_order"}),
         ({"position": 0.3}, {}, {"position_bias"}),
         ({}, {"position": -0.3}, {"position_bias"}),
         ({"parsed": 0.7}, {}, {"neutral_readable", "steered_readable"}),
@@ -202,46 +185,56 @@ def test_a_fault_fails_the_checks_of_its_kind(planted, flat, lines):
 
 
 def test_a_planted_pattern_in_a_flat_model_is_found():
-    leak = {
-        "change": lambda shift, emotion, **_: (
-            0.12 if emotion == "happiness" else -0.12 * (emotion == "anger")
-        )
-    }
+    leaked = {"anger": -0.12, "happiness": 0.12, "sadness": 0.04, "disgust": -0.08}
+    leak = {"change": lambda shift, emotion, **_: leaked.get(emotion, 0.0)}
     found = {line.check: line for line in verdict(models(flat=leak))}
     assert not found["flat_steering"].passed and not found["flat_pattern"].passed
     assert found["flat_pattern"].measured < CHANCE
 
 
-def test_a_contrast_that_finds_too_many_effects_is_found(monkeypatch):
-    def pooled(effect, others):
-        # Wrong: uses the error of the mean in place of the error of one more draw.
-        error = np.std(others, ddof=1) / np.sqrt(len(others))
-        return {"p": 2 * stats.norm.sf(abs(effect - np.mean(others)) / error)}
-
-    monkeypatch.setattr("emotion_games.demo.verdict.against_random", pooled)
-    lines = [line for line in verdict(models()) if not line.passed]
-    assert [line.check for line in lines] == ["random_contrast"] * 2
-    assert all(line.measured > 0.4 for line in lines)
-
-
 def test_false_effects_in_flat_models_are_found():
     falsified = models()
-    for model in falsified[2:]:
-        model.random_p[:3] = 0.001
-        model.claims[0] = 1
+    falsified[2].rank_p[:3] = 0.001
+    falsified[3].claimed[0, 0] = True
     assert failed(verdict(falsified)) == {"flat_contrast", "flat_claims"}
 
 
-def test_claims_must_exist_and_have_the_planted_sign():
-    def claims(first, second):
+def test_large_planted_effects_must_be_claimed():
+    def power(missed):
         found = models()
-        found[0].claims[...] *= first
-        found[1].claims[...] *= second
-        return next(line for line in verdict(found) if line.check == "claims")
+        large = np.argwhere(np.abs(found[0].planted_effects) > 0.149)
+        assert len(large) == 25
+        for emotion, game in large[:missed]:
+            found[0].claimed[emotion, game] = False
+        return next(line for line in verdict(found) if line.check == "power")
 
-    assert claims(1, 0).passed and claims(1, 0).measured == 1
-    assert claims(1, -1).measured == 0.5 and not claims(1, -1).passed
-    assert claims(0, 0).measured == 0 and not claims(0, 0).passed
+    assert power(0).measured == 1 and power(0).detail.startswith("50 of 50 planted effects")
+    # Of 50 in two models, 39 are less than .8.
+    assert power(10).passed and not power(11).passed
+
+
+def test_effects_are_means_over_the_histories_of_a_game():
+    model, place = models()[0], EMOTIONS.index("anger")
+    assert model.planted.shape == (6, 10) and model.planted_effects.shape == (6, 6)
+    responder = TRUTH["Ultimatum_Game_Responder"]
+    shifts = [planted_shift(responder, "anger", f"offer_{x}") for x in ("low", "medium", "high")]
+    column = model.games.index("Ultimatum_Game_Responder")
+    assert model.planted_effects[place, column] == pytest.approx(np.mean(shifts))
+
+
+def test_a_claim_with_the_wrong_sign_is_found_and_one_of_a_small_effect_is_not_judged():
+    def wrong(emotion):
+        found = models()
+        place = EMOTIONS.index(emotion), found[1].games.index("Stag_Hunt")
+        found[1].claimed[place], found[1].effects[place] = True, 0.2
+        return next(line for line in verdict(found) if line.check == "wrong_sign")
+
+    assert wrong("happiness").measured == 0
+    assert wrong("anger").detail.startswith("1 of ") and not wrong("anger").passed
+    flipped = models()
+    place = EMOTIONS.index("surprise"), flipped[0].games.index("Ultimatum_Game_Proposer")
+    flipped[0].claimed[place], flipped[0].effects[place] = True, 0.2
+    assert "wrong_sign" not in failed(verdict(flipped)), "-.05 is planted"
 
 
 def test_a_check_without_a_number_fails():
@@ -255,30 +248,20 @@ def test_a_check_without_a_number_fails():
     assert all(np.isnan(line.measured) for line in lines)
 
 
-@pytest.mark.parametrize("heavy_tails", [False, True])
-def test_checks_that_depend_on_chance_rarely_fail_for_correct_flat_models(heavy_tails):
+def test_a_check_of_chance_rarely_fails_for_correct_flat_models():
     misses, model = 0, models()[2]
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        draw = rng.standard_t(5, (20, 1)) if heavy_tails else rng.normal(size=(20, 1))
-        model.random[...] = 0.07 * draw + rng.normal(0, 0.03, model.random.shape)
-        # An emotion's direction has a common effect in all games, as a random one does.
-        model.steered["scored"][model.headline] = 0.05 * rng.normal(size=(6, 1)) + rng.normal(
-            0, 0.03, (6, 10)
-        )
-        misses += len(failed(verdict([model])) & {"random_contrast", "flat_pattern"})
-    assert misses <= 3, "two checks, each fails once in a hundred runs, 20 runs"
+        # An emotion's direction has a common effect in all games.
+        model.steered["scored"][...] = 0.05 * rng.normal(size=(6, 1)) + rng.normal(0, 0.03, (6, 10))
+        misses += "flat_pattern" in failed(verdict([model]))
+    assert misses <= 2, "it fails once in a hundred runs"
 
 
-def test_planted_shifts_and_dose_curves_are_those_of_the_table():
+def test_planted_shifts_are_those_of_the_table():
     cells = [Cell("Prisoners_Dilemma", "none"), Cell("Escalation_Game", "escalations_1")]
     shifts = planted_shifts(TRUTH, ["anger", "fear"], cells, WHOLE_INTENSITY)
     assert shifts == pytest.approx(np.array([[-0.3, -0.4], [-0.1, 0.35]]))
-    model = models()[0]
-    curves = dose_curves(model, model.planted)
-    # No shift over a tenth is planted for surprise.
-    assert list(curves) == [emotion for emotion in EMOTIONS if emotion != "surprise"]
-    assert all(np.all(np.diff(curve) > 0.04) for curve in curves.values())
 
 
 def test_real_statistics_have_every_record_that_the_check_reads():
@@ -289,7 +272,7 @@ def test_real_statistics_have_every_record_that_the_check_reads():
         "effects": {"anger": -0.3, "happiness": 0.3},
         "repeats": 3,
     }
-    trials = simulate(game, texts=False, random_sd=0.03, **shape)
+    trials = simulate(game, texts=False, random_sd=0.03, n_random=70, **shape)
     # Free answers to the first prompt of each story, of which those that defect cannot be read.
     orders = trials["option_order"] == trials["option_order"].iloc[0]
     asked = orders & (trials["repeat_num"] == 0) & trials["generated"]
@@ -300,13 +283,13 @@ def test_real_statistics_have_every_record_that_the_check_reads():
     statistics = analyse(trials, simulate_checks(settings["emotions"]), game, settings)
     model = measured_model("demo", "planted", [json.loads(json.dumps(statistics))], TRUTH)
     assert model.cells == (Cell("Prisoners_Dilemma", "start"),)
-    assert model.doses == (0.5, 1.0, 1.5) and model.headline == 1
-    assert model.shifts("scored")[:, 0] == pytest.approx([-0.3, 0.3], abs=0.04)
-    assert model.shifts("chosen")[:, 0] == pytest.approx([-0.3, 0.3], abs=0.12)
-    assert model.prompted[:, 0] == pytest.approx([-0.45, 0.45], abs=0.05)
-    assert model.random.shape == (20, 1) and np.isfinite(model.random).all()
-    assert (model.random_p < 0.01).all()
-    assert model.claims[:, 0].tolist() == [-1, 1]
+    assert model.steered["scored"][:, 0] == pytest.approx([-0.3, 0.3], abs=0.04)
+    assert model.steered["chosen"][:, 0] == pytest.approx([-0.3, 0.3], abs=0.12)
+    assert model.prompted[:, 0] == pytest.approx([-0.45, 0.45], abs=0.08)
+    assert model.random.shape == (70, 1) and np.isfinite(model.random).all()
+    assert np.array_equal(model.effects, model.steered["scored"])
+    assert model.claimed.tolist() == [[True], [True]]
+    assert (model.rank_p < 0.05).all()
     assert model.asked == {"neutral": 24, "steered": 48}
     readable = trials[trials["free_method"] == "strict"]
     readable = readable[readable["intensity"].isin([0.0, 1.0])]["arm"].value_counts()
@@ -335,15 +318,19 @@ def series(tmp_path):
 
 def test_the_page_shows_the_verdict_and_needs_no_other_file(series, capsys):
     assert write_verdict.main(series, DEMO) == 0
-    assert "passed: 24 of 24 checks passed" in capsys.readouterr().out
+    assert "passed: 22 of 22 checks passed" in capsys.readouterr().out
+    confirm_verdict(series / "verdict.json")
+    assert f"See {series / 'verdict.html'}." in capsys.readouterr().err
     page = (series / "verdict.html").read_text()
     assert "<strong>Passed.</strong>" in page and "FAILED" not in page
     assert page.count("data:image/svg+xml;base64,") == 2
     assert "http" not in page.replace("http-equiv", "")
     content = json.loads((series / "verdict.json").read_text())
     assert content["passed"] and len(content["shifts"]) == 2 * 6 * 10
+    assert sum(effect["claimed"] for effect in content["effects"]) == 26
+    assert "25 of 25 planted effects of 0.15 or more" in page and "0 of 36 effects" in page
     assert {path.name for path in (series / "verdict_figures").iterdir()} == {
-        "shifts.png", "shifts.svg", "doses.png", "doses.svg",
+        "shifts.png", "shifts.svg", "claims.png", "claims.svg",
     }  # fmt: skip
 
 
@@ -358,8 +345,10 @@ def test_a_failed_verdict_prints_the_failed_checks_and_their_meaning(series, cap
     title = "The order of options has no effect: preference for the first"
     assert f"FAILED demo-planted0: {title} 0.3" in output
     assert "The choice depends on the position of an option, not on its content." in output
+    with pytest.raises(SystemExit, match="The instrument check FAILED: 21 of 22 checks passed"):
+        confirm_verdict(series / "verdict.json")
     page = (series / "verdict.html").read_text()
-    assert "<strong>Failed.</strong> 1 of 24 checks failed" in page
+    assert "<strong>Failed.</strong> 1 of 22 checks failed" in page
 
 
 def test_an_unfinished_series_and_other_models_are_refused(series, capsys):
@@ -387,9 +376,9 @@ def test_the_shipped_config_has_everything_that_the_verdict_needs():
     assert checked.verdict and set(checked.games) == set(TRUTH)
     variants = [model.entry["variant"] for model in checked.models]
     assert min(variants.count("planted"), variants.count("flat")) >= 2
-    assert (
-        checked.settings["arms"]["random"]["scored"] >= 20 and checked.settings["arms"]["prompted"]
-    )
+    settings = checked.settings
+    assert settings["num_scenarios"] >= CLAIM_SCENARIOS and settings["arms"]["prompted"]
+    assert settings["arms"]["random"]["matched"] >= nulls_needed(len(settings["emotions"]))
     assert not check_config(
         yaml.safe_load((ROOT / "config" / "demo.yaml").read_text()), ROOT
     ).verdict
@@ -419,43 +408,22 @@ def test_every_check_has_texts():
 
 
 @pytest.mark.slow
-def test_the_whole_check_runs_and_fails_for_untrained_models(tmp_path):
-    """Training takes a few steps only, and every model passes the gates: only the verdict fails."""
+def test_the_whole_check_passes_for_one_planted_and_one_flat_model(tmp_path):
     for name in ("rules", "scripts", "config", "profiles", "envs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", tmp_path)
-    build = tmp_path / "scripts" / "emotion_games" / "demo" / "trainer" / "build.py"
-    build.write_text(build.read_text() + "\n\nRecipe.__init__.__defaults__ = (20, 28, 16)\n")
-    gate = tmp_path / "scripts" / "emotion_games" / "demo" / "trainer" / "acceptance.py"
-    gate.write_text(
-        gate.read_text()
-        + "\n\ndef gate_figures(*_):\n    return {}\n\n\ndef missed_gates(*_):\n    return []\n"
-    )
-    config = shipped(
-        games=["Escalation_Game"],
-        models=["demo", {"id": "demo", "variant": "flat"}],
-        arms={"random": {"scored": 6, "generated": 0}},
-        checks={"manipulation": False, "damage": False},
-        emotions=["anger", "happiness", "fear"],
-        intensity=[0.1, 0.2],
-        generation={"max_new_tokens": 8},
-    )
+    models = ["demo", {"id": "demo", "variant": "flat"}]
+    config = shipped(games=["Prisoners_Dilemma", "Stag_Hunt"], models=models)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    shown = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
-    )
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     output = shown.stdout + shown.stderr
-    assert shown.returncode != 0, output
-    assert "The instrument check FAILED" in output
-    folder = next((tmp_path / "results" / "ExperimentSeries").iterdir())
+    assert shown.returncode == 0, output
+    assert "The instrument check passed" in output
+    (folder,) = (tmp_path / "results" / "ExperimentSeries").iterdir()
     assert f"See {folder.relative_to(tmp_path)}/verdict.html" in output
     content = json.loads((folder / "verdict.json").read_text())
-    # The pushes are not checked in this series.
-    missing = {line["check"] for line in content["lines"] if line["measured"] is None}
-    assert missing == {"induced"}
-    failed = {line["check"] for line in content["lines"] if not line["passed"]}
-    assert {"steering_slope", "neutral_readable"} <= failed
-    rows = json.loads((folder / "experiment_report.json").read_text())["experiments"]
-    assert {row["status"] for row in rows.values()} == {"completed"}
+    claimed = [effect for effect in content["effects"] if effect["claimed"]]
+    assert {effect["model"] for effect in claimed} == {"demo"}
+    assert len({effect["emotion"] for effect in claimed}) >= 4

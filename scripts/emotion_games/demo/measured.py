@@ -1,11 +1,12 @@
 """Measurements of a finished series on demo models, beside the effects planted in these models.
 
-A shift is an emotion's mean outcome minus neutral's, from -1 to 1. A cell is a game with one
-history. The shifts come from each experiment's stats_analysis.json.
+A shift is an emotion's mean outcome minus neutral's at the headline intensity, from -1 to 1. A
+cell is a game with one history. Claims are about games, at the mean over histories. All numbers
+come from each experiment's stats_analysis.json.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,7 @@ from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
     EMOTION_MINUS_NEUTRAL,
-    EMOTION_MINUS_RANDOM,
     PROMPTED_MINUS_NEUTRAL,
-    RANDOM_MINUS_NEUTRAL,
     SCORED,
 )
 from emotion_games.experiment.conditions import Arm
@@ -44,43 +43,45 @@ class Measured:
         name: The model's name in the series.
         variant: `planted` or `flat`.
         emotions: The rows of most tables.
-        cells: The columns of all tables.
-        doses: The positive intensities, ascending.
-        headline: The index of the headline intensity in `doses`.
-        planted: The planted shifts at each dose, `(doses, emotions, cells)`.
+        cells: The columns of the tables of shifts.
+        games: The columns of the tables of effects, which are means over a game's cells.
+        planted: The planted shifts, `(emotions, cells)`.
         planted_whole: The whole planted shifts, as of an emotion itself, `(emotions, cells)`.
-        steered: By measure, the shifts under steering, `(doses, emotions, cells)`.
+        steered: By measure, the shifts under steering, `(emotions, cells)`.
         prompted: The shifts under emotions described in the prompt, `(emotions, cells)`.
         random: The shifts under null directions, `(directions, cells)`.
-        random_p: p-values of emotion minus null directions, `(emotions, cells)`.
+        effects: The effects that claims are about, `(emotions, games)`.
+        claimed: Which of them are claimed, `(emotions, games)`.
+        rank_p: Their p_rank, `(emotions, games)`.
         position: The preference for the first option without steering, `(cells,)`.
         readable: By arm, the free answers at the headline intensity that can be read.
         asked: By arm, all free answers at the headline intensity.
         induced: By emotion, whether its push passed the check that it induces the emotion.
-        claims: The sign of each claimed effect, 0 if there is no claim, `(emotions, cells)`.
     """
 
     name: str
     variant: str
     emotions: tuple[str, ...]
     cells: tuple[Cell, ...]
-    doses: tuple[float, ...]
-    headline: int
+    games: tuple[str, ...]
     planted: np.ndarray
     planted_whole: np.ndarray
     steered: Mapping[str, np.ndarray]
     prompted: np.ndarray
     random: np.ndarray
-    random_p: np.ndarray
+    effects: np.ndarray
+    claimed: np.ndarray
+    rank_p: np.ndarray
     position: np.ndarray
     readable: Mapping[str, int]
     asked: Mapping[str, int]
     induced: Mapping[str, bool]
-    claims: np.ndarray
 
-    def shifts(self, measure: str) -> np.ndarray:
-        """Return the shifts under steering at the headline intensity, `(emotions, cells)`."""
-        return self.steered[measure][self.headline]
+    @property
+    def planted_effects(self) -> np.ndarray:
+        """The planted shifts at the mean over histories, `(emotions, games)`."""
+        of_cell = np.array([cell.game for cell in self.cells])
+        return np.stack([self.planted[:, of_cell == g].mean(1) for g in self.games], axis=1)
 
 
 def read_measured(series_dir: Path, truth: Mapping[str, GameTruth]) -> list[Measured]:
@@ -129,51 +130,38 @@ def measured_model(
     by_game = {analysis["meta"]["game"]: analysis for analysis in analyses}
     plan = next(iter(by_game.values()))["plan"]
     emotions, headline = tuple(plan["emotions"]), plan["headline_intensity"]
-    # Negative intensities are measured but not judged.
-    doses = tuple(sorted(dose for dose in plan["intensities"] if dose > 0))
     cells = tuple(
         Cell(game, history) for game, a in by_game.items() for history in a["meta"]["histories"]
     )
-    records = _contrasts(by_game)
-    directions = sorted({key[1] for key in records if key[0] == RANDOM_MINUS_NEUTRAL})
+    estimates = _estimates(by_game)
 
-    def table(
-        contrast: str,
-        rows: Sequence[str],
-        dose: float,
-        measure: str = SCORED,
-        field: str = "estimate",
-    ) -> np.ndarray:
-        numbers = np.full((len(rows), len(cells)), np.nan)
-        for row, label in enumerate(rows):
-            for column, cell in enumerate(cells):
-                record = records.get((contrast, label, dose, cell, measure), {})
-                numbers[row, column] = _number(record.get(field))
-        return numbers
+    def table(contrast: str, dose: float, measure: str = SCORED) -> np.ndarray:
+        names = [[(contrast, e, dose, cell, measure) for cell in cells] for e in emotions]
+        return np.array([[estimates.get(name, np.nan) for name in row] for row in names])
 
-    def steered(measure: str) -> np.ndarray:
-        return np.array([table(EMOTION_MINUS_NEUTRAL, emotions, dose, measure) for dose in doses])
+    def judged(number: Callable[[Mapping[str, Any]], float | None]) -> np.ndarray:
+        effects = [[a["emotion_analysis"].get(e) for a in by_game.values()] for e in emotions]
+        return np.array([[_number(x and number(x)) for x in row] for row in effects])
 
-    claims = [[_claim(by_game[c.game], e, c.history) for c in cells] for e in emotions]
     return Measured(
         name=name,
         variant=variant,
         emotions=emotions,
         cells=cells,
-        doses=doses,
-        headline=doses.index(headline),
-        planted=np.array([planted_shifts(truth, emotions, cells, dose) for dose in doses]),
+        games=tuple(by_game),
+        planted=planted_shifts(truth, emotions, cells, headline),
         planted_whole=planted_shifts(truth, emotions, cells, WHOLE_INTENSITY),
-        steered={measure: steered(measure) for measure in (SCORED, CHOSEN)},
+        steered={m: table(EMOTION_MINUS_NEUTRAL, headline, m) for m in (SCORED, CHOSEN)},
         # The intensity of a described emotion is written as 1.
-        prompted=table(PROMPTED_MINUS_NEUTRAL, emotions, 1.0),
-        random=table(RANDOM_MINUS_NEUTRAL, directions, headline),
-        random_p=table(EMOTION_MINUS_RANDOM, emotions, headline, field="p"),
+        prompted=table(PROMPTED_MINUS_NEUTRAL, 1.0),
+        random=_null_shifts(by_game, cells),
+        effects=judged(lambda effect: effect["versus_neutral"]["estimate"]),
+        claimed=judged(lambda effect: effect["claim"]) == 1,
+        rank_p=judged(lambda effect: effect["p_rank"]),
         position=np.array([_neutral_position(by_game[cell.game], cell.history) for cell in cells]),
         readable=_free_answers(by_game, headline, is_readable=True),
         asked=_free_answers(by_game, headline, is_readable=False),
         induced=_induced(by_game, headline),
-        claims=np.array(claims),
     )
 
 
@@ -185,14 +173,27 @@ def planted_shifts(
     return np.array(shifts).reshape(-1, len(cells))
 
 
-def _contrasts(by_game: Mapping[str, dict[str, Any]]) -> dict[tuple, dict[str, Any]]:
-    """Contrasts by their name, emotion, intensity, cell and measure."""
-    records = {}
+def _estimates(by_game: Mapping[str, dict[str, Any]]) -> dict[tuple, float]:
+    """The estimates of all contrasts by their name, emotion, intensity, cell and measure."""
+    estimates = {}
     for game, analysis in by_game.items():
         for record in analysis["contrasts"]:
             names = (record["contrast"], record["emotion"], record["intensity"])
-            records[*names, Cell(game, record["history"]), record["measure"]] = record
-    return records
+            cell = Cell(game, record["history"])
+            estimates[*names, cell, record["measure"]] = _number(record["estimate"])
+    return estimates
+
+
+def _null_shifts(by_game: Mapping[str, dict[str, Any]], cells: Sequence[Cell]) -> np.ndarray:
+    """The shifts under the null directions that every cell has, `(directions, cells)`."""
+    shifts: dict[Cell, dict[str, float | None]] = {cell: {} for cell in cells}
+    for game, analysis in by_game.items():
+        for record in analysis["null_directions"]:
+            if (record["arm"], record["measure"]) == (Arm.RANDOM, SCORED):
+                shifts[Cell(game, record["history"])] = record["effects"]
+    names = set.intersection(*(set(shifts[cell]) for cell in cells))
+    rows = [[_number(shifts[cell][name]) for cell in cells] for name in sorted(names)]
+    return np.array(rows).reshape(-1, len(cells))
 
 
 def _free_answers(
@@ -225,13 +226,6 @@ def _neutral_position(analysis: Mapping[str, Any], history: str) -> float:
         if (record["arm"], record["measure"], record["history"]) == (Arm.NEUTRAL, SCORED, history):
             return _number(record["estimate"])
     return np.nan
-
-
-def _claim(analysis: Mapping[str, Any], emotion: str, history: str) -> int:
-    for record in analysis["emotion_analysis"][emotion]:
-        if record["history"] == history and record["claim"]:
-            return int(np.sign(record["versus_neutral"]["estimate"]))
-    return 0
 
 
 def _number(value: float | None) -> float:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import binom
 
-from emotion_games.analysis.inference import against_random
 from emotion_games.demo.correlations import (
     NULL_DRAWS,
     absolute_correlations,
@@ -30,14 +29,16 @@ Limits = tuple[float | None, float | None]  # the least and the most allowed, No
 CORRELATION: Limits = (0.9, None)
 # The slope of the planted table itself is .56 at half the dose and 1.28 at one and a half times.
 SLOPE: Limits = (0.6, 1.25)
-# A cell has about a hundred written answers, each 0 or 1. Their sampling error of about .1 lowers
-# the correlation of a perfect model to .93 and moves its slope by .05 in either direction.
+# A cell has 48 to 144 written answers, each 0 or 1. Their sampling error of about .1 lowers the
+# correlation of a perfect model to .93 and moves its slope by .05 in either direction.
 WRITTEN_CORRELATION: Limits = (0.75, None)
 WRITTEN_SLOPE: Limits = (0.5, 1.4)
-# No direction is required of smaller planted shifts, because any push moves a model a little.
-PLAIN_SHIFT = 0.1
-# A dose curve may fall by a rounding error, and must rise by half of the smallest plain shift.
-STEP_BACK, LEAST_RISE = 0.01, 0.05
+# No direction is required of smaller planted effects, because any push moves a model a little.
+PLAIN = 0.1
+# The planted effects that must be found, and the share of them that must be claimed.
+LARGE = 0.15
+POWER: Limits = (0.8, None)
+NONE: Limits = (None, 0.0)
 # A seventh of the planted size: chance can produce such a slope, but it is no relevant effect.
 FLAT_SLOPE: Limits = (-0.15, 0.15)
 # The significance level of the tests whose error rate is checked.
@@ -85,15 +86,13 @@ def verdict(models: Sequence[Measured]) -> list[CheckResult]:
             checks = [*of_one(model), *_form(model)]
             results += [replace(each, variant=variant, model=model.name) for each in checks]
         names = ", ".join(model.name for model in own)
-        checks = [*of_all(own), _random_contrast(own)]
-        results += [replace(each, variant=variant, model=names) for each in checks]
+        results += [replace(each, variant=variant, model=names) for each in of_all(own)]
     return results
 
 
 def _planted(model: Measured) -> Iterator[CheckResult]:
-    """Whether steering moves choices as planted: direction, size, and order of doses."""
-    table = model.planted[model.headline]
-    scored, written = model.shifts(SCORED), model.shifts(CHOSEN)
+    """Whether steering moves choices as planted, in direction and size."""
+    table, scored, written = model.planted, model.steered[SCORED], model.steered[CHOSEN]
     pairs = f"{len(model.emotions)} emotions, {len(model.cells)} pairs of game and history"
     detail = f"{table.size} shifts: {pairs}"
     r = correlation(table, scored)
@@ -103,7 +102,6 @@ def _planted(model: Measured) -> Iterator[CheckResult]:
     r = correlation(table, written)
     yield CheckResult("written_correlation", r, *WRITTEN_CORRELATION, detail)
     yield CheckResult("written_slope", slope(table, written), *WRITTEN_SLOPE, detail)
-    yield _dose_order(model)
     detail, whole = f"{model.planted_whole.size} shifts", model.planted_whole
     r = correlation(whole, model.prompted)
     yield CheckResult("prompted_correlation", r, *CORRELATION, detail)
@@ -113,7 +111,7 @@ def _planted(model: Measured) -> Iterator[CheckResult]:
 def _flat(model: Measured) -> Iterator[CheckResult]:
     """Whether the planted table shows in a model without it."""
     detail = "compared with the table of the planted model"
-    steering = slope(model.planted[model.headline], model.shifts(SCORED))
+    steering = slope(model.planted, model.steered[SCORED])
     yield CheckResult("flat_steering", steering, *FLAT_SLOPE, detail)
     prompted = slope(model.planted_whole, model.prompted)
     yield CheckResult("flat_prompted", prompted, *FLAT_SLOPE, detail)
@@ -130,56 +128,20 @@ def _above_random(model: Measured, table: np.ndarray, r: float) -> CheckResult:
     return CheckResult("above_random", r, limit, None, f"limit: 95 % of {draws} are below it")
 
 
-def _dose_order(model: Measured) -> CheckResult:
-    """The share of emotions whose dose curve rises with every dose."""
-    curves = dose_curves(model, model.steered[SCORED])
-    rising = {emotion: _rises(curve) for emotion, curve in curves.items()}
-    against = [emotion for emotion, rises in rising.items() if not rises]
-    detail = f"not in order: {', '.join(against)}" if against else f"in order: {', '.join(rising)}"
-    known = bool(curves) and bool(np.isfinite(np.concatenate(list(curves.values()))).all())
-    share = float(np.mean(list(rising.values()))) if known else np.nan
-    return CheckResult("dose_order", share, 1.0, None, detail)
-
-
-def dose_curves(model: Measured, shifts: np.ndarray) -> dict[str, np.ndarray]:
-    """Return each emotion's mean shift in the planted direction, at dose 0 and each dose.
-
-    The mean is over the cells with a planted shift above PLAIN_SHIFT; an emotion without such a
-    cell has no curve.
-
-    Args:
-        model: Gives the planted table and the names of the emotions.
-        shifts: Measured or planted shifts, `(doses, emotions, cells)`.
-    """
-    table = model.planted[model.headline]
-    # A planted shift of exactly PLAIN_SHIFT may be above it by a rounding error.
-    plain = np.abs(table) > PLAIN_SHIFT + 1e-9
-    curves = {}
-    for row, emotion in enumerate(model.emotions):
-        if plain[row].any():
-            turned = shifts[:, row, plain[row]] * np.sign(table[row, plain[row]])
-            curves[emotion] = np.append(0.0, turned.mean(1))
-    return curves
-
-
-def _rises(curve: np.ndarray) -> bool:
-    return bool(np.diff(curve).min() >= -STEP_BACK and curve[-1] - curve[0] >= LEAST_RISE)
-
-
 def _planted_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
-    """The share of claims with the planted sign, over all planted models.
-
-    If null directions move a model strongly, only its largest effects are claimed. So a single
-    model may have too few claims.
-    """
-    table = np.hstack([model.planted[model.headline] for model in models])
-    claims = np.hstack([model.claims for model in models])
-    plain = np.abs(table) > PLAIN_SHIFT + 1e-9
+    """Whether planted effects are claimed, and with the planted sign, over all planted models."""
+    planted = np.hstack([model.planted_effects for model in models])
+    effects = np.hstack([model.effects for model in models])
+    claimed = np.hstack([model.claimed for model in models])
+    # A planted shift of exactly the limit may be below it by a rounding error.
+    plain, large = (np.abs(planted) > limit - 1e-9 for limit in (PLAIN, LARGE))
+    found = (claimed & large).sum()
+    detail = f"{found} of {large.sum()} planted effects of {LARGE:g} or more"
+    yield CheckResult("power", found / max(1, large.sum()), *POWER, detail)
     # Claims about smaller planted effects are not judged.
-    claimed = plain & (claims != 0)
-    right = claimed & (claims == np.sign(table))
-    detail = f"{claimed.sum()} of {plain.sum()} planted effects over {PLAIN_SHIFT:g} are claimed"
-    yield CheckResult("claims", right.sum() / max(1, claimed.sum()), 1.0, None, detail)
+    judged, wrong = claimed & plain, claimed & plain & (effects * planted < 0)
+    detail = f"{wrong.sum()} of {judged.sum()} claims of planted effects of {PLAIN:g} or more"
+    yield CheckResult("wrong_sign", wrong.sum() / max(1, judged.sum()), *NONE, detail)
 
 
 def _form(model: Measured) -> Iterator[CheckResult]:
@@ -197,41 +159,30 @@ def _form(model: Measured) -> Iterator[CheckResult]:
         yield CheckResult(f"{arm}_readable", share, *limits, detail)
 
 
-def _random_contrast(models: Sequence[Measured]) -> CheckResult:
-    """The error rate of the test of one null direction against the others of its model.
-
-    Its null hypothesis is true, because all directions are drawn alike.
-    """
-    p_values = []
-    for model in models:
-        for column in model.random.T:
-            for place, effect in enumerate(column):
-                p_values.append(against_random(effect, np.delete(column, place))["p"])
-    directions = sum(len(model.random) for model in models)
-    # A direction is the same in every game, so the binomial interval counts directions, not tests.
-    ends = np.array([CHANCE / 2, 1 - CHANCE / 2])
-    least, most = np.asarray(binom.ppf(ends, directions, ERROR_RATE)) / max(1, directions)
-    interval = f"limits: {1 - CHANCE:.0%} of binomial draws lie between them"
-    detail = f"{len(p_values):,} tests of {directions} directions; {interval}"
-    return CheckResult("random_contrast", _rejected(p_values), float(least), float(most), detail)
-
-
 def _flat_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
     """Whether the shifts are unrelated to the table, and effects are found only by chance."""
-    table = np.hstack([model.planted[model.headline] for model in models])
-    shifts = np.hstack([model.shifts(SCORED) for model in models])
+    table = np.hstack([model.planted for model in models])
+    shifts = np.hstack([model.steered[SCORED] for model in models])
     r, emotions = correlation(table, shifts), len(table)
     exchanged = absolute_correlations(shifts, table[draw_rows(emotions, emotions, "labels")])
     # The true names count as one more draw.
     p = (1 + (exchanged >= abs(r) - 1e-12).sum()) / (1 + NULL_DRAWS)
     detail = f"correlation {r:.2f}; {NULL_DRAWS:,} permutations of the emotions' names"
     yield CheckResult("flat_pattern", p if np.isfinite(r) else np.nan, CHANCE, None, detail)
-    rejected = _rejected(np.concatenate([model.random_p.ravel() for model in models]))
-    limits = _by_chance(emotions * len(models), "emotions in models")
-    yield CheckResult("flat_contrast", rejected, None, *limits)
-    claims = np.concatenate([_games_with_claims(model) for model in models])
-    limits = _by_chance(len(claims), "experiments")
-    yield CheckResult("flat_claims", float(claims.mean()), None, *limits)
+    p_values = np.hstack([model.rank_p for model in models])
+    known = np.isfinite(p_values).all()
+    # A direction is the same in every game, so the binomial draws count directions, not tests.
+    directions = emotions * len(models)
+    most = float(binom.ppf(1 - CHANCE, directions, ERROR_RATE)) / directions
+    detail = (
+        f"{p_values.size} effects of {directions} directions; limit: {1 - CHANCE:.0%} of binomial "
+        f"draws at {ERROR_RATE:g} are below it"
+    )
+    share = float((p_values < ERROR_RATE).mean()) if known else np.nan
+    yield CheckResult("flat_contrast", share, None, most, detail)
+    claimed = np.hstack([model.claimed for model in models])
+    detail = f"{claimed.sum()} of {claimed.size} effects"
+    yield CheckResult("flat_claims", float(claimed.mean()) if known else np.nan, *NONE, detail)
 
 
 _CHECKS: dict[
@@ -241,22 +192,3 @@ _CHECKS: dict[
         Callable[[Sequence[Measured]], Iterator[CheckResult]],
     ],
 ] = {"planted": (_planted, _planted_pooled), "flat": (_flat, _flat_pooled)}
-
-
-def _by_chance(number: int, kind: str) -> tuple[float, str]:
-    """Return the largest share of rejections that chance allows, and the origin of this limit."""
-    most = float(binom.ppf(1 - CHANCE, number, ERROR_RATE) / number)
-    draws = f"{1 - CHANCE:.0%} of binomial draws at {ERROR_RATE:g}"
-    return most, f"{number} {kind}; limit: {draws} are below it"
-
-
-def _games_with_claims(model: Measured) -> list[bool]:
-    """For each game, whether an effect is claimed in it after any history."""
-    games = np.array([cell.game for cell in model.cells])
-    return [bool((model.claims[:, games == game] != 0).any()) for game in dict.fromkeys(games)]
-
-
-def _rejected(p_values: Sequence[float] | np.ndarray) -> float:
-    """Return the share of tests with p < ERROR_RATE, NaN if a p-value is missing."""
-    p = np.asarray(p_values, float)
-    return float((p < ERROR_RATE).mean()) if p.size and np.isfinite(p).all() else np.nan

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,7 +14,7 @@ from emotion_games.data_files import read_data
 from emotion_games.demo.measured import Measured, read_measured
 from emotion_games.demo.trainer.truth import load_truth
 from emotion_games.demo.verdict import CheckResult, verdict
-from emotion_games.demo.verdict_figures import doses_figure, shifts_figure
+from emotion_games.demo.verdict_figures import claims_figure, shifts_figure
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.files import new_folder, now, replace_text, write_json
 from emotion_games.reporting.figure_files import draw
@@ -65,6 +65,17 @@ class ShiftRow(TypedDict):
     prompted: float
 
 
+class EffectRow(TypedDict):
+    """The effect of one emotion in a game, at the mean over histories, in verdict.json."""
+
+    model: str
+    game: str
+    emotion: str
+    planted: float
+    measured: float
+    claimed: bool
+
+
 class VerdictFile(TypedDict):
     """The content of verdict.json."""
 
@@ -73,6 +84,7 @@ class VerdictFile(TypedDict):
     passed: bool
     lines: list[VerdictLine]
     shifts: list[ShiftRow]
+    effects: list[EffectRow]
 
 
 def write_verdict(series_dir: Path, demo_dir: Path) -> None:
@@ -90,19 +102,17 @@ def write_verdict(series_dir: Path, demo_dir: Path) -> None:
     rows = [_row(result, texts[result.check]) for result in verdict(models)]
     with new_folder(series_dir / layout.VERDICT_FIGURES) as folder:
         draw(folder / "shifts", shifts_figure, models)
-        draw(folder / "doses", doses_figure, models)
-    shifts: list[ShiftRow] = []
-    for model in models:
-        shifts += _shifts(model)
+        draw(folder / "claims", claims_figure, models)
     content = VerdictFile(
         series=series_dir.name,
         written=now(),
         passed=all(row["passed"] for row in rows),
         lines=rows,
-        shifts=shifts,
+        shifts=[row for model in models for row in _shifts(model)],
+        effects=[row for model in models for row in _effects(model)],
     )
     write_json(series_dir / layout.VERDICT, strict(content))
-    # The template expects the shifts first, then the dose curves.
+    # The template expects the shifts first, then the claims.
     figures = sorted((series_dir / layout.VERDICT_FIGURES).glob("*.svg"), reverse=True)
     replace_text(series_dir / layout.VERDICT_PAGE, _page(content, figures))
 
@@ -150,24 +160,35 @@ def _allowed(result: CheckResult) -> str:
     return f"at least {least}" if result.most is None else f"{least} to {result.most:.3g}"
 
 
-def _shifts(model: Measured) -> list[ShiftRow]:
-    rows = []
+def _shifts(model: Measured) -> Iterator[ShiftRow]:
     for row, emotion in enumerate(model.emotions):
         for column, cell in enumerate(model.cells):
             place = row, column
-            shift = ShiftRow(
+            yield ShiftRow(
                 model=model.name,
                 game=cell.game,
                 history=cell.history,
                 emotion=emotion,
-                planted=model.planted[model.headline][place],
+                planted=model.planted[place],
                 told=model.planted_whole[place],
-                scored=model.shifts(SCORED)[place],
-                written=model.shifts(CHOSEN)[place],
+                scored=model.steered[SCORED][place],
+                written=model.steered[CHOSEN][place],
                 prompted=model.prompted[place],
             )
-            rows.append(shift)
-    return rows
+
+
+def _effects(model: Measured) -> Iterator[EffectRow]:
+    for row, emotion in enumerate(model.emotions):
+        for column, game in enumerate(model.games):
+            place = row, column
+            yield EffectRow(
+                model=model.name,
+                game=game,
+                emotion=emotion,
+                planted=model.planted_effects[place],
+                measured=model.effects[place],
+                claimed=model.claimed[place],
+            )
 
 
 def _page(content: VerdictFile, figures: Sequence[Path]) -> str:
