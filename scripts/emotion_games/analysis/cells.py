@@ -9,6 +9,7 @@ orders that both have.
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -276,9 +277,10 @@ def _relative_lengths(table: pd.DataFrame, labels: list[str]) -> np.ndarray:
     """`(trials, choices)`: characters of an option over the mean of the trial's options, less 1."""
     out = np.full((len(table), len(labels)), np.nan)
     # The trials of a prompt share their options, which are measured once.
-    for (order, text), rows in table.groupby(["option_order", "option_lengths"]).indices.items():
+    groups: dict[Any, Any] = table.groupby(["option_order", "option_lengths"]).indices
+    for (order, text), rows in groups.items():
         if text:
             lengths = np.array(json.loads(text), dtype=float)
             places = [labels.index(label) for label in json.loads(order)]
-            out[np.ix_(rows, places)] = lengths / lengths.mean() - 1
+            out[rows[:, None], places] = lengths / lengths.mean() - 1
     return out

@@ -1,18 +1,16 @@
-"""Which emotions move choices, which effects are claimed, and which are equivalent to none.
+"""Which emotions move choices, and which effects are claimed.
 
 The rule is `analysis_plan.CLAIM_RULE`.
 """
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import product
 
 import numpy as np
 
 from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.inference import benjamini_hochberg, claim_p, equivalence, holm
-from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.inference import benjamini_hochberg, claim_p, holm
 from emotion_games.analysis.statistics_parts import first, narrowed
 from emotion_games.analysis.statistics_records import Contrast, Damage, EmotionEffect
 from emotion_games.experiment.analysis_plan import (
@@ -22,7 +20,6 @@ from emotion_games.experiment.analysis_plan import (
     EMOTION_MINUS_OTHERS,
     EMOTION_MINUS_RANDOM,
     FIRST_HALF_MINUS_NEUTRAL,
-    MINIMUM_SCENARIOS,
     PROMPTED_MINUS_NEUTRAL,
     SECOND_HALF_MINUS_NEUTRAL,
     Plan,
@@ -70,49 +67,6 @@ def emotion_analysis(
         effects[emotion] = effect
     _decide(list(effects.values()), plan["confidence"], interim)
     return effects
-
-
-def equivalence_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.Equivalence]:
-    """Test whether each emotion - neutral at the headline intensity is within the plan's margin.
-
-    Holm corrects over the emotions of a measure.
-    """
-    neutral = cells.find(Arm.NEUTRAL)
-    steered = cells.find(Arm.STEERED, intensity=plan["headline_intensity"]) if neutral else []
-    margin, confidence = plan["equivalence_margin"], plan["confidence"]
-    found = []
-    for measure in plan["measures"]:
-        family = []
-        for position, history in product(steered, cells.places[:1]):
-            differences = cells.difference(measure, history, position, neutral[0])
-            n = int((~np.isnan(differences)).sum())
-            if not n:
-                continue
-            who, test = cells.who(position), equivalence(differences, margin, confidence)
-            few, flat = n < MINIMUM_SCENARIOS, np.isnan(test["p"])
-            reason = "every scenario has the same difference: no test" if flat else None
-            record = records.Equivalence(
-                emotion=who["emotion"],
-                history=history,
-                measure=measure,
-                intensity=who["intensity"],
-                margin=margin,
-                p=None if few else test["p"],
-                interval=[test["low"], test["high"]],
-                n_scenarios=n,
-                damaged=who["condition"] in damaged,
-                reason=f"fewer than {MINIMUM_SCENARIOS} scenarios: no test" if few else reason,
-                unit=f"difference in {MEASURES[measure].of(plan['outcome'])}, -1 to 1",
-                method=f"two one-sided t tests over scenarios; {2 * confidence - 1:.0%} interval",
-                p_holm=None,
-                equivalent=False,
-            )
-            family.append(record)
-        for record, adjusted in zip(family, holm([r["p"] for r in family]), strict=True):
-            record["p_holm"] = adjusted
-            record["equivalent"] = adjusted is not None and adjusted <= 1 - confidence
-        found += family
-    return found
 
 
 def intensity_analysis(
@@ -294,7 +248,9 @@ def _not_significant(effect: EmotionEffect, alpha: float) -> str:
         parts.append("from null directions")
     elif random and _signs_differ(effect["versus_neutral"], random):
         return "it differs from neutral and from null directions in opposite directions"
-    text = f"no significant difference {' or '.join(parts)}" if parts else "not significant"
+    text = "not significant after correction"
+    if parts:
+        text = f"no significant difference {' or '.join(parts)}"
     return f"{text} (corrected p of the claim {effect['p_claim_corrected']:.3g})"
 
 

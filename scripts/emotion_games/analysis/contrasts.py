@@ -1,9 +1,9 @@
 """Compute the contrasts of `analysis_plan.CONTRASTS` at the mean over histories and at each one."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable
 from itertools import product
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats.contingency import association
@@ -14,12 +14,11 @@ from emotion_games.analysis.inference import (
     against_nulls,
     benjamini_hochberg,
     holm,
-    moved_p,
     null_variance,
     paired_t,
 )
+from emotion_games.analysis.mean_tests import FEW, TEST, compare, possible
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_parts import PairedTest, narrowed
 from emotion_games.analysis.statistics_records import Contrast, NullDirections, WorstCase
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,
@@ -33,12 +32,7 @@ from emotion_games.experiment.analysis_plan import (
 )
 from emotion_games.experiment.conditions import Arm
 
-K = TypeVar("K", bound=Hashable)
 PLANNED, SECONDARY, EXPLORATORY = "planned", "secondary", "exploratory"
-FEW = f"fewer than {MINIMUM_SCENARIOS} scenarios: descriptive only, no test"
-_FLAT = "every scenario has the same difference: no t, interval from the share that could differ"
-# The basis of every `compare`, for the records' `method`.
-TEST = "t interval; p: larger one of a two-sided sign-flip (mid-p) and a bootstrap-t test"
 _PAIRED = f"mean over scenarios of paired differences, equal weight to option orders; {TEST}"
 _NULLS = (
     "effect less the mean effect of the null directions; interval over scenarios and directions "
@@ -80,7 +74,6 @@ def contrast_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[Contra
         record["role"] = role(record, plan, cells.places[0])
         record["damaged"] = record.pop("condition") in damaged
         record["unit"] = f"difference in {_subject(record['measure'], plan['outcome'])}, -1 to 1"
-        record["interval"] = _possible(record["interval"])
     _correct(records)
     return records
 
@@ -161,33 +154,6 @@ def sound_nulls(
     return positions, matrix[~np.isnan(matrix).any(1)]
 
 
-def compare(columns: Mapping[K, np.ndarray], confidence: float) -> dict[K, PairedTest]:
-    """Test the mean of each column against 0.
-
-    There is no p with fewer scenarios than the plan requires.
-
-    Args:
-        columns: Differences or other numbers, `(scenarios,)` each.
-        confidence: The level of the intervals.
-    """
-    if not columns:
-        return {}
-    matrix = np.column_stack(list(columns.values()))
-    found, p_values = paired_t(matrix, confidence), moved_p(matrix)
-    tests = {}
-    for i, key in enumerate(columns):
-        n = int(found["n"][i])
-        few = n < MINIMUM_SCENARIOS
-        reasons = [FEW] * few + [_FLAT] * bool(found["flat"][i])
-        test = {name: found[name][i] for name in ("estimate", "sd", "t", "df", "p_t")}
-        interval = [found["low"][i], found["high"][i]] if n > 1 else None
-        test |= {"p": p_values[i], "n_scenarios": n, "interval": interval, "descriptive_only": few}
-        test |= {"reason": "; ".join(reasons) or None}
-        test |= {"p": None, "p_t": None} if few else {}
-        tests[key] = narrowed(test, PairedTest)
-    return tests
-
-
 def pairs(cells: Cells) -> list[Pair]:
     """List the comparisons of a condition with its reference, and of an emotion with the others."""
     out = []
@@ -211,7 +177,7 @@ def worst_case(cells: Cells, history: str, a: int, b: int, confidence: float) ->
     return {
         "low": summary["estimate"][0],
         "high": summary["estimate"][1],
-        "interval": [summary["low"][0], summary["high"][1]],
+        "interval": possible(summary["low"][0], summary["high"][1]),
         "n_unparsed": cells.trials("parsed", history, a, b) - cells.trials(CHOSEN, history, a, b),
     }
 
@@ -239,10 +205,10 @@ def _paired_records(cells: Cells, plan: Plan, history: str, measure: str) -> lis
     together = paired_t(np.column_stack(list(columns.values())), level) if columns else {}
     sampled = measure in MEASURES and MEASURES[measure].is_sampled
     records = []
-    for number, (pair, test) in enumerate(compare(columns, plan["confidence"]).items()):
+    for number, (pair, test) in enumerate(compare(columns, plan["confidence"], 1.0).items()):
         record = {"contrast": pair.contrast, **cells.place(pair.a, history, measure), **test}
-        ends = [float(together["low"][number]), float(together["high"][number])]
-        record["interval_corrected"] = _possible(ends) if test["interval"] else None
+        ends = together["low"][number], together["high"][number]
+        record["interval_corrected"] = possible(*ends) if test["interval"] else None
         record["n_trials"] = cells.trials(measure, history, pair.a, *pair.minus)
         record["method"] = _PAIRED
         if sampled and pair.contrast != EMOTION_MINUS_OTHERS:
@@ -277,7 +243,7 @@ def _null_contrasts(
         for a in cells.find(Arm.STEERED, intensity=dose):
             own = cells.difference(measure, history, a, neutral[0])
             test: dict[str, Any] = against_nulls(own, nulls, plan["confidence"])
-            n, interval = test.pop("n"), [test.pop("low"), test.pop("high")]
+            n, interval = test.pop("n"), possible(test.pop("low"), test.pop("high"))
             # Few scenarios estimate an effect too badly for a comparison.
             few = n < MINIMUM_SCENARIOS
             p_rank = None if few else test["p_rank"]
@@ -315,11 +281,6 @@ def _correct(records: Iterable[Contrast]) -> None:
         for record, by_bh, by_holm in corrected:
             record["p_corrected"], record["p_holm"] = by_bh, by_holm
             record["n_tests"] = len(family)
-
-
-def _possible(interval: list[float] | None) -> list[float] | None:
-    """Return the part of an interval of a difference of two shares that can be, -1 to 1."""
-    return interval and [float(np.clip(end, -1.0, 1.0)) for end in interval]
 
 
 def _subject(measure: str, outcome: str) -> str:

@@ -10,7 +10,8 @@ from scipy.stats import page_trend_test, t
 
 from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.contrasts import TEST, compare, sound_nulls
+from emotion_games.analysis.contrasts import sound_nulls
+from emotion_games.analysis.mean_tests import TEST, compare, possible
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import PairedTest, Tested, narrowed
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, Plan
@@ -126,11 +127,12 @@ def random_band(
     effects = matrix.mean(0)
     mean = float(effects.mean())
     reach = t.ppf(0.5 + confidence / 2, k - 1) * np.std(effects, ddof=1) * np.sqrt(1 + 1 / k)
+    low, high = possible(mean - reach, mean + reach)
     return {
         "intensity": cells.who(directions[0])["intensity"],
-        "low": mean - reach,
+        "low": low,
         "mean": mean,
-        "high": mean + reach,
+        "high": high,
         "n_directions": k,
     }
 
@@ -139,7 +141,7 @@ def _doses(
     cells: Cells, effects: dict[int, np.ndarray], confidence: float, damaged: set[str]
 ) -> list[records.Dose]:
     doses = []
-    for c, test in compare(effects, confidence).items():
+    for c, test in compare(effects, confidence, 1.0).items():
         who = cells.who(c)
         tested, is_damaged = narrowed(test, Tested), who["condition"] in damaged
         doses.append(records.Dose(**tested, intensity=who["intensity"], damaged=is_damaged))

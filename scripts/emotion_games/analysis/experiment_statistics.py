@@ -15,11 +15,12 @@ import pandas as pd
 
 from emotion_games.analysis import rates
 from emotion_games.analysis.cells import Cells, average_trials, on_offer, tidy, trial_measures
-from emotion_games.analysis.claims import emotion_analysis, equivalence_records, intensity_analysis
+from emotion_games.analysis.claims import emotion_analysis, intensity_analysis
 from emotion_games.analysis.contrasts import contrast_records, null_records
 from emotion_games.analysis.damage import damage_records, text_measures
 from emotion_games.analysis.detectable import detectable
 from emotion_games.analysis.dose_response import dose_records
+from emotion_games.analysis.equivalence import equivalence_records
 from emotion_games.analysis.format_check import format_records
 from emotion_games.analysis.headroom import headroom_records
 from emotion_games.analysis.human_alignment import alignment_records

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.cells import trial_measures
-from emotion_games.analysis.contrasts import compare
 from emotion_games.analysis.inference import rate_interval
+from emotion_games.analysis.mean_tests import compare
 from emotion_games.analysis.statistics_parts import Estimate, Who, narrowed
 from emotion_games.analysis.statistics_records import FormatCheck, FreeAnswer
 from emotion_games.experiment.analysis_plan import SCORED, SCORED_AFTER
@@ -40,7 +40,7 @@ def _record(rows: pd.DataFrame, game: Game, confidence: float) -> FormatCheck:
     values = {choice.label: choice.value for choice in game.choices}
     outcome = np.array([values.get(label, np.nan) for label in free])
     same = np.where(readable, (free == likeliest).astype(float), np.nan)
-    difference = compare({0: outcome - measures[measure]}, confidence)[0]
+    difference = compare({0: outcome - measures[measure]}, confidence, 1.0)[0]
     first = rows.iloc[0]
     return FormatCheck(
         **Who(

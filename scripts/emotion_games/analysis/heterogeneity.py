@@ -26,6 +26,8 @@ from emotion_games.experiment.conditions import Arm
 # What is needed of an experiment: its game, its model, and its statistics.
 Experiment = tuple[str, str, Statistics]
 Record = dict[str, Any]
+# Smaller variances are those of rounding.
+_TINY = 1e-24
 _MODELS = (
     "models as a random factor crossed with the scenarios that they share: F test of the models "
     "against their interaction with the scenarios; interval over both factors (Satterthwaite); "
@@ -81,7 +83,7 @@ def crossed(matrix: np.ndarray, confidence: float) -> Record:
     residuals = matrix - by_scenario[:, None] - means + means.mean()
     noise = (residuals**2).sum() / ((n - 1) * (k - 1))
     found |= {"estimate": means.mean(), "sd": null_variance(matrix) ** 0.5}
-    if noise > 0:
+    if noise > _TINY:
         f = n * means.var(ddof=1) / noise
         found |= {"f": f, "p": stats.f.sf(f, k - 1, (n - 1) * (k - 1))}
     parts = np.array([by_scenario.var(ddof=1) / n, found["sd"] ** 2 / k])
@@ -92,7 +94,8 @@ def crossed(matrix: np.ndarray, confidence: float) -> Record:
 def game_records(experiments: Iterable[Experiment], confidence: float) -> list[Record]:
     """Return the index of each emotion over the games of a model, where there are two or more.
 
-    Damaged and unfinished effects are left out.
+    Damaged and unfinished effects are left out. An index is claimed only if every game has the
+    scenarios and the damage check that a claim of its own would need.
     """
     models: dict[str, list[tuple[str, Statistics]]] = defaultdict(list)
     for game, model, analysis in experiments:
@@ -106,7 +109,8 @@ def game_records(experiments: Iterable[Experiment], confidence: float) -> list[R
         corrected = zip(known, benjamini_hochberg(p_values), holm(p_values), strict=True)
         for record, by_bh, by_holm in corrected:
             record |= {"p_claim_corrected": by_bh, "p_claim_holm": by_holm}
-            record["claim"] = by_bh is not None and by_bh <= 1 - confidence
+            is_small = by_bh is not None and by_bh <= 1 - confidence
+            record["claim"] = is_small and record["testable"]
         records += known
     return records
 
@@ -114,7 +118,7 @@ def game_records(experiments: Iterable[Experiment], confidence: float) -> list[R
 def _index(
     model: str, emotion: str, played: Sequence[tuple[str, Statistics]], confidence: float
 ) -> Record | None:
-    effects, nulls, members = [], [], []
+    effects, nulls, members, is_testable = [], [], [], True
     for game, analysis in played:
         own = dict(_sound(analysis)).get(emotion)
         if own is None or own["versus_neutral"]["estimate"] is None:
@@ -124,6 +128,7 @@ def _index(
         effects.append(own)
         nulls.append(reference["effects"] if reference else {})
         members.append(game)
+        is_testable &= _is_testable(own, analysis)
     if len(members) < 2:
         return None
     values = [np.array(list(effect["scenarios"].values())) for effect in effects]
@@ -131,7 +136,7 @@ def _index(
     record: Record = {"model": model, "emotion": emotion, "members": members}
     record |= dict.fromkeys(("interval", "p_moved", "p_rank", "p_claim", "n_directions"))
     record |= {"estimate": estimate, "unit": "difference in each game's outcome, -1 to 1"}
-    record["method"] = _GAMES
+    record |= {"method": _GAMES, "testable": is_testable}
     parts = np.array([own.var(ddof=1) / len(own) for own in values if len(own) > 1])
     if len(parts) < len(values) or not parts.all():
         return record
@@ -148,6 +153,13 @@ def _index(
             record["p_moved"], record["p_rank"], estimate, estimate - means.mean()
         )
     return record
+
+
+def _is_testable(effect: EmotionEffect, analysis: Statistics) -> bool:
+    who = {"arm": Arm.STEERED, "emotion": effect["emotion"], "intensity": effect["intensity"]}
+    damage, needed = first(analysis["damage"], **who), analysis["plan"]["claim"]["scenarios"]
+    enough = effect["versus_neutral"]["n_scenarios"] >= needed
+    return enough and damage is not None and damage["complete"]
 
 
 def _sound(analysis: Statistics) -> list[tuple[str, EmotionEffect]]:

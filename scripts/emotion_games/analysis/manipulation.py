@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emotion_games.analysis.contrasts import TEST, compare
+from emotion_games.analysis.mean_tests import TEST, compare
 from emotion_games.analysis.rises import Rises
 from emotion_games.analysis.statistics_records import (
     EmotionEffect,

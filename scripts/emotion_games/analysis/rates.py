@@ -7,8 +7,8 @@ import pandas as pd
 
 from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells, mean_of_present
-from emotion_games.analysis.contrasts import TEST, compare
 from emotion_games.analysis.inference import rate_interval
+from emotion_games.analysis.mean_tests import TEST, compare
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_parts import Estimate, Tested, narrowed
 from emotion_games.experiment.analysis_plan import CHOSEN, SCORED, Plan
@@ -19,6 +19,8 @@ PREFERENCES = {
     "first": "share of the option shown first, less equal shares",
     "length": "length of the chosen option over the mean length of the options, less 1",
 }
+# The largest absolute value of each; a long option can be many times as long as the others.
+_LIMITS = {"first": 1.0, "length": np.inf}
 _WILSON = (
     "mean over scenarios, equal weight to option orders; Wilson interval on the effective sample "
     "size, scenarios as clusters"
@@ -67,17 +69,17 @@ def preference_records(cells: Cells, what: str, confidence: float) -> list[recor
         confidence: The level of the intervals.
     """
     preferences = []
-    neutral = cells.find(Arm.NEUTRAL)
+    neutral, limit = cells.find(Arm.NEUTRAL), _LIMITS[what]
     measures = [measure for measure in MEASURES.values() if measure.is_main]
     for measure, history in product(measures, cells.histories):
         name = f"{what}:{measure.name}"
         present = [c for c in cells.own_conditions if cells.trials(name, history, c)]
-        own = compare({c: cells.level(name, history, c) for c in present}, confidence)
+        own = compare({c: cells.level(name, history, c) for c in present}, confidence, limit)
         differences = {}
         for c in present if set(neutral) & set(present) else ():
             if c not in neutral:
                 differences[c] = cells.difference(name, history, c, neutral[0])
-        versus = compare(differences, confidence)
+        versus = compare(differences, confidence, limit)
         for c, test in own.items():
             preference = records.Preference(
                 **cells.place(c, history, measure.name),

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from emotion_games import layout
-from emotion_games.analysis.contrasts import TEST
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import Experiment, game_records, model_records
+from emotion_games.analysis.mean_tests import TEST
 from emotion_games.analysis.statistics_parts import first
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.escapes import csv_cell

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
-from emotion_games.analysis.sentences import needed
+from emotion_games.analysis.limits import needed
 from emotion_games.analysis.statistics_parts import Estimate, failed, first
 from emotion_games.analysis.statistics_records import Contrast, FormatCheck, Statistics
 from emotion_games.errors import UserError
