@@ -225,7 +225,7 @@ planned = {c.name: c for c in conditions.plan_conditions(settings)}
 trial = type("Trial", (), {"condition": planned["combined-pride-0.2"], "stimulus": 4})
 contrasts = analysis_plan.the_plan(settings, checked.games["Public_Goods"])["contrasts"]
 print(json.dumps([list(planned), trial.condition.is_pushed, contrasts]))
-print(requests._event(trial, {"pride": ["zero", "one", "two"]}))
+print(requests.event_of(trial, {"pride": ["zero", "one", "two"]}))
 """
     path = {"PYTHONPATH": str(inside / "scripts")}
     command = [sys.executable, "-c", asked]

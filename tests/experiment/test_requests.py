@@ -4,10 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from emotion_games.experiment.conditions import plan_conditions
-from emotion_games.experiment.requests import load_questions, reopen_after_rationale, trial_requests
-from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
-from tiny_experiment import FILES, SETTINGS, spec_of
+from emotion_games.experiment.conditions import Arm, Condition, plan_conditions
+from emotion_games.experiment.requests import (
+    event_of,
+    load_questions,
+    reopen_after_rationale,
+    trial_requests,
+)
+from emotion_games.prompts.stimuli import load_stimuli, split_stimuli, story_events
+from tiny_experiment import FILES, ROOT, SETTINGS, spec_of
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +52,30 @@ def test_pushed_conditions_read_exactly_the_neutral_prompt(questions):
     assert all(len(prompts) == 1 for prompts in by_prompt.values())
 
 
-def test_prompted_arms_begin_with_an_event_that_made_no_direction(questions):
-    used, held_out = split_stimuli(load_stimuli(FILES["stimuli"])["anger"])
+def test_prompted_arms_begin_with_the_event_of_their_story(questions):
+    _, held_out = split_stimuli(load_stimuli(FILES["stimuli"])["anger"])
     prompted = [r for r in requests(questions) if condition_of(r).name == "prompted-anger"]
     assert prompted
     for r in prompted:
-        assert any(r.prompt.startswith(event) for event in held_out)
-        assert not any(event in r.prompt for event in used)
+        number = list(questions.scenarios).index(r.key.split("/")[0])
+        assert r.prompt.startswith(held_out[number])
+    neutral = next(r for r in requests(questions) if condition_of(r).name == "neutral")
+    assert not any(event in neutral.prompt for event in held_out)
+
+
+@pytest.mark.parametrize("folder", ["emotions", "demo/emotions"])
+def test_the_shipped_banks_have_an_event_for_each_of_48_stories(folder):
+    for emotion, lines in load_stimuli(ROOT / "config" / folder).items():
+        events = {emotion: story_events(lines)}
+        condition = Condition(Arm.PROMPTED, emotion, 1.0)
+        described = [
+            event_of(SimpleNamespace(condition=condition, stimulus=number), events)
+            for number in range(48)
+        ]
+        assert len(set(described)) == 48
+        # Those that no direction was made from come first.
+        _, held_out = split_stimuli(lines)
+        assert described[: len(held_out)] == held_out
 
 
 def test_options_are_scored_in_the_order_shown(questions):

@@ -49,6 +49,11 @@ def test_conditions_are_paired_in_everything_but_the_condition():
     assert len({tuple(k) for k in keys.values()}) == 1
 
 
+def test_a_story_has_an_event_of_its_own_in_all_histories_and_orders():
+    plan = plan_trials(OPTIONS, ["start", "later"], SETTINGS, wordings=2)
+    assert {(t.scenario_id, t.stimulus) for t in plan} == {(f"s{i}", i) for i in range(4)}
+
+
 def test_wordings_are_balanced_over_orders_and_scenarios():
     plan = plan_trials(OPTIONS, ["start"], SETTINGS, wordings=2)
     neutral = [t for t in plan if t.condition.name == "neutral"]

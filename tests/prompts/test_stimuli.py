@@ -12,6 +12,7 @@ from emotion_games.prompts.stimuli import (
     reference_emotions,
     split_stimuli,
     stimulus_files,
+    story_events,
     used_stimuli,
 )
 
@@ -53,6 +54,7 @@ def test_the_reference_is_that_of_the_shipped_emotions_where_all_of_them_are(
 def test_every_fourth_is_held_out() -> None:
     direction, held_out = split_stimuli(list("abcdefghij"))
     assert (direction, held_out) == (list("abcefgij"), ["d", "h"])
+    assert story_events(list("abcdefghij")) == list("dhabcefgij")
 
 
 def test_all_problems_are_reported(tmp_path: Path) -> None:
