@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.cells import Cells
+from emotion_games.analysis.measures import MEASURES
 from emotion_games.experiment.conditions import Condition
 
 
 def cells_of_arrays(arrays: dict[tuple[str, str, float], np.ndarray], measure: str) -> Cells:
-    """Return cells with one measure.
+    """Return cells with one measure; all others are empty.
 
     Args:
         arrays: By arm, emotion and intensity: `(histories, scenarios, orders)`, NaN if empty.
@@ -25,6 +26,6 @@ def cells_of_arrays(arrays: dict[tuple[str, str, float], np.ndarray], measure: s
         histories,
         scenarios,
         pd.DataFrame(rows, columns=columns),
-        {measure: means},
-        {measure: counts},
+        {name: np.full_like(means, np.nan) for name in MEASURES} | {measure: means},
+        {name: np.zeros_like(counts) for name in MEASURES} | {measure: counts},
     )

@@ -143,3 +143,55 @@ def test_the_different_events_of_each_condition_are_counted():
         "prompted_neutral": 3,
         **{f"prompted-{emotion}": 3 for emotion in conditions},
     }
+
+
+def test_the_mean_over_histories_by_hand():
+    """Histories have equal weight, whatever orders and answers they have lost."""
+    rows = [
+        # history, scenario, order, repeat, emotion, choice
+        ("low", "a", 0, 0, "neutral", "cooperate"),
+        ("low", "a", 1, 0, "neutral", "defect"),
+        ("low", "a", 0, 0, "anger", "defect"),
+        ("low", "a", 0, 1, "anger", "cooperate"),
+        ("low", "a", 1, 0, "anger", None),
+        ("high", "a", 0, 0, "neutral", "defect"),
+        ("high", "a", 1, 0, "neutral", "defect"),
+        ("high", "a", 0, 0, "anger", "cooperate"),
+        ("high", "a", 1, 0, "anger", "defect"),
+        ("low", "b", 0, 0, "neutral", None),
+        ("low", "b", 0, 0, "anger", "cooperate"),
+        ("high", "b", 1, 0, "neutral", "cooperate"),
+        ("high", "b", 1, 0, "anger", "defect"),
+        ("low", "c", 0, 0, "anger", "defect"),
+    ]
+    table = trials([row[1:] for row in rows]).assign(history=[row[0] for row in rows])
+    # One wording for each order in scenario a, so that both axes have empty cells.
+    table["wording"] = (table["option_order"] == json.dumps(BOTH[1])).astype(int)
+    found = cells_of(table, a_game(histories=("low", "high")))
+    assert found.places == ["mean", "low", "high"]
+    neutral, anger = found.find("neutral")[0], found.find("steered")[0]
+
+    def difference(history):
+        return found.difference("chosen", history, anger, neutral)
+
+    # a: at low .5 - 1 in the order that both have, at high (1 - 0 + 0 - 0) / 2.
+    assert difference("low")[0] == -0.5 and difference("high")[0] == 0.5
+    # b: its neutral answer at low is missing, so only high counts. c has no neutral at all.
+    assert np.isnan(difference("low")[1:]).all()
+    assert difference("mean")[:2].tolist() == [0.0, -1.0] and np.isnan(difference("mean")[2])
+    several = found.differences("chosen", "mean", [anger, neutral], neutral)
+    assert np.array_equal(several[:, 0], difference("mean"), equal_nan=True)
+    assert found.level("chosen", "mean", anger)[:2].tolist() == [(0.5 + 0.5) / 2, (1 + 0) / 2]
+    assert found.trials("chosen", "mean", anger) == 7 and found.trials("chosen", "low", anger) == 4
+    assert found.total("chosen", "mean", [neutral, anger]).tolist() == [2, 3]
+
+
+def test_a_game_with_one_history_has_no_other_place():
+    table = trials([("a", 0, 0, "neutral", "defect"), ("a", 0, 0, "anger", "defect")])
+    assert cells_of(table).places == ["none"]
+
+
+def test_null_directions_are_no_conditions_of_their_own():
+    found = cells_of(simulate(a_game(), n_scenarios=2, n_random=3, n_isotropic=2))
+    own = {found.who(position)["arm"] for position in found.own_conditions}
+    assert own == {"neutral", "steered", "prompted", "prompted_neutral"}

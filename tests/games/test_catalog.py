@@ -376,6 +376,7 @@ moves:
             "{first: leave}]",
             "histories.later: the game has ended, nobody decides",
         ),
+        (TREE, "  later:", "  mean:", "histories: 'mean' is not allowed; expected at most"),
         (
             TREE,
             "{first: stay}]",
