@@ -9,11 +9,8 @@ from functools import lru_cache
 from math import inf, sqrt
 from typing import Any, NamedTuple
 
-from emotion_games.experiment.analysis_plan import (
-    CLAIM_SCENARIOS,
-    MINIMUM_SCENARIOS,
-    nulls_needed,
-)
+from emotion_games.experiment.analysis_plan import CLAIM_SCENARIOS, MINIMUM_SCENARIOS
+from emotion_games.experiment.conditions import nulls_needed
 
 POWER = 0.8
 # So many simulated experiments give a power of .8 a standard error of .007 or less.

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,29 +18,31 @@ _STAMP_LENGTH = len("_20250131_120000")
 
 
 class _Found(NamedTuple):
-    """What an experiment was about, and how far effects varied in it."""
+    """The model and the terms of an experiment, and how far effects varied in it."""
 
-    game: str
     model: str
     terms: tuple[Any, ...]
     variation: Variation
 
 
-def earlier_results(home: Path) -> list[Path]:
-    """Return the statistics of all finished experiments, the newest first.
+Results = dict[str, list[Path]]
+
+
+def earlier_results(home: Path) -> Results:
+    """Return the statistics of all finished experiments by exp_id, the newest first.
 
     Args:
         home: The folder of all series folders.
     """
-    found = [
-        file for file in home.glob(f"*/*/{layout.STATISTICS}") if layout.has_results(file.parent)
-    ]
-    return sorted(found, key=os.path.getmtime, reverse=True)
+    files = home.glob(f"*/*/{layout.STATISTICS}")
+    finished = [file for file in files if layout.has_results(file.parent)]
+    results: Results = {}
+    for file in sorted(finished, key=os.path.getmtime, reverse=True):
+        results.setdefault(file.parent.name[:-_STAMP_LENGTH], []).append(file)
+    return results
 
 
-def known_variation(
-    results: Sequence[Path], exp_id: str, model_name: str, plan: Plan
-) -> Known | None:
+def known_variation(results: Results, exp_id: str, model_name: str, plan: Plan) -> Known | None:
     """Return the variation in the newest results with a game and model, or with the model alone.
 
     The dose and the primary measure must be those of the plan.
@@ -51,19 +53,13 @@ def known_variation(
         model_name: The name of its model.
         plan: Its plan.
     """
-    game, terms = plan["game"], _terms(plan)
-    slug = exp_id.removeprefix(f"{game}_")
-    same_game = [file for file in results if _exp_id(file) == exp_id]
-    same_model = [file for file in results if _exp_id(file).endswith(f"_{slug}")]
-    for file in [*same_game[:_MOST_READ], *same_model[:_MOST_READ]]:
+    slug = exp_id.removeprefix(plan["game"])
+    others = (files[0] for other, files in results.items() if other.endswith(slug))
+    for file in [*results.get(exp_id, [])[:_MOST_READ], *islice(others, _MOST_READ)]:
         found = _read(file)
-        if found and (found.model, found.terms) == (model_name, terms):
+        if found and (found.model, found.terms) == (model_name, _terms(plan)):
             return Known(found.variation, file.parent.name)
     return None
-
-
-def _exp_id(file: Path) -> str:
-    return file.parent.name[:-_STAMP_LENGTH]
 
 
 def _terms(plan: Plan) -> tuple[Any, ...]:
@@ -76,8 +72,7 @@ def _read(file: Path) -> _Found | None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         variation = Variation(**content["power"]["observed"]["sds"])
-        meta = content["meta"]
-        return _Found(meta["game"], meta["model"], _terms(content["plan"]), variation)
+        return _Found(content["meta"]["model"], _terms(content["plan"]), variation)
     # Damaged results of any series are no reason to stop this one.
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -170,11 +170,12 @@ def label_advice(counts: Mapping[str, GameCount]) -> list[str]:
 def _power_table(series: Series, counts: Mapping[str, GameCount]) -> list[str]:
     """Return the power of the experiments; those with the same power share their lines."""
     results = earlier_results(layout.series_home(series.config.base_dir))
+    plans = {name: the_plan(count.settings, count.game) for name, count in counts.items()}
     sharing: dict[tuple[Design, Known], list[str]] = {}
     for exp_id, experiment in series.experiments.items():
         count = counts[experiment.game]
         if count.total is not None:
-            plan = the_plan(count.settings, count.game)
+            plan = plans[experiment.game]
             known = known_variation(results, exp_id, experiment.model.name, plan)
             key = design_of(plan, count.scenarios), known or assumed(plan, count.orders)
             sharing.setdefault(key, []).append(exp_id)
