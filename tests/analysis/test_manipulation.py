@@ -240,10 +240,11 @@ def test_null_directions_that_would_pass_are_counted():
 
 
 def test_a_failure_is_written_into_the_effect_at_its_dose_only():
-    effects = {"anger": [{"emotion": "anger", "intensity": dose} for dose in (0.1, 0.2)]}
+    effects = {name: {"emotion": name, "intensity": 0.2} for name in ("anger", "fear")}
     induced = [
-        {"emotion": "anger", "intensity": 0.1, "came_through": True, "reason": "fine"},
-        {"emotion": "anger", "intensity": 0.2, "came_through": False, "reason": "the push"},
+        {"emotion": "anger", "intensity": 0.1, "came_through": False, "reason": "too weak"},
+        {"emotion": "anger", "intensity": 0.2, "came_through": True, "reason": "fine"},
+        {"emotion": "fear", "intensity": 0.2, "came_through": False, "reason": "the push"},
     ]
-    marked = mark_failures(effects, induced)["anger"]
-    assert [effect["failed_check"] for effect in marked] == [None, "the push"]
+    marked = mark_failures(effects, induced)
+    assert [effect["failed_check"] for effect in marked.values()] == [None, "the push"]

@@ -34,7 +34,28 @@ def test_rates_recover_the_base_rate_and_shares_add_up():
     assert neutral["estimate"] == pytest.approx(0.4 + 0.3 * 0.5, abs=0.05)
     assert sum(share["estimate"] for share in neutral["shares"]) == pytest.approx(1, abs=1e-5)
     assert neutral["interval"][0] < neutral["estimate"] < neutral["interval"][1]
-    assert not any(r["measure"] == "chosen" and r["condition"] == "random-19-1" for r in records)
+
+
+def test_null_directions_have_no_rates_no_validity_and_no_preferences():
+    trials = simulate(GAME, n_scenarios=2, n_random=3, n_isotropic=2, writes_nulls=True)
+    cells = cells_of(trials, GAME)
+    for records in (
+        rate_records(cells, GAME, 0.95),
+        validity_records(cells, tidy(trials), 0.95),
+        preference_records(cells, "first", 0.95),
+        preference_records(cells, "length", 0.95),
+    ):
+        assert {r["arm"] for r in records} == {"neutral", "steered", "prompted", "prompted_neutral"}
+
+
+def test_several_histories_have_rates_of_their_mean_first():
+    game = a_game(histories=("low", "high"))
+    cells = cells_of(simulate(game, seed=2, n_random=0), game)
+    records = rate_records(cells, game, 0.95)
+    own = [r for r in records if (r["condition"], r["measure"]) == ("neutral", "scored")]
+    assert [r["history"] for r in own] == ["mean", "low", "high"]
+    mean, low, high = (r["estimate"] for r in own)
+    assert mean == pytest.approx((low + high) / 2)
 
 
 def test_validity_counts_by_condition_and_gives_reasons():
@@ -48,7 +69,7 @@ def test_validity_counts_by_condition_and_gives_reasons():
         42,
         {"unparsed: two options": 6},
     )
-    scored = one(records, condition="random-19-1")
+    scored = one(records, condition="prompted-anger")
     assert scored["n_generated"] == 0 and np.isnan(scored["parse_rate"]) and scored["reason"]
     low, high = scored["valid_mass"]["interval"]
     assert scored["valid_mass"]["estimate"] == pytest.approx(0.925, abs=0.01)

@@ -24,6 +24,8 @@ SIGN_SEED = 20_240_229
 # Columns that a test takes at once, so that its draws fit the memory.
 COLUMNS_AT_ONCE = 128
 _TINY = 1e-12
+# The least standard deviation of a resample, as a share of the observed one.
+_LEAST_SD = 0.1
 
 
 def paired_t(differences: np.ndarray, confidence: float = 0.95) -> dict[str, np.ndarray]:
@@ -117,6 +119,7 @@ def bootstrap_t_p(differences: np.ndarray) -> np.ndarray:
     at least, or at most, the observed t (Efron and Tibshirani 1993, chapter 12). A sign-flip test
     rejects too often where few scenarios with large differences balance many small ones, because
     their mean has a skewed distribution; this test does not. It uses 9,999 draws with a fixed seed.
+    The standard deviation of a resample is at least a tenth of the observed one.
 
     Args:
         differences: `(scenarios, contrasts)`.
@@ -144,10 +147,10 @@ def _bootstrap_t(values: np.ndarray) -> np.ndarray:
     values, centred = values[:, varied], centred[:, varied]
     weights = _drawn_weights(n)
     means, squares = weights @ centred / n, weights @ centred**2 / n
-    # Resamples of a single value have no t: their mean is infinitely far from the observed one.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = means / np.sqrt(np.maximum(squares - means**2, 0.0))
-    drawn[np.isnan(drawn)] = 0.0
+    # A resample that misses the few scenarios that differ has hardly any variation. Its t would be
+    # endless, so that an effect of 1 in all scenarios but one would be no effect.
+    floor = (_LEAST_SD * values.std(0)) ** 2
+    drawn = means / np.sqrt(np.maximum(squares - means**2, floor))
     observed = values.mean(0) / values.std(0)
     least = np.minimum((drawn >= observed).sum(0), (drawn <= observed).sum(0))
     p[varied] = np.minimum(1.0, 2 * (least + 1) / (DRAWS + 1))
