@@ -195,7 +195,9 @@ def test_a_planted_pattern_in_a_flat_model_is_found():
 def test_false_effects_in_flat_models_are_found():
     falsified = models()
     falsified[2].rank_p[:3] = 0.001
-    falsified[3].claimed[0, 0] = True
+    falsified[3].claimed[0, 0], falsified[3].effects[0, 0] = True, 0.04
+    assert failed(verdict(falsified)) == {"flat_contrast"}, "chance makes small claims"
+    falsified[3].effects[0, 0] = -0.06
     assert failed(verdict(falsified)) == {"flat_contrast", "flat_claims"}
 
 
