@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.weightstats import DescrStatsW  # type: ignore[import-untyped]
+from scipy import special
 
 from emotion_games.analysis.cells import Cells, over_cells
 from emotion_games.analysis.inference import holm
@@ -65,6 +65,8 @@ _MEASURES = {
 # Smaller differences are those of rounding.
 _TINY = 1e-9
 _NEUTRAL = (str(Arm.NEUTRAL), NO_EMOTION, 0.0)
+# By check: the values of the same items in each condition (arm, emotion, intensity).
+Items = dict[str, dict[tuple[str, str, float], np.ndarray]]
 _METHOD = (
     "one-sided paired t tests that a change is at most the tolerated one, over stories (means over "
     "histories) or items; Holm over the signs of the condition; {:.0%} intervals"
@@ -106,13 +108,14 @@ def damage_records(cells: Cells, checks: pd.DataFrame, plan: Plan) -> list[Damag
         del items[Check.DOMINANCE]
     # A file may contain no dominance items.
     of_emotions = {Check.DOMINANCE} & set(items)
+    references = {arm: cells.find(arm) for arm in (Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL)}
     records = []
     for position in range(len(cells.conditions)):
         who = cells.who(position)
         arm = Arm(who["arm"])
         if arm == arm.reference:
             continue
-        found = _from_trials(cells, position, plan["confidence"])
+        found = _from_trials(cells, position, references[arm.reference], plan["confidence"])
         needed: set[str] = set()
         if arm.is_pushed:
             found |= _from_items(items, who, plan["confidence"])
@@ -143,7 +146,7 @@ def _cannot_judge(unclear: list[str], unread: str | None) -> str | None:
     return f"cannot judge: {unread or '; '.join(unclear)}" if unclear else None
 
 
-def _unread_texts(items: dict[str, pd.DataFrame], checks: pd.DataFrame) -> str | None:
+def _unread_texts(items: Items, checks: pd.DataFrame) -> str | None:
     """Return why the neutral texts cannot show damage, or None.
 
     The model reads them if it is far from guessing: its perplexity is at most the square root of
@@ -154,7 +157,7 @@ def _unread_texts(items: dict[str, pd.DataFrame], checks: pd.DataFrame) -> str |
     if Check.PERPLEXITY not in items or tokens.empty:
         return "the perplexity of neutral texts without a push is unknown"
     texts = items[Check.PERPLEXITY][_NEUTRAL]
-    perplexity, limit = float(np.exp(texts.mean())), float(np.sqrt(tokens.iloc[0]))
+    perplexity, limit = float(np.exp(np.nanmean(texts))), float(np.sqrt(tokens.iloc[0]))
     if perplexity <= limit:
         return None
     return (
@@ -163,18 +166,19 @@ def _unread_texts(items: dict[str, pd.DataFrame], checks: pd.DataFrame) -> str |
     )
 
 
-def _not_understood(items: dict[str, pd.DataFrame]) -> float | None:
+def _not_understood(items: Items) -> float | None:
     """Return neutral's probability of the better options if it is hardly beyond guessing."""
     if Check.DOMINANCE not in items:
         return None
-    share = float(items[Check.DOMINANCE][_NEUTRAL].mean())
+    share = float(np.nanmean(items[Check.DOMINANCE][_NEUTRAL]))
     return None if share >= DOMINANCE_READ else share
 
 
-def _from_trials(cells: Cells, position: int, confidence: float) -> dict[str, DamageCheck]:
+def _from_trials(
+    cells: Cells, position: int, reference: list[int], confidence: float
+) -> dict[str, DamageCheck]:
     """Return the checks that the trials contain, over the cells that both conditions have."""
     out: dict[str, DamageCheck] = {}
-    reference = cells.find(Arm(cells.who(position)["arm"]).reference)
     for name, measure in _MEASURES.items() if reference else ():
         values = cells.means[measure][..., [position, *reference]]
         values[np.isnan(values).any(-1)] = np.nan
@@ -185,37 +189,30 @@ def _from_trials(cells: Cells, position: int, confidence: float) -> dict[str, Da
     return out
 
 
-def _from_items(
-    items: dict[str, pd.DataFrame], who: Who, confidence: float
-) -> dict[str, DamageCheck]:
+def _from_items(items: Items, who: Who, confidence: float) -> dict[str, DamageCheck]:
     """Return the checks with items, paired by item with neutral."""
     out: dict[str, DamageCheck] = {}
-    key = (who["arm"], who["emotion"], who["intensity"])
-    for name, table in items.items():
-        if key not in table:
-            continue
-        own, neutral = (table[column].to_numpy(float) for column in (key, _NEUTRAL))
-        # Perplexity items hold negative log-likelihoods in nats per token.
-        if name == Check.PERPLEXITY:
-            own, neutral = np.exp(own), np.exp(neutral)
-        check = _check(name, own, neutral, confidence)
+    for name, values in items.items():
+        own = values.get((who["arm"], who["emotion"], who["intensity"]))
+        check = None if own is None else _check(name, own, values[_NEUTRAL], confidence)
         if check:
             out[name] = check
     return out
 
 
-def _items(checks: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the value of each item, items × conditions, of each check that neutral made."""
+def _items(checks: pd.DataFrame) -> Items:
+    """Return the values of the items of each check that neutral made; NaN if one is missing."""
     rows = checks[checks["check"].isin([Check.DOMINANCE, Check.PERPLEXITY])]
     value, intensity = pd.to_numeric(rows["value"]), rows["intensity"].astype(float)
     # A dominance item was asked in both orders, which its name ends with.
     item = rows["item"].astype(str).str.rsplit("/", n=1).str[0]
     rows = rows.assign(value=value, intensity=intensity, item=item)
-    tables = {
-        str(check): own.pivot_table("value", "item", ["arm", "emotion", "intensity"])
-        for check, own in rows.groupby("check")
-    }
-    return {check: table for check, table in tables.items() if _NEUTRAL in table}
+    found: Items = {}
+    for check, own in rows.groupby("check"):
+        table = own.pivot_table("value", ["arm", "emotion", "intensity"], "item")
+        if _NEUTRAL in table.index:
+            found[str(check)] = dict(zip(table.index, table.to_numpy(float), strict=True))
+    return found
 
 
 def _check(
@@ -234,7 +231,9 @@ def _check(
     values = np.array([own, neutral])[:, ~np.isnan(own + neutral)]
     if values.shape[1] < 2:
         return None
-    values = scale(np.maximum(values, sign.least))
+    # Perplexity items hold negative log-likelihoods in nats per token.
+    if name != Check.PERPLEXITY:
+        values = scale(np.maximum(values, sign.least))
     change = values[0] - values[1]
     low, high = (scale(end) if end else -np.inf for end in (sign.low, sign.high))
     interval = _interval(change, 2 * confidence - 1)
@@ -255,9 +254,9 @@ def _check(
 
 def _interval(change: np.ndarray, level: float) -> np.ndarray:
     """Return the ends of the t interval of the mean change, which is a point if all are equal."""
-    if np.ptp(change) <= _TINY:
-        return np.repeat(change.mean(), 2)
-    return np.array(DescrStatsW(change).tconfint_mean(1 - level))
+    n = len(change)
+    reach = special.stdtrit(n - 1, 0.5 + level / 2) * change.std(ddof=1) / np.sqrt(n)
+    return change.mean() + np.array([-reach, reach])
 
 
 def _p_beyond(change: np.ndarray, low: float, high: float) -> float:
@@ -267,13 +266,15 @@ def _p_beyond(change: np.ndarray, low: float, high: float) -> float:
 
 
 def _p_positive(excess: np.ndarray) -> float:
-    """Return the one-sided p of the mean being at most 0.
+    """Return the p of a one-sided t test of the mean being at most 0.
 
     Equal values have no t; then it is the p of a sign test.
     """
-    if np.ptp(excess) <= _TINY:
-        return 0.5 ** len(excess) if excess[0] > _TINY else 1.0
-    return float(DescrStatsW(excess).ttest_mean(0, "larger")[1])
+    n, sd = len(excess), excess.std(ddof=1)
+    if sd <= _TINY:
+        return 0.5**n if excess[0] > _TINY else 1.0
+    # Not scipy.stats, which takes milliseconds for each of a thousand tests.
+    return float(special.stdtr(n - 1, -excess.mean() / sd * np.sqrt(n)))
 
 
 def _decide(found: dict[str, DamageCheck], confidence: float) -> None:
