@@ -1,51 +1,123 @@
 """The sentences state what the intervals support and no more."""
 
+import re
+
 import numpy as np
+import pytest
 
 from emotion_games.analysis.experiment_statistics import analyse
-from emotion_games.analysis.sentences import at, needed, points
+from emotion_games.analysis.limits import needed
+from emotion_games.analysis.wording import at, points
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 GAME = a_game(histories=("low", "high"))
+# Enough null directions for a claim about three emotions.
+NULLS = 92
+ENOUGH = SETTINGS | {
+    "intensity": [1.0],
+    "arms": SETTINGS["arms"] | {"random": {"matched": NULLS, "isotropic": 0}},
+}
+MEASURED = "expected cooperation under the choice probabilities"
 
 
-def analysed(seed=1, checks=None, **planted):
-    trials = simulate(GAME, seed=seed, n_scenarios=60, random_sd=0.03, **planted)
-    return analyse(
-        trials,
-        simulate_checks() if checks is None else checks,
-        GAME,
-        SETTINGS,
-        n_planned=len(trials),
-    )
+def analysed(seed=1, checks=None, settings=ENOUGH, nulls=NULLS, **planted):
+    shape = {"n_scenarios": 24, "random_sd": 0.03, "intensities": (1.0,), "n_random": nulls}
+    trials = simulate(GAME, seed=seed, **(shape | planted))
+    if checks is None:
+        checks = simulate_checks(intensities=(1.0,), n_random=nulls)
+    return analyse(trials, checks, GAME, settings, n_planned=len(trials))
 
 
-def test_an_effect_is_stated_only_if_it_is_claimed():
-    found = analysed(effects={"anger": -0.4})
-    for records in found["emotion_analysis"].values():
-        for record in records:
-            assert ("This supports an effect" in record["sentence"]) == record["claim"]
-            assert ("No emotion effect is claimed" in record["sentence"]) != record["claim"]
-            assert record["sentence"] in found["text_description"]
-    assert all(record["claim"] for record in found["emotion_analysis"]["anger"])
+@pytest.fixture(scope="module")
+def effective():
+    return analysed(effects={"anger": -0.4})
+
+
+@pytest.fixture(scope="module")
+def nothing():
+    return analysed(nulls=20)
+
+
+def test_an_effect_is_stated_only_if_it_is_claimed(effective):
+    for record in effective["emotion_analysis"].values():
+        stated = f"An effect of {record['emotion']} is claimed" in record["sentence"]
+        assert stated == record["claim"] == (record["emotion"] == "anger")
+        assert ("No emotion effect is claimed" in record["sentence"]) != record["claim"]
+        assert record["sentence"] in effective["text_description"]
     assert (
-        "Anger at intensity 1 at history low: cooperation in the written choices changed by -"
-        in found["text_description"]
+        f"Anger at intensity 1, mean over histories: {MEASURED} changed by -"
+        in effective["text_description"]
     )
 
 
-def test_a_null_result_states_what_is_excluded():
-    record = analysed()["emotion_analysis"]["sadness"][0]
-    low, high = record["versus_neutral"]["interval"]
-    excluded = f"Differences above {points(high)} and below {points(low)} are excluded"
-    assert f"{excluded}; those between are not." in record["sentence"]
+def test_every_change_names_its_measure_and_outcome(effective):
+    """Points stand in a clause with what is measured, or with the planned margin."""
+    sentence = effective["emotion_analysis"]["anger"]["sentence"]
+    for clause in re.findall(r"[^.]*? points?\b[^.;]*", re.sub(r"(\d)\.(\d)", r"\1,\2", sentence)):
+        assert MEASURED in clause or "planned margin" in clause, clause
+    assert sentence.count(MEASURED) == 3
+
+
+def test_a_corrected_p_is_that_of_the_record(effective):
+    record = effective["emotion_analysis"]["anger"]
+    named = re.findall(r"corrected p (?:of the claim )?([\d.e-]+\d)", record["sentence"])
+    assert named == [f"{record['p_moved_corrected']:.2g}", f"{record['p_claim_corrected']:.2g}"]
+    other = effective["emotion_analysis"]["sadness"]
+    named = re.findall(r"corrected p of the claim ([\d.e-]+\d)", other["sentence"])
+    assert named == [f"{other['p_claim_corrected']:.3g}"]
+
+
+def test_only_the_corrected_interval_excludes(effective):
+    for record in effective["emotion_analysis"].values():
+        low, high = record["versus_neutral"]["interval_corrected"]
+        excluded = f"Changes of {MEASURED} above {points(high)} and below {points(low)} are "
+        assert f"{excluded}excluded (interval corrected for 3 emotions)." in record["sentence"]
+        assert record["sentence"].count("excluded") == 1
+    assert effective["text_description"].count("excluded") == 3
+
+
+def test_no_text_names_more_than_a_hundred_points():
+    found = analysed(
+        settings=SETTINGS, nulls=20, n_scenarios=4, base=0.05, effects={"anger": 0.9}, effect_sd=0.3
+    )
+    ends = [c["interval"] for c in found["contrasts"] if c["interval"]]
+    assert max(high for _, high in ends) == 1
+    numbers = re.findall(r"([+-]\d+\.\d)", found["text_description"])
+    assert numbers and all(abs(float(number)) <= 100 for number in numbers)
+
+
+def test_another_measure_or_half_that_disagrees_is_named():
+    trials = simulate(
+        GAME,
+        seed=1,
+        random_sd=0.03,
+        intensities=(1.0,),
+        n_random=NULLS,
+        effects={"anger": -0.4},
+        arms=("first_half", "second_half"),
+    )
+    anger = (trials["arm"] == "steered") & (trials["emotion"] == "anger")
+    trials.loc[anger, "choice"] = "cooperate"
+    half = trials["arm"] == "second_half"
+    neutral = trials[trials["arm"] == "neutral"]["choice_probabilities"]
+    trials.loc[half & (trials["emotion"] == "anger"), "choice_probabilities"] = np.resize(
+        neutral.to_numpy(), (half & (trials["emotion"] == "anger")).sum()
+    )
+    checks = simulate_checks(intensities=(1.0,), n_random=NULLS)
+    record = analyse(trials, checks, GAME, ENOUGH)["emotion_analysis"]["anger"]
+    others = {other["measure"]: other["agrees"] for other in record["other_measures"]}
+    assert others == {"scored_after": True, "chosen": False} and record["claim"]
+    assert (
+        "But cooperation in the written choices changed the other way, by +" in record["sentence"]
+    )
 
 
 def test_damage_is_described_instead_of_an_effect():
-    found = analysed(effects={"anger": -0.5}, checks=simulate_checks(broken=("anger",)))
-    sentence = found["emotion_analysis"]["anger"][0]["sentence"]
-    assert "No effect is reported, since the condition damages the model: dominance" in sentence
-    assert "supports" not in sentence
+    checks = simulate_checks(intensities=(1.0,), broken=("anger",))
+    found = analysed(effects={"anger": -0.5}, checks=checks, nulls=20)
+    sentence = found["emotion_analysis"]["anger"]["sentence"]
+    assert "No effect is reported, since the condition damages the model: " in sentence
+    assert "claimed" not in sentence and "excluded" not in sentence
 
 
 def test_too_few_scenarios_exclude_nothing():
@@ -55,17 +127,17 @@ def test_too_few_scenarios_exclude_nothing():
     assert "24 scenarios were requested, but only 6 have trials" in text
 
 
-def test_equivalence_is_described():
-    found = analysed(effects={}, repeats=10, effect_sd=0.01, scenario_sd=0.05)
-    assert "equivalent to none within the planned margin of 10 points" in found["text_description"]
+def test_equivalence_is_described(nothing):
+    text = "equivalent to none within the planned margin of 10 points"
+    assert text in nothing["emotion_analysis"]["sadness"]["sentence"]
 
 
-def test_position_validity_and_power_are_described():
-    text = analysed(position=0.1, unparsed=0.05)["text_description"]
-    assert "the option shown first was chosen more (+) or less (-) often" in text
+def test_position_validity_and_power_are_described(nothing):
+    text = analysed(position=0.1, unparsed=0.05, nulls=20)["text_description"]
+    assert "the option shown first was chosen more (+) or less (-) often in the written" in text
     assert "written answers could not be parsed" in text
-    assert "to be detected against neutral with 80 % power" in text
-    assert "All " in analysed()["text_description"]
+    assert f"an effect on {MEASURED} had to reach" in text and "with 80 % power" in text
+    assert "All " in nothing["text_description"]
 
 
 def test_guided_answers_their_mass_and_free_answers_beside_them_are_described():
@@ -93,46 +165,53 @@ def test_guided_answers_their_mass_and_free_answers_beside_them_are_described():
     assert "written answers could be parsed" in free
 
 
-def test_what_a_claim_would_need_is_said_where_an_experiment_lacks_it():
-    statistics = analysed()
-    power = statistics["power"] | {"assumptions": {"random_directions": 20}}
+def test_what_claims_need_is_said_where_an_experiment_lacks_it(effective, nothing):
+    assert needed(effective) == ""
+    assert needed(nothing) == (
+        "Claims are not testable: they need 90 sound null directions instead of 20."
+    )
+    assert needed(nothing) in nothing["text_description"]
+    reason = "claims are not testable: 20 sound null directions of 90 needed"
+    assert reason in nothing["emotion_analysis"]["sadness"]["sentence"]
     steered = {"arm": "steered", "complete": True}
-    scored_only = {"arm": "random", "complete": False}
-    enough = statistics | {"power": power, "damage": [steered, scored_only]}
-    assert needed(enough) == ""
-    few = enough | {"power": power | {"assumptions": {"random_directions": 2}}}
-    assert needed(few) == "A claim would need at least 10 random directions instead of 2."
-    for damage in ([], [scored_only], [steered, steered | {"complete": False}]):
-        assert needed(enough | {"damage": damage}) == "A claim would need a complete damage check."
+    of_null = {"arm": "random", "complete": False}
+    for damage in ([], [of_null], [steered, steered | {"complete": False}]):
+        text = "Claims are not testable: they need a complete damage check."
+        assert needed(effective | {"damage": damage}) == text
+    assert needed(effective | {"damage": [steered, of_null]}) == ""
+    few = effective | {"meta": effective["meta"] | {"n_scenarios": 20}}
+    assert needed(few) == "Claims are not testable: they need 24 scenarios instead of 20."
 
 
 def test_an_emotion_without_any_comparison_is_mentioned():
     trials = simulate(GAME, n_scenarios=2)
-    trials["choice"], trials["extraction_method"] = "", "unparsed: no json"
+    trials["choice_probabilities"] = ""
     text = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
-    assert text.count("no scenario has parsed answers both with this emotion and in neutral") == 3
+    assert text.count("no scenario has answers both with this emotion and in neutral") == 3
 
 
 def test_points_and_histories():
     assert points(-0.123) == "-12.3 points" and points(0.05) == "+5.0 points"
     assert at("start", {"histories": ["start"]}) == ""
     assert at("low", {"histories": ["low", "high"]}) == " at history low"
+    assert at("mean", {"histories": ["low", "high"]}) == ", mean over histories"
 
 
 def test_an_emotion_that_failed_its_manipulation_check_says_so_with_its_effect():
     checks = simulate_checks()
     # The push of anger now does in all checks what the push of happiness did.
     renamed = checks["emotion"].replace({"anger": "happiness", "happiness": "anger"})
-    found = analysed(effects={"anger": -0.4}, checks=checks.assign(emotion=renamed))
+    checks = checks.assign(emotion=renamed)
+    found = analysed(effects={"anger": -0.4}, checks=checks, settings=SETTINGS, nulls=5)
     words = "manipulation check failed: the push raised 'happiness' more than 'anger'"
-    for effect in found["emotion_analysis"]["anger"]:
-        assert effect["sentence"].startswith(f"Anger at intensity 1 ({words}) at history ")
-    assert "failed" not in found["emotion_analysis"]["sadness"][0]["sentence"]
+    sentence = found["emotion_analysis"]["anger"]["sentence"]
+    assert sentence.startswith(f"Anger at intensity 1 ({words}), mean over histories: ")
+    assert "failed" not in found["emotion_analysis"]["sadness"]["sentence"]
     text = found["text_description"]
     assert "In the manipulation checks at intensity 1, " in text
     assert "anger failed (the push raised 'happiness' more than 'anger')" in text
     assert "sadness came through (raised most in 3 of 3 checks)" in text
     assert " of 5 null directions raise some one emotion most in two checks." in text
     assert "No rise was compared with null directions, of which 10 are needed." in text
-    nothing = analysed(checks=checks[checks["check"] == "dominance"])["text_description"]
-    assert "It was not measured whether the intended emotion was present." in nothing
+    silent = analysed(checks=checks[checks["check"] == "dominance"], nulls=5)["text_description"]
+    assert "It was not measured whether the intended emotion was present." in silent
