@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 from emotion_games.analysis.experiment_statistics import analyse, strict
+from emotion_games.analysis.inference import bootstrap_t_p
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 ROOT = Path(__file__).parents[2]
@@ -98,16 +99,26 @@ def test_a_worked_example_agrees_with_an_independent_computation():
     found = headline(analysis)
     assert found["estimate"] == pytest.approx(mean, abs=1e-8)
     assert found["interval"] == pytest.approx([mean - reach, mean + reach], abs=1e-8)
-    assert found["p"] == pytest.approx(p, abs=1e-8)
+    assert found["p"] == pytest.approx(max(p, bootstrap_t_p(d[:, None])[0]), abs=1e-8)
     assert found["n_scenarios"] == n == 12
 
-    own = differences("steered", "anger", probability).mean()
-    others = np.array([differences("random", f"random_{j}", probability).mean() for j in range(20)])
-    t = (own - others.mean()) / (others.std(ddof=1) * np.sqrt(1 + 1 / 20))
+    own = differences("steered", "anger", probability)
+    nulls = np.array([differences("random", f"random_{j}", probability) for j in range(20)]).T
+    excess, means = own - nulls.mean(1), nulls.mean(0)
+    # Both factors: stories, and directions without the noise that the stories add to them.
+    rest = nulls - nulls.mean(1, keepdims=True) - means + means.mean()
+    noise = (rest**2).sum() / (11 * 19) / 12
+    parts = np.array([excess.var(ddof=1) / 12, max(0.0, means.var(ddof=1) - noise) / 20])
+    df = parts.sum() ** 2 / (parts**2 / np.array([11, 19])).sum()
+    reach = stats.t.ppf(0.975, df) * np.sqrt(parts.sum())
     random = headline(analysis, contrast="emotion_minus_random", measure="scored")
-    assert random["estimate"] == pytest.approx(own - others.mean(), abs=1e-8)
-    assert random["t"] == pytest.approx(t, abs=1e-8)
-    assert random["p"] == pytest.approx(2 * stats.t.sf(abs(t), 19), abs=1e-8)
+    assert random["estimate"] == pytest.approx(excess.mean(), abs=1e-8)
+    assert random["interval"] == pytest.approx(
+        [excess.mean() - reach, excess.mean() + reach], abs=1e-8
+    )
+    every = np.append(means, own.mean())
+    distance = np.abs(every - every.mean())
+    assert random["p"] == random["p_rank"] == pytest.approx((distance >= distance[-1]).mean())
 
     everyone = [differences("steered", e, choice) for e in SETTINGS["emotions"]]
     specific = everyone[0] - (everyone[1] + everyone[2]) / 2
@@ -144,7 +155,7 @@ def test_fault_2_an_option_that_nobody_chose_hides_nothing():
 
 
 def test_fault_3_the_same_data_give_the_same_numbers():
-    trials = simulate(a_game(), seed=3, n_random=2, prompted=False)
+    trials = simulate(a_game(), seed=3, n_random=2, arms=())
     shuffled = trials.sample(frac=1, random_state=1).reset_index(drop=True)
     first, second = headline(analysed(trials)), headline(analysed(shuffled))
     assert first == headline(analysed(trials.copy()))
@@ -162,6 +173,7 @@ def test_fault_4_strict_json_from_any_table(n_scenarios):
     ):
         analysis = analysed(table, checks=checks)
         assert json.loads(json.dumps(analysis, allow_nan=False)) == analysis
+        assert not any(r["moved"] or r["claim"] for r in analysis["emotion_analysis"].values())
         assert not any(r["p"] is not None for r in analysis["contrasts"])
         assert all(r["reason"] for r in analysis["contrasts"] if r["p"] is None)
         assert "descriptive only" in analysis["text_description"]
@@ -175,11 +187,13 @@ def test_fault_5_the_family_of_tests_is_corrected():
         for r in analysis["contrasts"]
         if r["role"] == "planned" and r["contrast"] == "emotion_minus_neutral"
     ]
-    assert len(planned) == 6 and {r["n_tests"] for r in planned} == {6}
-    assert all(r["p_holm"] >= r["p"] for r in planned)
-    assert min(r["p_holm"] for r in planned) == pytest.approx(
-        min(1, 6 * min(r["p"] for r in planned))
-    )
+    # One test an emotion, whatever the number of histories.
+    assert len(planned) == 3 and {r["n_tests"] for r in planned} == {3}
+    assert {r["history"] for r in planned} == {"mean"}
+    for record in planned:
+        effect = analysis["emotion_analysis"][record["emotion"]]
+        assert effect["p_moved_corrected"] == record["p_corrected"] >= record["p"]
+        assert effect["p_moved_holm"] == record["p_holm"] >= record["p_corrected"]
     assert {r["p_holm"] for r in analysis["contrasts"] if r["role"] == "exploratory"} == {None}
 
 
@@ -255,24 +269,108 @@ def test_fault_9_position_bias_is_no_behaviour():
     )
 
 
+NULLS = 90
+CLAIMING = SETTINGS | {
+    "intensity": [1.0],
+    "arms": SETTINGS["arms"] | {"random": {"matched": NULLS, "isotropic": 0}},
+}
+
+
+def with_nulls(game=None, checks=None, **changes):
+    """Trials and checks of an experiment that can claim an effect of anger, and its settings."""
+    planted = {"effects": {"anger": -0.5}, "random_sd": 0.03, "arms": ("first_half", "second_half")}
+    made = {"intensities": (1.0,), "n_random": NULLS, "texts": False} | planted | changes
+    checks = simulate_checks(intensities=(1.0,), n_random=NULLS) if checks is None else checks
+    return simulate(game or a_game(), seed=10, **made), checks
+
+
+def primary(name):
+    return CLAIMING | {"statistics": SETTINGS["statistics"] | {"primary": name}}
+
+
 def test_an_interim_table_claims_nothing():
-    trials = simulate(a_game(), seed=10, effects={"anger": -0.5}, random_sd=0.03)
-    complete, part = (analysed(trials, n_planned=n) for n in (len(trials), len(trials) + 1))
-    assert complete["emotion_analysis"]["anger"][0]["claim"] is True
-    assert part["meta"]["interim"] and part["emotion_analysis"]["anger"][0]["claim"] is False
+    trials, checks = with_nulls()
+    complete, part = (
+        analysed(trials, checks=checks, settings=CLAIMING, n_planned=n)
+        for n in (len(trials), len(trials) + 1)
+    )
+    assert complete["emotion_analysis"]["anger"]["claim"] is True
+    assert part["meta"]["interim"] and part["emotion_analysis"]["anger"]["claim"] is False
     assert "INTERIM" in part["text_description"]
 
 
 def test_without_generated_answers_the_claim_rests_on_the_scores():
-    trials = simulate(a_game(), seed=11, effects={"anger": -0.4}, random_sd=0.03)
+    trials, checks = with_nulls()
     trials["generated"], trials["choice"], trials["extraction_method"] = False, "", "not generated"
-    analysis = analysed(trials)
-    assert analysis["emotion_analysis"]["anger"][0]["measure"] == "scored"
-    assert analysis["emotion_analysis"]["anger"][0]["claim"] is True
+    analysis = analysed(trials, checks=checks, settings=CLAIMING)
+    assert analysis["emotion_analysis"]["anger"]["measure"] == "scored"
+    assert analysis["emotion_analysis"]["anger"]["claim"] is True
     assert analysis["text_description"].count("Nothing was generated") == 1
 
 
-def test_histories_are_never_pooled():
+@pytest.mark.parametrize(
+    ("name", "measure"), [("written", "chosen"), ("after_rationale", "scored_after")]
+)
+def test_claims_can_rest_on_each_measure(name, measure):
+    """Only this measure moves; the probabilities before the answer stay those of neutral."""
+    trials, checks = with_nulls(writes_nulls=True)
+    trials["choice_probabilities"] = '{"cooperate": 0.5, "defect": 0.5}'
+    analysis = analysed(trials, checks=checks, settings=primary(name))
+    anger = analysis["emotion_analysis"]["anger"]
+    assert anger["measure"] == analysis["plan"]["claim"]["measure"] == measure
+    assert anger["claim"] is True and anger["n_nulls"] == NULLS
+    direct = analysed(trials, checks=checks, settings=CLAIMING)["emotion_analysis"]["anger"]
+    assert direct["measure"] == "scored" and direct["moved"] is direct["claim"] is False
+    assert {o["measure"]: o["agrees"] for o in anger["other_measures"]}.keys() == {
+        *{"scored", "scored_after", "chosen"} - {measure}
+    }
+
+
+def test_other_measures_agree_if_their_effect_has_the_same_sign():
+    trials, checks = with_nulls()
+    rows = (trials["arm"] == "steered") & (trials["emotion"] == "anger")
+    trials.loc[rows, "choice_probabilities_after"] = '{"cooperate": 0.99, "defect": 0.01}'
+    anger = analysed(trials, checks=checks, settings=CLAIMING)["emotion_analysis"]["anger"]
+    agreed = {other["measure"]: other["agrees"] for other in anger["other_measures"]}
+    assert agreed == {"scored_after": False, "chosen": True} and anger["halves_agree"] is True
+
+
+def test_a_hundred_and_fifty_null_directions_add_few_records():
+    """Each stands in the damage check, and in one list of effects."""
+    made = {"n_scenarios": 2, "intensities": (1.0,), "texts": False}
+    settings = SETTINGS | {"intensity": [1.0]}
+    sizes, records = [], []
+    for n in (20, 150):
+        checks = simulate_checks(intensities=(1.0,), n_random=n)
+        analysis = analysed(simulate(a_game(), n_random=n, **made), None, checks, settings)
+        parts = ("rates", "contrasts", "position_bias", "length_bias", "validity", "dose_response")
+        records.append([len(analysis[part]) for part in (*parts, "manipulation", "equivalence")])
+        assert not any(r["arm"] == "random" for part in parts[:5] for r in analysis[part])
+        sizes.append(len(json.dumps(analysis)))
+        assert len(analysis["damage"]) == 3 + 3 + n
+    assert records[0] == records[1] and sum(records[1]) < 250
+    assert (sizes[1] - sizes[0]) / 130 < 1_500, "bytes for each null direction"
+
+
+def test_damaged_null_directions_leave_the_reference():
+    checks = simulate_checks(
+        intensities=(1.0,), n_random=NULLS, broken=("random_3", "random_70", "random_80")
+    )
+    trials, _ = with_nulls()
+    analysis = analysed(trials, checks=checks, settings=CLAIMING)
+    damaged = {r["emotion"] for r in analysis["damage"] if r["damaged"]}
+    assert damaged == {"random_3", "random_70", "random_80"}
+    nulls = one(analysis["null_directions"], arm="random", measure="scored")
+    assert (nulls["n_directions"], nulls["n_damaged"]) == (87, 3)
+    assert not damaged & set(nulls["effects"])
+    anger = analysis["emotion_analysis"]["anger"]
+    assert (anger["n_nulls"], anger["n_damaged_nulls"]) == (87, 3) and not anger["claim"]
+    assert anger["versus_random"]["n_directions"] == 87
+    reason = "claims are not testable: 87 sound null directions of 90 needed"
+    assert reason in anger["claim_reasons"]
+
+
+def test_histories_are_shown_beside_their_mean():
     game = a_game(histories=("low", "high"))
     trials = simulate(game, seed=12)
     for history, choice in (("low", "defect"), ("high", "cooperate")):
@@ -280,9 +378,12 @@ def test_histories_are_never_pooled():
             choice
         )
     analysis = analysed(trials, game)
-    low, high = (headline(analysis, history=name)["estimate"] for name in ("low", "high"))
-    assert low < -0.3 and high > 0.3
-    assert {record["history"] for record in analysis["contrasts"]} == {"low", "high"}
+    mean, low, high = (
+        headline(analysis, history=name)["estimate"] for name in ("mean", "low", "high")
+    )
+    assert low < -0.3 and high > 0.3 and mean == pytest.approx((low + high) / 2)
+    assert {record["history"] for record in analysis["contrasts"]} == {"mean", "low", "high"}
+    assert analysis["meta"]["histories"] == ["low", "high"]
 
 
 def test_rationality_needs_prompts_that_show_the_payoffs():
@@ -333,9 +434,14 @@ from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 from emotion_games.analysis.experiment_statistics import analyse
 emotions = ("anger", "happiness", "sadness", "fear", "disgust", "surprise")
 game = a_game(histories=("low", "medium", "high"))
-trials = simulate(game, n_scenarios=60, repeats=9, emotions=emotions)
+nulls = {"matched": 150, "isotropic": 150}
+shape = {"emotions": emotions, "intensities": (0.1, 0.2, 1.0)}
+trials = simulate(game, n_scenarios=48, repeats=2, n_random=150, n_isotropic=150, **shape)
+checks = simulate_checks(**shape, n_random=150)
+arms = {"random": nulls, "shuffled": False, "prompted": True}
+settings = SETTINGS | {"emotions": list(emotions), "intensity": [0.1, 0.2, 1.0], "arms": arms}
 started = time.time()
-analyse(trials, simulate_checks(emotions), game, SETTINGS | {"emotions": list(emotions)})
+analyse(trials, checks, game, settings)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(len(trials), time.time() - started, peak)
 """
