@@ -40,9 +40,10 @@ def headroom_line(questions: Questions, records: Mapping[str, Record]) -> str:
         questions: The questions of the experiment.
         records: The journal's records.
     """
+    measure = the_plan(questions.settings, questions.game)["claim"]["measure"]
     outcomes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for trial in neutral_trials(questions):
-        value = _outcome(questions, trial, records[trial.request_key])
+        value = _outcome(questions, trial, records[trial.request_key], measure)
         if value is not None:
             outcomes[trial.history][trial.scenario_id].append(value)
     parts = []
@@ -61,9 +62,8 @@ def neutral_trials(questions: Questions) -> Iterator[Trial]:
     return (trial for trial in questions.trials if trial.condition.arm == Arm.NEUTRAL)
 
 
-def _outcome(questions: Questions, trial: Trial, record: Record) -> float | None:
-    """Return the outcome of a trial in the primary measure, None if there is none."""
-    measure = the_plan(questions.settings, questions.game)["claim"]["measure"]
+def _outcome(questions: Questions, trial: Trial, record: Record, measure: str) -> float | None:
+    """Return the outcome of a trial in a measure, None if there is none."""
     values = {choice.label: choice.value for choice in questions.game.choices}
     scores = record["scores"]
     if measure != SCORED:
