@@ -12,6 +12,7 @@ from cell_arrays import cells_of_arrays
 from emotion_games.analysis.cells import tidy
 from emotion_games.analysis.damage import damage_records, text_measures
 from emotion_games.experiment.check_records import CHECK_COLUMNS
+from emotion_games.experiment.push_checks import NULL_TEXTS
 from simulated_trials import a_game, simulate
 
 PLAN = {"emotions": ["anger"], "confidence": 0.95}
@@ -214,6 +215,8 @@ def test_texts_that_the_model_does_not_read_clear_nothing():
     texts = np.full(12, np.log(221.0))
     assert one({NEUTRAL: texts, ANGER: texts})["complete"]
     assert one({NEUTRAL: texts, ANGER: texts + 2.0})["damaged"]
+    single = one({NEUTRAL: texts[:1], ANGER: texts[:1]})
+    assert single["reason"] == "cannot judge: a single neutral text was read"
     unknown = one({NEUTRAL: texts, ANGER: texts}, tokens=None)
     assert not unknown["complete"]
     assert unknown["reason"] == (
@@ -314,6 +317,9 @@ def simulated(draws, changed, seed=0, kind="steered", **shape):
             # A push that does no harm changes a text by a factor of about 1.1.
             own = TEXTS + changed.get("texts", 0.1)
             texts[who] = noisy(rng, own, changed.get("texts_sd", 0.1))
+            if kind == "random":
+                texts[who] = texts[who][:NULL_TEXTS]
+                continue
             items[who] = noisy(rng, ITEMS + changed.get("items", 0.0), 0.1)
         records += damage_records(cells(conditions), checks(texts, items), PLAN)
     assert len(records) == draws
@@ -376,3 +382,5 @@ def test_of_150_null_directions_that_do_no_harm_hardly_one_is_left_out():
     harmless = {"texts": np.log(1.2), "texts_sd": 0.15, "answers": {"valid_mass": 0.22}}
     records = simulated(1500, harmless, seed=5, kind="random")
     assert 150 * share(records, "damaged") <= 0.5
+    damaged = simulated(1000, {"texts": np.log(2.25), "texts_sd": 0.17}, seed=6, kind="random")
+    assert share(damaged, "damaged") >= 0.9

@@ -1,6 +1,7 @@
 """The checks of pushes: what is asked under which condition, and their table."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from emotion_games.experiment.check_records import (
 from emotion_games.experiment.conditions import Arm, plan_conditions
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.push_checks import (
+    NULL_TEXTS,
     check_pushes,
     load_material,
     push_check_requests,
@@ -103,6 +105,16 @@ def test_some_null_directions_are_asked_for_an_emotion_and_all_read_texts(
     nulls = {kind: [n for n in group if n.startswith("random")] for kind, group in found.items()}
     assert nulls["named_emotion"] == [f"random-{number}-1" for number in range(asked)]
     assert len(nulls["perplexity"]) == matched and nulls["dominance"] == []
+
+
+def test_a_null_direction_reads_fewer_texts(inputs_of):
+    material = load_material(inputs_of(arms=ENOUGH))
+    texts = tuple(f"Here is the neutral text with the number {number}." for number in range(12))
+    items = replace(material.items, neutral_texts=texts)
+    asked = push_check_requests(replace(material, items=items), tiny_model("qwen2"))
+    read = by_check(asked)["perplexity"]
+    assert list(read["random-0-1"]) == [str(number) for number in range(NULL_TEXTS)]
+    assert len(read["neutral"]) == len(read["steered-anger-1"]) == 12
 
 
 def test_a_setting_leaves_checks_out(inputs_of, check):

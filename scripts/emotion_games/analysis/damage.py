@@ -156,6 +156,8 @@ def _unread_texts(items: Items, checks: pd.DataFrame) -> str | None:
     tokens = pd.to_numeric(checks["value"][checks["check"] == Check.VOCABULARY])
     if Check.PERPLEXITY not in items or tokens.empty:
         return "the perplexity of neutral texts without a push is unknown"
+    if len(items[Check.PERPLEXITY][_NEUTRAL]) < 2:
+        return "a single neutral text was read"
     texts = items[Check.PERPLEXITY][_NEUTRAL]
     perplexity, limit = float(np.exp(np.nanmean(texts))), float(np.sqrt(tokens.iloc[0]))
     if perplexity <= limit:
