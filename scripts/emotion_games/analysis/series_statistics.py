@@ -47,7 +47,8 @@ METHODS = {
     "more than the null directions do where there are ten of them",
     "perplexity_ratio": "of neutral texts, steered to neutral; split_half: cosine between the "
     "directions of two halves of the stimuli at the last steered layer",
-    "neutral_distance": "rate less human mean, share of human_of; people had other stakes",
+    "neutral_distance": "share of human_of in the written choices, or in the choice probabilities "
+    "if nothing was written, less the human mean; people had other stakes",
 }
 
 
