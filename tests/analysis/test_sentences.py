@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emotion_games.analysis.experiment_statistics import analyse
-from emotion_games.analysis.limits import needed
+from emotion_games.analysis.limits import limits, needed
 from emotion_games.analysis.wording import at, points
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
@@ -215,3 +215,10 @@ def test_an_emotion_that_failed_its_manipulation_check_says_so_with_its_effect()
     assert "No rise was compared with null directions, of which 10 are needed." in text
     silent = analysed(checks=checks[checks["check"] == "dominance"], nulls=5)["text_description"]
     assert "It was not measured whether the intended emotion was present." in silent
+
+
+def test_scenarios_that_share_an_event_are_named(nothing):
+    shared = nothing | {"meta": nothing["meta"] | {"n_events": {"prompted-anger": 7}}}
+    own = nothing | {"meta": nothing["meta"] | {"n_events": {"prompted-anger": 24}}}
+    assert any("7 different events in 24 scenarios" in text for text in limits(shared))
+    assert not any("different events" in text for text in limits(own))

@@ -14,7 +14,14 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis import rates
-from emotion_games.analysis.cells import Cells, average_trials, on_offer, tidy, trial_measures
+from emotion_games.analysis.cells import (
+    Cells,
+    average_trials,
+    distinct_events,
+    on_offer,
+    tidy,
+    trial_measures,
+)
 from emotion_games.analysis.claims import emotion_analysis, intensity_analysis
 from emotion_games.analysis.contrasts import contrast_records, null_records
 from emotion_games.analysis.damage import damage_records, text_measures
@@ -208,4 +215,5 @@ def _meta(evidence: Evidence) -> Meta:
         "confidence": evidence.plan["confidence"],
         "measures": {name: measure.meaning for name, measure in MEASURES.items()},
         "conditions": averaged.conditions.assign(n_trials=n_trials).to_dict("records"),
+        "n_events": distinct_events(table),
     }

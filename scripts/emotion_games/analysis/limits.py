@@ -10,7 +10,7 @@ from emotion_games.experiment.conditions import Arm
 
 def limits(statistics: Statistics) -> list[str]:
     """Return a text about each limit; it is empty if there is nothing to say."""
-    kinds = (_position, _validity, _mass, _format, _manipulation, _damage, _power, needed)
+    kinds = [_position, _validity, _mass, _format, _manipulation, _damage, _events, _power, needed]
     return [limit(statistics) for limit in kinds]
 
 
@@ -127,6 +127,18 @@ def _damage(statistics: Statistics) -> str:
         "The dominance items cannot show damage: without a push the model chooses the better "
         f"option with a probability of {shares[0]:.2f}, where guessing gives 0.50. Damage is "
         "judged by the other signs."
+    )
+
+
+def _events(statistics: Statistics) -> str:
+    """Say whether scenarios share an event of a prompted arm."""
+    n, events = statistics["meta"]["n_scenarios"], statistics["meta"]["n_events"]
+    if not events or min(events.values()) >= n:
+        return ""
+    return (
+        f"The prompted arms describe {min(events.values())} different events in {n} scenarios. "
+        "Scenarios that share an event are not independent, so the intervals of the prompted "
+        "contrasts are too narrow."
     )
 
 

@@ -343,6 +343,7 @@ class Meta(TypedDict):
     confidence: float
     measures: dict[str, str]  # meaning by name
     conditions: list[Any]  # Who, push_ratio and n_trials
+    n_events: dict[str, int]  # different events of each prompted condition
 
 
 class Statistics(TypedDict):
