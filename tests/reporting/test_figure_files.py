@@ -30,9 +30,7 @@ def statistics(**changes):
         "effects": {"anger": -0.4},
     } | changes
     checks = simulate_checks(EMOTIONS, (0.5, 1.0), broken=("happiness",))
-    return analyse(
-        simulate(game, n_random=4, **simulated), checks, game, SMALL
-    )
+    return analyse(simulate(game, n_random=4, **simulated), checks, game, SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +54,8 @@ def series_row(game, model, emotion="anger", **changes):
         "damaged": False,
         "failed_check": None,
         "interim": False,
-        "series_claim": True,
+        "claim": True,
+        "confidence": 0.95,
     }
     return row | changes
 
@@ -92,13 +91,30 @@ def test_choice_rates_show_the_estimates_in_percent_with_n(stats):
     rates = {
         (r["arm"], r["emotion"]): r
         for r in stats["rates"]
-        if r["measure"] == "chosen" and r["intensity"] in (0, 1)
+        if r["measure"] == "scored" and r["intensity"] in (0, 1)
     }
     drawn = {round(float(x), 6) for line in figure.axes[0].lines for x in line.get_xdata()}
     for rate in rates.values():
         assert round(100 * rate["estimate"], 6) in drawn
     assert figure.axes[0].get_xlabel() == "cooperation, %"
     assert any("n = 13 scenarios" in text for text in texts(figure))
+
+
+def test_choice_rates_show_every_null_direction_as_a_cross_beside_neutral(stats):
+    figure = choice_rates(stats)
+    (nulls,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    neutral = next(
+        r["estimate"]
+        for r in stats["rates"]
+        if (r["condition"], r["measure"]) == ("neutral", "scored")
+    )
+    (record,) = [r for r in stats["null_directions"] if r["measure"] == "scored"]
+    assert len(record["effects"]) == 4
+    shown = [100 * (neutral + effect) for effect in record["effects"].values()]
+    assert list(nulls.get_xdata()) == pytest.approx(shown)
+    assert "null direction" in texts(figure)
+    bare = choice_rates(stats | {"null_directions": []})
+    assert "null direction" not in texts(bare) and "null directions" not in texts(bare)
 
 
 def test_dose_response_shows_each_dose_the_random_band_and_which_doses_damage_the_model(stats):
@@ -186,16 +202,20 @@ def hatched(figure):
     return sum(bool(patch.get_hatch()) for axis in figure.axes for patch in axis.patches)
 
 
-def test_the_heat_map_marks_what_is_not_supported_and_shows_what_is_missing():
+def test_the_heat_map_marks_what_is_claimed_and_shows_what_is_missing():
     rows = [
         series_row("Stag_Hunt", "a"),
-        series_row("Stag_Hunt", "b", estimate=0.02, series_claim=False),
-        series_row("Wait_Go", "a", damaged=True, series_claim=False),
+        series_row("Stag_Hunt", "b", estimate=0.02, claim=False),
+        series_row("Wait_Go", "a", damaged=True, claim=False),
     ]
     figure = contrast_heat_map(rows, [])
     assert hatched(figure) == 2
     shown = texts(figure)
     assert {"−31", "+2", "−31†", "–"} <= set(shown)
+    bold = {text.get_text() for a in figure.axes for text in a.texts if text.get_weight() == "bold"}
+    assert bold == {"−31"}, "only what is claimed"
+    caption = " ".join(" ".join(shown).split())
+    assert "If no emotion moved anything, 0.15 experiments with a false claim" in caption
     assert not any("INTERIM" in text for text in shown)
 
 
@@ -207,9 +227,7 @@ def test_an_interim_heat_map_marks_nothing_and_keeps_a_line_for_games_without_an
     assert any("INTERIM" in text for text in shown) and "Tri Game" in shown and "b" in shown
     assert shown.count("–") == 3
     assert (
-        hatched(
-            contrast_heat_map([series_row("Stag_Hunt", "a", interim=True, series_claim=False)], [])
-        )
+        hatched(contrast_heat_map([series_row("Stag_Hunt", "a", interim=True, claim=False)], []))
         == 0
     )
 

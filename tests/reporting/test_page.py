@@ -19,7 +19,10 @@ from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 EMOTIONS = ("anger", "happiness")
-SMALL = SETTINGS | {"emotions": list(EMOTIONS), "intensity": [0.5, 1.0]}
+# Enough null directions for a claim about two emotions.
+NULLS = 70
+ARMS = SETTINGS["arms"] | {"random": {"matched": NULLS, "isotropic": 0}}
+SMALL = SETTINGS | {"emotions": list(EMOTIONS), "intensity": [0.5, 1.0], "arms": ARMS}
 EVIL = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>"
 CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 FLAGS = (
@@ -41,14 +44,15 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     game = a_game(histories=("low", "high"))
     made = {
-        "n_scenarios": 13,
+        "n_scenarios": 24,
         "emotions": EMOTIONS,
         "intensities": (0.5, 1.0),
         "effects": {"anger": -0.5},
+        "random_sd": 0.03,
     }
-    trials = simulate(game, n_random=12, unparsed=0.05, **made)
+    trials = simulate(game, n_random=NULLS, unparsed=0.05, **made)
     answered_freely(trials)
-    stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0)), game, SMALL)
+    stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0), n_random=NULLS), game, SMALL)
     trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
     trials.to_csv(folder / "exp_results.csv", index=False)
     (folder / "stats_analysis.json").write_text(json.dumps(stats))
@@ -154,7 +158,7 @@ def test_free_answers_stand_beside_the_figures_of_the_format_check(complete):
     data = block(written(complete))
     cell = data["cells"]["Stag_Hunt_a"]
     shown = [(row["emotion"], row["answers"]) for row in cell["format"]]
-    assert shown == [("neutral", 13), ("anger", 13), ("happiness", 13)]
+    assert shown == [("neutral", 24), ("anger", 24), ("happiness", 24)]
     for row in cell["format"]:
         estimate, low, high = row["readable"]
         assert 0.3 < low < estimate <= high <= 1 and len(row["difference"]) == 3
@@ -216,24 +220,57 @@ def test_an_interim_page_contains_no_verdict(partial):
     html = written(partial)
     data = block(html)
     assert "Interim." in html and data["final"] is False
-    assert data["effects"] and not {"p", "p_holm", "claim", "q", "supported"} & set().union(
-        *data["effects"]
-    )
+    verdicts = {"p", "p_corrected", "moved", "claim"}
+    assert verdicts == set(page.VERDICTS)
+    assert len(data["effects"]) == 2 and not verdicts & set().union(*data["effects"])
     cell = data["cells"]["Stag_Hunt_a"]
     assert cell["text"] == "" and {len(record) for record in cell["contrasts"]} == {11}
-    assert "corrected p 0" not in html and "This supports an effect" not in html
+    assert "corrected p 0" not in html and "is claimed (" not in html
+    assert "false claim" not in html
 
 
-def test_a_complete_page_shows_what_the_plan_supports(complete):
+def test_a_complete_page_shows_what_has_moved_and_what_is_claimed(complete):
     html = written(complete)
     data = block(html)
     assert "Interim." not in html and data["final"] is True
-    anger = [effect for effect in data["effects"] if effect["emotion"] == "anger"]
-    assert len(anger) == 4 and all(effect["supported"] and effect["q"] < 0.05 for effect in anger)
+    # One row for each emotion and experiment, at the mean over histories.
+    assert [(e["exp_id"], e["emotion"], e["history"]) for e in data["effects"]] == [
+        (f"Stag_Hunt_{model}", emotion, "mean") for model in ("a", "b") for emotion in EMOTIONS
+    ]
+    for effect in data["effects"]:
+        assert effect["moved"] == effect["claim"] == (effect["emotion"] == "anger")
+        assert (effect["p"] < 0.05) == effect["claim"] and effect["measure"] == "scored"
     cell = data["cells"]["Stag_Hunt_a"]
-    assert "This supports an effect of anger" in cell["text"] and {
-        len(record) for record in cell["contrasts"]
-    } == {13}
+    assert "An effect of anger is claimed (corrected p 0.0" in cell["text"]
+    assert {len(record) for record in cell["contrasts"]} == {13}
+    assert "at most 0.1 of 2 experiments with a false claim would be expected" in html
+    assert "Claims are not testable" not in html
+
+
+def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
+    stats = json.loads((finished / "stats_analysis.json").read_text())
+    for nulls in stats["null_directions"]:
+        nulls["n_directions"] = 20
+    place = tmp_path / "few"
+    place.mkdir()
+    (place / "stats_analysis.json").write_text(json.dumps(stats))
+    (place / "exp_results.csv").symlink_to(finished / "exp_results.csv")
+    report(tmp_path, row(tmp_path, "x", "Stag_Hunt", "a", folder=place))
+    assert (
+        "<strong>Claims are not testable: they need 70 sound null directions instead of "
+        "20.</strong>"
+    ) in written(tmp_path)
+
+
+def test_an_experiment_with_many_null_directions_has_a_small_page(finished, complete):
+    cell = block(written(complete))["cells"]["Stag_Hunt_a"]
+    assert {record[0] for record in cell["contrasts"]} <= {
+        "emotion_minus_neutral",
+        "emotion_minus_random",
+        "emotion_minus_other_emotions",
+        "prompted_minus_prompted_neutral",
+    }
+    assert len(cell["contrasts"]) < 60
 
 
 def test_an_experiment_with_fewer_trials_than_planned_keeps_the_page_interim(complete, finished):
@@ -288,6 +325,7 @@ def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction
             "happiness",
             "random_0",
         ]
+        assert one["cards"][-1]["answer"] == "" and one["cards"][-1]["probabilities"]
         same = [
             r
             for r in rows
@@ -558,11 +596,11 @@ def test_browser_filters_and_sorts_and_keeps_both_in_the_address(browser, comple
     page.write_page(complete)
     opened(browser, complete)
     rows = "return [...document.querySelectorAll('#effects tbody tr')].map(r => r.innerText)"
-    assert len(browser.execute_script(rows)) == 8
-    ids(browser, "find").send_keys("anger low")
-    until(lambda: len(browser.execute_script(rows)) == 2)
-    assert all("anger" in text and "low" in text for text in browser.execute_script(rows))
-    assert "2 of 8 rows" in ids(browser, "found").text and "find=anger" in browser.current_url
+    assert len(browser.execute_script(rows)) == 4
+    ids(browser, "find").send_keys("anger b")
+    until(lambda: len(browser.execute_script(rows)) < 4)
+    assert all("anger" in text for text in browser.execute_script(rows))
+    assert "of 4 rows" in ids(browser, "found").text and "find=anger" in browser.current_url
     ids(browser, "find").clear()
     ids(browser, "find").send_keys(" ")
     header = (
@@ -577,7 +615,7 @@ def test_browser_filters_and_sorts_and_keeps_both_in_the_address(browser, comple
         browser.execute_script(header).find_element("tag name", "button").send_keys("\n")
         until(lambda name=name: browser.execute_script(header).get_attribute("aria-sort") == name)
         values = browser.execute_script(column)
-        assert len(values) == 8 and [order * v for v in values] == sorted(order * v for v in values)
+        assert len(values) == 4 and [order * v for v in values] == sorted(order * v for v in values)
     address = browser.current_url
     opened(browser, complete, "#" + address.partition("#")[2])
     assert browser.execute_script(header).get_attribute("aria-sort") == "descending"
@@ -590,13 +628,13 @@ def test_browser_drills_down_to_a_decision_and_back(browser, complete):
     browser.find_element("css selector", "a[data-cell=Stag_Hunt_b]").send_keys("\n")
     until(lambda: ids(browser, "cell").is_displayed())
     assert ids(browser, "cell-title").text == "Stag Hunt, b: completed"
-    assert "This supports an effect of anger" in ids(browser, "text").text
+    assert "An effect of anger is claimed" in ids(browser, "text").text
     cards = [card.text for card in browser.find_elements("css selector", "#cards .card")]
     assert [card.split("\n")[0] for card in cards] == [
         "neutral",
         "anger, intensity 1",
         "happiness, intensity 1",
-        "random direction 0, intensity 1",
+        "null direction 0, intensity 1",
     ]
     first = ids(browser, "set").get_attribute("value")
     ids(browser, "next").send_keys("\n")
@@ -605,7 +643,7 @@ def test_browser_drills_down_to_a_decision_and_back(browser, complete):
     opened(browser, complete, "#" + browser.current_url.partition("#")[2])
     assert ids(browser, "set").get_attribute("value") == "2"
     ids(browser, "cfind").send_keys("random scored")
-    until(lambda: len(browser.find_elements("css selector", "#contrasts tbody tr")) == 4)
+    until(lambda: len(browser.find_elements("css selector", "#contrasts tbody tr")) == 2)
     ids(browser, "close").send_keys("\n")
     until(lambda: not ids(browser, "cell").is_displayed())
     assert browser.get_log("browser") == []
@@ -616,7 +654,9 @@ def test_browser_shows_an_interim_page_without_marks(browser, partial):
     opened(browser, partial, "#cell=Wait_Go_a")
     assert "Interim" in ids(browser, "interim").text
     heads = [head.text for head in browser.find_elements("css selector", "#effects th")]
-    assert "emotion − neutral" in heads and not {"supported", "corrected p"} & set(heads)
+    assert "emotion − neutral" in heads and not any(
+        word in head for head in heads for word in ("claim", "moved", "corrected")
+    )
     assert "CUDA out of memory & <b>more</b>" in ids(browser, "cell-error").text
     ids(browser, "live").send_keys(" ")
     until(lambda: "live=1" in browser.current_url)

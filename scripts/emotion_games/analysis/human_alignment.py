@@ -13,13 +13,13 @@ chance, too, so that the NDM of written choices is far above 0 without any effec
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypedDict
 
 import numpy as np
 
 from emotion_games.analysis.cells import Cells, mean_of_present
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_parts import Basis, Estimate, Interval
+from emotion_games.analysis.secondary_records import EmotionAlignment, HumanAlignment, Index
+from emotion_games.analysis.statistics_parts import Interval
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, Plan
 from emotion_games.experiment.conditions import Arm
 from emotion_games.games.records import Game
@@ -33,40 +33,6 @@ _METHOD = (
     "equal-tailed bootstrap-t interval over scenarios; exploratory"
 )
 _CHANCE = "; drawn answers differ by chance, too, which raises NDM"
-
-
-class Index(Estimate):
-    """NDM or NAD."""
-
-    reason: str | None  # why a number is missing
-
-
-class EmotionAlignment(TypedDict):
-    """The indices of one emotion."""
-
-    emotion: str
-    damaged: bool
-    n_pairs: int
-    ndm: Index
-    nad: Index
-    human_sign: int | None  # of its effect on the outcome among people
-    text: str | None  # what was found among people
-    source: str | None
-
-
-class HumanAlignment(Basis):
-    """The indices in one measure, over the undamaged emotions and of each one."""
-
-    measure: str
-    intensity: float
-    ndm: Index
-    nad: Index  # over those of them whose sign is known
-    # What a push without an emotion does: the mean NDM of the undamaged matched null directions,
-    # and their mean NAD with the signs of the emotions.
-    null_ndm: float | None
-    null_nad: float | None
-    n_directions: int
-    emotions: list[EmotionAlignment]
 
 
 def alignment_records(

@@ -12,7 +12,7 @@ from scipy.special import logit
 
 from emotion_games.analysis.cells import Cells, mean_of_present
 from emotion_games.analysis.measures import MEASURES
-from emotion_games.analysis.statistics_parts import Basis, Dosed, Tested
+from emotion_games.analysis.secondary_records import MixedModel
 from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, SCORED, Plan
 from emotion_games.experiment.conditions import Arm
 
@@ -26,21 +26,6 @@ _METHOD = (
     "Satterthwaite's degrees of freedom; directions are taken as normal; not corrected, "
     f"exploratory; probabilities clipped to {CLIP:g} to {1 - CLIP:g}"
 )
-
-
-class MixedModel(Dosed, Tested, Basis):
-    """The emotion less the null directions, in log-odds. None where a number does not exist."""
-
-    measure: str
-    df: float | None
-    sd_scenarios: float | None  # of the scenarios' intercepts
-    sd_effects: float | None  # of the emotion's effect over scenarios, freed of residuals
-    sd_directions: float | None  # of the directions' intercepts
-    sd_residuals: float | None
-    n_directions: int  # null directions
-    n_cells: int  # of scenarios, orders, histories and directions
-    n_clipped: int
-    damaged: bool
 
 
 @dataclass(frozen=True)

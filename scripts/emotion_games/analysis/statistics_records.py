@@ -6,8 +6,7 @@ Probabilities, rates and effects are on the scale of the outcome, from 0 to 1.
 
 from typing import Any, NotRequired, TypedDict
 
-from emotion_games.analysis.human_alignment import HumanAlignment
-from emotion_games.analysis.mixed_model import MixedModel
+from emotion_games.analysis.secondary_records import HumanAlignment, MixedModel
 from emotion_games.analysis.statistics_parts import (
     Basis,
     Dosed,

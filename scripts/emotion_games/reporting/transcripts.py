@@ -30,7 +30,7 @@ def transcripts_of(path: Path, plan: Plan) -> tuple[list[Shown], int]:
     """Return sampled decisions and the number of all decisions.
 
     A sampled decision has the answers of the neutral model, of the model steered towards every
-    emotion at the headline intensity, and of the model steered in one random direction.
+    emotion at the headline intensity, and of the model steered in one null direction.
     """
     # The table is read twice instead of being kept, because it can be larger than the memory.
     decisions: set[Key] = set()
@@ -38,9 +38,9 @@ def transcripts_of(path: Path, plan: Plan) -> tuple[list[Shown], int]:
     for row in _rows(path):
         if row["arm"] == Arm.NEUTRAL:
             decisions.add(_key(row))
-        elif row["arm"] == Arm.RANDOM and row["generated"] == "True":
+        elif row["arm"] == Arm.RANDOM:
             random.add(row["emotion"])
-    # The random direction of the lowest number: the shortest name, then the first.
+    # The null direction of the lowest number: the shortest name, then the first.
     example = min(random, key=lambda name: (len(name), name), default="")
     conditions: list[tuple[str, str]] = [(Arm.NEUTRAL, NEUTRAL)]
     conditions += [(Arm.STEERED, emotion) for emotion in plan["emotions"]]
