@@ -8,11 +8,12 @@ import pytest
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.limits import limits, needed
 from emotion_games.analysis.wording import at, points
+from emotion_games.experiment.conditions import nulls_needed
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 GAME = a_game(histories=("low", "high"))
 # Enough null directions for a claim about three emotions.
-NULLS = 92
+NULLS = 60
 ENOUGH = SETTINGS | {
     "intensity": [1.0],
     "arms": SETTINGS["arms"] | {"random": {"matched": NULLS, "isotropic": 0}},
@@ -168,10 +169,10 @@ def test_guided_answers_their_mass_and_free_answers_beside_them_are_described():
 def test_what_claims_need_is_said_where_an_experiment_lacks_it(effective, nothing):
     assert needed(effective) == ""
     assert needed(nothing) == (
-        "Claims are not testable: they need 90 sound null directions instead of 20."
+        f"Claims are not testable: they need {nulls_needed(3)} sound null directions instead of 20."
     )
     assert needed(nothing) in nothing["text_description"]
-    reason = "claims are not testable: 20 sound null directions of 90 needed"
+    reason = "claims are not testable: 20 sound null directions of 59 needed"
     assert reason in nothing["emotion_analysis"]["sadness"]["sentence"]
     steered = {"arm": "steered", "complete": True}
     of_null = {"arm": "random", "complete": False}

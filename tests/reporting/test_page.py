@@ -14,6 +14,7 @@ from emotion_games import layout
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import summarize
 from emotion_games.escapes import csv_cell
+from emotion_games.experiment.conditions import nulls_needed
 from emotion_games.reporting import page, transcripts
 from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
@@ -257,8 +258,8 @@ def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
     (place / "exp_results.csv").symlink_to(finished / "exp_results.csv")
     report(tmp_path, row(tmp_path, "x", "Stag_Hunt", "a", folder=place))
     assert (
-        "<strong>Claims are not testable: they need 70 sound null directions instead of "
-        "20.</strong>"
+        f"<strong>Claims are not testable: they need {nulls_needed(2)} sound null directions "
+        "instead of 20.</strong>"
     ) in written(tmp_path)
 
 

@@ -66,9 +66,9 @@ def choice_rates(stats: Statistics) -> Figure | None:
             axis.plot(values, [rows.index(NULL_ROW)] * len(values), **style)
         axis.set_xlabel(f"{stats['meta']['outcome']}, %")
     _mark_failures(axes[0], stats, rows)
-    caption = f"{_rate_caption(stats, rates)} Each cross is one null direction."
-    handles = _arm_handles(rates)
+    caption, handles = _rate_caption(stats, rates), _arm_handles(rates)
     if nulls:
+        caption += " Each cross is one null direction."
         handles.append(Line2D([], [], **CROSS, color=GREY, label="null direction"))
     return finish(figure, f"What the model chose: {title_of(stats)}", caption, handles)
 
