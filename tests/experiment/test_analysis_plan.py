@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_plan_names_what_is_tested():
     plan = the_plan(SETTINGS, a_game(histories=("low", "high")))
     assert plan["histories"] == ["low", "high"]
-    claim = {"measure": "scored", "scenarios": 24, "null_directions": 90}
+    claim = {"measure": "scored", "scenarios": 24, "null_directions": 59}
     assert plan["claim"] == claim | {"rule": CLAIM_RULE}
     assert plan["measures"] == ["scored", "scored_after", "chosen"]
     assert "prompted_minus_prompted_neutral" in plan["contrasts"]

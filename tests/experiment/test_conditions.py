@@ -10,7 +10,7 @@ SETTINGS = {
     "headline_intensity": 1.0,
     "arms": {"random": {"matched": 4, "isotropic": 0}, "shuffled": True, "prompted": True},
     "scoring": {"direct": True},
-    "statistics": {"primary": "direct"},
+    "statistics": {"primary": "direct", "confidence": 0.95},
 }
 
 
@@ -42,7 +42,7 @@ def test_all_arms_under_stable_names():
 
 @pytest.mark.parametrize("primary", ["direct", "after_rationale", "written"])
 def test_controls_write_answers_only_if_claims_are_about_written_ones(primary):
-    plan = plan_conditions(SETTINGS | {"statistics": {"primary": primary}})
+    plan = plan_conditions(SETTINGS | {"statistics": SETTINGS["statistics"] | {"primary": primary}})
     writing = {c.arm for c in plan if c.generated}
     everything = {c.arm for c in plan}
     assert writing == ({"neutral", "steered"} if primary == "direct" else everything)
@@ -70,14 +70,19 @@ def test_halves_of_the_stimuli_are_there_where_claims_are_testable():
     assert not [c for c in too_few if c.arm.endswith("_half")]
 
 
-def test_a_lone_claim_passes_the_correction_with_a_tenth_of_the_null_directions_damaged():
-    for emotions in (1, 2, 6, 12):
-        sound = int(0.9 * nulls_needed(emotions))
-        assert 1 / (sound + 1) <= 0.05 / emotions
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_a_lone_claim_just_passes_the_correction_with_so_many_null_directions(confidence):
+    for emotions in (1, 2, 3, 6, 7, 12):
+        needed = nulls_needed(emotions, confidence)
+        assert 1 / (needed + 1) <= (1 - confidence) / emotions + 1e-9 < 1 / needed
+    assert nulls_needed(6) == 119
 
 
 def test_without_scoring_no_condition_is_empty():
-    unscored = {"scoring": {"direct": False}, "statistics": {"primary": "written"}}
+    unscored = {
+        "scoring": {"direct": False},
+        "statistics": SETTINGS["statistics"] | {"primary": "written"},
+    }
     plan = plan_conditions(SETTINGS | unscored)
     assert all(c.generated and not c.scored for c in plan)
 

@@ -17,7 +17,7 @@ SETTINGS = {
     "headline_intensity": 1.0,
     "arms": {"random": {"matched": 4, "isotropic": 0}, "shuffled": False, "prompted": True},
     "scoring": {"direct": True},
-    "statistics": {"primary": "direct"},
+    "statistics": {"primary": "direct", "confidence": 0.95},
     "repeat": 2,
 }
 OPTIONS = {f"s{i}": ("go", "wait") for i in range(4)}

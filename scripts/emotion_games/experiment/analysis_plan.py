@@ -121,7 +121,7 @@ def the_plan(settings: Settings, game: Game) -> Plan:
         "claim": {
             "measure": primary,
             "scenarios": CLAIM_SCENARIOS,
-            "null_directions": nulls_needed(len(settings["emotions"])),
+            "null_directions": nulls_needed(len(settings["emotions"]), statistics["confidence"]),
             "rule": CLAIM_RULE,
         },
         "confidence": statistics["confidence"],

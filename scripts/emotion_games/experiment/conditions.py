@@ -1,5 +1,6 @@
 """The conditions of an experiment: what is done to the model while it decides."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,7 +37,7 @@ class Arm(StrEnum):
     @property
     def is_pushed(self) -> bool:
         """Return True if a vector is added to the hidden states."""
-        return not (self == Arm.NEUTRAL or self.has_event)
+        return self.is_null or self in (Arm.STEERED, Arm.FIRST_HALF, Arm.SECOND_HALF, Arm.SHUFFLED)
 
     @property
     def is_null(self) -> bool:
@@ -106,14 +107,14 @@ def direction_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"nulls": dict(settings["arms"]["random"])}
 
 
-def nulls_needed(emotions: int) -> int:
-    """Return how many null directions claims about some emotions need.
+def nulls_needed(emotions: int, confidence: float = 0.95) -> int:
+    """Return how many undamaged null directions claims about some emotions need.
 
-    The p of a lone claim must be at most alpha over the number of emotions after the correction,
-    and the least rank p is 1 / (k + 1). At alpha = .05 this takes 20 null directions for each
-    emotion; 30 more leave room for damaged ones and for nulls beyond the emotion.
+    The p of a lone claim must be at most (1 - confidence) over the number of emotions after the
+    correction, and the least rank p is 1 / (k + 1).
     """
-    return 20 * emotions + 30
+    # Rounded, because 6 / (1 - 0.95) is a little more than 120.
+    return math.ceil(round(emotions / (1 - confidence), 6)) - 1
 
 
 def plan_conditions(settings: Settings) -> list[Condition]:
@@ -136,7 +137,9 @@ def _conditions(settings: Settings) -> Iterator[Condition]:
         for number in range(several):
             yield Condition(arm, f"{arm}_{number}", dose, written, scored)
     # Halves of the stimuli show how firm a claim is.
-    is_testable = arms["random"]["matched"] >= nulls_needed(len(emotions))
+    is_testable = arms["random"]["matched"] >= nulls_needed(
+        len(emotions), settings["statistics"]["confidence"]
+    )
     by_emotion = [Arm.FIRST_HALF, Arm.SECOND_HALF] * is_testable + [Arm.SHUFFLED] * arms["shuffled"]
     for arm in by_emotion:
         for emotion in emotions:

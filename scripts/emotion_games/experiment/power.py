@@ -70,13 +70,13 @@ class Design(NamedTuple):
 
 def not_testable(design: Design) -> str | None:
     """Return why no effect can be claimed in an experiment of this size, None if one can."""
-    lacking, needed = [], nulls_needed(design.n_emotions)
+    lacking, needed = [], nulls_needed(design.n_emotions, 1 - design.alpha)
     if design.n_stories < CLAIM_SCENARIOS:
         lacking.append(f"{design.n_stories} stories, {CLAIM_SCENARIOS} are needed")
     if design.n_nulls < needed:
         emotions = f"{design.n_emotions} emotion{'s' * (design.n_emotions != 1)}"
         found = f"{design.n_nulls} null directions"
-        lacking.append(f"{found}, {needed} are needed for {emotions}")
+        lacking.append(f"{found}, {needed} undamaged ones are needed for {emotions}")
     return f"claims are not testable: {'; '.join(lacking)}" if lacking else None
 
 
