@@ -88,10 +88,9 @@ FLOORS = [cell for cell in FLOORS if cell not in BEYOND]
 # Those that also go through files.
 FILED = [
     Cell("normal", "acting", "answers", 24),
-    Cell("t3", "quiet", "t3", 24),
     Cell("exponential", "quiet", "exponential", 48, 0.5),
     Cell("breakers", "acting", "skewed", 48),
-    Cell("normal", "quiet", "normal", 24, 0.0, "both"),
+    Cell("t3", "quiet", "t3", 24, 0.0, "both"),
 ]
 
 
@@ -205,8 +204,8 @@ def any_claim(cell, series):
 def within(rate, series):
     """Whether a rate is at most .06, or no more than what a true rate of .05 shows by chance.
 
-    A true rate of .05 shows more than .073 in 1,000 series, or .0655 in 2,000, once in a thousand
-    cells. The standard error of a rate is .007 and .005.
+    A true rate of .05 shows more than .073 in 1,000 series once in a thousand cells. The standard
+    error of a rate is .007.
     """
     return rate <= max(LIMIT, stats.binom.ppf(0.999, series, ALPHA) / series)
 
@@ -221,9 +220,7 @@ def test_false_claims_are_rare_however_directions_are_distributed(nulls, of_stor
 
 @pytest.mark.parametrize("cell", STILL + CORRELATED + FLOORS, ids=lambda c: " ".join(map(str, c)))
 def test_false_claims_are_rare(cell):
-    # Without help from the rank all six emotions need both tests over stories.
-    series = 2_000 if cell.nulls == "still" else 1_000
-    assert within(any_claim(cell, series), series)
+    assert within(any_claim(cell, 1_000), 1_000)
 
 
 @pytest.mark.parametrize("cell", BEYOND, ids=lambda c: " ".join(map(str, c)))
