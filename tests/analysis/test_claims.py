@@ -163,14 +163,16 @@ def test_an_unfinished_experiment_has_moved_nothing():
 
 
 def test_damaged_null_directions_leave_the_reference_and_are_counted():
-    cells = arrays(ONE, nulls=93)
+    cells = arrays(ONE, nulls=62)
     everyone = [key[1] for key in cells if key[0] == "random"]
-    assert judged(ONE, nulls=93)["anger"]["n_nulls"] == 93
+    assert judged(ONE, nulls=62)["anger"]["n_nulls"] == 62
     found = judged(ONE, nulls=62, damaged=["random-0-1", "random-1-1", "random-61-1"])["anger"]
     assert (found["n_nulls"], found["n_damaged_nulls"]) == (59, 3)
     assert found["versus_random"]["n_directions"] == len(everyone) - 3 and found["claim"]
     found = judged(ONE, nulls=61, damaged=["random-0-1", "random-1-1", "random-2-1"])["anger"]
-    assert not found["claim"] and "58 sound null directions" in found["claim_reasons"][0]
+    assert not found["claim"] and any(
+        "58 sound null directions" in reason for reason in found["claim_reasons"]
+    )
 
 
 def test_histories_are_tested_only_if_their_mean_has_moved():

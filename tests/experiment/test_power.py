@@ -158,7 +158,9 @@ def test_no_number_of_stories_shows_an_effect_that_null_directions_have():
 def test_too_few_stories_or_null_directions_claim_nothing():
     assert not_testable(DEFAULT) is None
     few = DEFAULT._replace(n_nulls=20)
-    reason = "claims are not testable: 20 null directions, 119 undamaged ones are needed for 6 emotions"
+    reason = (
+        "claims are not testable: 20 null directions, 119 undamaged ones are needed for 6 emotions"
+    )
     assert not_testable(few) == reason and claim_power(1.0, few, MEASURED) == 0
     short = DEFAULT._replace(n_stories=23)
     assert not_testable(short) == "claims are not testable: 23 stories, 24 are needed"
