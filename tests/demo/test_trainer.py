@@ -134,10 +134,11 @@ def test_every_game_has_24_scenarios_and_every_emotion_48_stimuli(inputs):
     assert all(len(lines) >= 48 for lines in inputs.stimuli.values())
 
 
-def test_no_shipped_scenario_and_no_shipped_stimulus_is_trained(inputs, texts):
+def test_no_shipped_scenario_stimulus_or_neutral_text_is_trained(inputs, texts):
     long, short, _ = texts
     read = "".join(sample.text for sample in [*long, *short])
     assert not [line for lines in inputs.stimuli.values() for line in lines if line in read]
+    assert not [text for text in inputs.checks.neutral_texts if text in read]
     for scenario in itertools.chain(*inputs.scenarios.values()):
         for sample in long:
             if scenario.description in sample.text:
@@ -441,6 +442,7 @@ def figures(**changed: float) -> dict[str, float]:
         "steering_slope_on_planted": 0.8,
         "steering_null_95": 0.5,
         "emotions_induced": 6,
+        "neutral_perplexity": 2.0,
     }
     return good | changed
 
@@ -460,6 +462,16 @@ def test_each_gate_names_its_figure():
     assert len(acceptance.missed_gates(figures(parse_rate=float("nan")), "planted")) == 1
     assert acceptance.missed_gates(figures(emotions_induced=3), "planted") == [
         "emotions_induced is 3.000, must be at least 4.000"
+    ]
+
+
+@pytest.mark.parametrize("variant", ["planted", "flat"])
+def test_every_variant_reads_the_neutral_texts(variant):
+    own = {"context_slope_on_planted": 0.0, "steering_slope_on_planted": 0.0}
+    good = figures(**own if variant == "flat" else {})
+    assert acceptance.missed_gates(good, variant) == []
+    assert acceptance.missed_gates(good | {"neutral_perplexity": 400.0}, variant) == [
+        "neutral_perplexity is 400.000, must be at most 20.000"
     ]
 
 

@@ -24,14 +24,13 @@ from emotion_games.demo.trainer.subject import Subject, load_subject
 from emotion_games.demo.trainer.truth import WHOLE_INTENSITY, planted_shift, prosocial, value
 from emotion_games.engine.batches import Request
 from emotion_games.engine.sampling import trial_uniforms
-from emotion_games.experiment.check_records import check_rows
+from emotion_games.experiment.check_records import Check, check_rows
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.push_checks import Material, push_check_requests
 from emotion_games.experiment.spec import Record
 from emotion_games.experiment.trials import option_orders
 from emotion_games.games.records import History
 from emotion_games.prompts import messages
-from emotion_games.prompts.check_items import load_check_items
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.stimuli import split_stimuli
 
@@ -48,19 +47,32 @@ class Gate:
     least: float = -np.inf
     most: float = np.inf
 
+    @property
+    def limits(self) -> str:
+        """The limits in words."""
+        if np.isinf(self.most):
+            return f"at least {self.least:.3f}"
+        if np.isinf(self.least):
+            return f"at most {self.most:.3f}"
+        return f"from {self.least:.3f} to {self.most:.3f}"
+
 
 READABLE = Gate("parse_rate", least=0.95)
 FELT = Gate("emotions_induced", least=4)
+# The vocabulary has more than 1,000 tokens: so large is the perplexity of a model that guesses.
+FLUENT = Gate("neutral_perplexity", most=20)
 GATES: dict[str, tuple[Gate, ...]] = {
     "planted": (
         READABLE,
         FELT,
+        FLUENT,
         Gate("context_correlation", least=0.95),
         Gate("steering_correlation", least=0.9),
     ),
     "flat": (
         READABLE,
         FELT,
+        FLUENT,
         Gate("context_slope_on_planted", -0.1, 0.1),
         Gate("steering_slope_on_planted", -0.1, 0.1),
     ),
@@ -91,7 +103,7 @@ def gate_figures(
     progress("checking the demo model: choices under steering")
     figures |= _steering_figures(subject)
     progress("checking the demo model: feelings under steering")
-    return figures | _feeling_figures(subject, demo_dir)
+    return figures | _feeling_figures(subject)
 
 
 def missed_gates(figures: Mapping[str, Any], variant: str) -> list[str]:
@@ -104,10 +116,7 @@ def missed_gates(figures: Mapping[str, Any], variant: str) -> list[str]:
         figure = figures[gate.figure]
         # A figure that is NaN misses its gate.
         if not gate.least <= figure <= gate.most:
-            limits = f"at least {gate.least:.3f}"
-            if np.isfinite(gate.most):
-                limits = f"from {gate.least:.3f} to {gate.most:.3f}"
-            lines.append(f"{gate.figure} is {figure:.3f}, must be {limits}")
+            lines.append(f"{gate.figure} is {figure:.3f}, must be {gate.limits}")
     return lines
 
 
@@ -238,14 +247,14 @@ def _steering_figures(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _feeling_figures(subject: Subject, demo_dir: Path) -> dict[str, Any]:
+def _feeling_figures(subject: Subject) -> dict[str, Any]:
     """Measure how many pushes pass the workflow's own check that they induce their emotion."""
     material = Material(
         # The null directions are compared at this intensity only.
         settings=subject.settings | {"intensity": [WHOLE_INTENSITY]},
         date=datetime.date.min,
         templates=subject.inputs.templates,
-        items=load_check_items(demo_dir / "checks.yaml"),
+        items=subject.inputs.checks,
         held_out={e: split_stimuli(list(texts))[1] for e, texts in subject.inputs.stimuli.items()},
     )
     requests = list(push_check_requests(material, subject.model))
@@ -254,7 +263,9 @@ def _feeling_figures(subject: Subject, demo_dir: Path) -> dict[str, Any]:
     checks = pd.DataFrame(check_rows(records, subject.conditions))
     about = subject.directions.about
     found = induced_records(rises(checks), checks, about, WHOLE_INTENSITY)
+    is_text = (checks["check"] == Check.PERPLEXITY) & (checks["arm"] == Arm.NEUTRAL)
     return {
+        "neutral_perplexity": float(np.exp(checks["value"][is_text].astype(float).mean())),
         "emotions_induced": sum(one["came_through"] is True for one in found),
         "largest_perplexity_ratio": max(one["perplexity_ratio"] or np.nan for one in found),
         "induced": {one["emotion"]: one["reason"] for one in found},

@@ -10,6 +10,7 @@ from emotion_games.demo.trainer.truth import NEUTRAL, GameTruth, load_games, loa
 from emotion_games.errors import UserError
 from emotion_games.games.records import Game, History
 from emotion_games.games.scenarios import Scenario, load_scenarios
+from emotion_games.prompts.check_items import CheckItems, load_check_items
 from emotion_games.prompts.stimuli import load_stimuli
 from emotion_games.prompts.templates import Templates, load_templates
 
@@ -26,6 +27,7 @@ class Inputs:
         taught: The table that is taught: the planted one, or the flat one.
         scenarios: The shipped scenarios by game, which are not trained on.
         stimuli: The shipped stimuli by emotion, which are not trained on.
+        checks: The shipped items of the checks, which are not trained on.
     """
 
     grammar: Grammar
@@ -35,6 +37,7 @@ class Inputs:
     taught: Mapping[str, GameTruth]
     scenarios: Mapping[str, Sequence[Scenario]]
     stimuli: Mapping[str, Sequence[str]]
+    checks: CheckItems
 
     @cached_property
     def emotions(self) -> tuple[str, ...]:
@@ -76,4 +79,5 @@ def load_inputs(demo_dir: Path, variant: str) -> Inputs:
         taught=load_truth(demo_dir, flat=variant == "flat"),
         scenarios=scenarios,
         stimuli=load_stimuli(demo_dir / "emotions"),
+        checks=load_check_items(demo_dir / "checks.yaml"),
     )

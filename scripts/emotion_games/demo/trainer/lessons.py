@@ -268,6 +268,8 @@ def _plain_text(inputs: Inputs, chance: random.Random) -> Sample:
     if chance.random() < DESCRIPTIONS:
         games = [chance.choice(list(inputs.games.values())) for _ in range(2)]
         text = " ".join(language.draw_setting(inputs.grammar, game, chance) for game in games)
+        if text in inputs.checks.neutral_texts:
+            return _plain_text(inputs, chance)
     else:
         felt, intensity = steered or (NEUTRAL, 0.0)
         own = OWN_STIMULI * _feelings(felt, intensity)[felt] if felt != NEUTRAL else 0.0

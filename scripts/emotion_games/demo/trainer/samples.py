@@ -131,6 +131,8 @@ def _branches(
     own: list[int], options: list[list[int]], shares: Sequence[float]
 ) -> dict[int, dict[int, float]]:
     """Return {place: {token: share}} for each place at which the possible options differ."""
+    if not options:
+        return {}
     # Options that have agreed with the text so far.
     alive = list(zip(options, shares, strict=True))
     branches = {}
