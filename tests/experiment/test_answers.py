@@ -99,7 +99,7 @@ def test_free_decoding_keeps_prompts_random_numbers_and_trial_ids(questions):
 
 def test_a_guided_decision_alone_is_scored_at_once_and_nothing_is_written():
     settings = SETTINGS | {"answer_form": "decision"}
-    settings |= {"scoring": {"direct": False, "after_rationale": True}}
+    settings |= {"scoring": {"direct": True, "after_rationale": True}}
     asked = load_questions(spec_of(settings), FILES)
     for made in trial_requests(asked, MODEL):
         assert made.scored and made.uniforms == () and made.lead == ""
@@ -165,7 +165,7 @@ def test_the_decision_alone_gives_every_trial_a_choice(model, files, directions_
         "answer_form": "decision",
         "num_scenarios": 1,
         "repeat": 1,
-        "scoring": {"direct": False, "after_rationale": False},
+        "scoring": {"direct": True, "after_rationale": False},
         "arms": {"random": {"matched": 1, "isotropic": 0}, "shuffled": False, "prompted": False},
     }
     inputs = Inputs(
@@ -178,6 +178,7 @@ def test_the_decision_alone_gives_every_trial_a_choice(model, files, directions_
     )
     finish(inputs, tmp_path / "out", Control(log=lambda _: None))
     found = read_trials(tmp_path / "out")
-    assert (found["choice"] != "").all() and (found["rationale"] == "").all()
+    drawn = found["arm"].isin(["neutral", "steered"])
+    assert (found["choice"] != "").equals(drawn) and (found["rationale"] == "").all()
     assert found["valid_mass"].notna().all() and found["valid_mass_after"].isna().all()
     assert (found["choice_probabilities"] != "").all()

@@ -139,7 +139,7 @@ def the_plan(settings: Settings, game: Game) -> Plan:
 def _measured(settings: Settings) -> Iterator[str]:
     """Yield the measures that the settings ask for."""
     scoring, writes = settings["scoring"], longest_answer(settings) > 0
-    if scoring["direct"] or not writes:
+    if scoring["direct"]:
         yield SCORED
     is_guided = settings["decoding"] == "guided"
     if settings["answer_form"] == "rationale" and (is_guided or scoring["after_rationale"]):

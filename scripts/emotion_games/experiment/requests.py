@@ -157,7 +157,7 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
                 options={label: texts.option_literal(options[label]) for label in order},
                 opening=texts.decision_prefix(),
                 closing=CLOSING,
-                scored=condition.scored or (condition.generated and not writes),
+                scored=condition.scored,
                 uniforms=tuple(uniforms),
                 lead=lead,
                 link=link,
