@@ -177,10 +177,8 @@ def test_claims_that_cannot_be_tested_are_named(tmp_path, monkeypatch):
     arms = {"random": {"matched": 20}}
     config = one_game(tmp_path, monkeypatch, arms=arms)
     _, reason, moved, _ = power_of(config)
-    assert (
-        reason
-        == "claims are not testable: 20 null directions, 119 undamaged ones are needed for 6 emotions"
-    )
+    needed = "20 null directions, 119 undamaged ones are needed for 6 emotions"
+    assert reason == f"claims are not testable: {needed}"
     assert moved.startswith("power to find choices moved by 5 / 10 / 20 points: 0.")
 
 
