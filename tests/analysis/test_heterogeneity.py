@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from emotion_games.analysis.heterogeneity import crossed, game_records, model_records
-from emotion_games.analysis.inference import null_variance
+from emotion_games.analysis.null_tests import null_variance
 
 
 def analysis(

@@ -11,20 +11,16 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_paired
 
+from emotion_games.analysis.corrections import benjamini_hochberg, holm
 from emotion_games.analysis.inference import (
-    against_nulls,
-    benjamini_hochberg,
     bootstrap_t_p,
-    claim_p,
     equivalence,
-    holm,
     moved_p,
-    null_variance,
     paired_t,
-    rank_p,
     rate_interval,
     sign_flip_p,
 )
+from emotion_games.analysis.null_tests import against_nulls, claim_p, null_variance, rank_p
 
 # Cushny and Peebles' sleep data in Student (1908), Biometrika 6:1, a data set of R, whose paired
 # t.test prints t = -4.0621, df = 9, p-value = 0.002833, 95 percent confidence interval -2.4598858

@@ -16,17 +16,10 @@ from scipy import stats
 from scipy.special import expit, ndtr
 
 from emotion_games.analysis.cells import over_cells
+from emotion_games.analysis.corrections import benjamini_hochberg
 from emotion_games.analysis.experiment_statistics import analyse
-from emotion_games.analysis.inference import (
-    against_nulls,
-    benjamini_hochberg,
-    claim_p,
-    moved_p,
-    null_variance,
-    rank_p,
-    rate_interval,
-    sign_flip_p,
-)
+from emotion_games.analysis.inference import moved_p, rate_interval, sign_flip_p
+from emotion_games.analysis.null_tests import against_nulls, claim_p, null_variance, rank_p
 from emotion_games.experiment.power import Design, Variation, smallest_claimable
 from emotion_games.experiment.results import TRIALS, read_trials
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from emotion_games.analysis.inference import benjamini_hochberg, claim_p, moved_p, rank_p
+from emotion_games.analysis.corrections import benjamini_hochberg
+from emotion_games.analysis.inference import moved_p
+from emotion_games.analysis.null_tests import claim_p, rank_p
 from emotion_games.experiment import planned_power as figures_of
 from emotion_games.experiment import power
 from emotion_games.experiment.analysis_plan import the_plan

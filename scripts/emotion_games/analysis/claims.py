@@ -10,9 +10,11 @@ import numpy as np
 
 from emotion_games.analysis import statistics_records as records
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.inference import benjamini_hochberg, claim_p, holm
+from emotion_games.analysis.check_results import Damage
+from emotion_games.analysis.corrections import benjamini_hochberg, holm
+from emotion_games.analysis.null_tests import claim_p
 from emotion_games.analysis.statistics_parts import first, narrowed
-from emotion_games.analysis.statistics_records import Contrast, Damage, EmotionEffect
+from emotion_games.analysis.statistics_records import Contrast, EmotionEffect
 from emotion_games.experiment.analysis_plan import (
     BRANCH,
     EMOTION_MINUS_ISOTROPIC,

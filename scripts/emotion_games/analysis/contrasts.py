@@ -10,15 +10,11 @@ from scipy.stats.contingency import association
 from statsmodels.stats.contingency_tables import Table2x2  # type: ignore[import-untyped]
 
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.inference import (
-    against_nulls,
-    benjamini_hochberg,
-    holm,
-    null_variance,
-    paired_t,
-)
+from emotion_games.analysis.corrections import benjamini_hochberg, holm
+from emotion_games.analysis.inference import paired_t
 from emotion_games.analysis.mean_tests import FEW, TEST, compare, possible
 from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.null_tests import against_nulls, null_variance
 from emotion_games.analysis.statistics_records import Contrast, NullDirections, WorstCase
 from emotion_games.experiment.analysis_plan import (
     CHOSEN,

@@ -14,9 +14,9 @@ import pandas as pd
 from scipy import special
 
 from emotion_games.analysis.cells import Cells, over_cells
-from emotion_games.analysis.inference import holm
+from emotion_games.analysis.check_results import Damage, DamageCheck
+from emotion_games.analysis.corrections import holm
 from emotion_games.analysis.statistics_parts import Who
-from emotion_games.analysis.statistics_records import Damage, DamageCheck
 from emotion_games.experiment.check_records import DOMINANCE_READ, Check
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.spec import Plan

@@ -7,7 +7,7 @@ import numpy as np
 
 from emotion_games.analysis.cells import Cells
 from emotion_games.analysis.contrasts import sound_nulls
-from emotion_games.analysis.inference import null_variance
+from emotion_games.analysis.null_tests import null_variance
 from emotion_games.analysis.statistics_records import Power, PowerFigures
 from emotion_games.experiment.analysis_plan import Plan
 from emotion_games.experiment.conditions import Arm

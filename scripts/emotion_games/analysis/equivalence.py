@@ -5,7 +5,8 @@ from itertools import product
 import numpy as np
 
 from emotion_games.analysis.cells import Cells
-from emotion_games.analysis.inference import equivalence, holm
+from emotion_games.analysis.corrections import holm
+from emotion_games.analysis.inference import equivalence
 from emotion_games.analysis.mean_tests import possible
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_records import Equivalence

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from emotion_games.analysis.cells import trial_measures
+from emotion_games.analysis.check_results import FormatCheck, FreeAnswer
 from emotion_games.analysis.inference import rate_interval
 from emotion_games.analysis.mean_tests import compare
 from emotion_games.analysis.statistics_parts import Estimate, Who, narrowed
-from emotion_games.analysis.statistics_records import FormatCheck, FreeAnswer
 from emotion_games.experiment.analysis_plan import SCORED, SCORED_AFTER
 from emotion_games.games.records import Game
 

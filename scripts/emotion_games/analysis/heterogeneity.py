@@ -11,14 +11,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from emotion_games.analysis.inference import (
-    benjamini_hochberg,
-    claim_p,
-    holm,
-    null_variance,
-    rank_p,
-)
+from emotion_games.analysis.corrections import benjamini_hochberg, holm
 from emotion_games.analysis.measures import MEASURES
+from emotion_games.analysis.null_tests import claim_p, null_variance, rank_p
 from emotion_games.analysis.statistics_parts import first
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.experiment.conditions import Arm

@@ -12,11 +12,11 @@ chance, too, so that the NDM of written choices is far above 0 without any effec
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from emotion_games.analysis.cells import Cells, mean_of_present
+from emotion_games.analysis.inference import drawn_weights
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.secondary_records import EmotionAlignment, HumanAlignment, Index
 from emotion_games.analysis.statistics_parts import Interval
@@ -24,8 +24,6 @@ from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, Plan
 from emotion_games.experiment.conditions import Arm
 from emotion_games.games.records import Game
 
-DRAWS = 9_999
-_SEED = 20_240_229
 _TINY = 1e-12
 _METHOD = (
     "mean over scenarios of the mean over pairs at the headline intensity (arXiv:2604.06562): NDM "
@@ -65,7 +63,7 @@ def bootstrap_t_interval(values: np.ndarray, confidence: float) -> Interval:
     Returns:
         Both ends. One is infinite if many resamples consist of one value.
     """
-    n, mean, weights = len(values), values.mean(), _drawn_weights(len(values))
+    n, mean, weights = len(values), values.mean(), drawn_weights(len(values))
     centred = values - mean
     means = weights @ centred / n
     sds = np.sqrt(np.maximum(weights @ centred**2 / n - means**2, 0.0))
@@ -76,12 +74,6 @@ def bootstrap_t_interval(values: np.ndarray, confidence: float) -> Interval:
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], method="inverted_cdf")
     return [float(mean - high * values.std()), float(mean - low * values.std())]
-
-
-@lru_cache(maxsize=4)
-def _drawn_weights(n: int) -> np.ndarray:
-    """Return how often each resample has each of n scenarios, `(draws, n)`."""
-    return np.random.default_rng(_SEED).multinomial(n, np.full(n, 1 / n), DRAWS).astype(float)
 
 
 def _record(

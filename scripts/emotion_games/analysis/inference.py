@@ -6,7 +6,6 @@ mean, so nothing here permutes trials. Functions of a matrix take one contrast p
 """
 
 import warnings
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import product
 
@@ -145,7 +144,7 @@ def _bootstrap_t(values: np.ndarray) -> np.ndarray:
     if not varied.any():
         return p
     values, centred = values[:, varied], centred[:, varied]
-    weights = _drawn_weights(n)
+    weights = drawn_weights(n)
     means, squares = weights @ centred / n, weights @ centred**2 / n
     # A resample that misses the few scenarios that differ has hardly any variation. Its t would be
     # endless, so that an effect of 1 in all scenarios but one would be no effect.
@@ -158,7 +157,7 @@ def _bootstrap_t(values: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _drawn_weights(n: int) -> np.ndarray:
+def drawn_weights(n: int) -> np.ndarray:
     """Return how often each resample has each of n scenarios, `(draws, n)`."""
     return np.random.default_rng(SIGN_SEED).multinomial(n, np.full(n, 1 / n), DRAWS).astype(float)
 
@@ -172,94 +171,6 @@ def moved_p(differences: np.ndarray) -> np.ndarray:
         differences: `(scenarios, contrasts)`.
     """
     return np.fmax(sign_flip_p(differences), bootstrap_t_p(differences))
-
-
-def rank_p(effect: float, null_effects: np.ndarray) -> float:
-    """Return the share of the k + 1 directions at least as far from their common mean.
-
-    If the emotion's direction is one more draw of the null directions, this p is exact, whatever
-    their distribution. It is at least 1 / (k + 1).
-
-    Args:
-        effect: The mean effect of the emotion's direction.
-        null_effects: Those of the null directions, `(k,)`.
-    """
-    everything = np.append(null_effects, effect)
-    distance = np.abs(everything - everything.mean())
-    return float((distance >= distance[-1] - 1e-9).mean())
-
-
-def claim_p(moved: float, rank: float, from_neutral: float, from_nulls: float) -> float:
-    """Return the p of a claim: the larger of p_moved and p_rank.
-
-    Both must hold (intersection-union test, Berger 1982). It is 1 if the emotion moves choices in
-    one direction from neutral and in the other from the mean of the null directions.
-
-    Args:
-        moved: p_moved.
-        rank: p_rank.
-        from_neutral: The emotion's mean difference from neutral.
-        from_nulls: That from the mean of the null directions.
-    """
-    return max(moved, rank) if from_neutral * from_nulls > 0 else 1.0
-
-
-def against_nulls(own: np.ndarray, nulls: np.ndarray, confidence: float = 0.95) -> dict[str, float]:
-    """Compare an emotion's effect with those of k null directions in the same scenarios.
-
-    The interval has both factors: se² = var_s(d_s - mean_j d_js) / n + s_r² / k, where s_r² is the
-    variance of the null directions' effects, freed of what the scenarios add to it. Its degrees of
-    freedom are Satterthwaite's (1946). It covers the emotion's effect less the mean over all null
-    directions.
-
-    Args:
-        own: The emotion's differences from neutral, `(scenarios,)`.
-        nulls: Those of the null directions, `(scenarios, k)`. Only scenarios with all numbers
-            count.
-        confidence: The level of the interval.
-
-    Returns:
-        n_directions (k), n, estimate, sd (s_r), low, high, df, and p_rank; NaN if a number does
-        not exist.
-    """
-    complete = ~np.isnan(own) & ~np.isnan(nulls).any(1)
-    own, nulls = own[complete], nulls[complete]
-    n, k = nulls.shape
-    numbers = ("estimate", "sd", "df", "low", "high", "p_rank")
-    found: dict[str, float] = {"n_directions": k, "n": n} | dict.fromkeys(numbers, np.nan)
-    if not n or k < 2:
-        return found
-    means = nulls.mean(0)
-    excess = own - nulls.mean(1)
-    found |= {"estimate": excess.mean(), "p_rank": rank_p(own.mean(), means)}
-    if n < 2:
-        return found
-    within = null_variance(nulls)
-    parts = np.array([excess.var(ddof=1) / n, within / k])
-    se2 = parts.sum()
-    found["sd"] = np.sqrt(within)
-    if se2 < _TINY**2:
-        return found
-    df = se2**2 / (parts**2 / np.array([n - 1, k - 1])).sum()
-    reach = stats.t.ppf(0.5 + confidence / 2, df) * np.sqrt(se2)
-    return found | {"df": df, "low": excess.mean() - reach, "high": excess.mean() + reach}
-
-
-def null_variance(nulls: np.ndarray) -> float:
-    """Return the variance of the true effects of null directions.
-
-    It is that of their means less what the scenarios add: the residual mean square of directions
-    and scenarios over the number of scenarios (the estimator of a balanced random two-way layout,
-    Searle, Casella and McCulloch 1992, chapter 4). At least 0.
-
-    Args:
-        nulls: Differences from neutral, `(scenarios, k)`, without NaN.
-    """
-    n, k = nulls.shape
-    means = nulls.mean(0)
-    residuals = nulls - nulls.mean(1, keepdims=True) - means + means.mean()
-    noise = (residuals**2).sum() / ((n - 1) * (k - 1)) / n
-    return max(0.0, float(means.var(ddof=1) - noise))
 
 
 def equivalence(
@@ -282,44 +193,6 @@ def equivalence(
     sample = DescrStatsW(values)
     low, high = sample.tconfint_mean(alpha=2 * (1 - confidence))
     return {"p": sample.ttost_mean(-margin, margin)[0], "low": low, "high": high}
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return the p values of one family after Holm's correction.
-
-    None and NaN stay None and do not count.
-    """
-
-    def adjust(known: np.ndarray) -> np.ndarray:
-        # Not statsmodels' multipletests, which collects garbage at each call: a tenth of a second
-        # in a process that has loaded pandas.
-        order = np.argsort(known, kind="stable")
-        steps = known[order] * np.arange(len(known), 0, -1)
-        adjusted = np.empty(len(known))
-        adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
-        return adjusted
-
-    return _corrected(p_values, adjust)
-
-
-def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return the p values of one family after the correction of Benjamini and Hochberg (1995).
-
-    None and NaN stay None and do not count.
-    """
-    return _corrected(p_values, stats.false_discovery_control)
-
-
-def _corrected(
-    p_values: Sequence[float | None], adjust: Callable[[np.ndarray], np.ndarray]
-) -> list[float | None]:
-    known = [i for i, p in enumerate(p_values) if p is not None and not np.isnan(p)]
-    adjusted: list[float | None] = [None] * len(p_values)
-    if known:
-        values = adjust(np.array([p_values[i] for i in known], float))
-        for i, p in zip(known, values, strict=True):
-            adjusted[i] = float(p)
-    return adjusted
 
 
 def rate_interval(

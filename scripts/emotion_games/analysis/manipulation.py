@@ -10,15 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emotion_games.analysis.check_results import Induced, Manipulation, NullPasses, OwnEffect
 from emotion_games.analysis.mean_tests import TEST, compare
 from emotion_games.analysis.rises import Rises
-from emotion_games.analysis.statistics_records import (
-    EmotionEffect,
-    Induced,
-    Manipulation,
-    NullPasses,
-    OwnEffect,
-)
+from emotion_games.analysis.statistics_records import EmotionEffect
 from emotion_games.experiment.check_records import LEAST_NULLS, Check
 from emotion_games.experiment.conditions import Arm
 

@@ -6,6 +6,7 @@ Probabilities, rates and effects are on the scale of the outcome, from 0 to 1.
 
 from typing import Any, NotRequired, TypedDict
 
+from emotion_games.analysis import check_results as checks
 from emotion_games.analysis.secondary_records import HumanAlignment, MixedModel
 from emotion_games.analysis.statistics_parts import (
     Basis,
@@ -186,86 +187,6 @@ class Validity(Who, Basis):
     reason: str | None
 
 
-class FreeAnswer(TypedDict):
-    scenario_id: str
-    history: str
-    text: str
-    choice: str  # empty if the answer could not be read
-    guided: str  # the likeliest option of the guided answer
-
-
-# Free answers to the prompts of some guided ones.
-class FormatCheck(Who, Basis):
-    n_answers: int
-    readable: Estimate  # share of the free answers
-    as_guided: Estimate  # share of the readable ones that name the likeliest guided option
-    free_minus_guided: Estimate  # in the outcome
-    valid_mass: float | None  # probability of all options together, in the guided answers
-    answers: list[FreeAnswer]
-
-
-# Means over stories or items; of signs whose change is a factor, geometric ones.
-class DamageCheck(TypedDict):
-    value: float
-    neutral: float
-    change: float  # a difference or a factor
-    interval: Interval  # of the change, of level 2 * confidence - 1
-    tolerated: Interval  # the lowest and the highest change; None if there is no limit
-    p: float  # one-sided: the change is at most what is tolerated
-    p_holm: float | None  # over the signs of the condition
-    passed: bool | None  # None if the interval is not within twice the tolerated change
-    n: int  # stories or items
-    unit: str
-
-
-class Damage(Who, Basis):
-    damaged: bool
-    complete: bool  # every check was made, and damage would have been found
-    reasons: list[str]  # of each sign that is damaged
-    reason: str | None  # why the check is not complete
-    # Probability of the better options in neutral, if it is too close to guessing to be of use.
-    dominance_not_understood: float | None
-    checks: dict[str, DamageCheck]
-
-
-class Manipulation(Treatment, Basis):
-    check: str
-    estimate: float | None
-    interval: Interval | None
-    p: float | None
-    sd: float
-    n_items: int
-    reason: str | None
-
-
-# The emotion of a push in one check, in nats.
-class OwnEffect(TypedDict):
-    rise: float
-    rises: dict[str, float]  # of all emotions, as they are compared
-    rank: int  # among them; 1 if it rises most
-    highest: str  # the emotion that rises most
-    n_nulls: int  # null directions at this intensity
-    null_mean: float | None  # of the rise of this emotion under them
-    null_sd: float | None
-    null_distance: float | None  # of the rise from their mean, in their sd
-
-
-# Whether pushes with an emotion induce it.
-class Induced(Dosed):
-    came_through: bool | None  # None if too few checks were made
-    reason: str
-    checks: dict[str, OwnEffect]  # by check
-    split_half: float | None  # cosine between directions of two halves of the stimuli
-    accuracy: float | None  # of the emotion's held-out stimuli among the emotions
-    perplexity_ratio: float | None  # of neutral texts, to neutral
-
-
-# How many null directions raise any one emotion most in as many checks as an emotion needs.
-class NullPasses(TypedDict):
-    n_directions: int
-    passed: int
-
-
 class Equivalence(Dosed, Where, Basis):
     margin: float
     p: float | None
@@ -359,11 +280,11 @@ class Statistics(TypedDict):
     position_bias: list[Preference]
     length_bias: list[Preference]
     validity: list[Validity]
-    format_check: list[FormatCheck]
-    damage: list[Damage]
-    manipulation: list[Manipulation]
-    induced: list[Induced]
-    null_passes: NullPasses | None
+    format_check: list[checks.FormatCheck]
+    damage: list[checks.Damage]
+    manipulation: list[checks.Manipulation]
+    induced: list[checks.Induced]
+    null_passes: checks.NullPasses | None
     equivalence: list[Equivalence]
     mixed_model: list[MixedModel]
     human_reference: list[HumanDistance]

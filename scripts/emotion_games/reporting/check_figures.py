@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from emotion_games.analysis.statistics_records import Induced, OwnEffect, Statistics
+from emotion_games.analysis.check_results import Induced, OwnEffect
+from emotion_games.analysis.statistics_records import Statistics
 from emotion_games.experiment.check_records import LEAST_NULLS, Check
 from emotion_games.reporting.heat_map import COLOURS, rectangle
 from emotion_games.reporting.selection import failure_mark, failure_note, model_of, select

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
+from emotion_games.analysis.check_results import FormatCheck
 from emotion_games.analysis.limits import needed
 from emotion_games.analysis.statistics_parts import Estimate, failed, first
-from emotion_games.analysis.statistics_records import Contrast, FormatCheck, Statistics
+from emotion_games.analysis.statistics_records import Contrast, Statistics
 from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.conditions import Arm
