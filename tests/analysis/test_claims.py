@@ -44,7 +44,8 @@ def arrays(effects, nulls=NULLS, n=SCENARIOS, arms=("steered",), seed=0, by_hist
 
 
 def intact(**changes):
-    found = {"arm": "steered", "intensity": 1.0, "damaged": False, "complete": True, "reasons": []}
+    found = {"arm": "steered", "intensity": 1.0, "damaged": False, "complete": True}
+    found |= {"reasons": [], "reason": None}
     return [found | {"emotion": emotion} | changes for emotion in EMOTIONS]
 
 
@@ -147,7 +148,10 @@ BROKEN = intact(damaged=True, reasons=["perplexity 9"])
         ({"n": 23}, "claims are not testable: 23 scenarios of 24 needed"),
         ({"n": 8}, "claims are not testable: 8 scenarios of 24 needed"),
         ({"damages": BROKEN}, "damages the model: perplexity 9"),
-        ({"damages": intact(complete=False)}, "damage check is incomplete"),
+        (
+            {"damages": intact(complete=False, reason="cannot judge: no texts")},
+            "the damage check is incomplete (cannot judge: no texts)",
+        ),
         ({"damages": []}, "damage check is incomplete"),
         ({"interim": True}, "interim"),
     ],

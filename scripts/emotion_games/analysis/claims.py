@@ -233,7 +233,8 @@ def _reasons(effect: EmotionEffect, damage: Damage | None, plan: Plan, interim: 
             f"{claim['null_directions']} needed"
         )
     if damage is None or not damage["complete"]:
-        reasons.append("the damage check is incomplete")
+        why = f" ({damage['reason']})" if damage and damage["reason"] else ""
+        reasons.append(f"the damage check is incomplete{why}")
     if effect["damaged"]:
         reasons.append("the condition damages the model: " + "; ".join(effect["damage_reasons"]))
     if interim:
