@@ -215,7 +215,7 @@ def test_the_heat_map_marks_what_is_claimed_and_shows_what_is_missing():
     bold = {text.get_text() for a in figure.axes for text in a.texts if text.get_weight() == "bold"}
     assert bold == {"−31"}, "only what is claimed"
     caption = " ".join(" ".join(shown).split())
-    assert "If no emotion moved anything, 0.15 experiments with a false claim" in caption
+    assert "Bold without hatching: the effect is claimed." in caption
     assert not any("INTERIM" in text for text in shown)
 
 

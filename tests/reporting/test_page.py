@@ -170,6 +170,7 @@ def test_free_answers_stand_beside_the_figures_of_the_format_check(complete):
     ] * 2
     assert all(one["text"] == EVIL and one["guided"] for one in cell["free_answers"])
     facts = dict(cell["facts"])
+    assert facts["without room for some effects, in neutral"].endswith(" at ceiling")
     assert facts["probability of all options together"].endswith(" %, by condition")
 
 
@@ -261,6 +262,8 @@ def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
         f"<strong>Claims are not testable: they need {nulls_needed(2)} sound null directions "
         "instead of 20.</strong>"
     ) in written(tmp_path)
+    # Where no claim is testable, none can be false.
+    assert "false claim" not in (tmp_path / "series_report.html").read_text()
 
 
 def test_an_experiment_with_many_null_directions_has_a_small_page(finished, complete):

@@ -225,13 +225,15 @@ def _reasons(effect: EmotionEffect, damage: Damage | None, plan: Plan, interim: 
     """What prevents a claim, apart from the size of p."""
     reasons, claim = [], plan["claim"]
     n = effect["versus_neutral"]["n_scenarios"]
-    if n < claim["scenarios"]:
-        reasons.append(f"claims are not testable: {n} scenarios of {claim['scenarios']} needed")
-    if effect["n_nulls"] < claim["null_directions"]:
-        reasons.append(
-            f"claims are not testable: {effect['n_nulls']} sound null directions of "
-            f"{claim['null_directions']} needed"
-        )
+    found = {"scenarios": n, "sound null directions": effect["n_nulls"]}
+    needed = (claim["scenarios"], claim["null_directions"])
+    few = [
+        f"{number} {what} of {least} needed"
+        for (what, number), least in zip(found.items(), needed, strict=True)
+        if number < least
+    ]
+    if few:
+        reasons.append(f"claims are not testable: {', '.join(few)}")
     if damage is None or not damage["complete"]:
         why = f" ({damage['reason']})" if damage and damage["reason"] else ""
         reasons.append(f"the damage check is incomplete{why}")

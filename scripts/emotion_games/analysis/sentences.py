@@ -82,8 +82,12 @@ def _bounds(effect: EmotionEffect, statistics: Statistics) -> Iterator[str]:
     for test in statistics["equivalence"]:
         same = all(test[key] == effect[key] for key in ("emotion", "history", "measure"))
         if same and test["equivalent"]:
-            margin = f"the planned margin of {100 * test['margin']:g} points"
-            yield f"The effect is equivalent to none within {margin}."
+            shown = " to ".join(points(end) for end in test["interval"])
+            yield (
+                f"The effect is equivalent to none within the planned margin of "
+                f"{100 * test['margin']:g} points (two one-sided tests, corrected; "
+                f"{100 * (2 * plan['confidence'] - 1):g} % interval {shown})."
+            )
 
 
 def _agreement(effect: EmotionEffect, plan: Plan) -> Iterator[str]:

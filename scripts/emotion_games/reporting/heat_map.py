@@ -127,13 +127,9 @@ def _caption(rows: Sequence[Row], missing: Sequence[Row], interim: bool) -> str:
         text += " † The dose damages the model: no effect is reported."
     if any(row["failed_check"] for row in rows):
         text += " ‡ Manipulation check failed: the push does not induce the emotion."
-    expected = sum(1 - level for level in {r["exp_id"]: r["confidence"] for r in rows}.values())
     if interim:
         return f"{text} Not every planned experiment is complete, so no cell is marked as claimed."
-    return (
-        f"{text} Bold without hatching: the effect is claimed. If no emotion moved anything, "
-        f"{expected:.2g} experiments with a false claim would be expected."
-    )
+    return f"{text} Bold without hatching: the effect is claimed."
 
 
 def _unique(values: Iterable[str]) -> list[str]:

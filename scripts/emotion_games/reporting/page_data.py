@@ -130,7 +130,8 @@ def _make(folder: Path, sources: list[list[Any]]) -> Part:
         "facts": _facts(stats),
         "text": shortened(stats["text_description"], LONGEST_TEXT),
         "needed": needed(stats),
-        "false_claims": round(1 - plan["confidence"], 6),
+        # Where no claim is testable, none can be false.
+        "false_claims": 0.0 if needed(stats) else round(1 - plan["confidence"], 6),
         "effects": list(_effects(stats)),
         "contrasts": [_contrast(c, stats) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
@@ -154,12 +155,21 @@ def _facts(stats: Statistics) -> list[tuple[str, str]]:
         ("measured", f"{meta['outcome']}, in percentage points; {intervals}"),
         ("trials", f"{meta['n_trials']:,} of {planned:,} planned"),
         ("scenarios", f"{meta['n_scenarios']}, the unit of inference"),
+        ("without room for some effects, in neutral", _headroom(stats)),
         _answers(stats),
         ("probability of all options together", _masses(stats)),
         ("headline intensity", f"{plan['headline_intensity']:g}"),
         ("layers", layers.replace("_", " ")),
         ("plan, frozen before the first trial", plan["hash"]),
     ]
+
+
+def _headroom(stats: Statistics) -> str:
+    """Return how many scenarios are at floor or ceiling, at the mean over histories."""
+    if not stats["headroom"]:
+        return ""
+    room = stats["headroom"][0]
+    return f"{room['at_floor']} scenarios at floor, {room['at_ceiling']} at ceiling"
 
 
 def _answers(stats: Statistics) -> tuple[str, str]:
