@@ -434,7 +434,6 @@ def test_the_whole_check_runs_on_one_planted_and_one_flat_model(tmp_path):
     assert content["passed"] == (shown.returncode == 0) == (not failed)
     claimed = [effect for effect in content["effects"] if effect["claimed"]]
     assert {effect["model"] for effect in claimed} == {"demo"}
-    assert len({effect["emotion"] for effect in claimed}) >= 2
     reports = [files.read_json(path) for path in tmp_path.glob("results/models/*/demo_report.json")]
     assert sorted(report["variant"] for report in reports) == ["flat", "planted"]
     for report in reports:
