@@ -199,7 +199,7 @@ def test_you_may_be_described_beside_the_name(tmp_path: Path) -> None:
 # The shape in which others publish stories of a game of many: no roles, no profiles, no ids.
 OF_MANY = {
     "scenario": "Tents for the flower show",
-    "description": "The town lends tents for its flower show, and each garden club says how many it takes.",
+    "description": "The town lends tents for the show, and each garden club says how many.",
     "participants": [
         {"name": "You (garden club chair)"},
         {"name": "10 Other garden club chair counterparts"},

@@ -128,9 +128,7 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
         return NodeSolution(best, regret, "subgame-perfect play afterwards")
     equilibria = symmetric_equilibria(game) if game.many else nash_equilibria(game)
     losses = [_regret_against(game, second) for _, second in equilibria]
-    regret = {
-        label: min((loss[label] for loss in losses), default=np.nan) for label in game.labels
-    }
+    regret = {label: min((loss[label] for loss in losses), default=np.nan) for label in game.labels}
     played = [label for first, _ in equilibria for label in first if first[label] > _TOLERANCE]
     best = tuple(label for label in game.labels if label in played)
     return NodeSolution(best, regret, _OF_MANY if game.many else _OF_TWO)

@@ -12,9 +12,9 @@ _FILLERS = {"a", "and", "game", "of", "or", "the"}
 
 
 def is_named(game: Game, name: str) -> bool:
-    """Return True if a name is that of the game, of its family, its title, or another one of its."""
-    own = (game.name, game.family, game.title, *game.other_names)
-    return _plain(name) in {_plain(each) for each in own if each}
+    """Return True if a name is one of the game's, of its family, or its title."""
+    names = (game.name, game.family, game.title, *game.other_names)
+    return _plain(name) in {_plain(own) for own in names if own}
 
 
 def is_known(name: str, root: Path) -> bool:
