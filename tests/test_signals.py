@@ -1,4 +1,4 @@
-"""The first signal stops a job after its batch, the second at once; the third kills the job."""
+"""The first signal stops a job after its batch, a second Ctrl+C at once; the third kills the job."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def started(code, **options):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_saves_the_state_and_the_second_ends_the_job(number):
+def test_the_first_signal_saves_the_state_and_a_later_ctrl_c_ends_the_job(number):
     process = started(STOPPABLE)
     process.send_signal(number)
     # The terminal and Snakemake both send a signal; they count as one.
@@ -45,7 +45,11 @@ def test_the_first_signal_saves_the_state_and_the_second_ends_the_job(number):
     assert process.stdout.readline() == "saved\n"
     assert process.poll() is None
     time.sleep(1.2)
-    process.send_signal(number)
+    # SLURM repeats SIGTERM, at any time.
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
     assert process.wait(5) != 0
     assert "KeyboardInterrupt: stopped at once" in process.stdout.read()
 

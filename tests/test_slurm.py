@@ -15,6 +15,7 @@ import pytest
 from tiny_series import GAMES, PATIENCE, TinySeries, copy_workflow
 
 SCRIPTS = Path(__file__).parent / "slurm"
+EXPERIMENT = "Prisoners_Dilemma_tiny"
 # The daemons are in folders that PATH may not contain.
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 MISSING = [
@@ -163,23 +164,29 @@ def test_control_c_leaves_no_job_and_the_same_command_continues(place, finished)
 
 
 def test_a_job_at_its_time_limit_is_finished_by_its_retry(place, finished):
-    place.control(seconds=8)
-    code, output = place.run("--set-resources", "run_experiment:runtime=attempt")
-    assert code == 0, output
-    assert place.statuses() == {"Prisoners_Dilemma_tiny": "completed"}
-    directions, checks, *attempts = place.jobs()
-    states = [job["JobState"] for job in attempts]
-    assert directions["JobState"] == checks["JobState"] == states[-1] == "COMPLETED"
-    assert set(states[:-1]) == {"TIMEOUT"}
-    assert [job["TimeLimit"] for job in attempts] == [
-        f"00:0{number}:00" for number in range(1, len(attempts) + 1)
-    ]
-    # SLURM sends a signal before it kills, so the state was saved, and the last attempt had only
-    # the remaining trials.
-    outputs = [Path(job["StdOut"]).read_text() for job in attempts]
-    assert any("pending: stopped after" in text for text in outputs[:-1])
-    assert 0 < place.log().count(": batch ") < len(place.computed())
-    assert place.results() == {
-        "Prisoners_Dilemma_tiny": finished.results()["Prisoners_Dilemma_tiny"]
-    }
+    # The only batches are those of the experiment.
+    place.configure(checks={"manipulation": False, "damage": False})
+    place.control(seconds=10)
+    process = place.start()
+    place.wait(place.computed, "the first batch")
+    *_, attempt = place.jobs()
+    # The limit is reached now. SLURM notices it within 30 s, long before the last batch.
+    place.slurm("scontrol", "update", f"JobId={attempt['JobId']}", "EndTime=now")
+    # SLURM sends a signal before it kills, so the state is saved.
+    place.wait(
+        lambda: (place.rows()[EXPERIMENT]["error"] or "").startswith("stopped after"),
+        "a saved state",
+    )
+    assert place.statuses() == {EXPERIMENT: "pending"}
+    begun = len(place.computed())
+    place.control(seconds=0)
+    assert process.wait(PATIENCE) == 0, place.output()
+    assert place.statuses() == {EXPERIMENT: "completed"}
+    *others, stopped, last = place.jobs()
+    assert {job["JobState"] for job in (*others, last)} == {"COMPLETED"} and len(others) == 2
+    assert stopped["JobState"] == "TIMEOUT"
+    # The retry has more time, and only the remaining trials.
+    assert (attempt["TimeLimit"], last["TimeLimit"]) == ("12:00:00", "1-00:00:00")
+    assert place.log().count(": batch ") == len(place.computed()) - begun > 0
     assert place.begun_again() == 0
+    assert place.results() == {EXPERIMENT: finished.results()[EXPERIMENT]}

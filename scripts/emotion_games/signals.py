@@ -1,8 +1,8 @@
 """Ctrl+C, SIGTERM and SIGHUP, in jobs and in Snakemake's own process.
 
-The first signal saves the state of the running jobs, the second stops them at once, and the third
-kills them. A signal that was ignored when the process began stays ignored: this is the case under
-nohup, and for a background command of a script.
+The first signal to Snakemake saves the state of the running jobs, the second stops them at once,
+and the third kills them. A signal that was ignored when the process began stays ignored: this is
+the case under nohup, and for a background command of a script.
 
 Only the standard library is imported at the top, so that a job can catch signals before it loads
 anything else.
@@ -47,7 +47,8 @@ def catch_stop() -> Callable[[], bool]:
     Returns:
         A function that returns True if the job should stop after the current batch: a signal has
         arrived, or the process that started the job has died. The latter keeps an orphan from
-        holding the GPU. A second signal raises KeyboardInterrupt.
+        holding the GPU. A later SIGINT raises KeyboardInterrupt. Other signals only repeat the
+        request: SLURM sends SIGTERM twice.
     """
     is_orphan = _watch_owner()
     first: list[float] = []
@@ -55,7 +56,7 @@ def catch_stop() -> Callable[[], bool]:
     def note(number: int, frame: FrameType | None) -> None:
         if not first:
             first.append(time.monotonic())
-        elif time.monotonic() - first[0] > _SAME_SECONDS:
+        elif number == signal.SIGINT and time.monotonic() - first[0] > _SAME_SECONDS:
             ignore_stop()
             raise KeyboardInterrupt("stopped at once")
 

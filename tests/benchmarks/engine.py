@@ -9,7 +9,6 @@ Measures without them, or without a GPU, are listed as not measured.
 import argparse
 import json
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -42,30 +41,9 @@ from workload import (  # noqa: E402
 )
 
 from emotion_games.engine.scoring import score_options, whole_texts  # noqa: E402
-from emotion_games.engine.transformers_backend import GPU_MEMORY_SHARE  # noqa: E402
 
 # Small batches for the cost of the hook, so that a pair of runs follows closely upon each other.
 HOOK_ROWS = 19
-
-
-def memory_line(work: Work) -> Line:
-    """Compare the peak memory of the first batch with what the batch size is planned for."""
-    batch, device = work.batches()[0], work.model.device
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-    else:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    run(work.instrument(), [batch])
-    if device.type == "cuda":
-        taken = torch.cuda.max_memory_allocated() - before
-    else:
-        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-    tokens = len(batch) * (work.shape.prompt + work.shape.answer)
-    planned = tokens * work.model.token_bytes() / GPU_MEMORY_SHARE
-    used, limit = (f"{size / 2**20:.0f} MiB" for size in (taken, planned))
-    note = f"{len(batch)} rows: {used} used, {limit} planned"
-    return Line("peak memory / planned memory", [taken / planned], ("≤", 1.0), note)
 
 
 def hook_line(work: Work, rounds: int) -> Line:
@@ -173,11 +151,7 @@ def start_line(series: Path | None) -> Line:
 
 
 def cpu_lines(work: Work, rounds: int, packages: str) -> Iterator[Line]:
-    """Yield everything that is measured on a CPU.
-
-    Memory comes first: later, memory that was freed would hide what a batch takes.
-    """
-    yield memory_line(work)
+    """Yield everything that is measured on a CPU."""
     yield hook_line(work, rounds)
     yield scoring_line(work, 2 * rounds)
     yield from job_lines(work, rounds, packages)
@@ -192,7 +166,6 @@ def lines(options: argparse.Namespace) -> Iterator[Line]:
         yield Line("GPU: whole job, prefill, decode, trials per second, memory", [], None, "no GPU")
         return
     work = build(QUICK if options.quick else GPU, "cuda", torch.bfloat16)
-    yield memory_line(work)
     yield from gpu_lines(work, options.rounds)
 
 

@@ -19,7 +19,9 @@ from plain_ways import write_answers
 from table import Line, ratio
 from workload import Work, alternate, run, timed
 
+from emotion_games.engine.batch_plan import size_of
 from emotion_games.engine.batches import LARGEST_BATCH
+from emotion_games.engine.memory import peak_memory, token_bytes
 
 # Rows that are decoded at once, for the bound.
 BOUND_ROWS = 128
@@ -54,7 +56,21 @@ def gpu_lines(work: Work, rounds: int) -> Iterator[Line]:
     yield Line(
         "GPU: trials per second / plain hooks", ratio(seconds, "plain", "ours"), ("≥", 3.0), note
     )
+    yield memory_line(work)
     yield from phase_lines(work, rounds, flops, bandwidth)
+
+
+def memory_line(work: Work) -> Line:
+    """Compare the peak memory of the largest batch with what was predicted for it."""
+    tokens = {prompt: work.model.token_ids(prompt) for prompt in work.prompts}
+    asked, answer, gpus = work.requests(1), work.shape.answer, work.model.gpus
+    each = token_bytes(work.instrument(), asked, tokens, answer)
+    batch = max(work.batches(), key=len)
+    taken = peak_memory(gpus, lambda: run(work.instrument(), [batch]))
+    planned = [size_of(batch, tokens, answer) * bytes_ for bytes_ in each]
+    note = f"{len(batch)} rows: {taken[0] / 2**30:.1f} GiB, {planned[0] / 2**30:.1f} predicted"
+    shares = [peak / size for peak, size in zip(taken, planned, strict=True)]
+    return Line("GPU: peak memory / predicted", shares, ("≤", 1.0), note)
 
 
 def phase_lines(work: Work, rounds: int, flops: float, bandwidth: float) -> Iterator[Line]:
@@ -115,7 +131,14 @@ def step_bytes(work: Work, rows: int) -> float:
         sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
     )
     context = shape.prompt + shape.answer / 2
-    return weights * model.dtype.itemsize + rows * context * work.model.token_bytes()
+    return weights * model.dtype.itemsize + rows * context * _cache_bytes(work)
+
+
+def _cache_bytes(work: Work) -> int:
+    """Return the bytes of keys and values of a token."""
+    shape = work.shape
+    width = shape.hidden // shape.heads * shape.key_heads
+    return 2 * shape.layers * width * work.model.dtype.itemsize
 
 
 def matrix_rate(work: Work) -> float:

@@ -17,6 +17,7 @@ from emotion_games.engine import cached_rows
 from emotion_games.engine.backend import Ids
 from emotion_games.engine.batch_plan import plan_batches
 from emotion_games.engine.batches import Instrument, Request
+from emotion_games.engine.memory import batch_tokens
 from emotion_games.engine.models import load_model, steered_layers
 from emotion_games.engine.scoring import whole_texts
 from emotion_games.engine.transformers_backend import TransformersBackend
@@ -115,7 +116,8 @@ def _ours(
     instrument = Instrument(model, layers, pushes, TEMPERATURE, TOP_P)
     tokens = {prompt: model.token_ids(prompt) for prompt in {r.prompt for r in asked}}
     most = ANSWER_TOKENS if job.repeats else 0
-    batches = plan_batches(asked, tokens, most, model.batch_tokens(None))
+    room = batch_tokens(instrument, asked, tokens, most)
+    batches = plan_batches(asked, tokens, most, room)
     return lambda: timed(model.device, lambda: run(instrument, batches))
 
 

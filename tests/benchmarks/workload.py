@@ -23,6 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from emotion_games.engine.backend import ByLayer, Ids
 from emotion_games.engine.batch_plan import plan_batches
 from emotion_games.engine.batches import Instrument, Request, measure
+from emotion_games.engine.memory import batch_tokens
 from emotion_games.engine.models import decoder_layers
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.engine.transformers_backend import TransformersBackend
@@ -100,8 +101,9 @@ class Work:
     def batches(self, repeats: int = 1, budget: int | None = None) -> list[list[Request]]:
         """Return the requests in the batches that an experiment would make of them."""
         tokens = {prompt: self.model.token_ids(prompt) for prompt in self.prompts}
-        most = self.model.batch_tokens(budget)
-        return plan_batches(self.requests(repeats), tokens, self.shape.answer, most)
+        asked, answer = self.requests(repeats), self.shape.answer
+        most = budget or batch_tokens(self.instrument(), asked, tokens, answer)
+        return plan_batches(asked, tokens, answer, most)
 
     def prompt_ids(self) -> list[list[int]]:
         """Return the tokens of the prompts."""

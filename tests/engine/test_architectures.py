@@ -22,7 +22,6 @@ from architectures import (
 )
 from emotion_games.engine.backend import ModelError
 from emotion_games.engine.batches import Instrument, Request
-from emotion_games.engine.caches import cache_bytes
 from emotion_games.engine.models import load_model
 from emotion_games.engine.self_check import check_steering
 from emotion_games.engine.support import unsupported
@@ -143,13 +142,6 @@ def test_the_architecture_is_known_to_work_and_whether_rows_can_share_what_they_
     ]
     shares = check_steering(instrument, requests, print).share
     assert shares == (model.name not in UNSHARED)
-
-
-def test_the_memory_of_a_row_is_known(model):
-    # The length over which recurrent states are spread.
-    text = (model.token_ids(TEXTS[0]) * 20)[:256]
-    cache = model.read([text], {}).cache
-    assert cache_bytes(cache) == pytest.approx(256 * model.token_bytes())
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -11,7 +11,7 @@ from emotion_games.engine.batch_plan import plan_batches
 from emotion_games.engine.batches import Instrument, Measurement, Request, measure
 from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.sampling import trial_uniforms
-from emotion_games.engine.transformers_backend import CPU_BATCH_TOKENS, TransformersBackend
+from emotion_games.engine.transformers_backend import TransformersBackend
 from tiny import tiny_model
 
 torch.set_num_threads(1)
@@ -141,11 +141,6 @@ def test_a_request_larger_than_the_budget_is_a_batch_of_its_own():
     wanted = requests(2)
     batches = plan_batches(wanted, {r.prompt: [1] * 50 for r in wanted}, 8, 10)
     assert [len(batch) for batch in batches] == [1, 1, 1, 1]
-
-
-def test_the_configured_budget_wins(instrument):
-    assert instrument.model.batch_tokens(123) == 123
-    assert instrument.model.batch_tokens(None) == CPU_BATCH_TOKENS
 
 
 def test_times_include_the_work_that_a_gpu_has_not_finished(instrument, monkeypatch):

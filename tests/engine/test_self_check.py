@@ -233,12 +233,12 @@ def test_long_pushes_that_float16_cannot_hold_are_shortened(requests, monkeypatc
     generator = torch.Generator().manual_seed(0)
     pushes = {name: torch.randn(2, 32, generator=generator) * 100 for name in PUSHES if name}
     case = Instrument(half, [1, 2], pushes, temperature=0.7, top_p=0.95)
-    honest, tried = self_check._ask, []
+    honest, tried = self_check.ask, []
 
     def ask(instrument, questions):
         tried.append(float(instrument.pushes["anger"].norm(dim=-1).sum()) / 1e4 / 32**0.5)
         return honest(instrument, questions)
 
-    monkeypatch.setattr(self_check, "_ask", ask)
+    monkeypatch.setattr(self_check, "ask", ask)
     assert check_steering(case, requests, print) is case
     assert tried[2:4] == pytest.approx([3.0, 1.0], rel=0.2), "three and one hidden states long"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_games.engine import cached_rows, transformers_backend
+from emotion_games.engine import cached_rows
 from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.hooks import steer
 from emotion_games.engine.sampling import next_tokens, trial_uniforms
@@ -190,21 +190,3 @@ def test_states_are_those_after_the_push_at_the_last_token(model):
             for layer in layers:
                 expected = states[layer][0, -1]
                 torch.testing.assert_close(found[layer][row], expected, atol=1e-5, rtol=1e-4)
-
-
-def test_the_size_of_a_token_in_the_cache_is_known(model):
-    (text,), rows = ids(model, [2]), read(model, [2])
-    tensors = [tensor for layer in rows.cache.layers for tensor in (layer.keys, layer.values)]
-    assert sum(tensor.nbytes for tensor in tensors) == len(text) * model.token_bytes()
-
-
-def test_a_batch_takes_a_share_of_the_free_memory_of_a_gpu(monkeypatch):
-    model = tiny_model("llama")
-    size = model.token_bytes()
-    monkeypatch.setattr(model, "token_bytes", lambda: size)
-    model.device = torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**6, 10**9))
-    share = transformers_backend.GPU_MEMORY_SHARE
-    assert model.batch_tokens(None) == int(10**6 * share / size)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 10**9))
-    assert model.batch_tokens(None) == 1

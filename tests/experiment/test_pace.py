@@ -35,8 +35,8 @@ def checks_of(number, writes):
     return [request(f"check|{n}", 500, writes) for n in range(number)]
 
 
-def by_32(model, requests, answer_tokens, budget):
-    return [requests[start : start + 32] for start in range(0, len(requests), 32)]
+def by_32(instrument, requests, answer_tokens, configured):
+    return [requests[start : start + 32] for start in range(0, len(requests), 32)], 32
 
 
 class Simulation:
@@ -62,9 +62,7 @@ class Simulation:
         control = Control(lambda: self.now > self.stop_at, report, lambda _: None)
         journal = Journal(self.folder / "x.jsonl", "the same", lambda _: None)
         counted = {what: [r.key for r in requests] for what, requests in self.stages.items()}
-        instrument = SimpleNamespace(
-            model=SimpleNamespace(batch_tokens=lambda tokens: tokens), seconds={}
-        )
+        instrument = SimpleNamespace(seconds={})
         measure_all(Session(journal, control, counted), instrument, self.stages)
         return self.reports
 

@@ -85,7 +85,7 @@ def test_how_a_rationale_is_cut(written, rationale):
 class Bytes(Backend):
     """Only the decoding of a model whose tokens are bytes."""
 
-    read = capture = batch_tokens = None
+    read = capture = gpus = None
     tokenizer = byte_tokenizer()
 
 

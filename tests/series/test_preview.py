@@ -162,7 +162,7 @@ def test_experiments_of_the_same_power_share_its_lines(config):
     assert lever.startswith("to claim 5 points: ") and moved.startswith(
         "power to find choices moved"
     )
-    assert source.endswith("(source: SmolLM2-135M-Instruct in Prisoners_Dilemma)")
+    assert source.endswith("(source: SmolLM2-135M-Instruct in Prisoners_Dilemma and Stag_Hunt)")
 
 
 def test_what_earlier_results_found_is_shown_for_the_model_and_the_game(config, monkeypatch):

@@ -41,7 +41,7 @@ GresTypes=gpu
 AccountingStorageType=accounting_storage/none
 # Snakemake asks squeue about jobs that have ended, and so do tests.
 MinJobAge=3600
-KillWait=20
+KillWait=60
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
 SlurmdParameters=config_overrides
 NodeName=$host NodeAddr=127.0.0.1 Port=$daemon_port CPUs=16 RealMemory=500000 Gres=gpu:2 State=UNKNOWN

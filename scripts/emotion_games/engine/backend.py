@@ -162,13 +162,10 @@ class Backend(ABC):
         What all texts begin with is read once.
         """
 
+    @property
     @abstractmethod
-    def batch_tokens(self, configured: int | None) -> int:
-        """Return how many tokens (prompts and answers) a batch may hold.
-
-        Args:
-            configured: The limit from the config; None lets the memory decide.
-        """
+    def gpus(self) -> list[torch.device]:
+        """The GPUs that hold the model; none if it is on a CPU."""
 
     def chat_text(self, messages: list[Message], date: datetime.date = TEMPLATE_DATE) -> str:
         """Return the text that the model reads for a chat, special tokens included.

@@ -34,8 +34,7 @@ def plan_batches(
     batches: list[list[Request]] = []
     rows = first = 0
     for request in sorted(requests, key=place):
-        width = story_of[tuple(tokens[request.prompt])][0]
-        width += answer_tokens if request.uniforms else 0
+        width = _width(request, story_of[tuple(tokens[request.prompt])][0], answer_tokens)
         weight = max(1, len(request.uniforms))
         is_full = (rows + weight) * width > budget or rows + weight > LARGEST_BATCH
         if is_full or width > MOST_PADDING * first:
@@ -44,3 +43,14 @@ def plan_batches(
         batches[-1].append(request)
         rows += weight
     return batches
+
+
+def size_of(batch: Sequence[Request], tokens: Mapping[str, Ids], answer_tokens: int) -> int:
+    """Return how many tokens a batch has, padding included."""
+    rows = sum(max(1, len(r.uniforms)) for r in batch)
+    return rows * max(_width(r, len(tokens[r.prompt]), answer_tokens) for r in batch)
+
+
+def _width(request: Request, prompt_tokens: int, answer_tokens: int) -> int:
+    """Return how many tokens a row of a request has."""
+    return prompt_tokens + (answer_tokens if request.uniforms else 0)

@@ -138,15 +138,6 @@ def can_go_back(cache: DynamicCache) -> bool:
     return not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
 
 
-def cache_bytes(cache: DynamicCache) -> int:
-    """Return the size of everything that a cache keeps."""
-    kept: list[object] = []
-    for layer in cache.layers:
-        for value in vars(layer).values():
-            kept += value.values() if isinstance(value, dict) else [value]
-    return sum(value.nbytes for value in kept if isinstance(value, Tensor))
-
-
 def can_branch(cache: DynamicCache) -> bool:
     """Return whether rows can go on from an earlier token of a row."""
     return all(type(layer) in (DynamicLayer, RoomyLayer) for layer in cache.layers)

@@ -13,20 +13,19 @@ three times the length of a hidden state. Three things must hold:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from statistics import median
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_games.engine.backend import ByLayer, ModelError
-from emotion_games.engine.batches import Instrument, Measurement, Request, measure
+from emotion_games.engine.backend import ModelError
+from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.hooks import SteeringError
-from emotion_games.engine.observer import Observer
-from emotion_games.engine.reference import Text, answer_texts, plain_logits, prompt_tokens
+from emotion_games.engine.reference import Text, plain_logits
+from emotion_games.engine.self_check_cases import Case, Found, ask, expected_pushes, make_cases
 from emotion_games.engine.support import PASS_ERRORS
 from emotion_games.engine.transformers_backend import TransformersBackend
 
@@ -40,8 +39,6 @@ SCORE_TOLERANCE = 1e-4
 # How long the amplified pushes of all layers are together, in lengths of a hidden state. Shorter
 # ones are tried where float16 cannot hold the states.
 AMPLIFIED = (3.0, 1.0, 0.3)
-# Tokens of the answer that is written for each request. The last one is never read.
-ANSWER_TOKENS = 3
 # A rationale, after which the options are scored again in experiments that do so.
 RATIONALE = "I see. "
 # Of a text, enough to see whether a push changes anything.
@@ -51,59 +48,6 @@ EQUAL_CHANCES = 1e30
 
 # Returns the logits before each scored token of a text under a push: (tokens, vocabulary).
 Reference = Callable[[Text, str | None], Tensor]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A request, and the tokens of all texts that the engine reads for it.
-
-    Attributes:
-        request: It writes an answer of known tokens.
-        options: {label: the text with that option}.
-        written: The prompt with the written answer.
-        reopened: {label: the text with that option after a rationale}, if they are scored there.
-    """
-
-    request: Request
-    options: dict[str, Text]
-    written: Text
-    reopened: dict[str, Text]
-
-    def texts(self, is_written: bool) -> dict[str, Text]:
-        """Return what is compared with the reference, {what it is: text}."""
-        # The last option, before which the tokens of the others were taken out of the cache.
-        label, text = list(self.options.items())[-1]
-        if not is_written:
-            return {label: text}
-        after = {f"{name} after a rationale": text for name, text in [*self.reopened.items()][-1:]}
-        return {label: text, "the written answer": self.written} | after
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the engine measured for each request, and what was seen in its passes."""
-
-    observer: Observer
-    measured: list[Measurement]
-
-    def logits(self, place: int, text: Text) -> Tensor:
-        """Return the logits before each scored token of a text of a request, (tokens, vocab)."""
-        found = []
-        for end in range(text.start, len(text.ids)):
-            if (place, text.ids[:end]) not in self.observer.logits:
-                raise SteeringError(
-                    f"{self.observer.keys[place]}: the engine did not read the first {end} tokens "
-                    f"of a text as they are; they end with {list(text.ids[max(0, end - 3) : end])}"
-                )
-            found.append(self.observer.logits[place, text.ids[:end]])
-        return torch.stack(found).float()
-
-    def score(self, place: int, label: str, is_reopened: bool) -> float:
-        """Return the mean log-probability of the tokens of an option of a request."""
-        found = self.measured[place]
-        scores = found.after[0] if is_reopened else found.scores
-        assert scores is not None
-        return scores.per_token[label]
 
 
 def check_steering(
@@ -167,11 +111,11 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
     model = cast(TransformersBackend, instrument.model)
     # Before the passes are watched.
     model.explore()
-    cases = _cases(model, requests, opening)
+    cases = make_cases(model, requests, opening)
     questions = [case.request for case in cases]
     _check_that_pushes_matter(instrument, cases)
-    _ask(instrument, questions)
-    plain = _ask(instrument, [replace(question, push=None) for question in questions])
+    ask(instrument, questions)
+    plain = ask(instrument, [replace(question, push=None) for question in questions])
     strong, changed = _amplified(instrument, questions, plain.observer.norms)
 
     @cache
@@ -189,46 +133,6 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
         texts = case.texts(is_written=is_new)
         found |= _differences_of(place, case.request, texts, (plain, changed), reference)
     return found
-
-
-def _cases(
-    model: TransformersBackend, requests: Sequence[Request], reopened: str | None
-) -> list[Case]:
-    # Tokens that a model can never write have no share of the probability.
-    begin = prompt_tokens(model, requests[0])[:1]
-    possible = plain_logits(model, begin, {})[0].isfinite().cpu()
-    cases = []
-    for request in requests:
-        prompt, options = prompt_tokens(model, request), answer_texts(model, request)
-        # The tokens of an option backwards: no option begins with them, and none ends an answer.
-        first = next(iter(options.values()))
-        backwards = first.ids[first.start :][::-1]
-        tokens = (backwards * ANSWER_TOKENS)[:ANSWER_TOKENS]
-        numbers = [(int(possible[:token].sum()) + 0.5) / int(possible.sum()) for token in tokens]
-        # A free answer: the tokens that are written need not be the inside of a string.
-        question = replace(request, scored=True, lead="", uniforms=(np.array(numbers),))
-        written = Text((*prompt, *tokens), len(prompt) + 1)
-        again = replace(request, opening=reopened) if reopened else None
-        after = answer_texts(model, again) if again else {}
-        cases.append(Case(question, options, written, after))
-    return cases
-
-
-def _ask(instrument: Instrument, questions: Sequence[Request]) -> Found:
-    model = cast(TransformersBackend, instrument.model)
-    pushes = expected_pushes(instrument, [question.push for question in questions])
-    observer = Observer(model, [question.key for question in questions], pushes)
-    with observer.watch():
-        return Found(observer, measure(instrument, questions))
-
-
-def expected_pushes(instrument: Instrument, names: Sequence[str | None]) -> ByLayer:
-    """Return what must be added, {layer: (rows, hidden)}; None stands for zeros."""
-    zeros = torch.zeros(instrument.model.hidden_size)
-    return {
-        layer: torch.stack([zeros if n is None else instrument.pushes[n][place] for n in names])
-        for place, layer in enumerate(instrument.layers)
-    }
 
 
 def _check_that_pushes_matter(instrument: Instrument, cases: Sequence[Case]) -> None:
@@ -256,7 +160,7 @@ def _amplified(
             longer[name] = push * max(1.0, length / share)
         strong = replace(instrument, pushes=longer)
         try:
-            return strong, _ask(strong, questions)
+            return strong, ask(strong, questions)
         except ModelError:
             if length == AMPLIFIED[-1]:
                 raise

@@ -19,13 +19,6 @@ from emotion_games.engine.positions import most_positions
 from emotion_games.engine.prompt_tree import Tree, branching, numbered
 from emotion_games.engine.ragged import padded
 
-# Tokens of a batch on a CPU, where larger batches gain nothing.
-CPU_BATCH_TOKENS = 16_384
-# Share of the free GPU memory for the cache of a batch. Answers are written into a copy of it, and
-# another copy takes over when finished rows leave.
-GPU_MEMORY_SHARE = 0.25
-# Over so many tokens of a row the memory of its recurrent states is spread; most rows are longer.
-STATE_TOKENS = 256
 # A text of several tokens, from which the engine learns how a model takes its batches.
 SAMPLE = "one row"
 
@@ -54,26 +47,10 @@ class TransformersBackend(Backend):
         pad, rows = tokenizer.pad_token_id, len(next(model.get_input_embeddings().parameters()))
         self.pad_id = pad if pad is not None and pad < rows else 0
 
-    def batch_tokens(self, configured: int | None) -> int:
-        """Return the configured limit, or one from the free memory and the size of the cache."""
-        if configured:
-            return configured
-        if self.device.type != "cuda":
-            return CPU_BATCH_TOKENS
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return max(1, int(free * GPU_MEMORY_SHARE / self.token_bytes()))
-
-    @torch.inference_mode()
-    def token_bytes(self) -> float:
-        """Return the memory of a token in the cache; recurrent states are counted in tokens."""
-        text, sizes = self.token_ids(SAMPLE), []
-        for times in (1, 2):
-            ids, mask = self.padded([text * times])
-            rows = self._empty_rows([text], {})
-            rows.extend(ids, mask, 1)
-            sizes.append(caches.cache_bytes(rows.cache))
-        growing = sizes[1] - sizes[0]
-        return growing / len(text) + (sizes[0] - growing) / STATE_TOKENS
+    @property
+    def gpus(self) -> list[torch.device]:
+        """The GPUs that hold the model."""
+        return sorted({p.device for p in self.model.parameters() if p.is_cuda}, key=str)
 
     @torch.inference_mode()
     def capture(

@@ -14,6 +14,7 @@ from emotion_games.engine.backend import Backend, ModelError
 from emotion_games.engine.batch_plan import plan_batches
 from emotion_games.engine.batches import Instrument, Request, measure
 from emotion_games.engine.directions import Directions
+from emotion_games.engine.memory import batch_tokens
 from emotion_games.engine.models import load_model, weights_hash, weights_state
 from emotion_games.engine.self_check import check_steering
 from emotion_games.experiment.conditions import Arm
@@ -143,7 +144,7 @@ def measure_all(
     instrument: Instrument,
     stages: Mapping[str, Sequence[Request]],
     answer_tokens: int = 0,
-    batch_tokens: int | None = None,
+    room: int | None = None,
     after_first: Callable[[], None] | None = None,
 ) -> None:
     """Measure all requests without a record, stage by stage.
@@ -154,14 +155,14 @@ def measure_all(
         stages: What is to be measured, done or not, by what the log calls it. Each stage has a
             pace of its own.
         answer_tokens: The largest number of tokens of an answer.
-        batch_tokens: The largest number of tokens of a batch; None leaves it to the model.
+        room: The largest number of tokens of a batch; None leaves it to the memory.
         after_first: Called when the first stage is done, which is then measured before any other.
     """
-    log, budget = session.control.log, instrument.model.batch_tokens(batch_tokens)
+    log = session.control.log
     planned: dict[str, list[list[Request]]] = {}
     for what, requests in stages.items():
         # From all requests, so that the batches do not depend on interruptions.
-        batches = _batches(instrument.model, requests, answer_tokens, budget)
+        batches, budget = _batches(instrument, requests, answer_tokens, room)
         planned[what] = [b for b in batches if not session.is_done([r.key for r in b])]
         log(
             f"{what}: {len(requests)} requests in {len(batches)} batches of at most {budget} "
@@ -194,7 +195,9 @@ def measure_all(
 
 
 def _batches(
-    model: Backend, requests: Sequence[Request], answer_tokens: int, budget: int
-) -> list[list[Request]]:
-    tokens = {prompt: model.token_ids(prompt) for prompt in {r.prompt for r in requests}}
-    return plan_batches(requests, tokens, answer_tokens, budget)
+    instrument: Instrument, requests: Sequence[Request], answer_tokens: int, configured: int | None
+) -> tuple[list[list[Request]], int]:
+    """Return the batches, and the largest number of tokens of each."""
+    tokens = {prompt: instrument.model.token_ids(prompt) for prompt in {r.prompt for r in requests}}
+    budget = configured or batch_tokens(instrument, requests, tokens, answer_tokens)
+    return plan_batches(requests, tokens, answer_tokens, budget), budget

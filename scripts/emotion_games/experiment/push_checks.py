@@ -167,14 +167,14 @@ def _measure_checks(
         stages.setdefault(check_of(request.key), []).append(request)
     items = stages.pop(Check.DOMINANCE, [])
     by_itself = [request for request in items if request.push is None]
-    measure_all(session, instrument, {Check.DOMINANCE: by_itself}, batch_tokens=room)
+    measure_all(session, instrument, {Check.DOMINANCE: by_itself}, room=room)
     scores = [session.journal.records[request.key]["scores"] for request in by_itself]
     shares = [found["probabilities"][BETTER] for found in scores if found]
     if shares and sum(shares) / len(shares) >= DOMINANCE_READ:
         stages[Check.DOMINANCE] = [request for request in items if request.push]
     asked = [*by_itself, *chain(*stages.values())]
     session = replace(session, counted={"check items": [request.key for request in asked]})
-    measure_all(session, instrument, stages, batch_tokens=room)
+    measure_all(session, instrument, stages, room=room)
 
 
 def _fingerprint(inputs: Inputs, material: Material, vectors: Directions) -> str:
