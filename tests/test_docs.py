@@ -15,6 +15,8 @@ import yaml
 
 from emotion_games.games.catalog import expand_game, load_game
 from emotion_games.games.scenarios import load_scenarios
+from emotion_games.prompts.messages import render
+from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 from emotion_games.prompts.templates import load_templates
 from emotion_games.schemas import read_schema
@@ -123,7 +125,7 @@ def config_of(path: str, root: Path) -> SeriesConfig:
 
 
 def test_the_text_has_an_example_of_each_kind():
-    assert len(CONFIGS) == 5 and len(COMMANDS) == 4
+    assert len(CONFIGS) == 6 and len(COMMANDS) == 4
     assert [b.mark for b in BLOCKS].count("patch") == 3
     assert all(b.mark or b.language in ("bash", "python") for b in BLOCKS)
 
@@ -140,6 +142,13 @@ def test_the_text_has_an_example_of_each_kind():
                 "Stag_Hunt": 2 * 1 * 2 * (1 + 12 + 150 + 12 + 7),
                 "Ultimatum_Game_Proposer": 1 * 1 * 6 * (1 + 12 + 150 + 12 + 7),
                 "Ultimatum_Game_Responder": 1 * 3 * 2 * (1 + 12 + 150 + 12 + 7),
+            },
+        ),
+        (
+            "config/several.yaml",
+            {
+                "Beauty_Contest": 1 * 1 * 4 * (1 + 2 + 150 + 2 + 2),
+                "Sealed_Auction": 1 * 1 * 6 * (1 + 2 + 150 + 2 + 2),
             },
         ),
     ],
@@ -183,6 +192,26 @@ def test_every_own_scenario_is_read(inside):
         "Ultimatum_Game_Proposer": ["Mbali"],
         "Ultimatum_Game_Responder": ["Jonas"],
     }
+
+
+def test_all_counterparts_are_named_to_the_model(inside):
+    config = config_of("config/several.yaml", inside)
+    templates = load_templates(inside / "config" / "prompts.yaml")
+    told = []
+    for name, game in config.games.items():
+        (scenario,), problems = load_scenarios(config.scenario_files[name], game)
+        assert not problems
+        situation = Situation(game, scenario, game.histories[0], game.labels)
+        lines = render(templates, situation, wording=0)[1]["content"].splitlines()
+        assert [line for line in lines if line.startswith("About")] == [
+            f"About you: {scenario.you.profile}."
+        ]
+        told += [line.split(" decide")[0] for line in lines if "at the same time" in line]
+    counterparts = ", ".join(f"Other drama teacher counterpart {number}" for number in (1, 2, 3))
+    assert told == [
+        "You and 10 Other lock keeper counterparts",
+        f"You and each of the others ({counterparts})",
+    ]
 
 
 def test_the_emotion_is_found_and_can_be_named(inside):

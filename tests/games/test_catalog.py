@@ -21,14 +21,16 @@ from emotion_games.games.formulas import evaluate, fill_percentages
 from emotion_games.games.records import Game, Node, leaves, node_at, with_choices, your_player
 
 GAMES = Path(__file__).parents[2] / "config" / "games"
-FOURTEEN = [
+SIXTEEN = [
     "Battle_Of_Sexes",
+    "Beauty_Contest",
     "Draco_Game",
     "Duopolistic_Competition",
     "Escalation_Game",
     "Hot_Cold_Game",
     "Monopoly_Game",
     "Prisoners_Dilemma",
+    "Sealed_Auction",
     "Stag_Hunt",
     "Tri_Game",
     "Trust_Game_Trustee",
@@ -64,9 +66,9 @@ def test_human_effects_name_emotions_that_are_there_and_a_source_with_a_year() -
     assert signs["Ultimatum_Game_Proposer", "fear"] == 1
 
 
-def test_all_fourteen_load() -> None:
+def test_all_sixteen_load() -> None:
     games = [load_game(GAMES / name) for name in game_names(GAMES)]
-    assert [g.name for g in games] == FOURTEEN
+    assert [g.name for g in games] == SIXTEEN
     for g in games:
         assert all(0 <= choice.value <= 1 for choice in g.choices)
         assert {choice.value for choice in g.choices} >= {0, 1}
@@ -351,6 +353,18 @@ moves:
             "  leave: {meaning",
             "  no: {meaning",
             "choices: the key False is not text; put it in quotes",
+        ),
+        (
+            TREE,
+            "kind: sequential",
+            "kind: sequential\nmany: true",
+            "many: in a sequential game two people play; remove it",
+        ),
+        (
+            MATRIX,
+            "title: Mine",
+            "title: Mine\nother_names: [7]",
+            "other_names[0]: expected text (a name of the game), found 7; put it in quotes",
         ),
         (
             TREE,

@@ -180,6 +180,42 @@ def test_people(named_bank: tuple[str, list[dict]]) -> None:
     assert [name for name, count in Counter(others).items() if count > 1] == []
 
 
+def amounts(scenario: dict) -> list[int]:
+    """The number in each option, from that of the lowest label to that of the highest."""
+    options = scenario["behavior_choices"]
+    numbers = [re.findall(r"\d+", options[label].replace(",", "")) for label in sorted(options)]
+    assert [len(found) for found in numbers] == [1] * len(options), scenario["id"]
+    return [int(number) for (number,) in numbers]
+
+
+def test_commitments_are_no_third_two_thirds_and_all_of_the_most(
+    banks: dict[str, list[dict]],
+) -> None:
+    bank = banks["Beauty_Contest"]
+    assert len(bank) >= 48
+    for scenario in bank:
+        none, third, two_thirds, most = amounts(scenario)
+        assert [none, third, two_thirds] == [0, most / 3, most * 2 / 3], scenario["id"]
+        # Eleven people decide.
+        assert scenario["participants"][1]["name"].startswith("ten other ")
+
+
+def test_bids_are_shares_of_what_the_story_says_it_is_worth(banks: dict[str, list[dict]]) -> None:
+    bank = banks["Sealed_Auction"]
+    assert len(bank) >= 48
+    for scenario in bank:
+        options = scenario["behavior_choices"]
+        assert set(options) == {"devote_high", "devote_low", "devote_medium"}
+        high, low, medium = amounts(scenario)
+        assert (medium, high) == (2 * low, 3 * low), scenario["id"]
+        numbers = [int(n) for n in re.findall(r"\d+", scenario["description"].replace(",", ""))]
+        worth = low * 10 // 3
+        assert worth in numbers, scenario["id"]
+        # The others may value it more highly.
+        assert any(worth < number <= 1.5 * worth for number in numbers), scenario["id"]
+        assert scenario["participants"][1]["name"].startswith("three other ")
+
+
 def test_lengths(named_bank: tuple[str, list[dict]]) -> None:
     _, bank = named_bank
     low, high = DESCRIPTION_WORDS

@@ -24,6 +24,8 @@ ESCALATION = load_game(CONFIG / "games" / "Escalation_Game")
 DUOPOLY = load_game(CONFIG / "games" / "Duopolistic_Competition")
 TRUSTEE = load_game(CONFIG / "games" / "Trust_Game_Trustee")
 RESPONDER = load_game(CONFIG / "games" / "Ultimatum_Game_Responder")
+CONTEST = load_game(CONFIG / "games" / "Beauty_Contest")
+AUCTION = load_game(CONFIG / "games" / "Sealed_Auction")
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -192,6 +194,69 @@ def test_you_may_be_described_beside_the_name(tmp_path: Path) -> None:
     assert (scenario.you.name, scenario.you.profile) == ("you", "festival coordinator")
     people = [{"name": "you"}, {"name": "You (again)"}]
     assert "two people have the same name" in problem(tmp_path, participants=people)
+
+
+# The shape in which others publish stories of a game of many: no roles, no profiles, no ids.
+OF_MANY = {
+    "scenario": "Tents for the flower show",
+    "description": "The town lends tents for the show, and each garden club says how many.",
+    "participants": [
+        {"name": "You (garden club chair)"},
+        {"name": "10 Other garden club chair counterparts"},
+    ],
+    "behavior_choices": {
+        "commit_0": "Take 0 tents.",
+        "commit_1": "Take 3 tents for your club.",
+        "commit_2": "Take 6 tents, and share two of them.",
+        "commit_3": "Take 9 tents.",
+    },
+    "job": "garden club chair",
+    "game_name": "Beauty_Contest",
+}
+OF_BIDDERS = OF_MANY | {
+    "participants": [
+        {"name": "You (garden club chair)"},
+        *({"name": f"Other garden club chair counterpart {number}"} for number in (1, 2, 3)),
+    ],
+    "behavior_choices": {
+        "devote_low": "Set aside an hour.",
+        "devote_medium": "Set aside an afternoon.",
+        "devote_high": "Set aside three days.",
+    },
+    "game_name": "NoReturn_SealedBid_Auction",
+}
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+@pytest.mark.parametrize(
+    ("game", "published", "others"),
+    [
+        (CONTEST, OF_MANY, ["10 Other garden club chair counterparts"]),
+        (AUCTION, OF_BIDDERS, [f"Other garden club chair counterpart {i}" for i in (1, 2, 3)]),
+        (
+            AUCTION,
+            OF_BIDDERS | {"participants": ["Austria", "Russia", "Turkey"]},
+            ["Russia", "Turkey"],
+        ),
+    ],
+)
+def test_stories_with_several_counterparts_load_as_they_are_published(
+    tmp_path: Path, game: Game, published: dict[str, Any], others: list[str], as_list: bool
+) -> None:
+    (scenario,), problems = load(tmp_path, [published] if as_list else published, game)
+    assert problems == []
+    assert [person.name for person in scenario.others] == others
+    assert dict(scenario.options) == published["behavior_choices"]
+    if "Austria" not in published["participants"]:
+        assert (scenario.you.name, scenario.you.profile) == ("you", "garden club chair")
+
+
+def test_a_story_of_another_game_of_many_is_left_out(tmp_path: Path) -> None:
+    scenarios, problems = load(tmp_path, [OF_MANY, OF_BIDDERS], CONTEST)
+    assert len(scenarios) == 1
+    assert problems == [
+        f"{tmp_path / 'stories.json'}[1]: game_name: 'NoReturn_SealedBid_Auction' is another game"
+    ]
 
 
 def test_all_problems_of_an_entry_are_reported_at_once(tmp_path: Path) -> None:

@@ -49,6 +49,25 @@ def test_histories_name_the_right_people() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("others", "who"),
+    [
+        (["England"], "England"),
+        (["ten other gardeners"], "ten other gardeners"),
+        (["Russia", "Turkey"], "each of the others (Russia, Turkey)"),
+    ],
+)
+def test_in_a_game_of_many_all_counterparts_are_named(others: list[str], who: str) -> None:
+    game = load_game(CONFIG / "games" / "Sealed_Auction")
+    options = {label: f"Choose {label}" for label in game.labels}
+    people = tuple(Participant(name) for name in others)
+    scenario = Scenario("s", "", "They meet.", Participant("Alice"), people, options)
+    situation = Situation(game, scenario, game.histories[0], game.labels)
+    assert history_sentences(TEMPLATES, situation) == (
+        f"You and {who} decide at the same time, and neither knows what the other will choose."
+    )
+
+
 def test_earlier_steps_are_the_storys_own_option() -> None:
     bid = "Raise your bid by 50 dollars."
     assert escalation(bid) == 'Bob made this choice: "Raise their bid by 50 dollars".'

@@ -86,6 +86,16 @@ def test_a_label_may_have_another_phrase_after_another_move() -> None:
     assert "Maya takes the better part, you get 1 point and Maya gets 4 points" in lines[3]
 
 
+def test_in_a_game_of_many_the_others_have_the_words_of_the_game() -> None:
+    g = game("Sealed_Auction")
+    lines = sentences(g, g.histories[0], ("devote_high", "devote_low", "devote_medium"))
+    assert len(lines) == 1 + 3 * 3
+    assert lines[-1] == (
+        "- If you choose Option 3 and each of the others bids 60 percent of what it is worth to "
+        "them, you get 8 points and each of the others gets 8 points."
+    )
+
+
 @pytest.mark.parametrize("name", game_names(CONFIG / "games"))
 def test_comprehension_questions_have_one_right_answer(name: str) -> None:
     g = game(name)

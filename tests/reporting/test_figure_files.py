@@ -236,8 +236,8 @@ def test_no_rows_no_heat_map():
     assert contrast_heat_map([], [{"game_name": "Tri_Game", "model_name": "b"}]) is None
 
 
-@pytest.mark.parametrize("games, models", [(1, 1), (14, 3)])
-def test_labels_of_one_to_fourteen_games_do_not_overlap_and_stay_in_the_figure(
+@pytest.mark.parametrize("games, models", [(1, 1), (16, 3)])
+def test_labels_of_one_to_sixteen_games_do_not_overlap_and_stay_in_the_figure(
     games, models, tmp_path
 ):
     rows = [

@@ -136,6 +136,33 @@ def test_the_example_expands_the_ultimatum_game_into_its_roles():
     assert checked.settings["num_scenarios"] == 48
 
 
+def test_the_grid_of_the_paper_is_that_of_the_paper():
+    text = (ROOT / "config" / "paper_2604_06562.yaml").read_text()
+    checked = check_config(yaml.safe_load(text), ROOT)
+    assert len(checked.models) == 13 and len(checked.games) == 9
+    assert {model.entry["dtype"] for model in checked.models} == {"bfloat16"}
+    assert all(model.is_fetched and model.running == {} for model in checked.models)
+    histories = {name: entry["histories"] for name, entry in checked.game_settings.items() if entry}
+    assert histories == {
+        "Escalation_Game": ["escalations_0"],
+        "Trust_Game_Trustee": ["trust_high"],
+        "Ultimatum_Game_Responder": ["offer_high"],
+    }
+    expected = {
+        "intensity": [0.8, 1.0, 1.2],
+        "intensity_unit": "raw",
+        "direction_method": "paired_pca",
+        "layers": "middle_third",
+        "repeat": 1,
+        "num_scenarios": 300,
+        "decoding": "free",
+    }
+    assert {key: checked.settings[key] for key in expected} == expected
+    assert checked.settings["generation"]["temperature"] == 0
+    assert checked.settings["generation"]["max_new_tokens"] == 500
+    assert len(checked.settings["emotions"]) == 6
+
+
 def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
     filled = schemas.with_defaults(
         changed(arms={"random": {"matched": 3}}, intensity=[1, 2], headline_intensity=1), SCHEMA

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import socket
 from pathlib import Path
 
 import pytest
+import yaml
 
 from emotion_games import layout
 from emotion_games.errors import UserError
@@ -61,6 +63,21 @@ def test_the_number_of_trials_is_that_of_the_plan(config):
         assert counts[experiment.game].generated == sum(
             trial.condition.generated for trial in trials
         )
+
+
+def test_the_grid_of_the_paper_is_shown_with_its_cost_and_without_a_network(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a dry run must not connect")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.chdir(tmp_path)
+    paper = yaml.safe_load((ROOT / "config" / "paper_2604_06562.yaml").read_text())
+    shown = preview(find_series(check_config(paper, ROOT), ROOT, is_main=True))
+    assert "9 games x 13 models = 117 experiments, 0 done; 4,281,888 trials" in shown
+    # Stories x option orders x (neutral, 3 doses of 6 emotions, 2 halves, null directions, events).
+    arms = 1 + 3 * 6 + 2 * 6 + 150 + 6 + 1
+    assert f"Beauty_Contest {48 * 4 * arms:,} trials a model, 48 stories" in " ".join(shown.split())
+    assert f"Sealed_Auction {48 * 6 * arms:,} trials a model, 48 stories" in " ".join(shown.split())
 
 
 def test_more_trials_than_memory_holds_are_refused_before_they_are_planned(config):

@@ -32,6 +32,7 @@ _WITHOUT_TEXTS = {
     "aliases": {},
     "references": [],
     "human_effects": {},
+    "other_names": [],
 }
 
 
@@ -159,6 +160,8 @@ def _game(folder: Path, definition: Mapping[str, Any]) -> Game:
         moves=moves,
         aliases=definition.get("aliases", {}),
         subset=definition.get("subset", False),
+        many=definition.get("many", False),
+        other_names=tuple(definition.get("other_names", [])),
         settings=settings,
         folder=folder,
         definition=definition,

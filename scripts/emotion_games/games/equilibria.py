@@ -24,6 +24,9 @@ Mixed = dict[str, float]
 
 # Probabilities and payoffs closer than this count as equal.
 _TOLERANCE = 1e-9
+# What the others are assumed to do in a simultaneous game.
+_OF_TWO = "the other's part in the equilibrium in which the choice loses least"
+_OF_MANY = "all others' choice in the symmetric pure equilibrium in which the choice loses least"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def nash_equilibria(game: Game) -> list[tuple[Mixed, Mixed]]:
     An equilibrium is a pair of mixed strategies, the row player's first. Those in which the row
     player is likelier to take the first labels come first.
     """
+    assert not game.many, f"{game.name}: the other player stands for several people"
     matrix, labels = matrix_of(game), game.labels
     pairs = [matrix[cell] for cell in product(labels, labels)]
     # (row player's choice, column player's choice, player)
@@ -61,6 +65,22 @@ def nash_equilibria(game: Game) -> list[tuple[Mixed, Mixed]]:
         (dict(zip(labels, first, strict=True)), dict(zip(labels, second, strict=True)))
         for first, second in ordered
     ]
+
+
+def symmetric_equilibria(game: Game) -> list[tuple[Mixed, Mixed]]:
+    """Return the symmetric pure equilibria of a simultaneous game of many.
+
+    In one, everybody makes the same choice, and nobody could gain by another one. They are pairs
+    of equal strategies, that of the model and that of each of the others.
+    """
+    matrix, labels = matrix_of(game), game.labels
+    found = []
+    for label in labels:
+        best = max(matrix[own, label][0] for own in labels)
+        if matrix[label, label][0] >= best - _TOLERANCE:
+            sure = {own: float(own == label) for own in labels}
+            found.append((sure, sure))
+    return found
 
 
 def backward_induction(node: Node | Payoff, players: tuple[str, str]) -> list[tuple[Play, Payoff]]:
@@ -89,7 +109,8 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
     In a sequential game, play from the node on is subgame-perfect; if the other is indifferent,
     the way that is worst for the model counts. In a simultaneous game, a choice is an equilibrium
     choice if some equilibrium plays it, and its regret is its least regret over the equilibria,
-    each against the other's strategy there.
+    each against the other's strategy there. In a game of many these are the symmetric equilibria;
+    if there is none, there is no equilibrium choice, and every regret is NaN.
 
     Args:
         labels: The choices that a story offers; all of the game by default.
@@ -105,14 +126,12 @@ def solve_node(game: Game, history: History, labels: tuple[str, ...] | None = No
         regret = _regret(worth)
         best = tuple(label for label, loss in regret.items() if loss < _TOLERANCE)
         return NodeSolution(best, regret, "subgame-perfect play afterwards")
-    equilibria = nash_equilibria(game)
+    equilibria = symmetric_equilibria(game) if game.many else nash_equilibria(game)
     losses = [_regret_against(game, second) for _, second in equilibria]
-    regret = {label: min(loss[label] for loss in losses) for label in game.labels}
-    shares = {label: max(first[label] for first, _ in equilibria) for label in game.labels}
-    best = tuple(label for label, share in shares.items() if share > _TOLERANCE)
-    return NodeSolution(
-        best, regret, "the other's part in the equilibrium in which the choice loses least"
-    )
+    regret = {label: min((loss[label] for loss in losses), default=np.nan) for label in game.labels}
+    played = [label for first, _ in equilibria for label in first if first[label] > _TOLERANCE]
+    best = tuple(label for label in game.labels if label in played)
+    return NodeSolution(best, regret, _OF_MANY if game.many else _OF_TWO)
 
 
 def _regret_against(game: Game, other: Mixed) -> dict[str, float]:

@@ -12,8 +12,9 @@ _FILLERS = {"a", "and", "game", "of", "or", "the"}
 
 
 def is_named(game: Game, name: str) -> bool:
-    """Return True if a name is that of the game, of its family, or its title."""
-    return _plain(name) in {_plain(own) for own in (game.name, game.family, game.title) if own}
+    """Return True if a name is one of the game's, of its family, or its title."""
+    names = (game.name, game.family, game.title, *game.other_names)
+    return _plain(name) in {_plain(own) for own in names if own}
 
 
 def is_known(name: str, root: Path) -> bool:
@@ -33,6 +34,8 @@ def _known(root: Path) -> set[str]:
             continue
         if isinstance(definition, dict):
             names |= {str(definition.get(key, "")) for key in ("family", "title")}
+            other_names = definition.get("other_names")
+            names |= set(map(str, other_names if isinstance(other_names, list) else ()))
     return {_plain(name) for name in names} - {""}
 
 

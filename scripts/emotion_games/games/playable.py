@@ -20,6 +20,8 @@ def play_problems(game: Game) -> list[str]:
             f"choices: all have the value {values.pop():g}; give two different ones, "
             "such as 1 and 0"
         )
+    if game.many and game.kind != "simultaneous":
+        problems.append("many: in a sequential game two people play; remove it")
     problems += _move_problems(game)
     for history in game.histories:
         problems += [

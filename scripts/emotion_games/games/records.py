@@ -98,6 +98,9 @@ class Game:
             by spaces.
         aliases: Other names that scenario files may give a choice.
         subset: Whether a scenario may offer only some of the choices, two at least.
+        many: Whether the second player stands for each of several others, all alike. The matrix of
+            such a game has what all of them choose as its columns.
+        other_names: Other names that scenario files may give the game.
         definition: The content of the file.
     """
 
@@ -116,6 +119,8 @@ class Game:
     moves: Mapping[tuple[str, str], Phrases] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     subset: bool = False
+    many: bool = False
+    other_names: tuple[str, ...] = ()
     settings: Mapping[str, float] = field(default_factory=dict)
     folder: Path | None = None
     definition: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

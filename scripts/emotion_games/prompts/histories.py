@@ -22,9 +22,9 @@ _THIRD_PERSON = re.compile(
 
 def history_sentences(templates: Templates, situation: Situation) -> str:
     """Return what was played before the decision, and whose turn it is."""
-    other, path = situation.other, situation.history.path
     if situation.game.kind == "simultaneous":
-        return templates.fill("history.simultaneous", other=other)
+        return templates.fill("history.simultaneous", other=situation.everyone_else)
+    other, path = situation.other, situation.history.path
     if not path:
         return templates.fill("history.opening", other=other)
     sentences = [_last_move(templates, situation, path[:end]) for end in range(1, len(path) + 1)]

@@ -22,5 +22,16 @@ class Situation:
 
     @property
     def other(self) -> str:
-        """The name, in the story, of the person who plays with the model."""
+        """The name, in the story, of the person who plays with the model.
+
+        In a game of many it is the game's word for each of the others.
+        """
+        return self.game.players[1] if self.game.many else self.scenario.other.name
+
+    @property
+    def everyone_else(self) -> str:
+        """All who play with the model, by their names in the story."""
+        names = [person.name for person in self.scenario.others]
+        if self.game.many and len(names) > 1:
+            return f"{self.other} ({', '.join(names)})"
         return self.scenario.other.name
