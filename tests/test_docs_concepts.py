@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from emotion_games.engine.directions import load
 from emotion_games.engine.vector_files import Vectors, read_vectors, write_vectors
 from emotion_games.prompts.stimuli import load_stimuli, reference_emotions, split_stimuli
 from emotion_games.prompts.templates import load_templates
+from emotion_games.series.folder import find_series
 from test_docs import ROOT, add, blocks_of, config_of, copy_project, run
 from tiny import tiny_model
 
@@ -155,8 +157,8 @@ def test_the_directions_of_the_series_are_exported_for_other_tools(exported, pro
         assert torch.equal(vector, measured[int(number.removeprefix("direction."))])
     for layer, vector in read_vectors(exported / "greed.gguf").by_layer.items():
         assert np.array_equal(vector, measured[layer].numpy())
-    wrong = ["scripts/export_directions.py", "config/demo.yaml", "my/vectors"]
-    done = subprocess.run(["python", *wrong], cwd=project, capture_output=True, text=True)
+    wrong = [sys.executable, "scripts/export_directions.py", "config/demo.yaml", "my/vectors"]
+    done = subprocess.run(wrong, cwd=project, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("ERROR: config/demo.yaml: not a readable directions file")
 
@@ -177,11 +179,14 @@ def greed(project):
 
 
 @pytest.mark.slow
-def test_a_vector_of_repeng_steers_a_series(greed, project):
-    run(GIVEN, project)
-    folder = results("Given", project)
+def test_a_vector_of_repeng_steers_a_series(greed, inside):
+    # Without figures and pages.
+    run(f"{GIVEN.strip()} --until run_experiment", inside)
+    folder = results("Given", inside)
     trials = pd.read_csv(folder / "exp_results.csv", keep_default_na=False)
-    shown = trials.set_index(["scenario_id", "order", "arm", "emotion"])["choice_probabilities"]
+    shown = trials.set_index(["scenario_id", "option_order", "arm", "emotion"])[
+        "choice_probabilities"
+    ]
     neutral = trials[trials["arm"] == "neutral"]["choice_probabilities"].tolist()
     for emotion in ("greed", "anger"):
         assert shown.xs(("steered", emotion), level=("arm", "emotion")).tolist() != neutral
@@ -191,7 +196,7 @@ def test_a_vector_of_repeng_steers_a_series(greed, project):
     assert set(made["split_half"]) == {"anger"}
     (file,) = {
         path
-        for path in (project / "results" / "directions").glob("*.safetensors")
+        for path in (inside / "results" / "directions").glob("*.safetensors")
         if "greed" in load(path).about["given"]
     }
     vectors = load(file).vectors["greed"]
@@ -199,9 +204,9 @@ def test_a_vector_of_repeng_steers_a_series(greed, project):
         assert vectors[layer].numpy().tobytes() == vector.tobytes()
     text = statistics(folder)["text_description"]
     assert "The vectors of greed were given, not measured on stimuli, so " in text
-    assert "The vectors of greed were given" in (folder.parent / layout.PAGE).read_text()
     # The same file continues the series, and another one begins a new one.
-    again = f"{GIVEN.strip()} --dry-run"
-    assert "Series (continued)" in run(again, project)
-    write_vectors(Vectors({2: np.ones(32, np.float32)}, {}), greed)
-    assert "other settings: directions.greed" in run(again, project)
+    assert find_series(config_of("config/given.yaml", inside), inside, True).how == "continued"
+    vectors = {layer: np.ones(32, np.float32) for layer in (1, 2, 3)}
+    write_vectors(Vectors(vectors, {}), greed)
+    how = find_series(config_of("config/given.yaml", inside), inside, True).how
+    assert "other settings: directions.greed" in how
