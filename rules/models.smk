@@ -56,6 +56,7 @@ rule extract_directions:
         model=unmeasured_model_files,
         stimuli=ancient(STIMULI),
         prompts=ancient(str(CONFIG.prompts)),
+        vectors=ancient(list(map(str, CONFIG.vectors.values()))),
     output:
         f"{DIRECTIONS}/{{directions}}.safetensors",
     log:

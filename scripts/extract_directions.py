@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_games import layout
+from emotion_games.engine.vector_files import file_key
 from emotion_games.series.frozen import check_files, game_files, loaded_from
 from emotion_games.series.gpus import claim
 from emotion_games.series.job import Job
@@ -22,7 +23,8 @@ def extract_directions(rule: Any) -> None:
     experiments = read_series(series_dir)["experiments"]
     waiting = [exp_id for exp_id, row in experiments.items() if row["directions"] == output.stem]
     with Job(series_dir, waiting, log) as job:
-        shared = {name: Path(rule.config["files"][name]) for name in ("stimuli", "prompts")}
+        names = ["stimuli", "prompts", *map(file_key, params.settings["directions"])]
+        shared = {name: Path(rule.config["files"][name]) for name in names}
         check_files(series_dir, shared, params.settings["emotions"])
         runtime = rule.config["runtime"][params.key]
         claim(runtime, job.terminal)

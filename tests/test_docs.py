@@ -45,7 +45,12 @@ class Block:
     body: str
 
 
-BLOCKS = [Block(**found.groupdict()) for found in _BLOCK.finditer(ADDING.read_text())]
+def blocks_of(path: Path) -> list[Block]:
+    """The fenced blocks of a text in their order."""
+    return [Block(**found.groupdict()) for found in _BLOCK.finditer(path.read_text())]
+
+
+BLOCKS = blocks_of(ADDING)
 CONFIGS = [b.path for b in BLOCKS if b.path and re.fullmatch(r"config/\w+\.yaml", b.path)]
 COMMANDS = [b.body for b in BLOCKS if b.language == "bash"]
 
@@ -63,23 +68,26 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
+def add(block: Block, copy: Path) -> None:
+    """Write the file of a block, or apply its patch, in a copy of the project."""
+    if block.mark == "file":
+        path = copy / block.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert not path.exists(), f"{block.path}: the example would overwrite a file of the project"
+        path.write_text(block.body)
+    elif block.mark == "patch":
+        applied = subprocess.run(
+            ["git", "apply"], cwd=copy, input=block.body, text=True, capture_output=True
+        )
+        assert applied.returncode == 0, f"{applied.stderr}\n{block.body}"
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of the project with all examples of docs/adding.md added."""
     copy = copy_project(tmp_path_factory.mktemp("documented"))
     for block in BLOCKS:
-        if block.mark == "file":
-            path = copy / block.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            assert not path.exists(), (
-                f"{block.path}: the example would overwrite a file of the project"
-            )
-            path.write_text(block.body)
-        elif block.mark == "patch":
-            applied = subprocess.run(
-                ["git", "apply"], cwd=copy, input=block.body, text=True, capture_output=True
-            )
-            assert applied.returncode == 0, f"{applied.stderr}\n{block.body}"
+        add(block, copy)
     return copy
 
 

@@ -113,6 +113,18 @@ def test_another_measure_or_half_that_disagrees_is_named():
     )
 
 
+def test_what_given_vectors_lack_is_said_beside_a_claim_and_among_the_limits(effective):
+    found = analysed(effects={"anger": -0.4}, settings=ENOUGH | {"directions": {"anger": "sha256"}})
+    record = found["emotion_analysis"]["anger"]
+    assert record["claim"] and record["halves_agree"] is None
+    note = "Its vectors were given, so no halves of stimuli test it."
+    assert record["sentence"] == f"{effective['emotion_analysis']['anger']['sentence']} {note}"
+    assert "The vectors of anger were given, not measured on stimuli, so " in "\n".join(
+        limits(found)
+    )
+    assert "were given" not in effective["text_description"]
+
+
 def test_damage_is_described_instead_of_an_effect():
     checks = simulate_checks(intensities=(1.0,), broken=("anger",))
     found = analysed(effects={"anger": -0.5}, checks=checks, nulls=20)

@@ -22,6 +22,7 @@ SETTINGS = {
     "emotions": ["guilt", "pride"],
     "layers": [1, 2],
     "direction_method": "contrast",
+    "directions": {},
     "seed": 3,
     "headline_intensity": 0.2,
     "intensity_unit": "hidden_norm",

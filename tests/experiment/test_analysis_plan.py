@@ -22,6 +22,12 @@ def test_the_plan_names_what_is_tested():
     assert "shuffled_minus_neutral" not in plan["contrasts"]
 
 
+def test_the_plan_names_given_vectors_and_is_the_old_one_without():
+    assert "given_directions" not in the_plan(SETTINGS | {"directions": {}}, a_game())
+    given = SETTINGS | {"directions": {"anger": "sha256"}}
+    assert the_plan(given, a_game())["given_directions"] == ["anger"]
+
+
 def test_planned_trials_are_counted():
     """2 orders x 24 scenarios x (1 neutral + 9 steered + 20 random + 4 prompted), one repeat."""
     assert the_plan(SETTINGS, a_game())["planned"]["trials"] == 2 * 24 * (1 + 9 + 20 + 4)

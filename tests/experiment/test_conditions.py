@@ -70,6 +70,15 @@ def test_halves_of_the_stimuli_are_there_where_claims_are_testable():
     assert not [c for c in too_few if c.arm.endswith("_half")]
 
 
+def test_given_vectors_have_no_arms_that_are_made_of_stimuli():
+    settings = SETTINGS | {"arms": arms(nulls_needed(2))}
+    whole = plan_conditions(settings | {"directions": {}})
+    assert whole == plan_conditions(settings)
+    left_out = {"first_half-fear-1", "second_half-fear-1", "shuffled-fear-1"}
+    given = [c.name for c in plan_conditions(settings | {"directions": {"fear": "sha256"}})]
+    assert given == [c.name for c in whole if c.name not in left_out]
+
+
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
 def test_a_lone_claim_just_passes_the_correction_with_so_many_null_directions(confidence):
     for emotions in (1, 2, 3, 6, 7, 12):

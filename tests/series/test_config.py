@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from emotion_games import schemas
+from emotion_games.engine.vector_files import Vectors, write_vectors
 from emotion_games.errors import ProblemList
+from emotion_games.hashing import content_hash
 from emotion_games.series import config as config_module
 from emotion_games.series import config_checks
 from emotion_games.series.config import check_config
@@ -514,6 +517,76 @@ def test_a_single_concept_cannot_be_contrasted(tmp_path):
         "other, and guilt is the only one; add a file for another, or use mean_difference"
     ]
     assert check_config(changed(**own, direction_method="mean_difference"), ROOT)
+
+
+@pytest.fixture
+def given(tmp_path):
+    """A config with given vectors of a concept without stimuli, for a local model."""
+    (tmp_path / "model").mkdir()
+    size = {"model_type": "qwen2", "num_hidden_layers": 4, "hidden_size": 8}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(size))
+    vectors = {layer: np.full(8, layer, np.float32) for layer in (1, 2, 3)}
+    path = tmp_path / "greed.gguf"
+    write_vectors(Vectors(vectors, {"model_hint": "qwen2"}), path)
+    return {
+        "emotions": ["anger", "greed"],
+        "directions": {"greed": str(path)},
+        "models": [str(tmp_path / "model")],
+        "checks": {"manipulation": False},
+        "arms": {"prompted": False},
+    }
+
+
+def test_given_vectors_need_no_stimuli_and_count_by_their_content(given, tmp_path):
+    config = check_config(changed(**given), ROOT)
+    path = tmp_path / "greed.gguf"
+    assert config.vectors == {"greed": path}
+    assert config.settings["directions"] == {"greed": content_hash(path)}
+    path.rename(tmp_path / "moved.gguf")
+    moved = given | {"directions": {"greed": str(tmp_path / "moved.gguf")}}
+    assert check_config(changed(**moved), ROOT).settings == config.settings
+    assert check_config(SMALL, ROOT).settings["directions"] == {}
+
+
+def test_vectors_that_cannot_be_used_are_refused_before_anything_starts(given, tmp_path):
+    path, where = tmp_path / "greed.gguf", "experiment.directions.greed"
+    size = {"model_type": "gemma2", "n_layer": 6, "n_embd": 16}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(size))
+    model = f"model {tmp_path / 'model'}"
+    (line,) = problems_of(changed(**given))
+    assert line == (
+        f"{where}: {path}: vectors of 8 numbers, where the states of {model} have 16; use vectors "
+        "that were made for this model"
+    )
+    size = {"model_type": "gemma3", "text_config": {"num_hidden_layers": 3, "hidden_size": 8}}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(size))
+    (line,) = problems_of(changed(**given))
+    assert line.startswith(
+        f"{where}: {path}: a vector for layer 3, where {model} has layers 0 to 2"
+    )
+    size["text_config"]["num_hidden_layers"] = 4
+    (tmp_path / "model" / "config.json").write_text(json.dumps(size))
+    (line,) = problems_of(changed(**given))
+    assert f"made in a model of the kind 'qwen2', where {model} is 'gemma3'" in line
+    (line,) = problems_of(changed(**given | {"models": ["org/M"], "layers": [0, 2]}))
+    assert line.startswith(f"{where}: {path}: no vector for the steered layers [0] of model org/M")
+    path.write_bytes(b"GGUF")
+    (line,) = problems_of(changed(**given))
+    assert line == f"{where}: {path}: not a GGUF file, or a damaged one; fetch it again"
+    (line,) = problems_of(changed(**given | {"directions": {"greed": str(tmp_path / "x.gguf")}}))
+    assert line == f"{where}: {tmp_path / 'x.gguf'}: no such file"
+
+
+def test_what_given_vectors_lack_is_said_with_what_to_do(given):
+    stimuli = str(ROOT / "config" / "emotions")
+    missing = {"emotions": ["anger"], "arms": {}, "checks": {}, "stimuli": stimuli}
+    assert problems_of(changed(**given | missing)) == [
+        f"experiment.arms.prompted: it describes events, and {stimuli} has none of greed; write a "
+        "file for each, or set prompted: false",
+        "experiment.directions.greed: unknown emotion 'greed'; allowed: anger",
+    ]
+    (line,) = problems_of(changed(**given | {"checks": {}}))
+    assert line.startswith("experiment.emotions[1]: 'greed' has no words under `feelings` in ")
 
 
 def test_a_role_without_scenarios_of_its_own_has_those_of_its_family(tmp_path):

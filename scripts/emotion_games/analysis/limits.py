@@ -10,7 +10,8 @@ from emotion_games.experiment.conditions import Arm
 
 def limits(statistics: Statistics) -> list[str]:
     """Return a text about each limit; it is empty if there is nothing to say."""
-    kinds = [_position, _validity, _mass, _format, _manipulation, _damage, _events, _power, needed]
+    kinds = [_position, _validity, _mass, _format, _manipulation, _given, _damage, _events]
+    kinds += [_power, needed]
     return [limit(statistics) for limit in kinds]
 
 
@@ -117,6 +118,18 @@ def _manipulation(statistics: Statistics) -> str:
     if not nulls or nulls["n_directions"] < LEAST_NULLS:
         text += f" No rise was compared with null directions, of which {LEAST_NULLS} are needed."
     return text
+
+
+def _given(statistics: Statistics) -> str:
+    """Say what is not known of emotions whose vectors were given."""
+    emotions = statistics["plan"].get("given_directions", [])
+    if not emotions:
+        return ""
+    return (
+        f"The vectors of {', '.join(emotions)} were given, not measured on stimuli, so no halves "
+        "of stimuli, no accuracy on held-out stimuli and no natural gap show how firm they are. "
+        "The null directions are those of the stimuli."
+    )
 
 
 def _damage(statistics: Statistics) -> str:

@@ -98,6 +98,8 @@ def _agreement(effect: EmotionEffect, plan: Plan) -> Iterator[str]:
         if other["agrees"] is False:
             subject = measured(other["measure"], plan)
             yield f"But {subject} changed the other way, by {points(other['estimate'])}."
+    if effect["emotion"] in plan.get("given_directions", []):
+        yield "Its vectors were given, so no halves of stimuli test it."
     if effect["halves_agree"] is False:
         yield (
             "The directions of the two halves of its stimuli do not both have this sign, so treat "

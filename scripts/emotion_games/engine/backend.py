@@ -111,6 +111,7 @@ class Backend(ABC):
         name: The id in the config, for messages.
         depth: Number of decoder layers.
         hidden_size: Width of the residual stream.
+        architecture: `model_type` of its config.
         dtype: Number format of the weights.
         positions: Largest number of tokens of a text for which answers do not depend on its batch;
             None without a limit.
@@ -120,6 +121,7 @@ class Backend(ABC):
     name: str
     depth: int
     hidden_size: int
+    architecture: str
     dtype: torch.dtype
     positions: int | None
     tokenizer: PreTrainedTokenizerBase

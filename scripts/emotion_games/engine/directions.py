@@ -9,7 +9,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -34,18 +34,23 @@ class About(TypedDict):
     Attributes:
         model: Id in the config.
         revision: Of the hub repository.
+        architecture: `model_type` of its config, such as `qwen2`.
         dtype: Number format of the weights, such as `float32`.
         weights_hash: See `models.weights_hash`.
         weights_state: See `models.weights_state`; empty for a hub id.
         stimuli_hash: Of all stimuli.
         method: See `direction_estimation.directions`.
         reference: The emotions against whose mean an emotion is measured.
+        given: The emotions whose directions were not measured but read from a file: its `file`,
+            `sha256` and `metadata`, and by layer the `cosine_with_stimuli`, with the direction that
+            the emotion's stimuli make, if it has any.
         layers: The steered layers.
         depth: Number of decoder layers.
         hidden_norm: Mean length of the states of the reference at each layer.
         natural_gap: Lengths of the directions at each layer, relative to `hidden_norm`, of the
-            reference and the configured emotions.
-        split_half: Cosines of the directions of two halves of the stimuli at each layer.
+            reference and the measured emotions.
+        split_half: Cosines of the directions of two halves of the stimuli at each layer. This and
+            what follows is of measured emotions only, except for the cosines.
         accuracy: Share of held-out stimuli of the reference whose nearest mean is that of their
             emotion, at each layer.
         accuracy_by_emotion: The same at the last steered layer.
@@ -56,12 +61,14 @@ class About(TypedDict):
 
     model: str
     revision: str | None
+    architecture: str
     dtype: str
     weights_hash: str
     weights_state: list[str]
     stimuli_hash: str
     method: str
     reference: list[str]
+    given: dict[str, dict[str, Any]]
     layers: list[int]
     depth: int
     hidden_norm: list[float]
@@ -80,7 +87,8 @@ class Directions:
     Attributes:
         named: {kind: {emotion: (layers, hidden)}} over all decoder layers, in units of hidden
             states. Kinds are `direction`, `first_half` and `second_half` of its stimuli, and
-            `shuffled`: from stimuli that were assigned to emotions at random.
+            `shuffled`: from stimuli that were assigned to emotions at random. A given direction
+            is as its file has it, and of the first kind only.
         nulls: Null directions, {kind: (number, layers, hidden)}, of the kinds `matched` and
             `isotropic`.
         about: How they were made.

@@ -21,8 +21,10 @@ from emotion_games.engine.directions import (
     Directions,
     save,
 )
+from emotion_games.engine.given_vectors import load_given
 from emotion_games.engine.models import load_model, steered_layers, weights_hash, weights_state
 from emotion_games.engine.probes import PROBES_AT_ONCE, hidden_states, probe_batch
+from emotion_games.engine.vector_files import Target
 from emotion_games.errors import shown
 from emotion_games.escapes import say
 from emotion_games.hashing import digest
@@ -49,7 +51,8 @@ def extract(
         entry: The model's entry of the config.
         path: Its folder or hub id.
         settings: See `conditions.direction_settings`.
-        files: The paths of `stimuli` (a folder) and `prompts` (the texts of the probe).
+        files: The paths of `stimuli` (a folder), of `prompts` (the texts of the probe), and of
+            given vectors (see `vector_files.file_key`).
         output: The file, which appears when it is complete.
         runtime: See `models.load_model`.
         check: Raises an error if the model cannot be used, before anything is measured.
@@ -68,6 +71,9 @@ def extract(
     model = load_model(entry, path, runtime)
     layers = steered_layers(settings["layers"], model.depth)
     check(model)
+    shape, weights = (model.depth, model.hidden_size), weights_hash(entry, path)
+    target = Target(entry["id"], *shape, model.architecture, weights, layers)
+    given = load_given(settings["directions"], files, target)
     _check_lengths(model, templates, stimuli)
     log(f"directions of {entry['id']}: {len(stimuli)} stimulus files, {model.depth} layers")
     count = _counter(sum(map(len, stimuli.values())), progress)
@@ -82,31 +88,36 @@ def extract(
     start = estimation.origin(states, reference, method)
     right = estimation.accuracies(held_out, {e: every[e] for e in reference}, start)
     halves = estimation.half_directions(states, reference, method)
-    agreement, emotions = estimation.agreement(*halves), settings["emotions"]
+    agreement = estimation.agreement(*halves)
     named = {DIRECTION: every, **dict(zip(HALVES, halves, strict=True))}
     named[SHUFFLED] = estimation.shuffled_directions(states, reference, method, settings["seed"])
-    named = {kind: {e: own[e] for e in emotions} for kind, own in named.items()}
+    measured = [emotion for emotion in settings["emotions"] if emotion not in given]
+    named = {kind: {e: own[e] for e in measured} for kind, own in named.items()}
+    named[DIRECTION] |= {emotion: own.vectors for emotion, own in given.items()}
     about: About = {
         "model": entry["id"],
         "revision": entry.get("revision"),
+        "architecture": model.architecture,
         "dtype": str(model.dtype).removeprefix("torch."),
-        "weights_hash": weights_hash(entry, path),
+        "weights_hash": weights,
         "weights_state": weights_state(path),
         "stimuli_hash": digest(stimuli),
         "method": method,
         "reference": reference,
+        "given": {e: own.record(every.get(e), layers) for e, own in given.items()},
         "layers": layers,
         "depth": model.depth,
         "hidden_norm": norms.tolist(),
         "natural_gap": {e: (w.norm(dim=-1) / norms).tolist() for e, w in every.items()},
-        "split_half": {emotion: agreement[emotion] for emotion in emotions},
+        "split_half": {emotion: agreement[emotion] for emotion in measured},
         "accuracy": estimation.rounded(torch.stack(list(right.values())).mean(0)),
-        "accuracy_by_emotion": {e: round(float(r[layers[-1]]), 4) for e, r in right.items()},
+        "accuracy_by_emotion": {
+            e: round(float(r[layers[-1]]), 4) for e, r in right.items() if e not in given
+        },
         "cosines": estimation.cosines(named[DIRECTION], layers[-1]),
         "realised_gap": {},
     }
     number, seed = settings["nulls"], settings["seed"]
-    shape = model.depth, model.hidden_size
     nulls = {
         MATCHED: estimation.null_directions(states, reference, number[MATCHED], seed, method),
         ISOTROPIC: estimation.isotropic_directions(shape, number[ISOTROPIC], seed),
@@ -132,7 +143,9 @@ def _realised_gaps(
     chosen = stimuli[:: -(-len(stimuli) // PROBES_AT_ONCE)]
     texts, layers = probe_batch(model, templates, chosen), directions.layers
     dose, unit = settings["headline_intensity"], settings["intensity_unit"]
-    named = {emotion: directions.push(emotion, dose, unit) for emotion in directions.vectors}
+    # The length of given vectors is no natural gap.
+    measured = [e for e in directions.vectors if e not in directions.about["given"]]
+    named = {emotion: directions.push(emotion, dose, unit) for emotion in measured}
     stack = torch.stack([torch.zeros(len(layers), model.hidden_size), *named.values()])
     at_once = max(1, LARGEST_BATCH // len(stack))
     states = torch.cat(

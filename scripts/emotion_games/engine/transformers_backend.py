@@ -36,6 +36,7 @@ class TransformersBackend(Backend):
         self.model, self.tokenizer, self.layers, self.name = model, tokenizer, layers, name
         self.depth, self.dtype = len(layers), model.dtype
         self.hidden_size = model.config.get_text_config().hidden_size
+        self.architecture = model.config.model_type
         self.positions = most_positions(model.config)
         # A model on several devices takes its token ids where its embeddings are.
         self.device = next(model.get_input_embeddings().parameters()).device

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from emotion_games.experiment.conditions import Arm, nulls_needed, plan_conditions
+from emotion_games.experiment.conditions import Arm, given, nulls_needed, plan_conditions
 from emotion_games.experiment.spec import Plan, Settings
 from emotion_games.experiment.trials import count_trials, longest_answer
 from emotion_games.games.records import Game
@@ -103,7 +103,7 @@ def the_plan(settings: Settings, game: Game) -> Plan:
     # If scenarios offer only some of the choices, the number of option orders is not known here.
     if scenarios is not None and not game.subset:
         trials = count_trials(labels, len(game.histories), settings, scenarios)["total"]
-    return {
+    plan: Plan = {
         "game": game.name,
         "outcome": game.outcome,
         "choices": {choice.label: choice.value for choice in game.choices},
@@ -134,6 +134,9 @@ def the_plan(settings: Settings, game: Game) -> Plan:
             "trials": trials,
         },
     }
+    if given(settings):
+        plan["given_directions"] = sorted(given(settings))
+    return plan
 
 
 def _measured(settings: Settings) -> Iterator[str]:

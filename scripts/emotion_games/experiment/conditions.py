@@ -104,7 +104,12 @@ class Condition:
 def direction_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `extraction.extract` needs of the settings of a series."""
     found = {key: settings[key] for key in DIRECTION_SETTINGS}
-    return found | {"nulls": dict(settings["arms"]["random"])}
+    return found | {"nulls": dict(settings["arms"]["random"]), "directions": given(settings)}
+
+
+def given(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of the files with given vectors, by emotion."""
+    return settings.get("directions", {})
 
 
 def nulls_needed(emotions: int, confidence: float = 0.95) -> int:
@@ -136,13 +141,14 @@ def _conditions(settings: Settings) -> Iterator[Condition]:
     for arm, several in nulls.items():
         for number in range(several):
             yield Condition(arm, f"{arm}_{number}", dose, written, scored)
-    # Halves of the stimuli show how firm a claim is.
+    # Halves of the stimuli show how firm a claim is. Given vectors are not made of stimuli.
     is_testable = arms["random"]["matched"] >= nulls_needed(
         len(emotions), settings["statistics"]["confidence"]
     )
+    measured = [emotion for emotion in emotions if emotion not in given(settings)]
     by_emotion = [Arm.FIRST_HALF, Arm.SECOND_HALF] * is_testable + [Arm.SHUFFLED] * arms["shuffled"]
     for arm in by_emotion:
-        for emotion in emotions:
+        for emotion in measured:
             yield Condition(arm, emotion, dose, written, scored)
     if arms["prompted"]:
         yield Condition(Arm.PROMPTED_NEUTRAL, NO_EMOTION, 0.0, written, scored)

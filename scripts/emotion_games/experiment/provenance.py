@@ -29,13 +29,13 @@ _RECORDING = (
     "analysis_plan check_records context headroom journal pace plan_file planned_power power "
     "provenance repeat results spec"
 )
-_FETCHING = "downloads fetching gguf_conversion gguf_files hub smollm2"
+_FILES = "downloads fetching gguf_conversion gguf_files hub smollm2 vector_export"
 NOT_ANSWERING = (
     "games/equilibria.py",
     "engine/observer.py",
     "engine/reference.py",
     "engine/self_check.py",
-    *(f"engine/{name}.py" for name in _FETCHING.split()),
+    *(f"engine/{name}.py" for name in _FILES.split()),
     *(f"experiment/{name}.py" for name in _RECORDING.split()),
 )
 

@@ -250,7 +250,8 @@ def _questions(material: Material, condition: Condition, model: Backend) -> Iter
 def _sentences(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
     """Yield held-out stimuli of each emotion, whose likelihood is measured."""
     for emotion in material.settings["emotions"]:
-        sentences = (text for text in material.held_out[emotion] if " " in text)
+        # An emotion with given vectors may have no stimuli.
+        sentences = (text for text in material.held_out.get(emotion, ()) if " " in text)
         for number, sentence in zip(range(MOST_SENTENCES), sentences, strict=False):
             key = check_key(Check.HELD_OUT, condition.name, f"{emotion}{WORD}{number}")
             yield _likelihood(key, sentence, SENTENCE_LEAD, condition, model)

@@ -52,7 +52,8 @@ class Inference(TypedDict):
 class Settings(TypedDict):
     """The settings of a series that can change a result; config/README.md describes each.
 
-    `choice_labels` and `game_settings` are the entries of the experiment's own game.
+    `choice_labels` and `game_settings` are the entries of the experiment's own game; `directions`
+    are the hashes of the given files, by emotion.
     """
 
     emotions: list[str]
@@ -64,6 +65,7 @@ class Settings(TypedDict):
     seed: int
     layers: str | list[int]
     direction_method: str
+    directions: NotRequired[dict[str, str]]
     answer_form: str
     decoding: str
     generation: Generation
@@ -121,7 +123,10 @@ class Planned(TypedDict):
 
 
 class Plan(TypedDict):
-    """The plan of an experiment. `hash` is there in files only."""
+    """The plan of an experiment.
+
+    `hash` is there in files only, and `given_directions` if any emotion has a file of vectors.
+    """
 
     game: str
     outcome: str
@@ -133,6 +138,7 @@ class Plan(TypedDict):
     intensity_unit: str
     layers: str | list[int]
     direction_method: str
+    given_directions: NotRequired[list[str]]
     decoding: str
     arms: Arms
     contrasts: list[str]

@@ -22,6 +22,7 @@ from emotion_games.games.catalog import (
 )
 from emotion_games.games.records import Game, moves_of_others
 from emotion_games.games.scenarios import scenario_bank
+from emotion_games.hashing import content_hash
 from emotion_games.series.config_checks import (
     collected,
     invisible_characters,
@@ -29,6 +30,7 @@ from emotion_games.series.config_checks import (
     text_problems,
     verdict_problems,
 )
+from emotion_games.series.given_vectors import vector_problems
 from emotion_games.series.models import Model, plan_models
 from emotion_games.series.paths import check_output_folder, check_path, find_file
 
@@ -43,8 +45,8 @@ IDENTITY = tuple(key for key in Settings.__annotations__ if key not in PER_GAME)
 class SeriesConfig:
     """A checked config.
 
-    `settings` holds the keys of IDENTITY. `game_settings`, `labels` and `scenario_files` have one
-    entry for each game.
+    `settings` holds the keys of IDENTITY, with the hash of each file of `directions`, and `vectors`
+    these files. `game_settings`, `labels` and `scenario_files` have one entry for each game.
     """
 
     name: str
@@ -57,6 +59,7 @@ class SeriesConfig:
     stimuli: Path
     prompts: Path
     check_items: Path
+    vectors: dict[str, Path]
     base_dir: Path
     runtime: dict[str, Any]
     verdict: bool
@@ -101,13 +104,17 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         models = plan_models(experiment["models"], root)
     files = {key: find_file(experiment[key], root) for key in BY_CONTENT}
     problems += text_problems(experiment, **files)
+    base_dir = Path(os.path.expanduser(experiment["output"]["base_dir"]))
+    vectors = {e: find_file(path, root) for e, path in experiment["directions"].items()}
+    problems += vector_problems(experiment, vectors, models, base_dir / "models")
     if experiment["verdict"]:
         problems += verdict_problems(experiment, games, models, root)
-    base_dir = Path(os.path.expanduser(experiment["output"]["base_dir"]))
     with collected(problems, "experiment.output.base_dir: "):
         check_output_folder(layout.series_home(base_dir))
     if problems:
         raise ProblemList(problems)
+    # The content of a file counts, and not its place.
+    experiment["directions"] = {e: content_hash(path) for e, path in vectors.items()}
     return SeriesConfig(
         name=config.get("name", experiment["name"]),
         games=games,
@@ -117,6 +124,7 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         labels=labels,
         scenario_files=scenario_files,
         **files,
+        vectors=vectors,
         base_dir=base_dir,
         runtime=experiment["runtime"],
         verdict=experiment["verdict"],

@@ -1,7 +1,7 @@
 """What is wrong with the files that a config names, or does not fit between its settings."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,9 @@ def text_problems(
 ) -> list[str]:
     """Return what is wrong with the texts that all games share, or missing for the emotions."""
     problems: list[str] = []
-    emotions = experiment["emotions"]
+    emotions, given = experiment["emotions"], experiment["directions"]
     if os.path.isdir(stimuli):
-        problems += _unknown_emotions(emotions, stimuli)
+        problems += _unknown_emotions(emotions, given, stimuli)
         with collected(problems):
             texts = load_stimuli(stimuli, emotions)
             problems += _missing_stimuli(experiment, stimuli)
@@ -105,28 +105,31 @@ def text_problems(
         with collected(problems):
             labels = load_templates(prompts).labels
             if experiment["checks"]["manipulation"]:
-                problems += _unnamed_emotions(emotions, labels, stimuli, prompts)
+                known = {*given, *stimulus_files(stimuli)}
+                problems += _unnamed_emotions(emotions, known, labels, prompts)
     if os.path.isfile(check_items):
         with collected(problems):
             load_check_items(check_items)
     return problems
 
 
-def _unknown_emotions(emotions: Sequence[str], folder: Path) -> Iterator[str]:
+def _unknown_emotions(
+    emotions: Sequence[str], given: Container[str], folder: Path
+) -> Iterator[str]:
     known = sorted(set(stimulus_files(folder)) - {NEUTRAL})
     for place, emotion in enumerate(emotions):
-        if emotion not in known:
+        if emotion not in known and emotion not in given:
             found = unknown("emotion", emotion, known)
             yield f"experiment.emotions[{place}]: {found}; each is a file {folder}/<emotion>.txt"
 
 
 def _unnamed_emotions(
-    emotions: Sequence[str], labels: Sequence[str], folder: Path, prompts: Path
+    emotions: Sequence[str], known: Container[str], labels: Sequence[str], prompts: Path
 ) -> Iterator[str]:
-    """Yield a line for each emotion with stimuli that the manipulation check could not find."""
-    # An emotion without stimuli is already reported.
+    """Yield a line for each known emotion that the manipulation check could not find."""
+    # One without stimuli or vectors is already reported.
     for place, emotion in enumerate(emotions):
-        if emotion not in labels and emotion in stimulus_files(folder):
+        if emotion not in labels and emotion in known:
             yield (
                 f"experiment.emotions[{place}]: {emotion!r} has no words under `feelings` in "
                 f"{prompts}, so the manipulation check could not find it; add some there, or set "
@@ -143,7 +146,14 @@ def _missing_stimuli(experiment: Mapping[str, Any], folder: Path) -> Iterator[st
             f"other, and {', '.join(reference)} is the only one; add a file for another, or use "
             "mean_difference"
         )
-    if NEUTRAL in stimulus_files(folder):
+    files = stimulus_files(folder)
+    silent = [emotion for emotion in experiment["directions"] if emotion not in files]
+    if silent and experiment["arms"]["prompted"]:
+        yield (
+            f"experiment.arms.prompted: it describes events, and {folder} has none of "
+            f"{', '.join(silent)}; write a file for each, or set prompted: false"
+        )
+    if NEUTRAL in files:
         return
     advice = f"and {folder} has no {NEUTRAL}.txt; write {LEAST_STIMULI} or more there"
     if method != "contrast":

@@ -4,7 +4,6 @@ No model is loaded: `config.json` names the length of the context, and `tokenize
 tokens of a prompt without its chat template. The jobs of the model count exactly.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +18,7 @@ from emotion_games.prompts.messages import render
 from emotion_games.prompts.situations import Situation
 from emotion_games.prompts.templates import Templates, load_templates
 from emotion_games.series.config import SeriesConfig
-from emotion_games.series.models import Model
+from emotion_games.series.models import Model, model_file
 
 # How `config.json` names the length of a context.
 LENGTH_KEYS = ("max_position_embeddings", "n_positions")
@@ -86,7 +85,7 @@ def _prompts(
 
 def _context_length(model: Model, models: Path) -> int | None:
     """Return the largest length that the config of a model names; None if none is at hand."""
-    path = _model_file(model, models, "config.json")
+    path = model_file(model, models, "config.json")
     try:
         found = list(_lengths(read_data(path))) if path else []
     # The job of the model says what is wrong with the file.
@@ -107,7 +106,7 @@ def _least_tokens(
     model: Model, models: Path, prompts: Mapping[str, tuple[str, str]]
 ) -> dict[str, int]:
     """Return how many tokens the prompt of each game has at least; empty without a tokenizer."""
-    path = _model_file(model, models, "tokenizer.json")
+    path = model_file(model, models, "tokenizer.json")
     if path is None:
         return {}
     # After the check for the file, because most dry runs do not need it.
@@ -124,26 +123,3 @@ def _least_tokens(
         name: int(CERTAIN_SHARE * len(tokenizer.encode(text, add_special_tokens=False).ids))
         for name, (_, text) in prompts.items()
     }
-
-
-def _model_file(model: Model, models: Path, name: str) -> Path | None:
-    """Return a file of a model in its folder or in the cache of the hub, if it is there.
-
-    Args:
-        model: The model.
-        models: The folder of the models that the workflow makes.
-        name: The name of the file.
-    """
-    if model.is_demo:
-        return None
-    if model.made_folder or not model.is_fetched:
-        path = (models / model.made_folder if model.made_folder else Path(model.path)) / name
-        return path if os.path.isfile(path) else None
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        cached = try_to_load_from_cache(model.path, name, revision=model.entry.get("revision"))
-    # Not the form of a hub id, or a GGUF file on the hub.
-    except ValueError:
-        return None
-    return Path(cached) if isinstance(cached, str) else None

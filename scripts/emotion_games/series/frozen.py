@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from emotion_games import layout
+from emotion_games.engine.vector_files import file_key
 from emotion_games.errors import UserError
 from emotion_games.files import read_json
 from emotion_games.hashing import content_hash
@@ -32,8 +33,8 @@ def check_files(
 
     Args:
         series_dir: The series folder.
-        files: The files by name: `prompts`, `stimuli`, `checks`, and of a game `game` and
-            `scenarios`.
+        files: The files by name: `prompts`, `stimuli`, `checks`, those of given vectors, and of a
+            game `game` and `scenarios`.
         emotions: The emotions whose stimuli count.
         game: The game of the job, if it has one.
 
@@ -42,6 +43,8 @@ def check_files(
     """
     frozen = read_series(series_dir)
     before = frozen["hashes"] | (frozen["games"][game]["hashes"] if game else {})
+    given = frozen["settings"].get("directions", {})
+    before |= {file_key(emotion): sha256 for emotion, sha256 in given.items()}
     for name, path in files.items():
         # The folder of a game also has its scenarios, which have a hash of their own.
         path = path / "game.yaml" if name == "game" else path

@@ -235,6 +235,29 @@ def _hash(file: str) -> str:
     return known[name]
 
 
+def model_file(model: Model, models: Path, name: str) -> Path | None:
+    """Return a file of a model in its folder or in the cache of the hub, if it is there.
+
+    Args:
+        model: The model.
+        models: The folder of the models that the workflow makes.
+        name: The name of the file.
+    """
+    if model.is_demo:
+        return None
+    if model.made_folder or not model.is_fetched:
+        path = (models / model.made_folder if model.made_folder else Path(model.path)) / name
+        return path if os.path.isfile(path) else None
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        cached = try_to_load_from_cache(model.path, name, revision=model.entry.get("revision"))
+    # Not the form of a hub id, or a GGUF file on the hub.
+    except ValueError:
+        return None
+    return Path(cached) if isinstance(cached, str) else None
+
+
 def demo_hash(root: Path) -> str:
     """Return the digest of the demo model's data, of the games that it learns, and its trainer."""
     folder = root / "config" / "demo"

@@ -14,6 +14,7 @@ from filelock import Timeout
 
 from emotion_games import files, layout
 from emotion_games.data_files import read_data
+from emotion_games.engine.vector_files import file_key
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.escapes import printable, say
 from emotion_games.prompts.stimuli import load_stimuli
@@ -86,6 +87,7 @@ def job_settings(config: SeriesConfig, root: Path) -> dict[str, Any]:
             "stimuli": str(config.stimuli),
             "prompts": str(config.prompts),
             "checks": str(config.check_items),
+            **{file_key(emotion): str(path) for emotion, path in config.vectors.items()},
         },
         "runtime": {
             model.key: config.runtime | {"gpus": model.gpus, "device_map": _device_map(model)}
