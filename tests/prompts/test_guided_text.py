@@ -96,6 +96,7 @@ LAST = BYTES.token_ids(rationale_prefix())[-1]
 
 @given(st.lists(st.integers(0, len(BYTES.tokenizer) - 1), max_size=24))
 @example(BYTES.token_ids("naïve 😀")[:-2])
+@example(BYTES.token_ids("x\\😀")[:-2])
 @example([*BYTES.token_ids("x"), 2, 3, *BYTES.token_ids("\\u12")])
 def test_any_tokens_make_a_valid_answer(ids):
     written = BYTES.decode_after(LAST, ids)

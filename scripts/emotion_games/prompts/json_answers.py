@@ -20,7 +20,7 @@ _PIECE = re.compile(
 )
 _ESCAPE = re.compile(r"\\(?:[\"\\/bfnrt]|u[0-9a-fA-F]{4}.*)")
 # Pieces that are no text if nothing follows: an unfinished escape, and half of a character.
-_HALF = re.compile(r"\\u[0-9a-fA-F]{0,3}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\ufffd")
+_HALF = re.compile(r"\\u[0-9a-fA-F]{0,3}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\?\ufffd")
 
 
 class Reading(NamedTuple):
