@@ -420,7 +420,7 @@ def test_the_whole_check_runs_on_one_planted_and_one_flat_model(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", tmp_path)
     models = ["demo", {"id": "demo", "variant": "flat"}]
-    config = shipped(games=["Prisoners_Dilemma", "Stag_Hunt"], models=models)
+    config = shipped(games=["Prisoners_Dilemma"], models=models)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "config.yaml"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
