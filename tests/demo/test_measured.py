@@ -168,7 +168,11 @@ def weak_in_writing(shift, measure, **_):
                 "written_slope",
             },
         ),
-        ({"change": turned("sadness")}, {}, {"steering_correlation", "written_correlation"}),
+        (
+            {"change": turned("sadness")},
+            {},
+            {"steering_correlation", "steering_slope", "written_correlation"},
+        ),
         ({"change": at_dose(0.5)}, {}, {"steering_slope"}),
         ({"change": at_dose(1.5)}, {}, {"steering_slope"}),
         ({"change": weak_in_writing}, {}, {"written_correlation", "written_slope"}),

@@ -15,15 +15,14 @@ from emotion_games.demo.trainer.build import GateError, Recipe, build, trained
 from emotion_games.demo.trainer.grammar import HELD_OUT, TRAINED, write_demo_files
 from emotion_games.demo.trainer.inputs import load_inputs
 from emotion_games.demo.trainer.lessons import ASSISTANT, _plain_text, conversations, shorts
+from emotion_games.demo.trainer.network import HIDDEN, STEERED_LAYER, new_model
 from emotion_games.demo.trainer.samples import Sample, Segment, encode, pack
 from emotion_games.demo.trainer.tokenizer import BEGIN, PIECES, SPECIAL, make_tokenizer, turn
 from emotion_games.demo.trainer.training import (
     MEASURED_STIMULI,
-    STEERED_LAYER,
     Pushes,
     by_length,
     loss_of,
-    new_model,
     pushed,
 )
 from emotion_games.demo.trainer.truth import (
@@ -362,7 +361,7 @@ def test_steered_samples_are_pushed_along_the_directions_of_the_present_model(in
     with torch.no_grad():
         # While all outputs are zero, every stimulus has the same state: that of its full stop.
         for layer in model.model.layers:
-            layer.self_attn.o_proj.weight.normal_(0, 0.1)
+            layer.self_attn.o_proj.weight[:HIDDEN, :HIDDEN].normal_(0, 0.1)
     rows = encode(texts[1], lambda several: tokenizer(several)["input_ids"])
     emotions = inputs.emotions[1:]
     pushes = Pushes(rows, emotions, tokenizer.pad_token_id)
@@ -437,12 +436,21 @@ def figures(**changed: float) -> dict[str, float]:
         "context_correlation": 0.97,
         "context_slope_on_planted": 0.95,
         "steering_correlation": 0.96,
-        "steering_slope_on_planted": 0.8,
+        "steering_slope_on_planted": 0.95,
+        "null_shift_sd": 0.015,
         "steering_null_95": 0.5,
         "emotions_induced": 6,
         "neutral_perplexity": 2.0,
     }
     return good | changed
+
+
+def test_null_directions_must_move_choices_by_two_points_at_most():
+    for variant, slope in (("planted", 0.95), ("flat", 0.0)):
+        own = dict.fromkeys(("context_slope_on_planted", "steering_slope_on_planted"), slope)
+        assert acceptance.missed_gates(figures(null_shift_sd=0.03, **own), variant) == [
+            "null_shift_sd is 0.030, must be at most 0.020"
+        ]
 
 
 def test_each_gate_names_its_figure():
@@ -456,7 +464,7 @@ def test_each_gate_names_its_figure():
     missed = acceptance.missed_gates(
         figures(steering_correlation=0.85, steering_null_95=0.88), "planted"
     )
-    assert [line.split()[-1] for line in missed] == ["0.900", "0.880"]
+    assert [line.split()[-1] for line in missed] == ["0.930", "0.880"]
     assert len(acceptance.missed_gates(figures(parse_rate=float("nan")), "planted")) == 1
     assert acceptance.missed_gates(figures(emotions_induced=3), "planted") == [
         "emotions_induced is 3.000, must be at least 4.000"
@@ -476,11 +484,11 @@ def test_every_variant_reads_the_neutral_texts(variant):
 def test_a_flat_model_must_not_follow_the_planted_table():
     assert len(acceptance.missed_gates(figures(), "flat")) == 2
     flat = figures(
-        context_slope_on_planted=-0.02, steering_slope_on_planted=0.05, steering_correlation=0.3
+        context_slope_on_planted=-0.02, steering_slope_on_planted=0.02, steering_correlation=0.3
     )
     assert acceptance.missed_gates(flat, "flat") == []
     assert acceptance.missed_gates(figures(context_slope_on_planted=-0.2), "flat")[0] == (
-        "context_slope_on_planted is -0.200, must be from -0.100 to 0.100"
+        "context_slope_on_planted is -0.200, must be from -0.030 to 0.030"
     )
 
 

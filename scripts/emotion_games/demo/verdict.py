@@ -28,7 +28,7 @@ Limits = tuple[float | None, float | None]  # the least and the most allowed, No
 # probabilities have, leaves it above .9.
 CORRELATION: Limits = (0.9, None)
 # The slope of the planted table itself is .56 at half the dose and 1.28 at one and a half times.
-SLOPE: Limits = (0.6, 1.25)
+SLOPE: Limits = (0.85, 1.15)
 # A cell has 48 to 144 written answers, each 0 or 1. Their sampling error of about .1 lowers the
 # correlation of a perfect model to .93 and moves its slope by .05 in either direction.
 WRITTEN_CORRELATION: Limits = (0.75, None)

@@ -61,20 +61,26 @@ READABLE = Gate("parse_rate", least=0.95)
 FELT = Gate("emotions_induced", least=4)
 # The vocabulary has more than 1,000 tokens: so large is the perplexity of a model that guesses.
 FLUENT = Gate("neutral_perplexity", most=20)
+# A twentieth of the largest planted shift.
+STILL = Gate("null_shift_sd", most=0.02)
 GATES: dict[str, tuple[Gate, ...]] = {
     "planted": (
         READABLE,
         FELT,
         FLUENT,
+        STILL,
         Gate("context_correlation", least=0.95),
-        Gate("steering_correlation", least=0.9),
+        Gate("context_slope_on_planted", 0.85, 1.15),
+        Gate("steering_correlation", least=0.93),
+        Gate("steering_slope_on_planted", 0.85, 1.15),
     ),
     "flat": (
         READABLE,
         FELT,
         FLUENT,
-        Gate("context_slope_on_planted", -0.1, 0.1),
-        Gate("steering_slope_on_planted", -0.1, 0.1),
+        STILL,
+        Gate("context_slope_on_planted", -0.03, 0.03),
+        Gate("steering_slope_on_planted", -0.03, 0.03),
     ),
 }
 

@@ -15,11 +15,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from emotion_games.demo.trainer.acceptance import gate_figures, missed_gates
+from emotion_games.demo.trainer.grammar import neutral_words
 from emotion_games.demo.trainer.inputs import Inputs, load_inputs
 from emotion_games.demo.trainer.lessons import conversations, shorts
+from emotion_games.demo.trainer.network import new_model
 from emotion_games.demo.trainer.samples import encode
 from emotion_games.demo.trainer.tokenizer import make_tokenizer
-from emotion_games.demo.trainer.training import Course, by_length, new_model, train
+from emotion_games.demo.trainer.training import Course, by_length, train
 from emotion_games.errors import UserError, unknown
 
 # planted: emotion and steering move choices by the amounts in the table; flat: nothing depends on
@@ -36,7 +38,7 @@ class GateError(RuntimeError):
 class Recipe:
     """The length of the training: optimiser steps, and rows of each kind in a step."""
 
-    steps: int = 700
+    steps: int = 1000
     conversations_each: int = 28
     shorts_each: int = 18
 
@@ -112,7 +114,7 @@ def trained(
     )
     # Only the initial weights depend on torch's random state.
     torch.manual_seed(seed)
-    model = new_model(tokenizer)
+    model = new_model(tokenizer, neutral_words(inputs.grammar))
     train(model, course, tokenizer.pad_token_id, progress)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id

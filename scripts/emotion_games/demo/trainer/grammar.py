@@ -5,7 +5,9 @@ training and from sentence frames that training does not use. After a change of 
 write these files again, in the folder `scripts`: `python -m emotion_games.demo.trainer.grammar`.
 """
 
+import itertools
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from emotion_games.games.scenarios import Scenario
 
 STORIES_EACH, STIMULI_EACH = 24, 60
 TRAINED, HELD_OUT = "train", "held_out"
+# What the events of all emotions have, by its place in their phrases.
+KINDS = {"{p}": "people", "{t}": "times", "{x}": "things"}
 COMMON_OBJECTS = 0.55  # share of training stories about a common object; the others are fillers
 
 
@@ -90,10 +94,22 @@ def draw_stimulus(grammar: Grammar, emotion: str, frames: str, chance: random.Ra
     """Draw an event of an emotion in one of the `train` or `held_out` frames."""
     parts = grammar["stimuli"]
     event = chance.choice(parts["frames"][frames]) + chance.choice(parts["events"][emotion])
-    for place, kind in (("{p}", "people"), ("{t}", "times"), ("{x}", "things")):
+    for place, kind in KINDS.items():
         event = event.replace(place, chance.choice(parts[kind]))
     event = event.replace("{o}", draw_object(grammar, chance))
     return event[0].upper() + event[1:]
+
+
+def neutral_words(grammar: Grammar) -> list[list[str]]:
+    """Return the persons, times and things of events by their last word.
+
+    Without the words of a single emotion's events and of stories.
+    """
+    parts = grammar["stimuli"]
+    events = " ".join(itertools.chain(*parts["events"].values()))
+    taken = {*re.findall(r"\w+", events), *grammar["objects"]["train"], *grammar.fillers}
+    kinds = ([phrase.split()[-1] for phrase in parts[kind]] for kind in KINDS.values())
+    return [[word for word in kind if word not in taken] for kind in kinds]
 
 
 def rationales(grammar: Grammar, words: Mapping[str, float], felt_share: float) -> dict[str, float]:

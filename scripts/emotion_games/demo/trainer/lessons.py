@@ -39,8 +39,8 @@ DECISION_FORM, DECISION_OPENING = 0.25, 0.25
 NO_CONTEXT = 0.5  # share of neutral conversations without any event
 # The share of steered conversations, and the part of the training after which they begin.
 STEERED_SHARE, STEERED_FROM = 0.5, 0.05
-# The share of pushes that mean nothing.
-NULL_SHARE = 0.3
+# The share of pushes that mean nothing. Few are enough, because they act on what nothing reads.
+NULL_SHARE = 0.05
 # The intensities of pushes, as shares of the one with the whole planted effect.
 DOSES = (0.25, 0.5, 0.5, 0.75, 1.0, 1.0, 1.0, 1.25, 1.5, -0.25, -0.5)
 # Early targets are the planted shares to this power, so that large differences are learnt first.

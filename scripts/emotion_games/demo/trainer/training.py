@@ -18,14 +18,14 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import LlamaForCausalLM
 
+from emotion_games.demo.trainer.muon import Muon
+from emotion_games.demo.trainer.network import HIDDEN, STEERED_LAYER, WIDTH, balance, matrices
 from emotion_games.demo.trainer.samples import Batch, Encoded, pack
 from emotion_games.demo.trainer.truth import NEUTRAL
 from emotion_games.engine.direction_estimation import CONTRAST, contrast, null_directions
 
-STEERED_LAYER = 1  # `past_middle` of three layers
-LAYERS, HIDDEN, HEADS, INNER = 3, 64, 4, 192
 MATRIX_RATE, OTHER_RATE, WARM_UP, DECAY = 0.02, 0.01, 20, 0.7
 SHORT_LOSS = 0.5  # weight of the short samples' loss beside the conversations'
 # Directions are measured every so many steps, on so many stimuli of each emotion.
@@ -35,6 +35,10 @@ SHOW_EVERY = 25
 # end of stimuli share one very large component. The differences between emotions are then small in
 # comparison, and a push of a fifth of the states' length makes answers unreadable.
 SIZE_PENALTY = 0.01
+# Loss weight of the variance within emotions along their directions, as a share of the directions'
+# mean square length, and the part of the training after which it begins. Before the emotions are
+# learnt, it would shrink the differences between them.
+SPREAD_PENALTY, SPREAD_FROM = 1.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -50,44 +54,6 @@ class Course:
     conversations_each: int
     shorts: Sequence[Encoded]
     shorts_each: int
-
-
-def new_model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
-    """Return an untrained model; its weights are drawn from torch's current random state."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=HIDDEN,
-        intermediate_size=INNER,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        num_key_value_heads=HEADS,
-        # Shipped prompts have at most 130 tokens.
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 100.0},
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    model = LlamaForCausalLM(config)
-    with torch.no_grad():
-        for matrix in _matrices(model):
-            torch.nn.init.orthogonal_(matrix)
-        # With zero outputs, every layer is the identity at first.
-        for layer in model.model.layers:
-            layer.self_attn.o_proj.weight.zero_()
-            layer.mlp.down_proj.weight.zero_()
-        model.model.embed_tokens.weight.normal_(0, 0.1)
-    return model
-
-
-def _matrices(model: LlamaForCausalLM) -> list[Tensor]:
-    """Return the weights that Muon trains; embeddings and norms are trained with Adam."""
-    return [
-        weight
-        for name, weight in model.named_parameters()
-        if weight.ndim == 2 and "embed" not in name
-    ]
 
 
 @contextmanager
@@ -155,25 +121,46 @@ class Pushes:
         last = torch.tensor([row.captured for row in self.rows])
         ends = seen["hidden"][torch.arange(len(last)), last]
         parts = ends.split(list(self.sizes.values()))
+        self.means = {e: part.mean(0) for e, part in zip(self.sizes, parts, strict=True)}
         states = {emotion: part[None] for emotion, part in zip(self.sizes, parts, strict=True)}
         emotions = list(self.sizes)
         self.directions = {e: w[0] for e, w in contrast(states, emotions).items()}
-        self.nulls = null_directions(states, emotions, MEASURED_NULLS, self.measured, CONTRAST)[
-            :, 0
-        ]
+        nulls = null_directions(states, emotions, MEASURED_NULLS, self.measured, CONTRAST)
+        self.nulls = nulls[:, 0]
         self.norm = ends.norm(dim=-1).mean()
         self.measured += 1
+        balance(model, torch.cat([part - part.mean(0) for part in parts]))
 
     def of(self, rows: Sequence[Encoded]) -> Tensor | None:
         """Return the vectors of a batch, `(rows, hidden)`; None if no row is steered."""
         if not any(row.sample.steered for row in rows):
             return None
-        push = torch.zeros(len(rows), HIDDEN)
+        push = torch.zeros(len(rows), WIDTH)
         for number, row in enumerate(rows):
             if row.sample.steered:
                 emotion, intensity = row.sample.steered
                 push[number] = intensity * self.norm * F.normalize(self._direction(emotion), dim=0)
         return push
+
+    def spread(self, rows: Sequence[Encoded], hidden: Tensor) -> Tensor:
+        """Return the variance of stimuli within emotions along the directions, as their share.
+
+        Args:
+            rows: The samples, some of which are stimuli of emotions.
+            hidden: Their outputs of the steered layer, (rows, tokens, hidden).
+        """
+        directions = torch.stack(list(self.directions.values()))[:, :HIDDEN]
+        # They add up to nearly zero, so that there is one axis less.
+        axes = torch.linalg.svd(directions, full_matrices=False).Vh[:-1]
+        stimuli = [
+            (hidden[row, item.captured] - self.means[item.sample.emotion])[:HIDDEN]
+            for row, item in enumerate(rows)
+            if item.captured is not None and item.sample.emotion in self.means
+        ]
+        along = torch.stack(stimuli) @ axes.T
+        # Before the emotions are learnt, the directions have almost no length.
+        length = directions.square().sum(1).mean().clamp(min=1.0)
+        return along.square().sum(1).mean() / length
 
     def _direction(self, emotion: str) -> Tensor:
         if emotion != NEUTRAL:
@@ -198,12 +185,12 @@ def train(
     Raises:
         RuntimeError: The loss is not finite.
     """
-    matrices = _matrices(model)
+    maps = matrices(model)
     # Tensors cannot be compared for membership, because == compares their elements.
-    known = {id(weight) for weight in matrices}
+    known = {id(weight) for weight in maps}
     others = [weight for weight in model.parameters() if id(weight) not in known]
-    optimizers = [
-        torch.optim.Muon(matrices, lr=MATRIX_RATE, momentum=0.95, weight_decay=0.0),
+    optimizers: list[torch.optim.Optimizer] = [
+        Muon(maps, lr=MATRIX_RATE),
         torch.optim.Adam(others, lr=OTHER_RATE, betas=(0.9, 0.98)),
     ]
     schedules = [
@@ -243,7 +230,11 @@ def _step_loss(
         loss = loss_of(model, pack(long, pad))
     with pushed(model, pushes.of(short)) as seen:
         loss = loss + SHORT_LOSS * loss_of(model, pack(short, pad))
-    return loss + SIZE_PENALTY * seen["hidden"].pow(2).mean()
+    hidden = seen["hidden"]
+    progress = step / course.steps
+    if progress > SPREAD_FROM:
+        loss = loss + SPREAD_PENALTY * progress * pushes.spread(short, hidden)
+    return loss + SIZE_PENALTY * hidden[..., :HIDDEN].square().mean()
 
 
 def _rate(step: int, steps: int) -> float:
