@@ -414,10 +414,6 @@ def test_every_check_has_texts():
     assert all(set(each) == {"title", "passed", "failed"} for each in texts.values())
 
 
-# What the demo model does not reach yet: pushes in null directions move it as well.
-NOT_REACHED = {"power", "steering_slope"}
-
-
 @pytest.mark.slow
 def test_the_whole_check_runs_on_one_planted_and_one_flat_model(tmp_path):
     for name in ("rules", "scripts", "config", "profiles", "envs"):
@@ -434,8 +430,8 @@ def test_the_whole_check_runs_on_one_planted_and_one_flat_model(tmp_path):
     assert f"See {folder.relative_to(tmp_path)}/verdict.html" in output, output
     content = json.loads((folder / "verdict.json").read_text())
     failed = {check["check"] for check in content["lines"] if not check["passed"]}
-    assert failed <= NOT_REACHED, output
-    assert content["passed"] == (shown.returncode == 0) == (not failed)
+    assert failed == set(), output
+    assert content["passed"] and shown.returncode == 0
     claimed = [effect for effect in content["effects"] if effect["claimed"]]
     assert {effect["model"] for effect in claimed} == {"demo"}
     reports = [files.read_json(path) for path in tmp_path.glob("results/models/*/demo_report.json")]
