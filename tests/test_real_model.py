@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import random
+import shutil
 import signal
 from collections import defaultdict
 from pathlib import Path
@@ -174,7 +175,7 @@ def series(folder, files, tmp_path):
             "checks": {"manipulation": False, "damage": False},
             "stimuli": str(short),
             "check_items": "checks.yaml",
-            "runtime": {"device": "cpu", "threads": 1, "batch_tokens": 600},
+            "runtime": {"device": "cpu", "threads": 1, "batch_tokens": 1000},
         }
         (place.folder / "config.yaml").write_text(yaml.safe_dump({"experiment": experiment}))
         return place
@@ -191,9 +192,11 @@ def series(folder, files, tmp_path):
 
 def test_a_series_survives_a_kill_with_identical_results(series):
     undisturbed = series("undisturbed")
-    code, output = undisturbed.run()
+    code, output = undisturbed.run("--until", "run_experiment")
     assert code == 0, output
     killed = series("killed")
+    # Found as those of an earlier series are.
+    shutil.copytree(undisturbed.folder / "results/directions", killed.folder / "results/directions")
     process = killed.start()
     journals = f"*/.state/Prisoners_Dilemma_SmolLM2*{layout.journal_path(Path(), '').name}"
     home = layout.series_home(killed.folder / "results")
