@@ -1,4 +1,4 @@
-"""The first signal stops a job after its batch, a second Ctrl+C at once; the third kills the job."""
+"""The first signal stops a job after its batch, a second Ctrl+C at once; a third kills the job."""
 
 import os
 import signal
