@@ -58,7 +58,7 @@ def run_experiment(rule: Any) -> None:
             ),
             import_seconds=imported,
         )
-        found = run(inputs, Control(should_stop, job.progress, announce=job.terminal))
+        found = run(inputs, Control(should_stop, job.progress, announce=job.headroom))
         # After the trials, whose start must not wait for the libraries of the statistics.
         from emotion_games.analysis.experiment_statistics import analyse
         from emotion_games.experiment.results import publish

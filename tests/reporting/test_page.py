@@ -209,6 +209,15 @@ def test_the_page_counts_trials_and_checks_and_shows_the_time_left(tmp_path):
     assert "0 of 300 trials (0 %)" in html and html.count("</small>") == 3
 
 
+def test_the_page_of_a_running_experiment_says_what_neutral_leaves_room_for(tmp_path):
+    more = {"headroom": "headroom: 3 at floor, 0 at ceiling of 24"}
+    running = row(tmp_path, "a", "Wait_Go", "a", "running", done=140, total=300, **more)
+    report(tmp_path, running)
+    assert f'<small class="soft">{more["headroom"]}</small>' in written(tmp_path)
+    report(tmp_path, running | {"status": "completed", "done": 300})
+    assert more["headroom"] not in re.sub(r"<script.*", "", written(tmp_path), flags=re.DOTALL)
+
+
 def test_cells_that_are_not_planned_differ_from_pending_ones(tmp_path):
     report(
         tmp_path,

@@ -53,6 +53,7 @@ def test_a_row_has_these_fields(series):
         "exp_id": "A",
         "progress": {"done": 0, "total": 10},
         "checks": None,
+        "headroom": None,
         "seconds_left": None,
         "seconds_per_trial": None,
     }

@@ -108,6 +108,8 @@ class time:
     monotonic = lambda: now
 jobs.time, now, shown = time, 0.0, []
 with jobs.ExperimentJob(folder, "A", layout.log_path(folder, "A")) as job:
+    job.headroom("headroom: 3 at floor")
+    shown.append(state.read_rows(folder)["A"]["headroom"])
     for now, trials, left in clock:
         job.progress({"trials": (trials, 20), "checks": (5, 5)}, left)
         row = state.read_rows(folder)["A"]
@@ -132,7 +134,8 @@ def times_of_a_job(series, *steps):
 
 def test_the_report_counts_trials_and_checks_and_forecasts_both(series):
     steps = [10, 0, None], [20, 10, 12.34], [30, 20, 0.0]
-    (*rows, pace), terminal = times_of_a_job(series, *steps)
+    (headroom, *rows, pace), terminal = times_of_a_job(series, *steps)
+    assert headroom == "headroom: 3 at floor"
     checks = {"done": 5, "total": 5}
     assert rows == [
         [{"done": 0, "total": 20}, checks, None],
@@ -143,6 +146,7 @@ def test_the_report_counts_trials_and_checks_and_forecasts_both(series):
     # 33 seconds with loading and writing, for the 20 trials of 25 requests that this run did.
     assert pace == round(33 / (20 * 20 / 25), 4)
     assert terminal.splitlines() == [
+        "A: headroom: 3 at floor",
         "A: 5 of 25 trials and checks",
         "A: 25 of 25 trials and checks, writing the results; series: less than a minute left",
         "A: completed",

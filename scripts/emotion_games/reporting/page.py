@@ -114,6 +114,7 @@ def _cell(row: Mapping[str, Any]) -> Shown:
         "left": time_left(row.get("seconds_left")),
         "started": row.get("start_time") or "",
         "ended": row.get("end_time") or "",
+        "headroom": row.get("headroom") or "",
         "error": _short(row.get("error") or ""),
         "folder": Path(row["output_dir"]).name,
         "facts": [],

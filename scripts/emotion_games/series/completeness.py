@@ -83,6 +83,7 @@ def _row(series_dir: Path, exp_id: str, series: SeriesRecord) -> ReportRow:
         "exp_id": exp_id,
         "progress": progress,
         "checks": checks,
+        "headroom": last.get("headroom"),
         "seconds_left": last.get("seconds_left") if status == "running" else None,
         "seconds_per_trial": last.get("seconds_per_trial"),
     }

@@ -145,6 +145,7 @@ class ExperimentJob(Job):
         # The first heartbeat; the file may be left from an earlier run.
         os.utime(path)
         start = State(status="running", end_time=None, error=None, checks=None, seconds_left=None)
+        start["headroom"] = None
         resumed = layout.journal_path(self.series_dir, self.exp_id).exists()
         before = state.read_state(self.series_dir, self.exp_id) if resumed else State()
         start["start_time"] = before.get("start_time") or files.now()
@@ -153,6 +154,12 @@ class ExperimentJob(Job):
         threading.Thread(target=_beat, args=(path,), daemon=True).start()
         completeness.rebuild(self.series_dir)
         return self
+
+    def headroom(self, line: str) -> None:
+        """Show what the neutral trials leave room for in the report, the page and the terminal."""
+        self.terminal(line)
+        state.record(self.series_dir, self.exp_id, headroom=line)
+        completeness.update(self.series_dir, self.exp_id)
 
     def progress(self, counts: Counts, seconds_left: float | None) -> None:
         """Show progress and time left in the report and the terminal.

@@ -91,6 +91,7 @@ class State(TypedDict, total=False):
     error: str | None
     progress: Progress
     checks: Progress | None
+    headroom: str | None
     seconds_left: float | None
     seconds_per_trial: float | None
     host: str
@@ -101,8 +102,10 @@ class ReportRow(TypedDict):
     """One experiment in experiment_report.json.
 
     `progress` counts its trials, and `checks` the requests of its own checks, None before it has
-    begun. `seconds_left` is how long a running one still needs for both. `seconds_per_trial` is
-    the time of the whole experiment, per trial. Both are None if they are not known.
+    begun. `headroom` counts the stories whose neutral outcome leaves no room for an effect, once
+    the neutral trials are done. `seconds_left` is how long a running one still needs for both.
+    `seconds_per_trial` is the time of the whole experiment, per trial. All three are None if they
+    are not known.
     """
 
     game_name: str
@@ -115,6 +118,7 @@ class ReportRow(TypedDict):
     exp_id: str
     progress: Progress
     checks: Progress | None
+    headroom: str | None
     seconds_left: float | None
     seconds_per_trial: float | None
 
