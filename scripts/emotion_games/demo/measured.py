@@ -52,7 +52,6 @@ class Measured:
         random: The shifts under null directions, `(directions, cells)`.
         effects: The effects that claims are about, `(emotions, games)`.
         claimed: Which of them are claimed, `(emotions, games)`.
-        rank_p: Their p_rank, `(emotions, games)`.
         position: The preference for the first option without steering, `(cells,)`.
         readable: By arm, the free answers at the headline intensity that can be read.
         asked: By arm, all free answers at the headline intensity.
@@ -71,7 +70,6 @@ class Measured:
     random: np.ndarray
     effects: np.ndarray
     claimed: np.ndarray
-    rank_p: np.ndarray
     position: np.ndarray
     readable: Mapping[str, int]
     asked: Mapping[str, int]
@@ -157,7 +155,6 @@ def measured_model(
         random=_null_shifts(by_game, cells),
         effects=judged(lambda effect: effect["versus_neutral"]["estimate"]),
         claimed=judged(lambda effect: effect["claim"]) == 1,
-        rank_p=judged(lambda effect: effect["p_rank"]),
         position=np.array([_neutral_position(by_game[cell.game], cell.history) for cell in cells]),
         readable=_free_answers(by_game, headline, is_readable=True),
         asked=_free_answers(by_game, headline, is_readable=False),

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import binom
 
 from emotion_games.demo.correlations import (
     NULL_DRAWS,
@@ -39,13 +38,11 @@ PLAIN = 0.1
 LARGE = 0.15
 POWER: Limits = (0.8, None)
 NONE: Limits = (None, 0.0)
-# Flat models must have no claim of at least this size. Chance makes a claim in one of twenty
-# experiments, but flat models move so little that it is smaller.
+# Flat models must have no claim of at least this size. Training leaves smaller effects, which are
+# claimed because null directions move the demo model even less.
 CLEAR = 0.05
 # A seventh of the planted size: chance can produce such a slope, but it is no relevant effect.
 FLAT_SLOPE: Limits = (-0.15, 0.15)
-# The significance level of the tests whose error rate is checked.
-ERROR_RATE = 0.05
 # A check that depends on chance alone may fail on a correct installation once in a hundred runs.
 CHANCE = 0.01
 # A tenth of the largest possible preference between two options.
@@ -163,7 +160,7 @@ def _form(model: Measured) -> Iterator[CheckResult]:
 
 
 def _flat_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
-    """Whether the shifts are unrelated to the table, and effects are found only by chance."""
+    """Whether the shifts are unrelated to the table, and no effect of a clear size is claimed."""
     table = np.hstack([model.planted for model in models])
     shifts = np.hstack([model.steered[SCORED] for model in models])
     r, emotions = correlation(table, shifts), len(table)
@@ -172,21 +169,13 @@ def _flat_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
     p = (1 + (exchanged >= abs(r) - 1e-12).sum()) / (1 + NULL_DRAWS)
     detail = f"correlation {r:.2f}; {NULL_DRAWS:,} permutations of the emotions' names"
     yield CheckResult("flat_pattern", p if np.isfinite(r) else np.nan, CHANCE, None, detail)
-    p_values = np.hstack([model.rank_p for model in models])
-    known = np.isfinite(p_values).all()
-    # A direction is the same in every game, so the binomial draws count directions, not tests.
-    directions = emotions * len(models)
-    most = float(binom.ppf(1 - CHANCE, directions, ERROR_RATE)) / directions
-    detail = (
-        f"{p_values.size} effects of {directions} directions; limit: {1 - CHANCE:.0%} of binomial "
-        f"draws at {ERROR_RATE:g} are below it"
-    )
-    share = float((p_values < ERROR_RATE).mean()) if known else np.nan
-    yield CheckResult("flat_contrast", share, None, most, detail)
     claimed = np.hstack([model.claimed for model in models])
-    clear = claimed & (np.hstack([np.abs(model.effects) for model in models]) >= CLEAR)
+    sizes = np.abs(np.hstack([model.effects for model in models]))
+    clear = claimed & (sizes >= CLEAR)
     detail = f"{clear.sum()} of {claimed.size} effects, and {(claimed & ~clear).sum()} smaller ones"
-    yield CheckResult("flat_claims", float(clear.mean()) if known else np.nan, *NONE, detail)
+    yield CheckResult(
+        "flat_claims", float(clear.mean()) if np.isfinite(sizes).all() else np.nan, *NONE, detail
+    )
 
 
 _CHECKS: dict[
