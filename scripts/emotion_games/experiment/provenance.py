@@ -35,6 +35,7 @@ NOT_ANSWERING = (
     "engine/observer.py",
     "engine/reference.py",
     "engine/self_check.py",
+    "engine/self_check_cases.py",
     *(f"engine/{name}.py" for name in _FILES.split()),
     *(f"experiment/{name}.py" for name in _RECORDING.split()),
 )
