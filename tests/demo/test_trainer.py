@@ -14,7 +14,13 @@ from emotion_games.demo.trainer import build as demo_build
 from emotion_games.demo.trainer.build import GateError, Recipe, build, trained
 from emotion_games.demo.trainer.grammar import HELD_OUT, TRAINED, write_demo_files
 from emotion_games.demo.trainer.inputs import load_inputs
-from emotion_games.demo.trainer.lessons import ASSISTANT, _plain_text, conversations, shorts
+from emotion_games.demo.trainer.lessons import (
+    ASSISTANT,
+    NULL_SHARE,
+    _plain_text,
+    conversations,
+    shorts,
+)
 from emotion_games.demo.trainer.network import HIDDEN, STEERED_LAYER, new_model
 from emotion_games.demo.trainer.samples import Sample, Segment, encode, pack
 from emotion_games.demo.trainer.tokenizer import BEGIN, PIECES, SPECIAL, make_tokenizer, turn
@@ -262,7 +268,8 @@ def test_steered_conversations_describe_no_emotion(texts):
 
 def test_a_push_that_means_nothing_leaves_the_targets_of_neutral(inputs, texts):
     null = [sample for sample in texts[0] if sample.steered and sample.steered[0] == NEUTRAL]
-    assert 0.2 < len(null) / sum(bool(sample.steered) for sample in texts[0]) < 0.4
+    share = len(null) / sum(bool(sample.steered) for sample in texts[0])
+    assert share == pytest.approx(NULL_SHARE, abs=0.02)
     neutral = set()
     for row in inputs.planted.values():
         for history in ("", *row.histories):
