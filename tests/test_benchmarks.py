@@ -10,7 +10,6 @@ import torch
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "engine.py"
 MEASURED = (
-    "peak memory / planned memory",
     "steered / unsteered, same batches",
     "scoring all options / generating",
     "whole job / plain hooks, 1 repeat",
