@@ -1,4 +1,4 @@
-"""The README is short, its commands and examples work in a fresh clone, and all links lead somewhere."""
+"""The README is short, its commands and examples work in a fresh clone, and no link is broken."""
 
 import re
 from pathlib import Path
