@@ -98,7 +98,7 @@ def test_the_examples_of_the_readme_are_series(inside):
         # A mark, and at most ten lines of text.
         assert len(block.body.splitlines()) <= 10, block.path
     found = [config_of(b.path, inside) for b in blocks if b.path.endswith(".yaml")]
-    assert [series.settings["name"] for series in found] == ["My_Model", "My_Stories", "My_Concept"]
+    assert [series.name for series in found] == ["My_Model", "My_Stories", "My_Concept"]
     model, stories, concept = found
     assert len(model.models) == 2 and len(model.games) == 3
     (story,), problems = load_scenarios(
@@ -110,8 +110,7 @@ def test_the_examples_of_the_readme_are_series(inside):
 
 def test_a_config_and_stories_of_the_reference_pipeline_are_read(inside):
     series = config_of("migrated.yaml", inside)
-    (escalation,) = (game for game in series.games.values() if game.name == "Escalation_Game")
-    assert [history.name for history in escalation.histories] == ["escalations_1"]
+    assert series.game_settings["Escalation_Game"] == {"histories": ["escalations_1"]}
     game = series.games["Prisoners_Dilemma"]
     (story,), problems = load_scenarios(series.scenario_files[game.name], game)
     assert not problems and story.you.name == "Alice" and set(story.options) == set(game.labels)
