@@ -252,7 +252,7 @@ def test_an_emotion_that_failed_its_manipulation_check_says_so_with_its_effect()
     assert "anger failed (the push raised 'happiness' more than 'anger')" in text
     assert "sadness came through (raised most in 3 of 3 checks)" in text
     assert " of 5 null directions raise one of the emotions most in two checks." in text
-    assert "No rise was compared with null directions, of which 10 are needed." in text
+    assert "No rise was compared with null directions: 10 are needed." in text
     silent = analysed(checks=checks[checks["check"] == "dominance"], nulls=5)["text_description"]
     assert "It was not measured whether the intended emotion was present." in silent
 
