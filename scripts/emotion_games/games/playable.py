@@ -33,11 +33,7 @@ def play_problems(game: Game) -> list[str]:
 def _history_problems(game: Game, history: History) -> list[str]:
     """Follow a history through the tree to the node at which the model decides."""
     if game.kind == "simultaneous":
-        return (
-            ["in a simultaneous game nobody moves before the model; remove its moves"]
-            if history.path
-            else []
-        )
+        return ["in a simultaneous game nobody moves before the model"] if history.path else []
     node: Node | Payoff = tree_of(game)
     for player, label in history.path:
         if not isinstance(node, Node):
