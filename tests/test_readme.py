@@ -127,7 +127,6 @@ def test_every_snakemake_command_can_be_run(inside):
         "name=N": "name=Other",
         "<folder name>": begun.folder.name,
         " --dry-run": "",
-        "...": "--configfile config/demo.yaml",
     }
     commands = []
     for command in found:
