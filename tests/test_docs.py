@@ -21,12 +21,11 @@ from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 from emotion_games.prompts.templates import load_templates
 from emotion_games.schemas import read_schema
 from emotion_games.series.config import SeriesConfig, check_config
-from emotion_games.series.folder import find_series, open_series
+from emotion_games.series.folder import find_series
 from emotion_games.series.preview import preview
 
 ROOT = Path(__file__).parents[1]
 ADDING = ROOT / "docs" / "adding.md"
-README = ROOT / "README.md"
 CONFIG_README = (ROOT / "config" / "README.md").read_text()
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>file|patch|message)(?:: (?P<path>\S+))? -->\n)?"
@@ -365,26 +364,3 @@ def test_every_config_file_is_described():
         "checks.yaml",
     }
     assert set(table("file")) == files
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not README.exists(), reason="there is no README.md at the project's root")
-def test_every_snakemake_command_of_the_readme_can_be_run(tmp_path, monkeypatch):
-    commands = re.findall(r"(?:^|`|&& )(snakemake [^`\n#]+)", README.read_text(), re.MULTILINE)
-    # The cluster's command needs a plugin; tests/test_slurm.py runs it.
-    commands = [command for command in commands if "profiles/slurm" not in command]
-    assert len(commands) >= 4
-    monkeypatch.chdir(copy_project(tmp_path))
-    begun = find_series(config_of("config/demo.yaml", tmp_path), tmp_path, is_main=True)
-    open_series(begun, {})
-    stand_ins = {
-        "configfile X": "configfile config/demo.yaml",
-        "my_series.yaml": "config/demo.yaml",
-        "name=N": "name=Other",
-        "<folder name>": begun.folder.name,
-    }
-    for command in dict.fromkeys(commands):
-        for mark, meaning in stand_ins.items():
-            command = command.replace(mark, meaning)
-        shown = run(command if "--dry-run" in command else f"{command.strip()} --dry-run", tmp_path)
-        assert "experiments, 0 done" in shown

@@ -268,7 +268,7 @@ def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
     (place / "exp_results.csv").symlink_to(finished / "exp_results.csv")
     report(tmp_path, row(tmp_path, "x", "Stag_Hunt", "a", folder=place))
     assert (
-        f"<strong>Claims are not testable: they need {nulls_needed(2)} sound null directions "
+        f"<strong>Claims are not testable: they need {nulls_needed(2)} undamaged null directions "
         "instead of 20.</strong>"
     ) in written(tmp_path)
     # Where no claim is testable, none can be false.

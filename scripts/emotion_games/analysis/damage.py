@@ -163,7 +163,7 @@ def _unread_texts(items: Items, checks: pd.DataFrame) -> str | None:
     if perplexity <= limit:
         return None
     return (
-        "the model does not read the neutral texts; without a push its perplexity is "
+        "the model cannot read the neutral texts: without a push its perplexity is "
         f"{perplexity:.3g}, above {limit:.3g}, the square root of its {tokens.iloc[0]:.0f} tokens"
     )
 

@@ -69,16 +69,19 @@ def _bounds(effect: EmotionEffect, statistics: Statistics) -> Iterator[str]:
     if versus["n_scenarios"] < MINIMUM_SCENARIOS or not ends:
         return
     low, high = ends
-    outside = [
-        f"above {points(high)}" if high < 1 else "",
-        f"below {points(low)}" if low > -1 else "",
-    ]
+    outside = [_increase(high), _decrease(low)]
     if any(outside):
-        yield (
-            f"Changes of {measured(effect['measure'], plan)} "
-            f"{' and '.join(filter(None, outside))} are excluded (interval corrected for "
-            f"{len(plan['emotions'])} emotions)."
+        text = (
+            f"The data rule out {' and '.join(filter(None, outside))} in "
+            f"{measured(effect['measure'], plan)} (interval corrected for "
+            f"{len(plan['emotions'])} emotions)"
         )
+        if not effect["claim"] and (high <= 0 or low >= 0):
+            text += (
+                f", but do not show that {effect['emotion']}, rather than any push of this size, "
+                "caused the change"
+            )
+        yield f"{text}."
     for test in statistics["equivalence"]:
         same = all(test[key] == effect[key] for key in ("emotion", "history", "measure"))
         if same and test["equivalent"]:
@@ -90,6 +93,20 @@ def _bounds(effect: EmotionEffect, statistics: Statistics) -> Iterator[str]:
             )
 
 
+def _increase(high: float) -> str:
+    """Return which increases an interval with this upper end rules out."""
+    if high <= 0:
+        return "any increase"
+    return f"an increase of more than {100 * high:.1f} points" if high < 1 else ""
+
+
+def _decrease(low: float) -> str:
+    """Return which decreases an interval with this lower end rules out."""
+    if low >= 0:
+        return "any decrease"
+    return f"a decrease of more than {-100 * low:.1f} points" if low > -1 else ""
+
+
 def _agreement(effect: EmotionEffect, plan: Plan) -> Iterator[str]:
     """Yield where other measures or halves of the stimuli do not support a claim."""
     if not effect["claim"]:
@@ -97,16 +114,20 @@ def _agreement(effect: EmotionEffect, plan: Plan) -> Iterator[str]:
     for other in effect["other_measures"]:
         if other["agrees"] is False:
             subject = measured(other["measure"], plan)
-            yield f"But {subject} changed the other way, by {points(other['estimate'])}."
+            change = points(other["estimate"])
+            yield f"However, {subject} changed in the opposite direction, by {change}."
     if effect["emotion"] in plan.get("given_directions", []):
         yield "Its vectors were given, so no halves of stimuli test it."
     if effect["halves_agree"] is False:
         yield (
-            "The directions of the two halves of its stimuli do not both have this sign, so treat "
-            "it with caution."
+            "The effects of the directions from the two halves of its stimuli do not both have "
+            "this sign, so treat it with caution."
         )
     if effect["branch_disagrees"]:
-        yield "The branching tokens alone have the opposite sign, so treat it with caution."
+        yield (
+            "The tokens at which the options first differ, taken alone, show the opposite sign, "
+            "so treat it with caution."
+        )
 
 
 def _opening(statistics: Statistics) -> str:
