@@ -55,6 +55,11 @@ def relation_problems(experiment: Mapping[str, Any], games: int) -> Iterator[str
             f"{', '.join(map(str, intensities))}; choose one of them, or add it to intensity"
         )
     yield from _unmeasured(experiment)
+    if experiment["arms"]["combined"] and not experiment["arms"]["prompted"]:
+        yield (
+            "experiment.arms.combined: the event with steering is compared with the event alone; "
+            "set prompted: true, or combined: false"
+        )
     pairs = games * len(experiment["models"])
     if pairs > MOST_EXPERIMENTS:
         yield (
