@@ -160,7 +160,8 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the results table with clean types, a `condition`, and no missing column."""
     table = trials.copy()
     for column in _TEXTS:
-        table[column] = table[column].fillna("").astype(str) if column in table else ""
+        given = table[column] if column in table else pd.Series("", table.index)
+        table[column] = given.astype(object).fillna("").astype(str)
     for measure in MEASURES.values():
         table[measure.column] = table.get(measure.column, "")
     for column in ("valid_mass", "valid_mass_after", "push_ratio"):
