@@ -5,6 +5,7 @@ An effect is stated as an effect only if the planned claim holds.
 
 from collections.abc import Iterator
 
+from emotion_games.analysis.instruction_sentences import instruction_lines
 from emotion_games.analysis.limits import limits
 from emotion_games.analysis.statistics_parts import failed
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
@@ -13,7 +14,7 @@ from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, Plan
 
 
 def describe(statistics: Statistics) -> str:
-    """Return the text_description: the experiment, each emotion, and the limits."""
+    """Return the text_description: the experiment, each emotion, instructions, and the limits."""
     lines, effects = [_opening(statistics)], statistics["emotion_analysis"]
     for emotion in statistics["plan"]["emotions"]:
         if emotion in effects:
@@ -21,7 +22,8 @@ def describe(statistics: Statistics) -> str:
         else:
             text = "no scenario has answers both with this emotion and in neutral."
             lines.append(f"{emotion.capitalize()}: {text}")
-    return "\n".join(line for line in [*lines, *limits(statistics)] if line)
+    lines += [*instruction_lines(statistics), *limits(statistics)]
+    return "\n".join(line for line in lines if line)
 
 
 def sentence(effect: EmotionEffect, statistics: Statistics) -> str:

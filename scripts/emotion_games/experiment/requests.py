@@ -78,21 +78,23 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
     # All pushed conditions and repeats share the neutral prompt.
     @cache
     def ask(
-        scenario_id: str, history: str, order: tuple[str, ...], wording: int, event: str
+        scenario_id: str, history: str, order: tuple[str, ...], wording: int, event: str, told: str
     ) -> list[texts.Message]:
         return texts.render(
             templates,
             Situation(game, scenarios[scenario_id], histories[history], order),
             wording,
             context=event,
+            instruction=settings["instructions"][told] if told else "",
             show_payoffs=settings["show_payoffs"],
             answer_form=settings["answer_form"],
         )
 
-    prompts = {
-        t.request_key: ask(t.scenario_id, t.history, t.order, t.wording, event_of(t, events))
-        for t in trials
-    }
+    def asked(t: Trial) -> list[texts.Message]:
+        own = event_of(t, events), t.condition.instruction
+        return ask(t.scenario_id, t.history, t.order, t.wording, *own)
+
+    prompts = {trial.request_key: asked(trial) for trial in trials}
     date = datetime.date.fromisoformat(spec["date"])
     return Questions(game, settings, date, scenarios, skipped, templates, trials, prompts, events)
 

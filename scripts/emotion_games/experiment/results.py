@@ -114,6 +114,7 @@ def _row(experiment: Experiment, trial: Trial, record: Record) -> dict[str, Any]
         "arm": str(condition.arm),
         "emotion": condition.emotion,
         "intensity": condition.intensity,
+        "instruction": condition.instruction,
         "scenario_id": trial.scenario_id,
         "scenario": scenario.title,
         "description": scenario.description,

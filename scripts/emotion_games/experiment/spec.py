@@ -31,6 +31,7 @@ class Arms(TypedDict):
     random: RandomArm
     shuffled: bool
     prompted: bool
+    combined: NotRequired[bool]
 
 
 class Checks(TypedDict):
@@ -74,6 +75,7 @@ class Settings(TypedDict):
     generation: Generation
     scoring: Scoring
     arms: Arms
+    instructions: NotRequired[dict[str, str]]
     checks: Checks
     show_payoffs: bool
     statistics: Inference

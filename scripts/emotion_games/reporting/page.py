@@ -26,7 +26,7 @@ from emotion_games.reporting.page_data import Part, Shown, packed_figure, part_o
 MOST_BYTES = 4_800_000
 LONGEST_ERROR = 400
 # The keys of effects and contrasts that an interim page must not contain.
-VERDICTS = ("p", "p_corrected", "moved", "claim")
+VERDICTS = ("p", "p_corrected", "moved", "claim", "undone")
 SERIES_FIGURE = "How each emotion moves the outcome, games and models side by side"
 
 _last_cost = 0.0
@@ -120,6 +120,8 @@ def _cell(row: Mapping[str, Any]) -> Shown:
         "facts": [],
         "text": "",
         "contrasts": [],
+        "instructions": [],
+        "combined": [],
         "format": [],
         "free_answers": [],
         "figures": [],
@@ -143,6 +145,8 @@ def _results(part: Part, final: bool) -> Shown:
         "facts": part["facts"],
         "text": part["text"] if final else "",
         "contrasts": contrasts,
+        "instructions": [_visible(row, final) for row in part["instructions"]],
+        "combined": [_visible(row, final) for row in part["combined"]],
         "format": part["format"],
         "free_answers": part["free_answers"],
         "n_contrasts": part["n_contrasts"],
@@ -150,14 +154,17 @@ def _results(part: Part, final: bool) -> Shown:
     }
 
 
+def _visible(row: Shown, final: bool) -> Shown:
+    """Return what a page may show of a row: no verdicts before all experiments are complete."""
+    return {key: value for key, value in row.items() if final or key not in VERDICTS}
+
+
 def _series_results(series_dir: Path, parts: Mapping[str, Part], final: bool) -> Shown:
     """Return the table of effects and the figure over all experiments."""
     summary = read_json(series_dir / SERIES_STATISTICS) or {"rows": [], "missing": []}
     effects = []
     for exp_id, part in parts.items():
-        for effect in part["effects"]:
-            shown = {"exp_id": exp_id, **effect}
-            effects.append({k: v for k, v in shown.items() if final or k not in VERDICTS})
+        effects += [{"exp_id": exp_id, **_visible(effect, final)} for effect in part["effects"]]
     path = series_dir / "plots" / "contrast_heat_map.svg"
     # The same holds for the marks in the figure.
     is_marked = not summary["missing"] and not any(row["interim"] for row in summary["rows"])

@@ -8,9 +8,9 @@ import base64
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from emotion_games.analysis.check_results import FormatCheck
 from emotion_games.analysis.limits import needed
@@ -32,7 +32,7 @@ from emotion_games.reporting.transcripts import (
 )
 
 # Increase when the form of a part changes: kept parts of an earlier form are then made again.
-FORM = 5
+FORM = 6
 LONGEST_TEXT = 12000  # characters
 MOST_FREE_ANSWERS = 6
 # The files of plot_experiment with their captions, in the order of the page.
@@ -57,6 +57,8 @@ class Part(TypedDict):
         effects: One row per emotion, at the headline intensity.
         contrasts: The planned contrasts, and the first of the claim at all intensities.
         n_contrasts: The number of all contrasts.
+        instructions: One row per instruction and emotion.
+        combined: One row per emotion in vector and words.
         format: One row per condition of the format check.
         free_answers: Some of its answers, conditions in turn.
         figures: Packed figures in the order of the page.
@@ -73,6 +75,8 @@ class Part(TypedDict):
     effects: list[Shown]
     contrasts: list[Shown]
     n_contrasts: int
+    instructions: list[Shown]
+    combined: list[Shown]
     format: list[Shown]
     free_answers: list[Shown]
     figures: list[Shown]
@@ -135,6 +139,9 @@ def _make(folder: Path, sources: list[list[Any]]) -> Part:
         "effects": list(_effects(stats)),
         "contrasts": [_contrast(c, stats) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
+        # Statistics of an earlier version lack these.
+        "instructions": [_beside(record) for record in stats.get("instructions", [])],
+        "combined": [_beside(record) for record in stats.get("combined", [])],
         "format": [_format(record) for record in stats["format_check"]],
         "free_answers": _free_answers(stats["format_check"]),
         "figures": [packed_figure(path, title) for path, title in figures if path.is_file()],
@@ -198,6 +205,15 @@ def _masses(stats: Statistics) -> str:
     if not masses:
         return ""
     return f"{100 * min(masses):.1f} to {100 * max(masses):.1f} %, by condition"
+
+
+def _beside(record: Mapping[str, Any]) -> Shown:
+    """Return the row of an instruction or event beside a push: its estimates and what it is."""
+    estimates = {key: _effect(value) for key, value in record.items() if isinstance(value, dict)}
+    share = {"estimate": record.get("undone"), "interval": record.get("undone_interval")}
+    names = ("instruction", "emotion", "damaged", "p_corrected")
+    named = {key: record[key] for key in names if key in record}
+    return estimates | named | {"undone": _effect(cast(Estimate, share))}
 
 
 def _format(record: FormatCheck) -> Shown:

@@ -61,6 +61,11 @@ def relation_problems(experiment: Mapping[str, Any], experiments: int) -> Iterat
             f"{', '.join(map(str, intensities))}; choose one of them, or add it to intensity"
         )
     yield from _unmeasured(experiment)
+    if experiment["arms"]["combined"] and not experiment["arms"]["prompted"]:
+        yield (
+            "experiment.arms.combined: the event with steering is compared with the event alone; "
+            "set prompted: true, or combined: false"
+        )
     if experiments > MOST_EXPERIMENTS:
         yield (
             f"experiment: {experiments:,} experiments; allowed: at most {MOST_EXPERIMENTS:,}; "
