@@ -293,3 +293,4 @@ class Statistics(TypedDict):
     headroom: list[Headroom]
     power: Power
     text_description: str
+    basis: list[Basis]  # of all records

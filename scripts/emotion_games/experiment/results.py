@@ -34,7 +34,7 @@ from emotion_games.experiment.pushes import push_ratios
 from emotion_games.experiment.requests import event_of
 from emotion_games.experiment.spec import Configuration, Record, Settings
 from emotion_games.experiment.trials import Trial
-from emotion_games.files import replace_text
+from emotion_games.files import records_text, replace_text
 from emotion_games.games.catalog import apply_settings, load_game
 from emotion_games.games.records import Game
 from emotion_games.hashing import content_hash
@@ -196,7 +196,7 @@ def publish(output_dir: Path, outcome: Outcome, statistics: Mapping[str, Any]) -
         cells.to_csv(parts[TRIALS], index=False, quoting=csv.QUOTE_NONNUMERIC)
         objects = table.to_json(orient="records", indent=1, force_ascii=False)
         parts[TRIALS_JSON].write_text(json_text(objects), encoding="utf-8")
-        parts[STATISTICS].write_text(_statistics_text(statistics), encoding="utf-8")
+        parts[STATISTICS].write_text(records_text(statistics), encoding="utf-8")
         parts[CONFIGURATION].write_text(configuration, encoding="utf-8")
         for part in parts.values():
             with open(part, "rb") as written:
@@ -216,11 +216,7 @@ def _with_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFra
 
 def replace_statistics(output_dir: Path, statistics: Mapping[str, Any]) -> None:
     """Replace the statistics of a finished experiment, atomically."""
-    replace_text(output_dir / STATISTICS, _statistics_text(statistics))
-
-
-def _statistics_text(statistics: Mapping[str, Any]) -> str:
-    return json_text(json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False))
+    replace_text(output_dir / STATISTICS, records_text(statistics))
 
 
 def read_configuration(output_dir: Path) -> Configuration:
