@@ -309,9 +309,7 @@ def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(
     assert (by_arm["prompted"]["push_ratio"] == 0).all()
     # The prompt is that of the prompted arm, and the push changes the probabilities.
     assert (by_arm["combined"]["input"] != by_arm["steered"]["input"]).all()
-    assert (
-        by_arm["combined"]["choice_probabilities"] != by_arm["prompted"]["choice_probabilities"]
-    ).any()
+    assert (by_arm["combined"]["p_contribute"] != by_arm["prompted"]["p_contribute"]).any()
     contrasts = json.loads((folder / "stats_analysis.json").read_text())["contrasts"]
     assert "combined_minus_prompted_neutral" in {record["contrast"] for record in contrasts}
     assert "write" in yaml.safe_load((folder / "exp_config.yaml").read_text())["seconds"]

@@ -18,7 +18,6 @@ from emotion_games.analysis.cells import (
     Cells,
     average_trials,
     distinct_events,
-    on_offer,
     tidy,
     trial_measures,
 )
@@ -47,6 +46,7 @@ from emotion_games.analysis.statistics_records import Meta, Statistics
 from emotion_games.experiment import analysis_plan
 from emotion_games.experiment.check_records import CHECK_COLUMNS
 from emotion_games.experiment.spec import Plan, Settings
+from emotion_games.experiment.trial_table import on_offer
 from emotion_games.games.records import Game
 
 
