@@ -18,7 +18,7 @@ from emotion_games.experiment.answers import NOT_GENERATED
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.repeat import repeat
-from emotion_games.experiment.trial_table import PROBABILITIES, UNREADABLE, read_trials
+from emotion_games.experiment.trial_table import KEPT, PROBABILITIES, UNREADABLE, read_trials
 from emotion_games.layout import PLAN, RESULT_FILES
 from emotion_games.prompts.stimuli import SHIPPED
 from emotion_games.signals import Interrupted
@@ -75,7 +75,11 @@ def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
     # 2 scenarios × 2 orders × ((neutral, 4 steered) × 2 repeats + 3 random, 2 shuffled and
     # 3 prompted, which are only scored)
     assert len(table) == 2 * 2 * (5 * 2 + 8)
-    assert list(json.loads((reference / "exp_results.json").read_text())[0]) == list(table.columns)
+    rows = json.loads((reference / "exp_results.json").read_text())
+    assert len(rows) == len(table) and set().union(*rows) <= set(table.columns)
+    # What has no value is left out, except the columns that other programs read.
+    assert all(set(KEPT) <= set(row) and row.get("after_p_defect") is not None for row in rows[:2])
+    assert "after_p_defect" not in rows[-1]
     scored_only = table[table["extraction_method"] == "not generated"]
     assert len(scored_only) == 2 * 2 * 8 and (scored_only["choice"] == NOT_GENERATED).all()
     shares = table[["p_cooperate", "p_defect"]].astype(float)

@@ -113,7 +113,6 @@ def _row(experiment: Experiment, trial: Trial, record: Record) -> dict[str, Any]
         "intensity": condition.intensity,
         "scenario_id": trial.scenario_id,
         "scenario": scenario.title,
-        "description": scenario.description,
         "event": event_of(trial, questions.events),
         "history": trial.history,
         "option_order": json.dumps(trial.order),

@@ -26,6 +26,11 @@ PROBABILITIES = {
     "choice_probabilities_after": "after_p_",
     "branch_probabilities": "branch_p_",
 }
+# The keys that every trial of exp_results.json has.
+KEPT = (
+    *("game_name", "model_name", "scenario", "input", "output", "rationale", "decision"),
+    *("category", "repeat_num", "choice"),
+)
 # The columns that are not text. `category` and some numbers may be missing.
 _NUMBERS = ("intensity", "valid_mass", "valid_mass_after", "push_ratio", "outcome_value")
 _TYPES: dict[str, Any] = {
@@ -64,12 +69,21 @@ def outcome_values(table: pd.DataFrame, game: Game, measure: str) -> pd.Series:
 
 
 def write_trials(table: pd.DataFrame, as_csv: Path, as_json: Path) -> None:
-    """Write the table as exp_results.csv and exp_results.json, whose rows are lines."""
+    """Write the table as exp_results.csv and as exp_results.json, a line for each trial.
+
+    Keys without a value are left out of the JSON file, except KEPT.
+    """
     table = _spread(table)
     cells = _with_texts(table, csv_cell)
     cells.to_csv(as_csv, index=False, quoting=csv.QUOTE_NONNUMERIC)
-    rows = table.to_json(orient="records", lines=True, force_ascii=False).splitlines()
-    as_json.write_text(json_text("[\n" + ",\n".join(rows) + "\n]\n"), encoding="utf-8")
+    lines = table.to_json(orient="records", lines=True, force_ascii=False).splitlines()
+    rows = ",\n".join(map(_without_empty, lines))
+    as_json.write_text(json_text(f"[\n{rows}\n]\n"), encoding="utf-8")
+
+
+def _without_empty(line: str) -> str:
+    row = {k: v for k, v in json.loads(line).items() if k in KEPT or v not in ("", None)}
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
 
 
 def read_trials(path: Path) -> pd.DataFrame:
