@@ -25,6 +25,8 @@ rule all:
         PLOTS,
         VERDICT,
         FOLDER / layout.SERIES_TABLE,
+        FOLDER / layout.CONTRASTS,
+        FOLDER / layout.CODEBOOK,
         FOLDER / layout.PLOTS,
         FOLDER / layout.PAGE,
         FOLDER / layout.REPORT,

@@ -23,12 +23,14 @@ rule plot_experiment:
 
 
 rule summarize_series:
-    """Compare all experiments: the series table, its figures and the page."""
+    """Compare all experiments: the series tables with their codebook, figures and page."""
     input:
         STATISTICS,
     output:
         FOLDER / layout.SERIES_TABLE,
         FOLDER / layout.SERIES_STATISTICS,
+        FOLDER / layout.CONTRASTS,
+        FOLDER / layout.CODEBOOK,
         directory(FOLDER / layout.PLOTS),
         # Without update() Snakemake would delete the live page when this rule begins.
         update(FOLDER / layout.PAGE),

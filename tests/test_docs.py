@@ -308,10 +308,7 @@ def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(
     assert (by_arm["prompted"]["push_ratio"] == 0).all()
     # The prompt is that of the prompted arm, and the push changes the probabilities.
     assert (by_arm["prompted_shuffled"]["input"] != by_arm["steered"]["input"]).all()
-    assert (
-        by_arm["prompted_shuffled"]["choice_probabilities"]
-        != by_arm["prompted"]["choice_probabilities"]
-    ).any()
+    assert (by_arm["prompted_shuffled"]["p_contribute"] != by_arm["prompted"]["p_contribute"]).any()
     contrasts = json.loads((folder / "stats_analysis.json").read_text())["contrasts"]
     assert "prompted_shuffled_minus_prompted_neutral" in {
         record["contrast"] for record in contrasts

@@ -9,11 +9,11 @@ import pytest
 
 from emotion_games.analysis.cells import (
     average_trials,
-    on_offer,
     over_cells,
     tidy,
     trial_measures,
 )
+from emotion_games.experiment.trial_table import on_offer
 from simulated_trials import a_game, simulate
 
 BOTH = [["cooperate", "defect"], ["defect", "cooperate"]]

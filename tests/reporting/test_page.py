@@ -15,6 +15,7 @@ from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import summarize
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.conditions import nulls_needed
+from emotion_games.experiment.trial_table import write_trials
 from emotion_games.reporting import page, transcripts
 from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
@@ -55,7 +56,7 @@ def finished(tmp_path_factory):
     answered_freely(trials)
     stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0), n_random=NULLS), game, SMALL)
     trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
-    trials.to_csv(folder / "exp_results.csv", index=False)
+    write_trials(trials, folder / "exp_results.csv", folder / "exp_results.json")
     (folder / "stats_analysis.json").write_text(json.dumps(stats))
     (folder / "exp_config.yaml").write_text(
         "directions: {split_half: {anger: [0.5, 0.9]}, accuracy: [0.5, 0.9], layers: [1], "

@@ -7,7 +7,7 @@ orders that both have.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -176,19 +176,6 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def on_offer(game: Game, table: pd.DataFrame) -> Game:
-    """Return the game without the choices that no scenario offers, and values rescaled to 0 to 1.
-
-    Without rescaling, an effect that moves every answer from one offered choice to another would
-    look small.
-    """
-    labels = {label for order in _orders(table["option_order"]) for label in order}
-    choices = [choice for choice in game.choices if choice.label in labels]
-    low, high = (end(choice.value for choice in choices) for end in (min, max))
-    if not game.subset or low == high:
-        return game
-    scaled = [replace(choice, value=(choice.value - low) / (high - low)) for choice in choices]
-    return replace(game, choices=tuple(scaled))
 
 
 def trial_measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:

@@ -17,7 +17,6 @@ from emotion_games.analysis import rates
 from emotion_games.analysis.cells import (
     Cells,
     average_trials,
-    on_offer,
     tidy,
     trial_measures,
 )
@@ -42,10 +41,12 @@ from emotion_games.analysis.mixed_model import mixed_model_records
 from emotion_games.analysis.rationality import rationality
 from emotion_games.analysis.rises import Rises, rises
 from emotion_games.analysis.sentences import describe, sentence
+from emotion_games.analysis.statistics_parts import shared_basis
 from emotion_games.analysis.statistics_records import Meta, Statistics
 from emotion_games.experiment import analysis_plan
 from emotion_games.experiment.check_records import CHECK_COLUMNS
 from emotion_games.experiment.spec import Plan, Settings
+from emotion_games.experiment.trial_table import on_offer
 from emotion_games.games.records import Game
 
 
@@ -132,6 +133,7 @@ def analyse(
     for effect in statistics["emotion_analysis"].values():
         effect["sentence"] = sentence(effect, statistics)
     statistics["text_description"] = describe(statistics)
+    statistics["basis"] = shared_basis(statistics)
     return statistics
 
 

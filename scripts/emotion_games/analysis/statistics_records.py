@@ -295,3 +295,4 @@ class Statistics(TypedDict):
     headroom: list[Headroom]
     power: Power
     text_description: str
+    basis: list[Basis]  # of all records

@@ -38,8 +38,8 @@ def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | N
     if not rows:
         return None
     emotions = _unique(row["emotion"] for row in rows)
-    models = _unique([row["model"] for row in rows] + [row["model_name"] for row in missing])
-    games = _unique([row["game"] for row in rows] + [row["game_name"] for row in missing])
+    models = _unique([row["model_name"] for row in rows] + [row["model_name"] for row in missing])
+    games = _unique([row["game_name"] for row in rows] + [row["game_name"] for row in missing])
     labels = [words(game) for game in games]
     interim = bool(missing) or any(row["interim"] for row in rows)
     # The scale is symmetric, so that neutral has the colour of no effect.
@@ -54,7 +54,7 @@ def contrast_heat_map(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | N
         axis.remove()
     for place, emotion in enumerate(emotions):
         axis = axes[place]
-        cells = {(r["game"], r["model"]): r for r in rows if r["emotion"] == emotion}
+        cells = {(r["game_name"], r["model_name"]): r for r in rows if r["emotion"] == emotion}
         axis.grid(False)
         axis.spines[:].set_visible(False)
         axis.set(xlim=(-0.5, len(models) - 0.5), ylim=(len(games) - 0.5, -0.5))
