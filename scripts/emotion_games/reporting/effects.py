@@ -126,7 +126,9 @@ def _support(record: EmotionEffect, stats: Statistics) -> Iterator[list[Any]]:
     halves = record["halves_agree"]
     if halves is not None:
         pair = " and ".join(
-            points(half["estimate"]) for half in (record["first_half"], record["second_half"]) if half
+            points(half["estimate"])
+            for half in (record["first_half"], record["second_half"])
+            if half
         )
         yield ["also: directions of both halves of the texts agree", halves, pair]
     for other in record["other_measures"]:
@@ -170,4 +172,3 @@ def estimate_of(record: Estimate | None) -> list[float | None] | None:
 def ends_of(interval: list[float] | None) -> list[float | None] | None:
     """Return the rounded ends of an interval."""
     return None if interval is None else [number(end) for end in interval]
-

@@ -39,19 +39,17 @@ def findings(effects: Sequence[Shown]) -> list[str]:
     only = [e for e in effects if e["moved"] and not e["claim"] and not e["damaged"]]
     if only:
         lines.append(
-            f"{len(only)} {_plural('effect', len(only))} moved choices without a claim: "
-            "choices differ from neutral, but it is not shown that the emotion did this, and not "
-            "any push of this size."
+            f"Moved but not claimed: {len(only)}. Choices differ from neutral, but it is not "
+            "shown that the emotion did this rather than any push of this size."
         )
     unmoved = [e for e in effects if not e["moved"] and not e["damaged"] and e["corrected"]]
     if unmoved:
         widest = max(abs(end) for e in unmoved for end in e["corrected"])
         if widest < 1:
             lines.append(
-                f"{len(unmoved)} {_plural('effect', len(unmoved))} did not move choices "
-                f"measurably; changes of more than {100 * widest:.0f} points are excluded for "
-                f"{'it' if len(unmoved) == 1 else 'all of them'} (intervals corrected for the "
-                "emotions of each experiment)."
+                f"Excluded: changes of more than {100 * widest:.0f} points by any of the "
+                f"{len(unmoved)} that did not move choices (intervals corrected for the emotions "
+                "of each experiment)."
             )
     damaged = Counter(e["emotion"] for e in effects if e["damaged"])
     if damaged:

@@ -7,18 +7,17 @@ from emotion_games.analysis.statistics_records import HumanDistance, Statistics
 from emotion_games.experiment.conditions import Arm
 
 
-def outcome_of(stats: Statistics) -> str:
-    """Return the outcome with its scale, such as `cooperation: share that chooses "cooperate"`."""
-    outcome, choices = stats["meta"]["outcome"], stats["meta"]["choices"]
-    values = {choice["label"]: choice["value"] for choice in choices}
+def meaning_of(stats: Statistics) -> str:
+    """Return what the outcome counts, such as `share that chooses "cooperate"`."""
+    values = {choice["label"]: choice["value"] for choice in stats["meta"]["choices"]}
     ones = [label.replace("_", " ") for label, value in values.items() if value == 1]
     if set(values.values()) <= {0, 1} and ones:
-        return f"{outcome}: share that chooses " + " or ".join(f'"{label}"' for label in ones)
+        return "share that chooses " + " or ".join(f'"{label}"' for label in ones)
     counted = ", ".join(
-        f'"{label.replace("_", " ")}" {100 * value:g}'
+        f'"{label.replace("_", " ")}" counts {100 * value:g}'
         for label, value in sorted(values.items(), key=lambda item: item[1])
     )
-    return f"{outcome}: mean on a scale where {counted}"
+    return f"mean in %, where {counted}"
 
 
 def human_lines(stats: Statistics) -> Iterator[str]:
@@ -40,7 +39,9 @@ def amounts_of(stats: Statistics, emotion: str, history: str) -> list[float] | N
     steered = first(stats["human_reference"], arm=Arm.STEERED, emotion=emotion, **place)
     if not neutral or not steered or None in (neutral["estimate"], steered["estimate"]):
         return None
-    return [round(float(v), 4) for v in (neutral["estimate"], steered["estimate"], steered["human"])]  # type: ignore[arg-type]
+    return [
+        round(float(v), 4) for v in (neutral["estimate"], steered["estimate"], steered["human"])
+    ]  # type: ignore[arg-type]
 
 
 def _amount(record: HumanDistance, share: float | None) -> str:

@@ -133,6 +133,7 @@ def _cell(row: Mapping[str, Any]) -> Shown:
         "error": _short(row.get("error") or ""),
         "folder": Path(row["output_dir"]).name,
         "facts": [],
+        "meaning": "",
         "text": "",
         "contrasts": [],
         "format": [],
@@ -156,6 +157,7 @@ def _results(part: Part, final: bool) -> Shown:
         contrasts.append([v for key, v in contrast.items() if final or key not in VERDICTS])
     return {
         "facts": part["facts"],
+        "meaning": part["meaning"],
         "text": part["text"] if final else "",
         "contrasts": contrasts,
         "format": part["format"],
@@ -209,7 +211,9 @@ def _series_results(
         for path, title in paths.items()
         if path.is_file() and (final or not is_marked)
     ]
-    slugs = {cell["model"]: exp_id.removeprefix(f"{cell['game']}_") for exp_id, cell in cells.items()}
+    slugs = {
+        cell["model"]: exp_id.removeprefix(f"{cell['game']}_") for exp_id, cell in cells.items()
+    }
     return {
         "effects": effects,
         "figures": shown_figures,

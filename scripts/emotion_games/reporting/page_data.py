@@ -22,7 +22,7 @@ from emotion_games.experiment.spec import Plan
 from emotion_games.files import read_json, replace_text
 from emotion_games.layout import page_cache_dir, page_trials_path
 from emotion_games.reporting.effects import effects_of, estimate_of
-from emotion_games.reporting.outcomes import human_lines, outcome_of
+from emotion_games.reporting.outcomes import human_lines, meaning_of
 from emotion_games.reporting.transcripts import (
     LONGEST_ANSWER,
     Shown,
@@ -53,6 +53,7 @@ class Part(TypedDict):
         interim: Some planned trials are missing.
         facts: Labels and values that describe the experiment.
         hash: The hash of its plan.
+        meaning: What its outcome counts.
         text: Its text_description, possibly cut.
         needed: What it lacks for a claim.
         false_claims: The chance of a claim if no emotion moves anything.
@@ -70,6 +71,7 @@ class Part(TypedDict):
     interim: bool
     facts: list[tuple[str, str]]
     hash: str
+    meaning: str
     text: str
     needed: str
     false_claims: float
@@ -134,6 +136,7 @@ def _make(folder: Path, sources: list[list[Any]], written: Written) -> Part:
         "interim": stats["meta"]["interim"],
         "facts": _facts(stats, written),
         "hash": plan.get("hash", ""),
+        "meaning": meaning_of(stats),
         "text": shortened(stats["text_description"], LONGEST_TEXT),
         "needed": needed(stats),
         # Where no claim is testable, none can be false.
@@ -158,7 +161,7 @@ def _facts(stats: Statistics, written: Written) -> list[tuple[str, str]]:
     planned = meta["n_trials_planned"] or meta["n_trials"]
     intervals = f"intervals at {100 * meta['confidence']:g} %"
     return [
-        ("outcome", outcome_of(stats)),
+        ("outcome", f"{meta['outcome']}: {meaning_of(stats)}"),
         ("compared with people", "; ".join(human_lines(stats))),
         ("differences", f"in percentage points of the outcome; {intervals}"),
         ("trials", f"{meta['n_trials']:,} of {planned:,} planned"),
@@ -263,4 +266,3 @@ def _contrast(record: Contrast, stats: Statistics) -> Shown:
         "p": number(record["p"]),
         "p_corrected": number(record["p_corrected"]),
     }
-

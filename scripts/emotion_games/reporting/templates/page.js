@@ -25,6 +25,7 @@ function points(value) {
 }
 const show = {
   text: (value) => words(value ?? ""),
+  name: (value) => value,
   number: (value) => (value == null ? "–" : value.toLocaleString("en")),
   percent: (value) => (value == null ? "–" : (100 * value).toFixed(1) + " %"),
   p: (value) => (value == null ? "–" : value < 0.001 ? "< 0.001" : value.toFixed(3)),
@@ -59,7 +60,7 @@ function table(box, caption, columns, rows, { sort, find, sortKey, frozen, open 
     const of = (row) => weight(by.of(row));
     kept.sort((a, b) => (of(a) == null || of(b) == null ? compare(of(a), of(b)) : Math.sign(sort) * compare(of(a), of(b))));
   }
-  const name = (column, index) => [index < frozen ? "frozen" : "", column.far ? "far" : "", column.wide ? "wide-column" : "", column.kind === "plot" ? "plot" : ""].join(" ");
+  const name = (column, index) => [index < frozen ? "frozen" : "", column.far ? "far" : "", column.wide ? "wide-column" : "", column.kind === "plot" ? "plot" : "", column.nowrap ? "nowrap" : ""].join(" ");
   const head = make("tr", {}, ...columns.map((column, index) => {
     const turn = () => adjust({ [sortKey]: String(sort === index + 1 ? -sort : index + 1) });
     const cell = make("th", { scope: "col", className: name(column, index) }, column.head ? column.head() : make("button", { type: "button", onclick: turn }, column.title));
@@ -70,7 +71,7 @@ function table(box, caption, columns, rows, { sort, find, sortKey, frozen, open 
     const shown = column.draw ? column.draw(row) : show[column.kind](column.of(row));
     const isName = index === frozen - 1;
     const content = open && isName ? [make("a", { href: address(open(row)) }, shown), make("small", {}, column.near(row))] : [shown];
-    const isNumber = !["text", "plot"].includes(column.kind);
+    const isNumber = !["text", "name", "plot"].includes(column.kind);
     return make(isName ? "th" : "td", { className: name(column, index) + (isNumber ? " number" : ""), ...(isName ? { scope: "row" } : {}) }, ...content);
   })));
   const focused = [...box.querySelectorAll("button")].indexOf(document.activeElement);
@@ -98,7 +99,8 @@ const draw = (tag, attributes, ...children) => {
 };
 const WIDTH = 260, HEIGHT = 24, MIDDLE = HEIGHT / 2;
 const ends = data.effects.flatMap((row) => [...(row.effect || []), ...(row.corrected || []), ...(row.band || [])]).filter((end) => end != null);
-const reach = Math.min(1, 1.08 * Math.max(0.1, ...ends.map(Math.abs)));
+const shown = Math.max(0.1, ...ends.map(Math.abs)), sizes = data.effects.map((row) => row.to_claim).filter((size) => size <= 1.6 * shown);
+const reach = Math.min(1, 1.08 * Math.max(shown, ...sizes));
 const x = (value) => WIDTH * (0.5 + 0.48 * Math.max(-1, Math.min(1, value / reach)));
 const line = (from, to, name, y1 = MIDDLE, y2 = y1) => draw("line", { x1: x(from), x2: x(to), y1, y2, class: name });
 const svg = (label, width, ...children) => draw("svg", { class: "forest", width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label }, ...children);
@@ -133,23 +135,25 @@ function legend() {
   const bar = (name) => draw("line", { x1: 1, x2: 25, y1: MIDDLE, y2: MIDDLE, class: name });
   const found = data.final ? [["claimed", { claim: true, moved: true }], ["moved, not claimed", { moved: true }], ["not moved", {}]] : [["estimate", {}]];
   $("legend").replaceChildren(
-    ...found.map(([text, row]) => one(text, bar("bar"), marker(row, 13))), one("damages the model: no effect is reported", marker({ damaged: true }, 13)),
+    ...found.map(([text, row]) => one(text, bar("bar"), marker(row, 13))),
+    ...(data.effects.some(field("damaged")) ? [one("damages the model: no effect is reported", marker({ damaged: true }, 13))] : []),
     one("interval; thin: corrected for all emotions", bar("whole"), draw("line", { x1: 7, x2: 19, y1: MIDDLE, y2: MIDDLE, class: "bar" })),
-    one("where one more null direction would fall", draw("rect", { x: 1, width: 24, y: 3, height: HEIGHT - 6, class: "null" })),
-    one("size that is claimed with 80 % power", draw("line", { x1: 13, x2: 13, y1: 4, y2: HEIGHT - 4, class: "seen" })));
+    ...(data.effects.some(field("band")) ? [one("where one more null direction would fall", draw("rect", { x: 1, width: 24, y: 3, height: HEIGHT - 6, class: "null" }))] : []),
+    ...(data.effects.some(field("to_claim")) ? [one("size that is claimed with 80 % power", draw("line", { x1: 13, x2: 13, y1: 4, y2: HEIGHT - 4, class: "seen" }))] : []));
 }
 
 const field = (name) => (row) => row[name];
+const meaning = (row) => `${row.outcome}: ${data.cells[row.exp_id].meaning}`;
 const money = (row) => row.amounts && row.amounts.map((share) => `${(100 * share).toFixed(1)} %`);
 function rate(row) {
   const given = money(row);
   return `${show.percent(row.neutral)} → ${show.percent(row.rate)}` + (given ? `; of the money ${given[0]} → ${given[1]}, people ${given[2]}` : "");
 }
 const effectColumns = [
-  { title: "game", kind: "text", of: (row) => data.cells[row.exp_id].game, far: true }, { title: "model", kind: "text", of: (row) => data.cells[row.exp_id].model, far: true },
+  { title: "game", kind: "text", of: (row) => data.cells[row.exp_id].game, far: true }, { title: "model", kind: "name", of: (row) => data.cells[row.exp_id].model, far: true },
   { title: "emotion", kind: "text", of: field("emotion"), near: (row) => `${words(data.cells[row.exp_id].game)}, ${data.cells[row.exp_id].model}` },
-  { title: "plot", kind: "plot", of: () => "", draw: forest, head: axis }, { title: "finding", kind: "text", of: state },
-  { title: "emotion − neutral", kind: "effect", of: field("effect") }, { title: "outcome", kind: "text", of: field("outcome") },
+  { title: "plot", kind: "plot", of: () => "", draw: forest, head: axis }, { title: "finding", kind: "text", of: state, nowrap: true },
+  { title: "emotion − neutral", kind: "effect", of: field("effect") }, { title: "outcome", kind: "text", of: meaning },
   { title: "neutral → emotion", kind: "text", of: rate }, { title: "induces the emotion", kind: "text", of: (row) => (row.failed_check ? `no: ${row.failed_check}` : ""), wide: true },
   { title: "emotion − null directions", kind: "effect", of: field("random"), wide: true }, { title: "prompted − prompted neutral", kind: "effect", of: field("prompted"), wide: true },
   ...(data.final ? [{ title: "corrected p of the claim", kind: "p", of: field("p"), wide: true }] : []),
@@ -173,7 +177,7 @@ function sideBySide() {
       median: sizes.length ? (sizes[Math.floor((sizes.length - 1) / 2)] + sizes[Math.ceil((sizes.length - 1) / 2)]) / 2 : null, largest };
   });
   const found = data.final ? [["moved", "moved"], ["claimed", "claimed"]] : [];
-  const columns = [{ title: "model", kind: "text", of: field("model"), near: () => "" }, ...[["parameters", "parameters"], ["effects", "n"], ...found, ["damage", "damaged"]].map(([title, name]) => ({ title, kind: "number", of: field(name) })),
+  const columns = [{ title: "model", kind: "name", of: field("model"), near: () => "" }, ...[["parameters", "parameters"], ["effects", "n"], ...found, ["damage", "damaged"]].map(([title, name]) => ({ title, kind: "number", of: field(name) })),
     { title: "median size of effects, points", kind: "text", of: (row) => (row.median == null ? "–" : (100 * row.median).toFixed(1)) },
     { title: "largest effect", kind: "text", of: (row) => (row.largest ? `${show.effect(row.largest.effect)} ${row.largest.emotion}, ${words(data.cells[row.largest.exp_id].game)}` : "–") }];
   table($("models"), "Models, with all effects that do not damage the model", columns, rows, { sort: Number(place().get("msort") || 0), find: "", sortKey: "msort", frozen: 1, open: (row) => ({ find: row.model }) });
