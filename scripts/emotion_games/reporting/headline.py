@@ -15,11 +15,12 @@ def headline(effects: Sequence[Shown]) -> str:
     """Return the first sentence of a finished series.
 
     Args:
-        effects: The rows of `effects.effects_of`, each with `game` and `model`.
+        effects: The rows of series_results.json, or others with their keys `game`, `model`,
+            `emotion`, `outcome`, `estimate`, `moved` and `claim`.
     """
     if not effects:
         return "No effect could be computed."
-    claimed = sorted((e for e in effects if e["claim"]), key=lambda e: -abs(e["effect"][0]))
+    claimed = sorted((e for e in effects if e["claim"]), key=lambda e: -abs(e["estimate"]))
     moved = [e for e in effects if e["moved"]]
     n = len(effects)
     if not claimed:
@@ -34,7 +35,11 @@ def headline(effects: Sequence[Shown]) -> str:
 
 
 def findings(effects: Sequence[Shown]) -> list[str]:
-    """Return what follows the headline of a finished series, one sentence each."""
+    """Return what follows the headline of a finished series, one sentence each.
+
+    Args:
+        effects: The rows of `effects.effects_of`.
+    """
     lines = []
     only = [e for e in effects if e["moved"] and not e["claim"] and not e["damaged"]]
     if only:
@@ -80,7 +85,7 @@ def _range(values: Iterable[float]) -> str:
 
 def _named(effect: Shown, effects: Iterable[Shown]) -> str:
     """Return an effect in words, with the model if the series has several."""
-    estimate = effect["effect"][0]
+    estimate = effect["estimate"]
     verb = "raises" if estimate > 0 else "lowers"
     where = effect["game"].replace("_", " ")
     if len({one["model"] for one in effects}) > 1:

@@ -171,11 +171,11 @@ def _verdict(
     series_dir: Path, rows: Mapping[str, Mapping[str, Any]], parts: Mapping[str, Part], final: bool
 ) -> Shown:
     """Return what the page says first: the result, the limits and the plan of the series."""
-    effects = [
-        effect | {"game": rows[exp_id]["game_name"], "model": rows[exp_id]["model_name"]}
-        for exp_id, part in parts.items()
-        for effect in part["effects"]
-    ]
+    effects = []
+    for exp_id, part in parts.items():
+        where = {"game": rows[exp_id]["game_name"], "model": rows[exp_id]["model_name"]}
+        for effect in part["effects"]:
+            effects.append({**effect, **where, "estimate": (effect["effect"] or [None])[0]})
     complete = sum(not part["interim"] for part in parts.values())
     record = read_json(record_path(series_dir)) or {"models": {}, "started": ""}
     interim = f"Interim: {complete} of {len(rows)} experiments are complete, so nothing is claimed."
@@ -183,7 +183,7 @@ def _verdict(
         "headline": headline(effects) if final else interim,
         "findings": findings(effects) if final else [],
         "detectable": detectable(effects),
-        "needed": sorted({part["needed"] for part in parts.values() if part["needed"]}),
+        "needed": sorted({p["needed"] for p in parts.values() if p["needed"] and not p["interim"]}),
         "hashes": {exp_id: part["hash"] for exp_id, part in parts.items() if part["hash"]},
         "begun": record["started"].replace("T", " "),
         "demo": sorted(
