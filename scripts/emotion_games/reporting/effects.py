@@ -50,7 +50,7 @@ def effects_of(stats: Statistics) -> Iterator[Shown]:
 
 def _reach(record: EmotionEffect, stats: Statistics) -> Shown:
     """Return the band of the null directions, and the smallest effects that 80 % power finds."""
-    place = {key: record[key] for key in ("emotion", "history", "measure")}  # type: ignore[literal-required]
+    place = {key: record[key] for key in ("emotion", "history", "measure")}
     response = first(stats["dose_response"], **place)
     band = response["random_band"] if response else None
     power = stats["power"]["observed"] or stats["power"]["planned"]

@@ -37,11 +37,12 @@ def amounts_of(stats: Statistics, emotion: str, history: str) -> list[float] | N
     place = {"of": "amount", "history": history}
     neutral = first(stats["human_reference"], arm=Arm.NEUTRAL, **place)
     steered = first(stats["human_reference"], arm=Arm.STEERED, emotion=emotion, **place)
-    if not neutral or not steered or None in (neutral["estimate"], steered["estimate"]):
+    if not neutral or not steered:
         return None
-    return [
-        round(float(v), 4) for v in (neutral["estimate"], steered["estimate"], steered["human"])
-    ]  # type: ignore[arg-type]
+    given = neutral["estimate"], steered["estimate"]
+    if given[0] is None or given[1] is None:
+        return None
+    return [round(share, 4) for share in (given[0], given[1], steered["human"])]
 
 
 def _amount(record: HumanDistance, share: float | None) -> str:
