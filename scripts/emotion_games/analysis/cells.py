@@ -176,8 +176,6 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-
-
 def trial_measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
     """Compute every measure of every trial.
 

@@ -121,6 +121,7 @@ class Backend(ABC):
         hidden_size: Width of the residual stream.
         architecture: `model_type` of its config.
         dtype: Number format of the weights.
+        parameters: Number of the weights.
         positions: Largest number of tokens of a text for which answers do not depend on its batch;
             None without a limit.
         tokenizer: Only the methods of this class use it.
@@ -131,6 +132,7 @@ class Backend(ABC):
     hidden_size: int
     architecture: str
     dtype: torch.dtype
+    parameters: int
     positions: int | None
     tokenizer: PreTrainedTokenizerBase
 

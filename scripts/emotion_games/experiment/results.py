@@ -163,6 +163,7 @@ def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Con
     return {
         **inputs.spec,
         "model_path": inputs.model_path,
+        "n_parameters": complete.get("parameters"),
         "files": {name: str(path) for name, path in inputs.files.items()},
         "plan": {key: plan[key] for key in ("plan", "hash", "frozen", "power")},
         "fingerprint": experiment.fingerprint,

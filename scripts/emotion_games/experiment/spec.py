@@ -164,9 +164,9 @@ class Record(TypedDict):
 
     Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
     first record has `plan`, `hash`, `frozen` (the time) and its `power`, the second one the `hash`
-    of all prompts as the model reads them, and the last one `seconds`, `machine`, and whether the
-    run was `resumed`, so that `seconds` are those of its end only. That of a model's vocabulary has
-    its number of `tokens`.
+    of all prompts as the model reads them, and the last one `seconds`, `machine`, the number
+    of the model's `parameters`, and whether the run was `resumed`, so that `seconds` are those of
+    its end only. That of a model's vocabulary has its number of `tokens`.
     """
 
     key: str
@@ -180,6 +180,7 @@ class Record(TypedDict):
     power: NotRequired[dict[str, Any]]
     seconds: NotRequired[dict[str, float]]
     resumed: NotRequired[bool]
+    parameters: NotRequired[int]
     machine: NotRequired[dict[str, Any]]
     tokens: NotRequired[int]
 
@@ -189,10 +190,11 @@ class Configuration(Spec):
 
     `plan` holds the analysis plan, its hash, the time at which it was frozen, and its power as it
     was expected then. `prompts_hash` is that of all prompts as the model reads them, after the chat
-    template.
+    template. `n_parameters` is the number of the model's weights, None if it was not recorded.
     """
 
     model_path: str
+    n_parameters: int | None
     files: dict[str, str]
     plan: dict[str, Any]
     fingerprint: str
