@@ -49,8 +49,8 @@ def emotions_landed(stats: Statistics) -> Figure | None:
     compared = number >= LEAST_NULLS
     beyond = f" and beyond 2 sd of {number} null directions (grey)" if compared else ""
     caption = (
-        "How far the push towards each emotion raises this emotion and the others. An emotion lands if its own rises "
-        f"most{beyond} in two checks."
+        "How far the push towards each emotion raises this emotion and the others. An emotion "
+        f"lands if its own rises most{beyond} in two checks."
     )
     caption += failure_note(stats, stats["plan"]["headline_intensity"])
     handles: list[Artist] = [
