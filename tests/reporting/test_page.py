@@ -175,7 +175,7 @@ def test_free_answers_stand_beside_the_figures_of_the_format_check(complete):
     ] * 2
     assert all(one["text"] == EVIL and one["guided"] for one in cell["free_answers"])
     facts = dict(cell["facts"])
-    assert facts["without room for some effects, in neutral"].endswith(" at ceiling")
+    assert facts["scenarios without room for some effects, in neutral"].endswith(" at ceiling")
     assert facts["probability of all options together"].endswith(" %, by condition")
 
 
@@ -264,7 +264,7 @@ def test_an_interim_page_contains_no_verdict(partial):
     assert cell["text"] == "" and {len(record) for record in cell["contrasts"]} == {11}
     assert "corrected p 0" not in html and "is claimed (" not in html
     assert "False claims to expect" not in html
-    assert "Interim: 1 of 4 experiments are complete, so nothing is claimed." in html
+    assert "1 of 4 experiments are complete, so nothing is claimed yet." in html
 
 
 def test_a_complete_page_shows_what_has_moved_and_what_is_claimed(complete):

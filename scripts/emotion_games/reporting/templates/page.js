@@ -143,7 +143,7 @@ function legend() {
 }
 
 const field = (name) => (row) => row[name];
-const meaning = (row) => `${row.outcome}: ${data.cells[row.exp_id].meaning}`;
+const meaning = (row) => data.cells[row.exp_id].meaning;
 const money = (row) => row.amounts && row.amounts.map((share) => `${(100 * share).toFixed(1)} %`);
 function rate(row) {
   const given = money(row);

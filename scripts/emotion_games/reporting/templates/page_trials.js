@@ -52,7 +52,7 @@ function checklist(row) {
   const items = row.checklist ? [make("ul", {}, ...row.checklist.map(item))] : [make("p", { className: "soft" }, "The checks of the claim appear when every planned experiment is complete.")];
   return make("div", { className: "card " + state(row).replaceAll(" ", "-") },
     make("h4", {}, `${words(row.emotion)}, intensity ${row.intensity}: ${state(row)}`),
-    make("p", {}, `${meaning(row)}, ${rate(row)}: `, make("strong", {}, `${show.effect(row.effect)} points`)), forest(row), ...items);
+    make("p", {}, `${row.outcome} (${meaning(row)}) ${rate(row)}: `, make("strong", {}, `${show.effect(row.effect)} points`)), forest(row), ...items);
 }
 
 function transcript(cell, number) {
