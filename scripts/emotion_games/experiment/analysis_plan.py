@@ -11,7 +11,7 @@ from typing import Literal
 
 from emotion_games.experiment.conditions import Arm, given, nulls_needed, plan_conditions
 from emotion_games.experiment.spec import Plan, Settings
-from emotion_games.experiment.trials import count_trials, longest_answer
+from emotion_games.experiment.trials import count_trials, longest_answer, longest_thoughts
 from emotion_games.games.records import Game
 
 # Fewer scenarios are described without a test, or without a claim.
@@ -136,6 +136,8 @@ def the_plan(settings: Settings, game: Game) -> Plan:
     }
     if given(settings):
         plan["given_directions"] = sorted(given(settings))
+    if budget := longest_thoughts(settings):
+        plan["thinking_budget"] = budget
     return plan
 
 

@@ -53,7 +53,7 @@ class Settings(TypedDict):
     """The settings of a series that can change a result; config/README.md describes each.
 
     `choice_labels` and `game_settings` are the entries of the experiment's own game; `directions`
-    are the hashes of the given files, by emotion.
+    are the hashes of the given files, by emotion. Series of earlier versions lack keys.
     """
 
     emotions: list[str]
@@ -67,6 +67,8 @@ class Settings(TypedDict):
     direction_method: str
     directions: NotRequired[dict[str, str]]
     answer_form: str
+    thinking: NotRequired[bool]
+    thinking_budget: NotRequired[int]
     decoding: str
     generation: Generation
     scoring: Scoring
@@ -125,7 +127,8 @@ class Planned(TypedDict):
 class Plan(TypedDict):
     """The plan of an experiment.
 
-    `hash` is there in files only, and `given_directions` if any emotion has a file of vectors.
+    `hash` is there in files only, `given_directions` if any emotion has a file of vectors, and
+    `thinking_budget` if the model thinks before it answers.
     """
 
     game: str
@@ -139,6 +142,7 @@ class Plan(TypedDict):
     layers: str | list[int]
     direction_method: str
     given_directions: NotRequired[list[str]]
+    thinking_budget: NotRequired[int]
     decoding: str
     arms: Arms
     contrasts: list[str]
@@ -154,11 +158,11 @@ class Plan(TypedDict):
 class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
-    Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
-    first record has `plan`, `hash`, `frozen` (the time) and its `power`, the second one the `hash`
-    of all prompts as the model reads them, and the last one `seconds`, `machine`, and whether the
-    run was `resumed`, so that `seconds` are those of its end only. That of a model's vocabulary has
-    its number of `tokens`.
+    Trials and checks have `scores`, `thoughts` and why these ended, and `answers`, `after` and
+    `ends` with one entry per answer; the first record has `plan`, `hash`, `frozen` (the time) and
+    its `power`, the second one the `hash` of all prompts as the model reads them, and the last one
+    `seconds`, `machine`, and whether the run was `resumed`, so that `seconds` are those of its end
+    only. That of a model's vocabulary has its number of `tokens`.
     """
 
     key: str
@@ -166,6 +170,8 @@ class Record(TypedDict):
     answers: NotRequired[list[str]]
     after: NotRequired[list[ScoresRecord | None]]
     ends: NotRequired[list[str]]
+    thoughts: NotRequired[str]
+    thoughts_end: NotRequired[str]
     plan: NotRequired[Plan]
     hash: NotRequired[str]
     frozen: NotRequired[str]
