@@ -20,11 +20,16 @@ class Thinking:
         uniforms: Their random numbers, (largest number of tokens,).
         tag: The tag that closes them, such as `</think>`.
         link: What stands between the last thought and the answer, with this tag.
+        pushed: Whether the push of the request acts on the thoughts and the link, as far as its
+            window reaches.
+        pushed_after: Whether it acts on what follows them.
     """
 
     uniforms: np.ndarray
     tag: str
     link: str
+    pushed: bool = True
+    pushed_after: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,10 @@ class Request:
         lead: If given, answers are guided: they begin with it, and what the model writes after it
             is the inside of a JSON string. Without it the model writes whole answers.
         link: What follows such a string, up to the options, which are scored there.
+        begin: From which character of the prompt on the push acts. The first token of a text is
+            never pushed.
+        end: Before which character of the prompt it ends; None if it goes on over everything that
+            follows the prompt. See `windows` for the tokens.
         until: If given, answers are free and end with this text, which is left out.
         thinking: If given, the model first writes its thoughts after the prompt, and they become a
             part of the prompt; see `thinking.measure`.
@@ -58,6 +67,8 @@ class Request:
     uniforms: tuple[np.ndarray, ...] = ()
     lead: str = ""
     link: str = ""
+    begin: int = 0
+    end: int | None = None
     until: str = ""
     thinking: Thinking | None = None
 

@@ -72,33 +72,51 @@ def measure(
     """Measure a batch, of which all requests think first or none does; see `batches.measure`."""
     if not any(r.thinking for r in requests):
         return batches.measure(instrument, requests, log)
-    # Nothing that the model thinks is reopened as if it were an answer.
-    alone = replace(instrument, reopen=None)
-    written = batches.measure(alone, [_thoughts_of(r) for r in requests], log)
+    written = _write(instrument, [_thoughts_of(r) for r in requests], log)
     thoughts = [
         _fitting(instrument.model, r, m.answers[0]) for r, m in zip(requests, written, strict=True)
     ]
     longer = [after_thoughts(r, text) for r, text in zip(requests, thoughts, strict=True)]
+    measured = batches.measure(instrument, longer, log)
     return [
         replace(found, thoughts=text, thoughts_end=before.ends[0])
-        for found, text, before in zip(
-            batches.measure(instrument, longer, log), thoughts, written, strict=True
-        )
+        for found, text, before in zip(measured, thoughts, written, strict=True)
     ]
+
+
+def _write(
+    instrument: Instrument, requests: Sequence[Request], log: Callable[[str], None]
+) -> list[Measurement]:
+    """Write the thoughts of requests; those that must be the same are written once."""
+    keys = [(r.prompt, r.push, r.begin, r.end, r.uniforms[0].tobytes()) for r in requests]
+    different = dict(zip(keys, requests, strict=True))
+    # Nothing that the model thinks is reopened as if it were an answer.
+    alone = replace(instrument, reopen=None)
+    found = batches.measure(alone, list(different.values()), log)
+    by_key = dict(zip(different, found, strict=True))
+    return [by_key[key] for key in keys]
 
 
 def after_thoughts(request: Request, thoughts: str) -> Request:
     """Return a request whose prompt ends with these thoughts; the same one if it thinks nothing."""
-    if request.thinking is None:
+    thinking, begin, end = request.thinking, request.begin, request.end
+    if thinking is None:
         return request
-    return replace(request, prompt=request.prompt + thoughts + request.thinking.link, thinking=None)
+    prompt = request.prompt + thoughts + thinking.link
+    if begin >= len(request.prompt) and not thinking.pushed:
+        begin = len(prompt)
+    if end is None and not thinking.pushed_after:
+        end = len(prompt)
+    return replace(request, prompt=prompt, begin=begin, end=end, thinking=None)
 
 
 def _thoughts_of(r: Request) -> Request:
     assert r.thinking is not None, "a request of this batch does not think"
+    # Under pushes of the answer alone, all conditions have the thoughts of the unsteered model.
+    acts = r.thinking.pushed or r.begin < len(r.prompt)
     return Request(
-        r.key, r.prompt, r.push, {}, scored=False, uniforms=(r.thinking.uniforms,),
-        until=r.thinking.tag,
+        r.key, r.prompt, r.push if acts else None, {}, scored=False,
+        uniforms=(r.thinking.uniforms,), begin=r.begin, end=r.end, until=r.thinking.tag,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from emotion_games.experiment.requests import (
     Questions,
     is_guided,
     prompt_text,
+    pushed_part,
     thinking_of,
     turn_text,
 )
@@ -71,9 +72,10 @@ def format_requests(questions: Questions, model: Backend) -> Iterator[Request]:
         prompt = turn_text(questions, questions.prompts[trial.request_key], model)
         sampled = (questions.game.name, *trial.sampling_key)
         uniforms = (trial_uniforms(sampled, settings["seed"], steps),)
+        begin, end = pushed_part(settings, prompt)
+        free = Request(key, prompt, trial.condition.push, {}, begin=begin, end=end)
         thinking = thinking_of(questions, trial.sampling_key, model)
-        free = Request(key, prompt, trial.condition.push, {}, scored=False, uniforms=uniforms)
-        yield replace(free, thinking=thinking)
+        yield replace(free, scored=False, uniforms=uniforms, thinking=thinking)
 
 
 def comprehension_requests(questions: Questions, model: Backend) -> Iterator[Request]:

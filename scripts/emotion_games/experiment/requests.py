@@ -11,6 +11,7 @@ from emotion_games.engine.requests import Request, Thinking
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.engine.thinking import frame_of
 from emotion_games.errors import ProblemList
+from emotion_games.experiment.conditions import Position, position_of
 from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.experiment.trials import (
     Trial,
@@ -151,10 +152,12 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
             for trial in trials
             if condition.generated and writes
         ]
+        prompt = made[str(messages)]
+        begin, end = pushed_part(settings, prompt)
         requests.append(
             Request(
                 key=key,
-                prompt=made[str(messages)],
+                prompt=prompt,
                 push=condition.push,
                 options={label: texts.option_literal(options[label]) for label in order},
                 opening=texts.decision_prefix(),
@@ -164,9 +167,24 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
                 lead=lead,
                 link=link,
                 thinking=thinking_of(questions, trials[0].sampling_key, model),
+                begin=begin,
+                end=end,
             )
         )
     return requests
+
+
+def pushed_part(settings: Settings, prompt: str) -> tuple[int, int | None]:
+    """Return where pushes act on a text: `begin` and `end` of a request.
+
+    Args:
+        settings: The settings of the experiment.
+        prompt: What the model is asked, up to where its answer or its thoughts begin. Where it
+            does not think, pushes of thoughts act on the answer.
+    """
+    position = position_of(settings)
+    begin = 0 if position in (Position.ALL, Position.PROMPT) else len(prompt)
+    return begin, len(prompt) if position == Position.PROMPT else None
 
 
 def prompt_text(questions: Questions, messages: list[texts.Message], model: Backend) -> str:
@@ -200,7 +218,14 @@ def thinking_of(questions: Questions, key: tuple, model: Backend) -> Thinking | 
         return None
     frame = frame_of(model)
     uniforms = trial_uniforms((questions.game.name, *key, "thoughts"), settings["seed"], budget)
-    return Thinking(uniforms, frame.tag, frame.link)
+    position = position_of(settings)
+    return Thinking(
+        uniforms,
+        frame.tag,
+        frame.link,
+        pushed=position in (Position.ALL, Position.THOUGHTS, Position.RESPONSE),
+        pushed_after=position in (Position.ALL, Position.RESPONSE, Position.ANSWER),
+    )
 
 
 def is_guided(settings: Settings) -> bool:

@@ -53,7 +53,8 @@ class Settings(TypedDict):
     """The settings of a series that can change a result; config/README.md describes each.
 
     `choice_labels` and `game_settings` are the entries of the experiment's own game; `directions`
-    are the hashes of the given files, by emotion. Series of earlier versions lack keys.
+    are the hashes of the given files, by emotion. `layers` are those of the `layer_set`, if it has
+    a name. Series of earlier versions lack keys.
     """
 
     emotions: list[str]
@@ -64,6 +65,8 @@ class Settings(TypedDict):
     num_scenarios: int | None
     seed: int
     layers: str | list[int]
+    layer_set: NotRequired[str]
+    position: NotRequired[str]
     direction_method: str
     directions: NotRequired[dict[str, str]]
     answer_form: str
@@ -127,7 +130,8 @@ class Planned(TypedDict):
 class Plan(TypedDict):
     """The plan of an experiment.
 
-    `hash` is there in files only, `given_directions` if any emotion has a file of vectors, and
+    `hash` is there in files only, `given_directions` if any emotion has a file of vectors,
+    `layer_set` if the layers have a name, `position` if pushes do not act at all tokens, and
     `thinking_budget` if the model thinks before it answers.
     """
 
@@ -140,6 +144,8 @@ class Plan(TypedDict):
     headline_intensity: float
     intensity_unit: str
     layers: str | list[int]
+    layer_set: NotRequired[str]
+    position: NotRequired[str]
     direction_method: str
     given_directions: NotRequired[list[str]]
     thinking_budget: NotRequired[int]
