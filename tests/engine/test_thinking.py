@@ -144,6 +144,81 @@ def test_thoughts_depend_on_their_own_numbers_and_push_but_not_on_the_batch(inst
     assert len({found.thoughts for found in together}) == 4
 
 
+# What a push acts on, of the prompt, the thoughts with their closing tag, and the answer.
+POSITIONS = {
+    "all": ((0, None), (True, True), (1, 1, 1)),
+    "prompt": ((0, len(PROMPT)), (False, False), (1, 0, 0)),
+    "thoughts": ((len(PROMPT), None), (True, False), (0, 1, 0)),
+    "response": ((len(PROMPT), None), (True, True), (0, 1, 1)),
+    "answer": ((len(PROMPT), None), (False, True), (0, 0, 1)),
+}
+
+
+def plain_logprobs(instrument, parts, acts):
+    """The tokens of a text in three parts, and their log-probabilities under hooks of this test."""
+    lengths = torch.tensor([len(part) for part in parts])
+    mask = torch.repeat_interleave(torch.tensor(acts), lengths)[:, None].float()
+    mask[0] = 0
+
+    def pushing(vector):
+        def hook(module, arguments, output):
+            if isinstance(output, tuple):
+                return (output[0] + mask * vector, *output[1:])
+            return output + mask * vector
+
+        return hook
+
+    backend = instrument.model
+    pairs = zip(instrument.layers, instrument.pushes["push"], strict=True)
+    handles = [backend.layers[at].register_forward_hook(pushing(v)) for at, v in pairs]
+    ids = torch.tensor([[token for part in parts for token in part]])
+    with torch.no_grad():
+        logits = backend.model(input_ids=ids).logits[0]
+    for handle in handles:
+        handle.remove()
+    return ids[0], logits.log_softmax(-1)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_pushes_act_where_their_position_says(instrument, position):
+    (begin, end), (pushed, pushed_after), acts = POSITIONS[position]
+    thinking = Thinking(np.zeros(12), "</think>", LINK, pushed, pushed_after)
+    asked = request("k", "push", begin=begin, end=end, thinking=thinking)
+    (found,) = measure(replace(instrument, temperature=0), [asked])
+    tokens, decode = instrument.model.token_ids, instrument.model.decode
+    written = []
+    while len(written) < 12:
+        _, logprobs = plain_logprobs(instrument, (tokens(PROMPT), written, []), acts)
+        written.append(int(logprobs[-1].argmax()))
+    # Bytes that are no characters take room, so that some of the text is cut.
+    assert len(found.thoughts) > 3 and decode(written).strip().startswith(found.thoughts)
+    for label, option in asked.options.items():
+        thoughts, opening = tokens(found.thoughts + LINK), tokens(asked.opening)
+        parts = tokens(PROMPT), thoughts, opening + tokens(f'{option}"')
+        ids, logprobs = plain_logprobs(instrument, parts, acts)
+        start = len(parts[0]) + len(thoughts) + len(opening)
+        each = logprobs[start - 1 : -1].gather(-1, ids[start:, None])
+        assert found.scores.per_token[label] == pytest.approx(float(each.mean()), abs=2e-5)
+
+
+def test_pushes_of_the_answer_leave_the_thoughts_of_neutral_which_are_written_once(
+    instrument, monkeypatch
+):
+    asked, measured = [], batches.measure
+    monkeypatch.setattr(
+        batches, "measure", lambda i, r, log: asked.append(r) or measured(i, r, log)
+    )
+    neutral = request("neutral")
+    thinking = replace(neutral.thinking, pushed=False)
+    pushed = request("pushed", "push", begin=len(PROMPT), thinking=thinking)
+    one, other = measure(instrument, [neutral, pushed])
+    assert one.thoughts == other.thoughts and one.scores != other.scores
+    assert [len(requests) for requests in asked] == [2, 2]
+    asked.clear()
+    measure(instrument, [pushed, replace(pushed, key="again", push=None)])
+    assert [len(requests) for requests in asked] == [1, 2]
+
+
 def test_thoughts_have_room_for_their_budget(instrument, model):
     # Bytes that are no characters are written as characters of three bytes each.
     for found in measure(instrument, [request(str(seed), seed=seed) for seed in range(4)]):

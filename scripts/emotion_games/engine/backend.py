@@ -202,8 +202,8 @@ class Backend(ABC):
         if not self.tokenizer.chat_template:
             paragraphs = "\n\n".join(message["content"] for message in messages)
             return self.plain_text(paragraphs + "\n\n" * answering)
-        settings = {"add_generation_prompt": answering, "enable_thinking": thinking}
-        text = self._chat(messages, settings, date)
+        how = {"add_generation_prompt": answering, "enable_thinking": thinking}
+        text = self._chat(messages, how, date)
         spoken = "".join(message["content"] for message in messages)
         missing = [token for token in self._first_tokens() if not self._has(text, token, spoken)]
         return "".join(missing) + text
@@ -220,21 +220,21 @@ class Backend(ABC):
         before, found, _ = self.chat_text(answered, date).rpartition(_ANSWER)
         return before if found else self.chat_text(messages, date)
 
-    def _chat(self, messages: list[Message], settings: dict, date: datetime.date) -> str:
+    def _chat(self, messages: list[Message], how: dict, date: datetime.date) -> str:
         first, *others = messages
         if first["role"] != "system":
-            return self._templated(messages, settings, date)
+            return self._templated(messages, how, date)
         try:
-            text = self._templated(messages, settings, date)
+            text = self._templated(messages, how, date)
         except ModelError:
             text = ""
         # Some templates raise an error for a system role, others leave its text out.
         if text and first["content"].strip() in text:
             return text
         question = {"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}
-        return self._templated([question, *others[1:]], settings, date)
+        return self._templated([question, *others[1:]], how, date)
 
-    def _templated(self, messages: list[Message], settings: dict, date: datetime.date) -> str:
+    def _templated(self, messages: list[Message], how: dict, date: datetime.date) -> str:
         try:
             # `apply_chat_template` would give the template today's date: it passes no functions on.
             return _compile_jinja_template(self.tokenizer.get_chat_template()).render(
@@ -242,7 +242,7 @@ class Backend(ABC):
                 tools=None,
                 documents=None,
                 strftime_now=date.strftime,
-                **settings,
+                **how,
                 **self.tokenizer.special_tokens_map,
             )
         except TEMPLATE_ERRORS as error:
