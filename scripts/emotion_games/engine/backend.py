@@ -9,12 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 
-import jinja2
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
-from transformers.utils.chat_template_utils import _compile_jinja_template
 
+from emotion_games.engine.chat_templates import TEMPLATE_ERRORS, rendered
 from emotion_games.engine.windows import Window
 from emotion_games.errors import UserError
 from emotion_games.prompts.messages import Message
@@ -33,16 +32,6 @@ Logprobs = list[list[list[float]]]
 TEMPLATE_DATE = datetime.date(2024, 7, 26)
 # Stands for an answer, to find where a template puts it. No story contains it.
 _ANSWER = "~ANSWER~"
-# What a chat template may raise, which is a program of its own.
-TEMPLATE_ERRORS = (
-    jinja2.TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 class ModelError(UserError):
@@ -202,8 +191,7 @@ class Backend(ABC):
         if not self.tokenizer.chat_template:
             paragraphs = "\n\n".join(message["content"] for message in messages)
             return self.plain_text(paragraphs + "\n\n" * answering)
-        how = {"add_generation_prompt": answering, "enable_thinking": thinking}
-        text = self._chat(messages, how, date)
+        text = self._chat(messages, thinking, date)
         spoken = "".join(message["content"] for message in messages)
         missing = [token for token in self._first_tokens() if not self._has(text, token, spoken)]
         return "".join(missing) + text
@@ -220,31 +208,23 @@ class Backend(ABC):
         before, found, _ = self.chat_text(answered, date).rpartition(_ANSWER)
         return before if found else self.chat_text(messages, date)
 
-    def _chat(self, messages: list[Message], how: dict, date: datetime.date) -> str:
+    def _chat(self, messages: list[Message], thinking: bool, date: datetime.date) -> str:
         first, *others = messages
         if first["role"] != "system":
-            return self._templated(messages, how, date)
+            return self._templated(messages, thinking, date)
         try:
-            text = self._templated(messages, how, date)
+            text = self._templated(messages, thinking, date)
         except ModelError:
             text = ""
         # Some templates raise an error for a system role, others leave its text out.
         if text and first["content"].strip() in text:
             return text
         question = {"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}
-        return self._templated([question, *others[1:]], how, date)
+        return self._templated([question, *others[1:]], thinking, date)
 
-    def _templated(self, messages: list[Message], how: dict, date: datetime.date) -> str:
+    def _templated(self, messages: list[Message], thinking: bool, date: datetime.date) -> str:
         try:
-            # `apply_chat_template` would give the template today's date: it passes no functions on.
-            return _compile_jinja_template(self.tokenizer.get_chat_template()).render(
-                messages=messages,
-                tools=None,
-                documents=None,
-                strftime_now=date.strftime,
-                **how,
-                **self.tokenizer.special_tokens_map,
-            )
+            return rendered(self.tokenizer, messages, thinking, date)
         except TEMPLATE_ERRORS as error:
             message = " ".join(f"{type(error).__name__}: {error}".split())
             raise ModelError(f"model {self.name}: its chat template fails: {message}") from None
