@@ -24,6 +24,7 @@ rule all:
         RESULTS,
         PLOTS,
         VERDICT,
+        CHOSEN,
         FOLDER / layout.SERIES_TABLE,
         FOLDER / layout.PLOTS,
         FOLDER / layout.PAGE,
@@ -33,6 +34,7 @@ rule all:
 include: "rules/models.smk"
 include: "rules/experiments.smk"
 include: "rules/analysis.smk"
+include: "rules/sweep.smk"
 include: "rules/validation.smk"
 include: "rules/report.smk"
 

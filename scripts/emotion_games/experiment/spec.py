@@ -49,6 +49,20 @@ class Inference(TypedDict):
     equivalence_margin: float
 
 
+class Choice(TypedDict):
+    """Where settings come from that a sweep has chosen.
+
+    `sweep` is the folder of the sweep, `sha256` that of the file with the setting, and
+    `weights_hash` that of the model. `stories` are those of the sweep by game: their ids and the
+    digests of their texts.
+    """
+
+    sweep: str
+    sha256: str
+    weights_hash: str
+    stories: dict[str, dict[str, str]]
+
+
 class Settings(TypedDict):
     """The settings of a series that can change a result; config/README.md describes each.
 
@@ -74,6 +88,8 @@ class Settings(TypedDict):
     checks: Checks
     show_payoffs: bool
     statistics: Inference
+    sweep: NotRequired[bool]
+    settings_from: NotRequired[Choice | None]
     choice_labels: dict[str, str]
     game_settings: dict[str, Any]
 
@@ -125,7 +141,8 @@ class Planned(TypedDict):
 class Plan(TypedDict):
     """The plan of an experiment.
 
-    `hash` is there in files only, and `given_directions` if any emotion has a file of vectors.
+    `hash` is there in files only, and `given_directions` if any emotion has a file of vectors. A
+    sweep says so, and a series with the setting of a sweep says of which.
     """
 
     game: str
@@ -139,6 +156,8 @@ class Plan(TypedDict):
     layers: str | list[int]
     direction_method: str
     given_directions: NotRequired[list[str]]
+    sweep: NotRequired[bool]
+    settings_from: NotRequired[Choice]
     decoding: str
     arms: Arms
     contrasts: list[str]

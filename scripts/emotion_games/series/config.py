@@ -23,6 +23,7 @@ from emotion_games.games.catalog import (
 from emotion_games.games.records import Game, moves_of_others
 from emotion_games.games.scenarios import scenario_bank
 from emotion_games.hashing import content_hash
+from emotion_games.series import chosen
 from emotion_games.series.config_checks import (
     collected,
     invisible_characters,
@@ -83,7 +84,14 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     problems = problems or list(invisible_characters(config))
     if problems:
         raise ProblemList(problems)
-    experiment = schemas.with_defaults(config, schema)["experiment"]
+    given, experiment = config["experiment"], schemas.with_defaults(config, schema)["experiment"]
+    choice: dict[str, Any] | None = None
+    if given.get("settings_from"):
+        problems += chosen.key_problems(given)
+        with collected(problems, "experiment.settings_from: "):
+            path = find_file(given["settings_from"], root)
+            choice = chosen.read_chosen(path)
+            experiment |= chosen.taken(choice, path)
     # Two orders of the same layers are the same setting.
     if isinstance(experiment["layers"], list):
         experiment["layers"] = sorted(experiment["layers"])
@@ -107,6 +115,16 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     base_dir = Path(os.path.expanduser(experiment["output"]["base_dir"]))
     vectors = {e: find_file(path, root) for e, path in experiment["directions"].items()}
     problems += vector_problems(experiment, vectors, models, base_dir / "models")
+    if not problems and (choice or experiment["sweep"]):
+        with collected(problems):
+            problems += chosen.item_problems(
+                experiment, files["stimuli"], files["check_items"], choice
+            )
+    if experiment["sweep"]:
+        problems += chosen.sweep_problems(experiment)
+    if choice and not problems:
+        problems += chosen.model_problems(choice, models)
+        problems += chosen.story_problems(experiment, games, settings, labels, scenario_files)
     if experiment["verdict"]:
         problems += verdict_problems(experiment, games, models, root)
     with collected(problems, "experiment.output.base_dir: "):
