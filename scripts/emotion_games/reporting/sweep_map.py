@@ -102,11 +102,8 @@ def _place(setting: Setting) -> str:
     is_range = layers == list(range(layers[0], layers[-1] + 1)) and len(layers) > 1
     numbers = f"{layers[0]}–{layers[-1]}" if is_range else ", ".join(map(str, layers))
     name = words(setting["layer_set"])
-    return (
-        f"{name} ({numbers}) · {setting['position']}"
-        if name
-        else f"{numbers} · {setting['position']}"
-    )
+    where = f"{name} ({numbers})" if name else numbers
+    return f"{where} · {setting['position']}"
 
 
 def _draw_panel(
@@ -141,9 +138,8 @@ def _draw_cell(
         box = None
         if setting["damage"] != CLEARED and panel.title == "Damage":
             hatch = _HATCHES[setting["damage"]]
-            axis.add_patch(
-                _cell(place, facecolor="none", edgecolor="0.35", hatch=hatch, linewidth=0)
-            )
+            hatched = {"facecolor": "none", "edgecolor": "0.35", "hatch": hatch, "linewidth": 0}
+            axis.add_patch(_cell(place, **hatched))
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.9}
         ink = "white" if shade > 0.55 and box is None else "black"
         axis.text(*place, text, color=ink, bbox=box, **middle)

@@ -117,9 +117,8 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     problems += vector_problems(experiment, vectors, models, base_dir / "models")
     if not problems and (choice or experiment["sweep"]):
         with collected(problems):
-            problems += chosen.item_problems(
-                experiment, files["stimuli"], files["check_items"], choice
-            )
+            texts = files["stimuli"], files["check_items"]
+            problems += chosen.item_problems(experiment, *texts, choice)
     if experiment["sweep"]:
         problems += chosen.sweep_problems(experiment)
     if choice and not problems:
