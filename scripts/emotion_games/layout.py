@@ -85,9 +85,9 @@ def journal_path(series_dir: Path, exp_id: str) -> Path:
     return state_dir(series_dir) / f"{exp_id}.trials.jsonl"
 
 
-def push_checks_journal(series_dir: Path, slug: str) -> Path:
-    """Return the journal of the checks of a model's pushes."""
-    return state_dir(series_dir) / f"push_checks.{slug}.jsonl"
+def push_checks_journal(series_dir: Path, setup: str) -> Path:
+    """Return the journal of the checks of a model's pushes; for `setup` see `grid.Experiment`."""
+    return state_dir(series_dir) / f"push_checks.{setup}.jsonl"
 
 
 def source_path(series_dir: Path, slug: str) -> Path:
@@ -95,9 +95,9 @@ def source_path(series_dir: Path, slug: str) -> Path:
     return series_dir / "models" / slug / SOURCE
 
 
-def push_checks_path(series_dir: Path, slug: str) -> Path:
-    """Return the table of the checks of a model's pushes."""
-    return series_dir / "models" / slug / "push_checks.csv"
+def push_checks_path(series_dir: Path, setup: str) -> Path:
+    """Return the table of the checks of a model's pushes; for `setup` see `grid.Experiment`."""
+    return series_dir / "models" / setup / "push_checks.csv"
 
 
 def sweep_path(series_dir: Path, slug: str) -> Path:

@@ -17,12 +17,12 @@ from emotion_games.analysis.statistics_parts import first
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.analysis_plan import CLAIM_RULE, EMOTION_MINUS_NEUTRAL
-from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.conditions import Arm, Position
 from emotion_games.files import read_json, replace_text, write_json
 
 Row = dict[str, Any]  # the keys are COLUMNS
 COLUMNS = (
-    "exp_id", "game", "history", "model", "emotion", "intensity", "measure", "outcome",
+    "exp_id", "game", "history", "model", "layer_set", "position", "emotion", "intensity", "measure", "outcome",
     "n_scenarios", "n_trials", "neutral_rate", "emotion_rate",
     "estimate", "low", "high", "low_corrected", "high_corrected", "se",
     "random_estimate", "random_low", "random_high", "n_nulls", "n_damaged_nulls",
@@ -97,7 +97,9 @@ def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: Statistics) ->
     """
     meta = analysis["meta"]
     common = {"exp_id": exp_id, "game": entry["game_name"], "model": entry["model_name"]}
-    common |= {"outcome": meta["outcome"], "plan_hash": analysis["plan"]["hash"]}
+    plan = analysis["plan"]
+    common |= {"outcome": meta["outcome"], "plan_hash": plan["hash"]}
+    common |= {"layer_set": plan.get("layer_set"), "position": plan.get("position", Position.ALL)}
     common |= {"interim": meta["interim"], "confidence": meta["confidence"]}
     effects = analysis["emotion_analysis"].values()
     return [dict.fromkeys(COLUMNS) | common | _row(effect, analysis) for effect in effects]

@@ -21,6 +21,14 @@ DIRECTION_SETTINGS = (
 )
 
 
+class Position(StrEnum):
+    """The tokens of a text at which a push acts."""
+
+    ALL = "all"
+    PROMPT = "prompt"
+    ANSWER = "answer"
+
+
 class Arm(StrEnum):
     """The kinds of treatment. Tables and files hold their values as plain text."""
 
@@ -105,6 +113,11 @@ def direction_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `extraction.extract` needs of the settings of a series."""
     found = {key: settings[key] for key in DIRECTION_SETTINGS}
     return found | {"nulls": dict(settings["arms"]["random"]), "directions": given(settings)}
+
+
+def position_of(settings: Mapping[str, Any]) -> Position:
+    """Return where the pushes of an experiment act; older ones do not say that it is everywhere."""
+    return Position(settings.get("position", Position.ALL))
 
 
 def given(settings: Mapping[str, Any]) -> dict[str, str]:

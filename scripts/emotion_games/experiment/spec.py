@@ -67,7 +67,8 @@ class Settings(TypedDict):
     """The settings of a series that can change a result; config/README.md describes each.
 
     `choice_labels` and `game_settings` are the entries of the experiment's own game; `directions`
-    are the hashes of the given files, by emotion.
+    are the hashes of the given files, by emotion. `layers` are those of the `layer_set`, if it has
+    a name.
     """
 
     emotions: list[str]
@@ -78,6 +79,8 @@ class Settings(TypedDict):
     num_scenarios: int | None
     seed: int
     layers: str | list[int]
+    layer_set: NotRequired[str]
+    position: NotRequired[str]
     direction_method: str
     directions: NotRequired[dict[str, str]]
     answer_form: str
@@ -141,8 +144,9 @@ class Planned(TypedDict):
 class Plan(TypedDict):
     """The plan of an experiment.
 
-    `hash` is there in files only, and `given_directions` if any emotion has a file of vectors. A
-    sweep says so, and a series with the setting of a sweep says of which.
+    `hash` is there in files only, `given_directions` if any emotion has a file of vectors,
+    `layer_set` if the layers have a name, and `position` if pushes do not act at all tokens. A
+    sweep says so (`sweep`), and a series with its setting says of which one (`settings_from`).
     """
 
     game: str
@@ -154,6 +158,8 @@ class Plan(TypedDict):
     headline_intensity: float
     intensity_unit: str
     layers: str | list[int]
+    layer_set: NotRequired[str]
+    position: NotRequired[str]
     direction_method: str
     given_directions: NotRequired[list[str]]
     sweep: NotRequired[bool]

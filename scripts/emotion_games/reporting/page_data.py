@@ -18,7 +18,7 @@ from emotion_games.analysis.statistics_parts import Estimate, failed, first
 from emotion_games.analysis.statistics_records import Contrast, Statistics
 from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
-from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.conditions import Arm, Position
 from emotion_games.experiment.spec import Plan
 from emotion_games.files import read_json, replace_text
 from emotion_games.layout import page_cache_dir
@@ -144,6 +144,13 @@ def _make(folder: Path, sources: list[list[Any]]) -> Part:
     }
 
 
+_PUSHED = {
+    Position.ALL: "",
+    Position.PROMPT: "those of the prompt",
+    Position.ANSWER: "those after the prompt",
+}
+
+
 def _facts(stats: Statistics) -> list[tuple[str, str]]:
     meta, plan = stats["meta"], stats["plan"]
     layers = plan["layers"]
@@ -159,7 +166,8 @@ def _facts(stats: Statistics) -> list[tuple[str, str]]:
         _answers(stats),
         ("probability of all options together", _masses(stats)),
         ("headline intensity", f"{plan['headline_intensity']:g}"),
-        ("layers", layers.replace("_", " ")),
+        ("layers", ": ".join(filter(None, [plan.get("layer_set"), layers.replace("_", " ")]))),
+        ("tokens that are pushed", _PUSHED[plan.get("position", Position.ALL)]),
         ("plan, frozen before the first trial", plan["hash"]),
     ]
 

@@ -120,8 +120,8 @@ def _stories(folder: Path) -> dict[str, str]:
 
 
 def _evidence(best: Setting, experiments: list[tuple[Configuration, Statistics]]) -> dict[str, Any]:
-    keys = "layer_set raised_most checked specific_rise perplexity_ratio split_half".split()
-    found = {key: value for key, value in best.items() if key in keys}
+    shown = ("layer_set", "raised_most", "checked", "specific_rise", "perplexity_ratio")
+    found = {key: value for key, value in best.items() if key in shown}
     return {"games": list(dict.fromkeys(c["game"] for c, _ in experiments)), **found}
 
 
