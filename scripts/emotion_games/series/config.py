@@ -159,6 +159,9 @@ def _take_chosen(
         return None
     problems += chosen.key_problems(given)
     path, choice = find_file(experiment["settings_from"], root), None
+    if not os.path.isfile(path):
+        problems.append(f"experiment.settings_from: no such file: {experiment['settings_from']}")
+        return None
     with collected(problems, "experiment.settings_from: "):
         choice = chosen.read_chosen(path)
         experiment |= chosen.taken(choice, path)
