@@ -22,7 +22,8 @@ from emotion_games.files import read_json, replace_text, write_json
 
 Row = dict[str, Any]  # the keys are COLUMNS
 COLUMNS = (
-    "exp_id", "game", "history", "model", "layer_set", "position", "emotion", "intensity", "measure", "outcome",
+    "exp_id", "game", "history", "model", "layer_set", "position",
+    "emotion", "intensity", "measure", "outcome",
     "n_scenarios", "n_trials", "neutral_rate", "emotion_rate",
     "estimate", "low", "high", "low_corrected", "high_corrected", "se",
     "random_estimate", "random_low", "random_high", "n_nulls", "n_damaged_nulls",

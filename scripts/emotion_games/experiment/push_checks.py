@@ -33,6 +33,7 @@ from emotion_games.experiment.conditions import (
     Arm,
     Condition,
     plan_conditions,
+    position_of,
 )
 from emotion_games.experiment.held_out import own_items
 from emotion_games.experiment.inputs import Control, Inputs
@@ -46,7 +47,7 @@ from emotion_games.experiment.measuring import (
 )
 from emotion_games.experiment.provenance import answering_code_hash, environment
 from emotion_games.experiment.pushes import condition_pushes
-from emotion_games.experiment.requests import CLOSING
+from emotion_games.experiment.requests import CLOSING, pushed_part
 from emotion_games.experiment.spec import Settings
 from emotion_games.hashing import digest
 from emotion_games.prompts import messages as texts
@@ -196,6 +197,7 @@ def _fingerprint(inputs: Inputs, material: Material, vectors: Directions) -> str
         "date": inputs.spec["date"],
         "conditions": [asdict(condition) for condition in plan_conditions(settings)],
         "unit": settings["intensity_unit"],
+        "position": position_of(settings),
         "checks": settings["checks"],
         "weights": vectors.about["weights_hash"],
         "directions": vectors.content_hash,
@@ -253,10 +255,9 @@ def _questions(material: Material, condition: Condition, model: Backend) -> Iter
             (Check.FELT_EMOTION, texts.felt_emotion(templates, context), words),
         )
         for check, (messages, answer), options in asked:
-            # The beginning of the answer is a part of the prompt, which all conditions share.
-            prompt = model.chat_text(messages, material.date) + answer
             key = check_key(check, condition.name, number)
-            yield Request(key, prompt, condition.push, options, closing=WORD_END)
+            request = Request(key, "", condition.push, options, closing=WORD_END)
+            yield _asked(material, request, model.chat_text(messages, material.date), answer)
 
 
 def _sentences(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
@@ -279,9 +280,19 @@ def _dominance(material: Material, condition: Condition, model: Backend) -> Iter
         for order in ((BETTER, WORSE), (WORSE, BETTER)):
             shown = [options[name] for name in order]
             message = texts.dominance_question(material.templates, item.question, shown)
-            prompt = model.chat_text([message], material.date) + texts.decision_prefix()
+            question = model.chat_text([message], material.date)
             key = check_key(Check.DOMINANCE, condition.name, f"{item.item_id}/{order[0]}")
-            yield Request(key, prompt, condition.push, options, closing=CLOSING)
+            request = Request(key, "", condition.push, options, closing=CLOSING)
+            yield _asked(material, request, question, texts.decision_prefix())
+
+
+def _asked(material: Material, request: Request, question: str, answer: str) -> Request:
+    """Return a request that asks a question, and is pushed there as trials are.
+
+    The beginning of the answer is a part of the prompt, which all conditions share.
+    """
+    begin, end = pushed_part(material.settings, question)
+    return replace(request, prompt=question + answer, begin=begin, end=end)
 
 
 def _neutral_texts(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
@@ -292,8 +303,9 @@ def _neutral_texts(material: Material, condition: Condition, model: Backend) -> 
 
 
 def _likelihood(key: str, text: str, lead: int, condition: Condition, model: Backend) -> Request:
-    """Return the request for the likelihood of a text after its first words."""
-    # They are read but not measured: any text may begin in many ways.
+    """Return the request for the likelihood of a text after its first words, pushed throughout."""
+    # They are read but not measured: any text may begin in many ways. It is no chat, so that it has
+    # neither prompt nor answer.
     words = text.split()
     prompt = model.plain_text(" ".join(words[:lead]))
     return Request(key, prompt, condition.push, {TEXT: " " + " ".join(words[lead:])})

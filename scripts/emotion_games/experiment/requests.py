@@ -10,6 +10,7 @@ from emotion_games.engine.backend import Backend
 from emotion_games.engine.batches import Request
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.errors import ProblemList, UserError
+from emotion_games.experiment.conditions import Position, position_of
 from emotion_games.experiment.held_out import chosen_stories
 from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.experiment.trials import (
@@ -150,10 +151,12 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
             for trial in trials
             if condition.generated and writes
         ]
+        prompt = made[str(messages)]
+        begin, end = pushed_part(settings, prompt)
         requests.append(
             Request(
                 key=key,
-                prompt=made[str(messages)],
+                prompt=prompt,
                 push=condition.push,
                 options={label: texts.option_literal(options[label]) for label in order},
                 opening=texts.decision_prefix(),
@@ -162,9 +165,23 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
                 uniforms=tuple(uniforms),
                 lead=lead,
                 link=link,
+                begin=begin,
+                end=end,
             )
         )
     return requests
+
+
+def pushed_part(settings: Settings, prompt: str) -> tuple[int, int | None]:
+    """Return where pushes act on a text: `begin` and `end` of a request.
+
+    Args:
+        settings: The settings of the experiment.
+        prompt: What the model is asked, up to where its answer begins.
+    """
+    position = position_of(settings)
+    begin = len(prompt) if position == Position.ANSWER else 0
+    return begin, len(prompt) if position == Position.PROMPT else None
 
 
 def prompt_text(questions: Questions, messages: list[texts.Message], model: Backend) -> str:

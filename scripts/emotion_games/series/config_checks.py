@@ -63,8 +63,8 @@ def relation_problems(experiment: Mapping[str, Any], experiments: int) -> Iterat
     yield from _unmeasured(experiment)
     if experiments > MOST_EXPERIMENTS:
         yield (
-            f"experiment: {experiments:,} experiments; allowed: at most {MOST_EXPERIMENTS:,}; divide "
-            "the models or the games into several series"
+            f"experiment: {experiments:,} experiments; allowed: at most {MOST_EXPERIMENTS:,}; "
+            "divide the models or the games into several series"
         )
 
 

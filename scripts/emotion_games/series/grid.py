@@ -115,8 +115,8 @@ def plan_experiments(
     for model, site, game in itertools.product(models, sites, games):
         experiment = Experiment(game, model, slugs[model.key], site, rank=len(plan))
         name = experiment.exp_id
-        # A game `A_B` with a model `M` and a game `A` with a model `B_M` share a name. So may models
-        # whose names end like those of layer sets.
+        # A game `A_B` with a model `M` and a game `A` with a model `B_M` share a name. So may
+        # models whose names end like those of layer sets.
         if name.casefold() in used:
             raise UserError(
                 f"experiment.models: two experiments would be called {name}; give one model "
