@@ -1,0 +1,97 @@
+"""The example of docs/sweep.md runs: a sweep, its choice, and the series that takes it."""
+
+import csv
+import json
+
+import pytest
+import yaml
+
+from emotion_games import layout
+from emotion_games.analysis.sweep import Setting
+from emotion_games.experiment.requests import load_questions
+from emotion_games.series.folder import find_series
+from test_docs import ROOT, add, blocks_of, config_of, copy_project, run
+from tiny import tiny_model
+
+TEXT = ROOT / "docs" / "sweep.md"
+BLOCKS = blocks_of(TEXT)
+SWEEP, TAKE = (block.body for block in BLOCKS if block.language == "bash")
+GAME = "Prisoners_Dilemma"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with the examples added, and a tiny model."""
+    copy = copy_project(tmp_path_factory.mktemp("sweep"))
+    for block in BLOCKS:
+        add(block, copy)
+    made = tiny_model("qwen2")
+    for part in (made.model, made.tokenizer):
+        part.save_pretrained(copy / "models" / "my-model")
+    return copy
+
+
+def test_the_text_describes_every_column_of_the_table():
+    text = TEXT.read_text()
+    for column in {*Setting.__annotations__} - {
+        "model", "layer_set", "layers", "position", "intensity",
+    }:  # fmt: skip
+        assert f"`{column}`" in text
+
+
+def test_the_shipped_sweep_and_the_example_compare_several_settings(project, monkeypatch):
+    monkeypatch.chdir(project)
+    for path, settings in (("config/sweep.yaml", 8), ("config/my_sweep.yaml", 4)):
+        config = config_of(path, project)
+        series = find_series(config, project, is_main=True)
+        assert len(series.experiments) * len(config.settings["intensity"]) == settings
+
+
+def clear(series):
+    """Clear all settings of damage but one, as if the tiny model could read the neutral texts."""
+    for file in series.glob(f"*/{layout.STATISTICS}"):
+        found = json.loads(file.read_text())
+        is_early = "_early_" in file.parent.name
+        for record in found["damage"]:
+            record["complete"] = not (is_early and record["intensity"] == 0.2)
+            record["damaged"] = False
+        file.write_text(json.dumps(found))
+
+
+@pytest.mark.slow
+def test_a_sweep_chooses_a_setting_and_a_series_takes_it(project, monkeypatch):
+    monkeypatch.chdir(project)
+    command = f"{SWEEP.strip()} --until choose_setting"
+    with pytest.raises(AssertionError) as failed:
+        run(command, project)
+    # A random model reads no text, so that nothing can be cleared.
+    line = "models/my-model: none of 4 settings fits: 0 damage the model, 4 could not be cleared"
+    assert line in str(failed.value) and "Traceback" not in str(failed.value)
+    (series,) = (project / "results" / "ExperimentSeries").glob("My_Sweep_*")
+    assert not layout.chosen_path(series, "my-model").exists()
+    assert layout.sweep_path(series, "my-model").with_suffix(".png").exists()
+    clear(series)
+    shown = run(command, project)
+    chosen = yaml.safe_load(layout.chosen_path(series, "my-model").read_text())
+    numbers = ", ".join(map(str, chosen["layers"]))
+    assert f"my-model: chosen were layers {numbers}, position all, intensity" in shown
+    with open(layout.sweep_path(series, "my-model"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    (row,) = (row for row in rows if row["chosen"] == "True")
+    assert json.loads(row["layers"]) == chosen["layers"]
+    assert float(row["intensity"]) == chosen["intensity"] and row["damage"] == "cleared"
+    used = {path.name: yaml.safe_load((path / layout.CONFIGURATION).read_text())["scenarios"]["used"]
+            for path in series.glob(f"{GAME}_*")}  # fmt: skip
+    assert len(used) == 2 and all(set(ids) == set(chosen["stories"][GAME]) for ids in used.values())
+    assert f"layers {numbers}, position all" in run(TAKE, project)
+    following = find_series(config_of("config/my_series.yaml", project), project, is_main=True)
+    (experiment,) = following.experiments.values()
+    files = {
+        "game": project / "config" / "games" / GAME,
+        "scenarios": following.config.scenario_files[GAME],
+        "stimuli": following.config.stimuli,
+        "prompts": following.config.prompts,
+    }
+    tested = load_questions(following.spec(experiment), files).scenarios
+    assert len(tested) == 48 and not set(tested) & set(chosen["stories"][GAME])
