@@ -17,18 +17,28 @@ _MISSING: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.6", "linestyle
 _OUTLINE: dict[str, Any] = {"facecolor": "none", "edgecolor": "black", "linewidth": 2.2}
 _HATCHES = {DAMAGED: "xxxx", UNCLEAR: "////"}
 # Inches of a cell, and of a character of a label.
-_CELL, _CHARACTER = (0.72, 0.34), 0.068
+_CELL, _CHARACTER = (0.78, 0.34), 0.068
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A quantity of a setting: its title, its number for the colour, and the text of its cell."""
+    """A quantity of a setting.
+
+    Attributes:
+        title: Its name.
+        unit: What its numbers are.
+        number: What the colour of a cell stands for.
+        text: The text of a cell.
+        ends: The numbers of the lightest and the darkest colour; None is the largest number.
+        by_dose: Whether it depends on the dose; if not, a row has one cell.
+    """
 
     title: str
+    unit: str
     number: Callable[[Setting], float | None]
     text: Callable[[Setting], str]
-    # The numbers that have the lightest and the darkest colour; None leaves it to the settings.
     ends: tuple[float, float | None]
+    by_dose: bool = True
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -47,21 +57,25 @@ def _manipulation(setting: Setting) -> str:
 
 
 _PANELS = (
-    Panel("Manipulation", _raised, _manipulation, (0.0, 1.0)),
+    Panel("Manipulation", "own emotion raised most", _raised, _manipulation, (0.0, 1.0)),
     Panel(
         "Damage",
+        "perplexity",
         lambda s: s["perplexity_ratio"],
         lambda s: _shown(s["perplexity_ratio"], "× {:.2f}"),
         (1.0, None),
     ),
     Panel(
         "Stability",
+        "cosine",
         lambda s: s["split_half"],
         lambda s: _shown(s["split_half"], "{:.2f}"),
         (0.0, 1.0),
+        by_dose=False,
     ),
     Panel(
         "Outcome",
+        "points, not used",
         lambda s: s["outcome_change"],
         lambda s: _shown(s["outcome_change"] and 100 * s["outcome_change"], "{:.1f}"),
         (0.0, None),
@@ -77,10 +91,11 @@ def sweep_map(settings: Sequence[Setting]) -> Figure:
     """
     rows = list(dict.fromkeys(map(_place, settings)))
     doses = sorted({setting["intensity"] for setting in settings})
-    width, height = _CELL
-    labels = _CHARACTER * max(map(len, rows))
-    size = (1.0 + labels + 4 * width * len(doses) + 0.9, 0.75 + height * len(rows))
-    figure, axes = frame(1, len(_PANELS), max(6.5, size[0]), size[1], sharey=True)
+    columns = [len(doses) if panel.by_dose else 1 for panel in _PANELS]
+    width = 1.2 + _CHARACTER * max(map(len, rows)) + _CELL[0] * sum(columns)
+    height = 0.95 + _CELL[1] * len(rows)
+    size = max(6.5, width), height
+    figure, axes = frame(1, len(_PANELS), *size, sharey=True, width_ratios=columns)
     for panel, axis in zip(_PANELS, axes, strict=True):
         _draw_panel(axis, panel, settings, rows, doses)
     axes[0].set_yticks(range(len(rows)), rows)
@@ -112,16 +127,29 @@ def _draw_panel(
     numbers = [n for n in map(panel.number, settings) if n is not None]
     low, high = panel.ends
     scale = Normalize(low, high or max([*numbers, low + 0.01]), clip=True)
-    axis.set(xlim=(-0.5, len(doses) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-    axis.set_title(panel.title)
-    axis.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
-    axis.set_xlabel("dose")
+    axis.set_title(f"{panel.title}\n{panel.unit}")
     axis.tick_params(length=0)
     axis.grid(False)
     axis.spines[:].set_visible(False)
+    if panel.by_dose:
+        axis.set_xlabel("dose")
+    else:
+        settings, doses = _of_places(settings), [settings[0]["intensity"]]
+    ticks = [f"{dose:g}" if panel.by_dose else "" for dose in doses]
+    axis.set_xticks(range(len(doses)), ticks)
+    axis.set(xlim=(-0.5, len(doses) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     for setting in settings:
         place = doses.index(setting["intensity"]), rows.index(_place(setting))
         _draw_cell(axis, place, panel, setting, scale)
+
+
+def _of_places(settings: Sequence[Setting]) -> list[Setting]:
+    """Return one setting for each place, which is chosen if any of its doses is."""
+    found = {}
+    for setting in settings:
+        one = found.setdefault(_place(setting), {**setting, "intensity": settings[0]["intensity"]})
+        one["chosen"] |= setting["chosen"]
+    return list(found.values())
 
 
 def _draw_cell(
@@ -141,7 +169,7 @@ def _draw_cell(
             hatched = {"facecolor": "none", "edgecolor": "0.35", "hatch": hatch, "linewidth": 0}
             axis.add_patch(_cell(place, **hatched))
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.9}
-        ink = "white" if shade > 0.55 and box is None else "black"
+        ink = "white" if shade > 0.68 and box is None else "black"
         axis.text(*place, text, color=ink, bbox=box, **middle)
     if setting["chosen"]:
         axis.add_patch(_cell(place, **_OUTLINE, zorder=5))
