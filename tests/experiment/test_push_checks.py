@@ -259,3 +259,17 @@ def test_the_self_check_reads_chats_under_no_push_and_two_under_one_push(check, 
     pushed = [key.split("|")[1] for key in checked if "steered" in key]
     assert len(pushed) == 2 and len(set(pushed)) == 1
     assert any("|neutral|" in key for key in checked)
+
+
+def test_a_sweep_and_its_series_ask_and_read_different_things(inputs_of):
+    source = {"sweep": "S", "sha256": "", "weights_hash": "", "stories": {}}
+    swept, tested, every = (
+        load_material(inputs_of(**changes))
+        for changes in ({"sweep": True}, {"settings_from": source}, {})
+    )
+    for part in ("contexts", "dominance", "neutral_texts"):
+        one, other, both = (getattr(m.items, part) for m in (swept, tested, every))
+        assert not set(one) & set(other) and {*one, *other} == {*both}
+    for emotion, sentences in every.held_out.items():
+        one, other = set(swept.held_out[emotion]), set(tested.held_out[emotion])
+        assert one and other and not one & other and one | other == set(sentences)

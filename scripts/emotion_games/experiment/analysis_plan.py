@@ -141,6 +141,10 @@ def the_plan(settings: Settings, game: Game) -> Plan:
             "trials": trials,
         },
     }
+    if settings.get("sweep"):
+        plan["sweep"] = True
+    if source := settings.get("settings_from"):
+        plan["settings_from"] = source
     if given(settings):
         plan["given_directions"] = sorted(given(settings))
     if "layer_set" in settings:

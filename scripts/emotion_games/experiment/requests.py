@@ -10,12 +10,12 @@ from emotion_games.engine.backend import Backend
 from emotion_games.engine.requests import Request, Thinking
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.engine.thinking import frame_of
-from emotion_games.errors import ProblemList
+from emotion_games.errors import ProblemList, UserError
 from emotion_games.experiment.conditions import Position, position_of
+from emotion_games.experiment.held_out import chosen_stories
 from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.experiment.trials import (
     Trial,
-    choose_scenarios,
     longest_answer,
     longest_thoughts,
     plan_trials,
@@ -109,9 +109,10 @@ def _scenarios(
     usable, skipped = load_scenarios(path, game, labels, show_payoffs)
     if not usable:
         raise ProblemList([f"{path}: no valid scenario for {game.name}", *summary(skipped, 0)])
-    by_id = {scenario.scenario_id: scenario for scenario in usable}
-    chosen = choose_scenarios(list(by_id), settings["num_scenarios"], settings["seed"])
-    return {name: by_id[name] for name in chosen}, skipped
+    stories = chosen_stories(usable, game.name, settings)
+    if not stories:
+        raise UserError(f"{path}: none of {len(usable)} stories of {game.name} is left; add some")
+    return stories, skipped
 
 
 def event_of(trial: Trial, events: Mapping[str, list[str]]) -> str:

@@ -50,6 +50,20 @@ class Inference(TypedDict):
     equivalence_margin: float
 
 
+class Choice(TypedDict):
+    """Where settings come from that a sweep has chosen.
+
+    `sweep` is the folder of the sweep, `sha256` that of the file with the setting, and
+    `weights_hash` that of the model. `stories` are those of the sweep by game: their ids and the
+    digests of their texts.
+    """
+
+    sweep: str
+    sha256: str
+    weights_hash: str
+    stories: dict[str, dict[str, str]]
+
+
 class Settings(TypedDict):
     """The settings of a series that can change a result; config/README.md describes each.
 
@@ -81,6 +95,8 @@ class Settings(TypedDict):
     checks: Checks
     show_payoffs: bool
     statistics: Inference
+    sweep: NotRequired[bool]
+    settings_from: NotRequired[Choice | None]
     choice_labels: dict[str, str]
     game_settings: dict[str, Any]
 
@@ -134,7 +150,8 @@ class Plan(TypedDict):
 
     `hash` is there in files only, `given_directions` if any emotion has a file of vectors,
     `layer_set` if the layers have a name, `position` if pushes do not act at all tokens, and
-    `thinking_budget` if the model thinks before it answers.
+    `thinking_budget` if the model thinks before it answers. A sweep says so (`sweep`), and a series
+    with its setting says of which one (`settings_from`).
     """
 
     game: str
@@ -151,6 +168,8 @@ class Plan(TypedDict):
     direction_method: str
     given_directions: NotRequired[list[str]]
     thinking_budget: NotRequired[int]
+    sweep: NotRequired[bool]
+    settings_from: NotRequired[Choice]
     decoding: str
     arms: Arms
     contrasts: list[str]
