@@ -371,7 +371,7 @@ def test_steered_samples_are_pushed_along_the_directions_of_the_present_model(in
             layer.self_attn.o_proj.weight[:HIDDEN, :HIDDEN].normal_(0, 0.1)
     rows = encode(texts[1], lambda several: tokenizer(several)["input_ids"])
     emotions = inputs.emotions[1:]
-    pushes = Pushes(rows, emotions, tokenizer.pad_token_id)
+    pushes = Pushes(rows, emotions, tokenizer.pad_token_id, 100.0)
     pushes.measure(model)
     states = {}
     for emotion in emotions:

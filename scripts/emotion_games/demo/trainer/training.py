@@ -45,10 +45,11 @@ SPREAD_PENALTY, SPREAD_FROM = 1.0, 0.5
 class Course:
     """The samples of the training, in order, and how many of each kind make a step.
 
-    `emotions` are those with a direction.
+    `emotions` are those with a direction; for `unread_variance` see `network.balance`.
     """
 
     emotions: Sequence[str]
+    unread_variance: float
     steps: int
     conversations: Sequence[Encoded]
     conversations_each: int
@@ -100,8 +101,11 @@ def loss_of(model: LlamaForCausalLM, batch: Batch) -> Tensor:
 class Pushes:
     """The pushes of steered samples, along the directions of the model as it is at present."""
 
-    def __init__(self, rows: Iterable[Encoded], emotions: Sequence[str], pad: int) -> None:
+    def __init__(
+        self, rows: Iterable[Encoded], emotions: Sequence[str], pad: int, unread_variance: float
+    ) -> None:
         """Take the first stimuli of each emotion among the rows."""
+        self.unread_variance = unread_variance
         stimuli: dict[str, list[Encoded]] = {emotion: [] for emotion in emotions}
         for row in rows:
             own = stimuli.get(row.sample.emotion, [])
@@ -129,7 +133,8 @@ class Pushes:
         self.nulls = nulls[:, 0]
         self.norm = ends.norm(dim=-1).mean()
         self.measured += 1
-        balance(model, torch.cat([part - part.mean(0) for part in parts]))
+        residuals = torch.cat([part - part.mean(0) for part in parts])
+        balance(model, residuals, self.unread_variance)
 
     def of(self, rows: Sequence[Encoded]) -> Tensor | None:
         """Return the vectors of a batch, `(rows, hidden)`; None if no row is steered."""
@@ -197,7 +202,8 @@ def train(
         torch.optim.lr_scheduler.LambdaLR(each, lambda step: _rate(step, course.steps))
         for each in optimizers
     ]
-    pushes, started = Pushes(course.shorts, course.emotions, pad), time.monotonic()
+    pushes = Pushes(course.shorts, course.emotions, pad, course.unread_variance)
+    started = time.monotonic()
     model.train()
     for step in range(course.steps):
         if step % MEASURED_EVERY == 0:
