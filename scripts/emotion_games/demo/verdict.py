@@ -183,9 +183,9 @@ def _false_claims(models: Sequence[Measured]) -> CheckResult:
     rate = max(1 - model.confidence for model in models)
     allowed = int(stats.binom.ppf(1 - CHANCE, experiments, rate))
     detail = (
-        f"{claimed.sum()} of {claimed.size} effects, in {false.sum()} of {experiments} experiments; "
-        f"chance allows claims in {rate * experiments:.2g} of them on average, and in more than "
-        f"{allowed} once in a hundred runs at most"
+        f"{claimed.sum()} of {claimed.size} effects, in {false.sum()} of {experiments} "
+        f"experiments; chance allows {rate * experiments:.2g} such experiments on average, and "
+        f"more than {allowed} at most once in a hundred runs"
     )
     share = float(false.mean()) if measured else np.nan
     return CheckResult("flat_claims", share, None, allowed / experiments, detail)
