@@ -20,9 +20,9 @@ from emotion_games.demo.trainer.network import (
     balance,
     new_model,
 )
+from emotion_games.demo.trainer.pushes import Pushes, pushed
 from emotion_games.demo.trainer.samples import encode
 from emotion_games.demo.trainer.tokenizer import make_tokenizer
-from emotion_games.demo.trainer.training import Pushes, pushed
 from emotion_games.demo.trainer.truth import NEUTRAL
 
 DEMO = Path(__file__).parents[2] / "config" / "demo"

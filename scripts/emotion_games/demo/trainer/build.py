@@ -107,6 +107,7 @@ def trained(
     course = Course(
         emotions=inputs.emotions[1:],
         unread_variance=UNREAD_VARIANCE[inputs.variant],
+        flat=inputs.variant == "flat",
         steps=recipe.steps,
         conversations=by_length(encode(long, to_ids), recipe.conversations_each, seed),
         conversations_each=recipe.conversations_each,
