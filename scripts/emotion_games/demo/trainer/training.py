@@ -41,7 +41,7 @@ SIZE_PENALTY = 0.01
 SPREAD_PENALTY, SPREAD_FROM = 1.0, 0.5
 # In flat models, loss weight of what pushes along emotions change in decisions, the part of the
 # training after which it begins, the largest number of conversations in a step, and the intensity.
-CHANGE_PENALTY, CHANGE_FROM, CHANGE_ROWS, CHANGE_INTENSITY = 10.0, 0.5, 14, 0.25
+CHANGE_PENALTY, CHANGE_FROM, CHANGE_ROWS, CHANGE_INTENSITY = 2.0, 0.5, 8, 0.25
 
 
 @dataclass(frozen=True)
