@@ -250,6 +250,26 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
             "experiment.emotions[0]: unknown emotion 'angr' (did you mean 'anger'?)",
         ),
         (
+            changed(arms={"combined": True, "prompted": False}),
+            "experiment.arms.combined: the event with steering is compared with the event alone; "
+            "set prompted: true, or combined: false",
+        ),
+        (
+            changed(instructions={"Stay-calm": "Keep calm."}),
+            "experiment.instructions: 'Stay-calm' is not allowed; expected a name of an "
+            "instruction, at most 50 lower-case letters, digits and '_', beginning with a letter",
+        ),
+        (
+            changed(instructions={"calm": "  "}),
+            "experiment.instructions.calm: '  ' is not allowed; expected the text of an "
+            "instruction, at most 2,000 characters in one line",
+        ),
+        (
+            changed(instructions={"calm": "Keep\ncalm."}),
+            "experiment.instructions.calm: 'Keep\\ncalm.' has a character that is not visible; "
+            "remove it",
+        ),
+        (
             changed(headline_intensity=0.7),
             (
                 "experiment.headline_intensity: 0.7 is not one of the intensities; allowed: 0.1, "

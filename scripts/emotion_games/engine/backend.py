@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
+from emotion_games.engine.windows import Window
 from emotion_games.errors import UserError
 from emotion_games.prompts.messages import Message
 
@@ -60,7 +61,12 @@ class Rows(ABC):
     states: ByLayer
 
     @abstractmethod
-    def score(self, places: Sequence[int], texts: Sequence[Sequence[Ids]]) -> Logprobs:
+    def score(
+        self,
+        places: Sequence[int],
+        texts: Sequence[Sequence[Ids]],
+        windows: Sequence[Sequence[Window]] = (),
+    ) -> Logprobs:
         """Return the log-probability of every token of continuations.
 
         The rows stay as they are.
@@ -68,6 +74,7 @@ class Rows(ABC):
         Args:
             places: For each group of continuations, the row that it follows; repeats are allowed.
             texts: For each group, the token ids of its continuations.
+            windows: Where the row of each continuation is pushed; by default as before.
 
         Returns:
             Lists of the same shape as `texts`.
@@ -105,7 +112,8 @@ class Backend(ABC):
     """A language model that can be steered.
 
     Vectors are given as {layer: (rows, hidden)} and added to the output of that decoder layer at
-    every position of row i but the first. They may be on any device and of any number format.
+    every position of row i but the first, or at those of a window. They may be on any device and of
+    any number format.
 
     Attributes:
         name: The id in the config, for messages.
@@ -113,6 +121,7 @@ class Backend(ABC):
         hidden_size: Width of the residual stream.
         architecture: `model_type` of its config.
         dtype: Number format of the weights.
+        parameters: Number of the weights.
         positions: Largest number of tokens of a text for which answers do not depend on its batch;
             None without a limit.
         tokenizer: Only the methods of this class use it.
@@ -123,12 +132,18 @@ class Backend(ABC):
     hidden_size: int
     architecture: str
     dtype: torch.dtype
+    parameters: int
     positions: int | None
     tokenizer: PreTrainedTokenizerBase
 
     @abstractmethod
     def read(
-        self, prompts: Sequence[Ids], vectors: ByLayer, share: bool = True, watched: Layers = ()
+        self,
+        prompts: Sequence[Ids],
+        vectors: ByLayer,
+        share: bool = True,
+        watched: Layers = (),
+        windows: Sequence[Window] = (),
     ) -> Rows:
         """Read prompts, one per row, so that they can be continued.
 
@@ -138,6 +153,7 @@ class Backend(ABC):
             share: Whether what prompts begin with may be read once, and rows of the same prompt may
                 share the layers below the first vector.
             watched: Layers whose outputs at the last token are kept in `Rows.states`.
+            windows: The tokens of each row, and of what follows, that are pushed; by default all.
         """
 
     @abstractmethod
@@ -146,11 +162,9 @@ class Backend(ABC):
     ) -> tuple[ByLayer, Tensor]:
         """Run one plain forward pass over whole texts: no cache, nothing shared.
 
-        This is the reference of the self-check, so it must share as little as possible with `read`.
-
         Args:
             texts: The text of each row; shorter ones are padded on the right.
-            vectors: What is added, {layer: (rows, hidden)}.
+            vectors: What is added at all tokens but the first, {layer: (rows, hidden)}.
             watched: Layers whose outputs are returned.
 
         Returns:
@@ -200,8 +214,8 @@ class Backend(ABC):
         It differs from `chat_text` in templates that write more before an answer than before the
         model's turn, such as a space. It is `chat_text` if a template leaves the answer out.
         """
-        text = self.chat_text([*messages, {"role": "assistant", "content": _ANSWER}], date)
-        before, found, _ = text.rpartition(_ANSWER)
+        answered: list[Message] = [*messages, {"role": "assistant", "content": _ANSWER}]
+        before, found, _ = self.chat_text(answered, date).rpartition(_ANSWER)
         return before if found else self.chat_text(messages, date)
 
     def _chat(self, messages: list[Message], answering: bool, date: datetime.date) -> str:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from emotion_games.engine.backend import Backend, ByLayer, Ids, Layers, ModelError, Rows
+from emotion_games.engine.backend import Backend, ByLayer, Ids, ModelError, Rows
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.scoring import (
     Continuation,
@@ -23,6 +24,7 @@ from emotion_games.engine.scoring import (
     shared_tokens,
     whole_texts,
 )
+from emotion_games.engine.windows import Edges, Window
 from emotion_games.escapes import say
 from emotion_games.prompts.json_answers import answer_is_closed, string_inside, string_is_closed
 
@@ -47,6 +49,10 @@ class Request:
         lead: If given, answers are guided: they begin with it, and what the model writes after it
             is the inside of a JSON string. Without it the model writes whole answers.
         link: What follows such a string, up to the options, which are scored there.
+        begin: From which character of the prompt on the push acts. The first token of a text is
+            never pushed.
+        end: Before which character of the prompt it ends; None if it goes on over everything that
+            follows the prompt. See `windows` for the tokens.
     """
 
     key: str
@@ -59,6 +65,8 @@ class Request:
     uniforms: tuple[np.ndarray, ...] = ()
     lead: str = ""
     link: str = ""
+    begin: int = 0
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,9 +127,11 @@ class Instrument:
         stack = torch.stack([nothing if name is None else self.pushes[name] for name in names])
         return {layer: stack[:, place].contiguous() for place, layer in enumerate(self.layers)}
 
-    def read(self, texts: Sequence[Ids], names: Sequence[str | None], watched: Layers = ()) -> Rows:
+    def read(
+        self, texts: Sequence[Ids], names: Sequence[str | None], windows: Sequence[Window] = ()
+    ) -> Rows:
         """Read the tokens of each text under the push of that name; see `Backend.read`."""
-        return self.model.read(texts, self.batch_pushes(names), self.share, watched)
+        return self.model.read(texts, self.batch_pushes(names), self.share, windows=windows)
 
 
 @dataclass(frozen=True)
@@ -191,10 +201,20 @@ def _read(instrument: Instrument, requests: Sequence[Request]) -> Reading:
     """Read each prompt as far as the texts of its options begin with the same tokens."""
     # All conditions of a prompt have the same tokens, which are made once.
     tokens = cache(instrument.model.token_ids)
-    made = cache(partial(whole_texts, instrument.model))
+
+    @cache
+    def edges(prompt: str, begin: int, end: int | None) -> Edges:
+        begun = tokens(prompt[:begin]) if begin else ()
+        return Edges(begun, None if end is None else tokens(prompt[:end]))
+
+    @cache
+    def made(place: Edges, *whole: Any) -> list[Continuation]:
+        found = whole_texts(instrument.model, *whole)
+        return [replace(text, window=place.window(text.ids)) for text in found]
 
     def texts(r: Request) -> list[Continuation]:
-        return made(r.prompt, r.opening, tuple(r.options.values()), r.closing)
+        whole = r.prompt, r.opening, tuple(r.options.values()), r.closing
+        return made(edges(r.prompt, r.begin, r.end), *whole)
 
     prompts = [tokens(r.prompt + r.lead) for r in requests]
     read = [shared_tokens(ids, texts(r)) for ids, r in zip(prompts, requests, strict=True)]
@@ -204,7 +224,11 @@ def _read(instrument: Instrument, requests: Sequence[Request]) -> Reading:
             "follows; use a model whose prompts begin with a special token"
         )
     begun = [ids[:length] for ids, length in zip(prompts, read, strict=True)]
-    rows = instrument.read(begun, [r.push for r in requests])
+    windows = [
+        edges(r.prompt, r.begin, r.end).window(ids)
+        for ids, r in zip(prompts, requests, strict=True)
+    ]
+    rows = instrument.read(begun, [r.push for r in requests], windows)
     broken = (~torch.isfinite(rows.logits).all(-1)).nonzero().flatten().tolist()
     if broken:
         raise ModelError(f"{requests[broken[0]].key}: {OVERFLOW}")

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from emotion_games.experiment.conditions import Arm, given, nulls_needed, plan_conditions
+from emotion_games.experiment.conditions import (
+    Arm,
+    Position,
+    given,
+    nulls_needed,
+    plan_conditions,
+    position_of,
+)
 from emotion_games.experiment.spec import Plan, Settings
 from emotion_games.experiment.trials import count_trials, longest_answer
 from emotion_games.games.records import Game
@@ -136,6 +143,10 @@ def the_plan(settings: Settings, game: Game) -> Plan:
     }
     if given(settings):
         plan["given_directions"] = sorted(given(settings))
+    if "layer_set" in settings:
+        plan["layer_set"] = settings["layer_set"]
+    if position_of(settings) != Position.ALL:
+        plan["position"] = str(position_of(settings))
     return plan
 
 

@@ -5,13 +5,20 @@ answer? The checks that need no game are those of `push_checks`.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from emotion_games.engine.backend import Backend
 from emotion_games.engine.batches import Request
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.experiment.check_records import RIGHT, SEPARATOR, Check, check_key
 from emotion_games.experiment.conditions import Arm
-from emotion_games.experiment.requests import CLOSING, Questions, is_guided, prompt_text
+from emotion_games.experiment.requests import (
+    CLOSING,
+    Questions,
+    is_guided,
+    prompt_text,
+    pushed_part,
+)
 from emotion_games.experiment.trials import Trial
 from emotion_games.prompts import messages as texts
 from emotion_games.prompts.payoffs import Question, comprehension_questions
@@ -63,7 +70,9 @@ def format_requests(questions: Questions, model: Backend) -> Iterator[Request]:
         prompt = model.chat_text(questions.prompts[trial.request_key], questions.date)
         sampled = (questions.game.name, *trial.sampling_key)
         uniforms = (trial_uniforms(sampled, settings["seed"], steps),)
-        yield Request(key, prompt, trial.condition.push, {}, scored=False, uniforms=uniforms)
+        begin, end = pushed_part(settings, prompt)
+        free = Request(key, prompt, trial.condition.push, {}, begin=begin, end=end)
+        yield replace(free, scored=False, uniforms=uniforms)
 
 
 def comprehension_requests(questions: Questions, model: Backend) -> Iterator[Request]:

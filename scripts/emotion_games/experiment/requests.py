@@ -10,6 +10,7 @@ from emotion_games.engine.backend import Backend
 from emotion_games.engine.batches import Request
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.errors import ProblemList
+from emotion_games.experiment.conditions import Position, position_of
 from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.experiment.trials import (
     Trial,
@@ -77,21 +78,23 @@ def load_questions(spec: Spec, files: Mapping[str, Path]) -> Questions:
     # All pushed conditions and repeats share the neutral prompt.
     @cache
     def ask(
-        scenario_id: str, history: str, order: tuple[str, ...], wording: int, event: str
+        scenario_id: str, history: str, order: tuple[str, ...], wording: int, event: str, told: str
     ) -> list[texts.Message]:
         return texts.render(
             templates,
             Situation(game, scenarios[scenario_id], histories[history], order),
             wording,
             context=event,
+            instruction=settings["instructions"][told] if told else "",
             show_payoffs=settings["show_payoffs"],
             answer_form=settings["answer_form"],
         )
 
-    prompts = {
-        t.request_key: ask(t.scenario_id, t.history, t.order, t.wording, event_of(t, events))
-        for t in trials
-    }
+    def asked(t: Trial) -> list[texts.Message]:
+        own = event_of(t, events), t.condition.instruction
+        return ask(t.scenario_id, t.history, t.order, t.wording, *own)
+
+    prompts = {trial.request_key: asked(trial) for trial in trials}
     date = datetime.date.fromisoformat(spec["date"])
     return Questions(game, settings, date, scenarios, skipped, templates, trials, prompts, events)
 
@@ -149,10 +152,12 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
             for trial in trials
             if condition.generated and writes
         ]
+        prompt = made[str(messages)]
+        begin, end = pushed_part(settings, prompt)
         requests.append(
             Request(
                 key=key,
-                prompt=made[str(messages)],
+                prompt=prompt,
                 push=condition.push,
                 options={label: texts.option_literal(options[label]) for label in order},
                 opening=texts.decision_prefix(),
@@ -161,9 +166,23 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
                 uniforms=tuple(uniforms),
                 lead=lead,
                 link=link,
+                begin=begin,
+                end=end,
             )
         )
     return requests
+
+
+def pushed_part(settings: Settings, prompt: str) -> tuple[int, int | None]:
+    """Return where pushes act on a text: `begin` and `end` of a request.
+
+    Args:
+        settings: The settings of the experiment.
+        prompt: What the model is asked, up to where its answer begins.
+    """
+    position = position_of(settings)
+    begin = len(prompt) if position == Position.ANSWER else 0
+    return begin, len(prompt) if position == Position.PROMPT else None
 
 
 def prompt_text(questions: Questions, messages: list[texts.Message], model: Backend) -> str:

@@ -31,6 +31,7 @@ class Arms(TypedDict):
     random: RandomArm
     shuffled: bool
     prompted: bool
+    combined: NotRequired[bool]
 
 
 class Checks(TypedDict):
@@ -53,7 +54,8 @@ class Settings(TypedDict):
     """The settings of a series that can change a result; config/README.md describes each.
 
     `choice_labels` and `game_settings` are the entries of the experiment's own game; `directions`
-    are the hashes of the given files, by emotion.
+    are the hashes of the given files, by emotion. `layers` are those of the `layer_set`, if it has
+    a name.
     """
 
     emotions: list[str]
@@ -64,6 +66,8 @@ class Settings(TypedDict):
     num_scenarios: int | None
     seed: int
     layers: str | list[int]
+    layer_set: NotRequired[str]
+    position: NotRequired[str]
     direction_method: str
     directions: NotRequired[dict[str, str]]
     answer_form: str
@@ -71,6 +75,7 @@ class Settings(TypedDict):
     generation: Generation
     scoring: Scoring
     arms: Arms
+    instructions: NotRequired[dict[str, str]]
     checks: Checks
     show_payoffs: bool
     statistics: Inference
@@ -125,7 +130,8 @@ class Planned(TypedDict):
 class Plan(TypedDict):
     """The plan of an experiment.
 
-    `hash` is there in files only, and `given_directions` if any emotion has a file of vectors.
+    `hash` is there in files only, `given_directions` if any emotion has a file of vectors,
+    `layer_set` if the layers have a name, and `position` if pushes do not act at all tokens.
     """
 
     game: str
@@ -137,6 +143,8 @@ class Plan(TypedDict):
     headline_intensity: float
     intensity_unit: str
     layers: str | list[int]
+    layer_set: NotRequired[str]
+    position: NotRequired[str]
     direction_method: str
     given_directions: NotRequired[list[str]]
     decoding: str
@@ -156,9 +164,9 @@ class Record(TypedDict):
 
     Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
     first record has `plan`, `hash`, `frozen` (the time) and its `power`, the second one the `hash`
-    of all prompts as the model reads them, and the last one `seconds`, `machine`, and whether the
-    run was `resumed`, so that `seconds` are those of its end only. That of a model's vocabulary has
-    its number of `tokens`.
+    of all prompts as the model reads them, and the last one `seconds`, `machine`, the number
+    of the model's `parameters`, and whether the run was `resumed`, so that `seconds` are those of
+    its end only. That of a model's vocabulary has its number of `tokens`.
     """
 
     key: str
@@ -172,6 +180,7 @@ class Record(TypedDict):
     power: NotRequired[dict[str, Any]]
     seconds: NotRequired[dict[str, float]]
     resumed: NotRequired[bool]
+    parameters: NotRequired[int]
     machine: NotRequired[dict[str, Any]]
     tokens: NotRequired[int]
 
@@ -181,10 +190,11 @@ class Configuration(Spec):
 
     `plan` holds the analysis plan, its hash, the time at which it was frozen, and its power as it
     was expected then. `prompts_hash` is that of all prompts as the model reads them, after the chat
-    template.
+    template. `n_parameters` is the number of the model's weights, None if it was not recorded.
     """
 
     model_path: str
+    n_parameters: int | None
     files: dict[str, str]
     plan: dict[str, Any]
     fingerprint: str

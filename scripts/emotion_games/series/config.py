@@ -33,12 +33,16 @@ from emotion_games.series.config_checks import (
 from emotion_games.series.given_vectors import vector_problems
 from emotion_games.series.models import Model, plan_models
 from emotion_games.series.paths import check_output_folder, check_path, find_file
+from emotion_games.series.sites import normalise, plan_sites
 
 # Every key under `experiment` that can change a result, besides games and models, belongs to
 # exactly one of these groups. A key that is missing here could change within a series unnoticed.
 PER_GAME = ("scenarios", "choice_labels", "game_settings")
 BY_CONTENT = ("stimuli", "prompts", "check_items")
-IDENTITY = tuple(key for key in Settings.__annotations__ if key not in PER_GAME)
+IDENTITY = (
+    *(key for key in Settings.__annotations__ if key not in (*PER_GAME, "layer_set")),
+    "layer_sets",
+)
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,14 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     if problems:
         raise ProblemList(problems)
     experiment = schemas.with_defaults(config, schema)["experiment"]
-    # Two orders of the same layers are the same setting.
-    if isinstance(experiment["layers"], list):
-        experiment["layers"] = sorted(experiment["layers"])
+    normalise(experiment)
+    if experiment["layer_sets"] and "layers" in config["experiment"]:
+        problems.append(
+            "experiment.layers: beside layer_sets, which name the layers; remove one of them"
+        )
     games = _games(experiment, root, problems)
-    problems += relation_problems(experiment, len(games))
+    sites = len(plan_sites(experiment))
+    problems += relation_problems(experiment, len(games) * len(experiment["models"]) * sites)
     settings = {name: _of_game(experiment["game_settings"], game) for name, game in games.items()}
     labels = {name: _labels(experiment, game) for name, game in games.items()}
     scenario_files: dict[str, Path] = {}

@@ -33,6 +33,7 @@ from emotion_games.series.contexts import short_contexts
 from emotion_games.series.earlier import earlier_results, known_variation
 from emotion_games.series.folder import Series
 from emotion_games.series.forecast import forecast
+from emotion_games.series.sites import plan_sites
 
 # Rows of the table for models of which nothing is done yet.
 _SHOWN_UNTOUCHED = 12
@@ -106,13 +107,13 @@ def preview(series: Series) -> str:
     counts = count_games(series.config)
     rows: dict[str, list[str]] = {}
     for exp_id, experiment in series.experiments.items():
-        rows.setdefault(experiment.slug, []).append(_cell(series, exp_id))
+        rows.setdefault(experiment.setup, []).append(_cell(series, exp_id))
     done = sum(cells.count("done") for cells in rows.values())
     total = sum(count.total or 0 for count in counts.values()) * len(rows)
     generated = sum(count.generated for count in counts.values()) * len(rows)
     lines = [
         f"Series ({series.how}): {series.folder}",
-        f"{len(counts)} games x {len(rows)} models = {len(series.experiments):,} experiments, "
+        f"{_factors(series)} = {len(series.experiments):,} experiments, "
         f"{done:,} done; {total:,} trials, {generated:,} of them with an answer",
         "",
     ]
@@ -129,10 +130,22 @@ def preview(series: Series) -> str:
         if cell != "done" and count.total:
             share = _share_left(series, experiment.exp_id)
             numbers = (round(share * count.total), round(share * count.generated))
-            waiting.setdefault(experiment.model.name, []).append(numbers)
+            waiting.setdefault(experiment.label, []).append(numbers)
     lines += [*forecast(series.config.base_dir, series.config.runtime["device"], waiting), ""]
     lines += short_contexts(series.config, {n: (c.game, c.stories) for n, c in counts.items()})
     return "\n".join([*lines, *label_advice(counts)])
+
+
+def _factors(series: Series) -> str:
+    """Return the factors of the grid; layer sets and positions only where there are several."""
+    config = series.config
+    sites = plan_sites(config.settings)
+    numbers = {
+        "layer sets": len({site.layer_set for site in sites}),
+        "positions": len({site.position for site in sites}),
+    }
+    factors = [f"{len(config.games)} games", f"{len(config.models)} models"]
+    return " x ".join(factors + [f"{n} {what}" for what, n in numbers.items() if n > 1])
 
 
 def skipped_lines(counts: Mapping[str, GameCount]) -> list[str]:
@@ -170,13 +183,13 @@ def label_advice(counts: Mapping[str, GameCount]) -> list[str]:
 def _power_table(series: Series, counts: Mapping[str, GameCount]) -> list[str]:
     """Return the power of the experiments; those with the same power share their lines."""
     results = earlier_results(layout.series_home(series.config.base_dir))
-    plans = {name: the_plan(count.settings, count.game) for name, count in counts.items()}
     sharing: dict[tuple[Design, Known], list[str]] = {}
     for exp_id, experiment in series.experiments.items():
         count = counts[experiment.game]
         if count.total is not None:
-            plan = plans[experiment.game]
-            known = known_variation(results, exp_id, experiment.model.name, plan)
+            at_site = cast(Settings, {**count.settings, **experiment.site.settings})
+            plan = the_plan(at_site, count.game)
+            known = known_variation(results, exp_id, experiment.label, plan)
             key = design_of(plan, count.scenarios), known or assumed(plan, count.orders)
             sharing.setdefault(key, []).append(exp_id)
     lines = []

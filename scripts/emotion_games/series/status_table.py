@@ -43,7 +43,7 @@ def failed_checks(series_dir: Path) -> list[str]:
     """Return a line for each emotion of a model that failed its manipulation check."""
     rows = (read_json(series_dir / SERIES_STATISTICS) or {}).get("rows", [])
     lines = [
-        f"{row['model']}: {row['emotion']} at intensity {row['intensity']:g} failed its "
+        f"{row['model_name']}: {row['emotion']} at intensity {row['intensity']:g} failed its "
         f"manipulation check: {row['failed_check']}"
         for row in rows
         if row.get("failed_check")
