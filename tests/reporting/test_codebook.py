@@ -16,8 +16,10 @@ BY_NAME = {
     *("emotion_analysis", "intensity_analysis", "effects", "scenarios", "checks", "rises"),
     *("reasons", "rationale_ends", "measures", "n_events", "sds", "choices"),
 }
-# In the statistics of other settings: given vectors.
-RARE = {"given_directions"}
+# In the plans of other settings: given vectors, factors of the grid, thoughts, and sweeps.
+RARE = {"given_directions", "layer_set", "position", "thinking_budget", "sweep", "settings_from"}
+
+ARMS = ("prompted", "combined", "first_half", "second_half")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def statistics():
     game = a_game(labels, (1.0, 0.5, 0.0), histories=("low", "high"))
     people = (Reference("keep", 0.3, "some keep all", "A study"),)
     game = type(game)(**{**vars(game), "payoffs": payoffs, "references": people})
-    trials = simulate(game, arms=("prompted", "first_half", "second_half"), n_isotropic=2)
+    trials = simulate(game, arms=ARMS, instructions={"calm": 0.5}, n_isotropic=2)
     free = trials["generated"] & trials["intensity"].isin([0, 1]) & (trials["wording"] == 0)
     for name, column in (
         ("output", "output"),
