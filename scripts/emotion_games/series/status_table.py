@@ -47,8 +47,7 @@ def findings(series_dir: Path) -> list[str]:
     if rows and not missing and not any(row["interim"] for row in rows):
         claimed = sum(row["claim"] for row in rows)
         moved = sum(row["moved"] for row in rows)
-        noun = "effect" if len(rows) == 1 else "effects"
-        lines.append(f"Of {len(rows)} {noun}, {claimed} are claimed and {moved} moved choices.")
+        lines.append(f"Effects: {len(rows)}, claimed: {claimed}, moved choices: {moved}.")
     page = series_dir / PAGE
     return [*lines, f"Page: {page}"] if page.is_file() else lines
 
