@@ -12,6 +12,9 @@ if not workflow.overwrite_configfiles:
     configfile: f"{workflow.basedir}/config/demo.yaml"
 
 
+report: "rules/report/workflow.rst"
+
+
 include: "rules/common.smk"
 
 
@@ -24,6 +27,7 @@ rule all:
         RESULTS,
         PLOTS,
         VERDICT,
+        CHOSEN,
         FOLDER / layout.SERIES_TABLE,
         FOLDER / layout.CONTRASTS,
         FOLDER / layout.CODEBOOK,
@@ -35,6 +39,7 @@ rule all:
 include: "rules/models.smk"
 include: "rules/experiments.smk"
 include: "rules/analysis.smk"
+include: "rules/sweep.smk"
 include: "rules/validation.smk"
 include: "rules/report.smk"
 

@@ -11,7 +11,14 @@ rule plot_experiment:
     input:
         SERIES.output_dir("{exp_id}") / layout.STATISTICS,
     output:
-        directory(SERIES.output_dir("{exp_id}") / layout.PLOTS),
+        report(
+            directory(SERIES.output_dir("{exp_id}") / layout.PLOTS),
+            patterns=["{figure}.svg"],
+            caption="report/experiment_figure.rst",
+            category="Experiments",
+            subcategory="{exp_id}",
+            labels={"figure": "{figure}"},
+        ),
     log:
         layout.log_path(FOLDER, "plots.{exp_id}"),
     wildcard_constraints:
@@ -27,11 +34,22 @@ rule summarize_series:
     input:
         STATISTICS,
     output:
-        FOLDER / layout.SERIES_TABLE,
+        report(
+            FOLDER / layout.SERIES_TABLE,
+            caption="report/series_table.rst",
+            category="Series",
+            labels={"figure": "all effects"},
+        ),
         FOLDER / layout.SERIES_STATISTICS,
         FOLDER / layout.CONTRASTS,
         FOLDER / layout.CODEBOOK,
-        directory(FOLDER / layout.PLOTS),
+        report(
+            directory(FOLDER / layout.PLOTS),
+            patterns=["{figure}.svg"],
+            caption="report/series_figure.rst",
+            category="Series",
+            labels={"figure": "{figure}"},
+        ),
         # Without update() Snakemake would delete the live page when this rule begins.
         update(FOLDER / layout.PAGE),
     log:

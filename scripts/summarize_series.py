@@ -22,7 +22,7 @@ def summarize_series(series_dir: Path) -> None:
     summarize(series_dir)
     write_codebook(series_dir)
     with new_folder(series_dir / layout.PLOTS) as folder:
-        plot_series(series_dir / layout.SERIES_STATISTICS, folder)
+        plot_series(series_dir, folder)
     write_page(series_dir)
 
 

@@ -14,6 +14,7 @@ PLAN = "plan.yaml"
 PLOTS = "plots"
 REPORT = "experiment_report.json"
 PAGE = "series_report.html"
+PAGE_TRIALS = "series_report_trials"
 SERIES_TABLE = "series_results.csv"
 SERIES_STATISTICS = "series_results.json"
 CONTRASTS = "contrasts.csv"
@@ -87,9 +88,9 @@ def journal_path(series_dir: Path, exp_id: str) -> Path:
     return state_dir(series_dir) / f"{exp_id}.trials.jsonl"
 
 
-def push_checks_journal(series_dir: Path, slug: str) -> Path:
-    """Return the journal of the checks of a model's pushes."""
-    return state_dir(series_dir) / f"push_checks.{slug}.jsonl"
+def push_checks_journal(series_dir: Path, setup: str) -> Path:
+    """Return the journal of the checks of a model's pushes; for `setup` see `grid.Experiment`."""
+    return state_dir(series_dir) / f"push_checks.{setup}.jsonl"
 
 
 def source_path(series_dir: Path, slug: str) -> Path:
@@ -97,14 +98,34 @@ def source_path(series_dir: Path, slug: str) -> Path:
     return series_dir / "models" / slug / SOURCE
 
 
-def push_checks_path(series_dir: Path, slug: str) -> Path:
-    """Return the table of the checks of a model's pushes."""
-    return series_dir / "models" / slug / "push_checks.csv"
+def push_checks_path(series_dir: Path, setup: str) -> Path:
+    """Return the table of the checks of a model's pushes; for `setup` see `grid.Experiment`."""
+    return series_dir / "models" / setup / "push_checks.csv"
+
+
+def sweep_path(series_dir: Path, slug: str) -> Path:
+    """Return the table of a model's settings in a sweep; the heat map stands beside it."""
+    return series_dir / "sweep" / f"{slug}.csv"
+
+
+def chosen_path(series_dir: Path, slug: str) -> Path:
+    """Return the file with the setting that a sweep has chosen for a model."""
+    return series_dir / f"settings_{slug}.yaml"
 
 
 def page_cache_dir(series_dir: Path) -> Path:
     """Return the folder with the finished parts of the series page."""
     return state_dir(series_dir) / "page"
+
+
+def page_trials_path(series_dir: Path, exp_id: str) -> Path:
+    """Return the file beside the page with all trials of an experiment, which the page loads."""
+    return series_dir / PAGE_TRIALS / f"{exp_id}.js"
+
+
+def model_figure(plots: Path, name: str, slug: str) -> Path:
+    """Return a figure in the series' folder of figures that all experiments of a model share."""
+    return plots / f"{name}.{slug}.svg"
 
 
 def verdict_passed_path(series_dir: Path) -> Path:

@@ -366,7 +366,7 @@ def test_damaged_null_directions_leave_the_reference():
     anger = analysis["emotion_analysis"]["anger"]
     assert (anger["n_nulls"], anger["n_damaged_nulls"]) == (58, 3) and not anger["claim"]
     assert anger["versus_random"]["n_directions"] == 58
-    reason = "claims are not testable: 58 sound null directions of 59 needed"
+    reason = "claims are not testable: 58 undamaged null directions of 59 needed"
     assert reason in anger["claim_reasons"]
 
 

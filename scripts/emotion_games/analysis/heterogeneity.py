@@ -38,18 +38,21 @@ _GAMES = (
 def model_records(experiments: Iterable[Experiment], confidence: float) -> list[Record]:
     """Compare the models that decided in the same scenarios of a game.
 
-    Damaged and unfinished effects are left out.
+    Damaged and unfinished effects are left out. Models are compared whose pushes act at the same
+    place: in the same layer set and at the same position.
 
     Returns:
-        One record for each game and emotion with two models or more: estimate, interval, sd (of
-        the models' true effects), f, p, members, n_scenarios, reason.
+        One record for each game, emotion and place with two models or more: estimate, interval, sd
+        (of the models' true effects), f, p, members, n_scenarios, reason.
     """
-    groups: dict[tuple[str, str], list[tuple[str, EmotionEffect, str]]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[tuple[str, EmotionEffect, str]]] = defaultdict(list)
     for game, model, analysis in experiments:
+        place = [analysis["plan"].get(key) for key in ("layer_set", "position")]
         for emotion, effect in _sound(analysis):
-            groups[game, emotion].append((model, effect, analysis["meta"]["outcome"]))
+            member = model, effect, analysis["meta"]["outcome"]
+            groups[game, emotion, *place].append(member)
     records = []
-    for (game, emotion), members in groups.items():
+    for (game, emotion, *_), members in groups.items():
         if len(members) < 2:
             continue
         effects = [effect for _, effect, _ in members]

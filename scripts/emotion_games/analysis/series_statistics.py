@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from emotion_games import layout
 from emotion_games.analysis import contrast_table
 from emotion_games.analysis.contrast_table import contrast_rows
@@ -19,15 +21,17 @@ from emotion_games.analysis.statistics_parts import first, shared_basis
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.analysis_plan import CLAIM_RULE, EMOTION_MINUS_NEUTRAL
-from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.conditions import Arm, Position
 from emotion_games.files import read_json, records_text, replace_text
 
 Row = dict[str, Any]  # the keys are COLUMNS
 COLUMNS = (
-    "exp_id", "game_name", "model_name", "history", "emotion", "intensity", "measure", "outcome",
+    "exp_id", "game_name", "model_name", "n_parameters", "history", "layer_set", "position",
+    "emotion", "intensity", "measure", "outcome",
     "n_scenarios", "n_trials", "neutral_rate", "emotion_rate",
     "estimate", "low", "high", "low_corrected", "high_corrected", "se",
     "random_estimate", "random_low", "random_high", "n_nulls", "n_damaged_nulls",
+    "null_low", "null_high", "smallest_moved", "smallest_claimed",
     "others_estimate", "first_half_estimate", "second_half_estimate", "halves_agree",
     "prompted_estimate", "prompted_low", "prompted_high", "p_prompted",
     "p_moved", "p_moved_corrected", "p_moved_holm", "moved",
@@ -45,6 +49,9 @@ METHODS = {
     "p_moved_corrected": "Benjamini and Hochberg over the emotions of the experiment, as "
     "p_claim_corrected; p_moved_holm and p_claim_holm: Holm",
     "random_estimate": "emotion - matched null directions; interval over scenarios and directions",
+    "null_low": "to null_high: where one more null direction would fall (prediction interval); "
+    "smallest_moved and smallest_claimed: the sizes of effects that are found with 80 % power, "
+    "from the observed variation",
     "came_through": "the push raises its own emotion most in two of three manipulation checks, and "
     "more than the null directions do where there are ten of them",
     "perplexity_ratio": "of neutral texts, steered to neutral; split_half: cosine between the "
@@ -62,12 +69,13 @@ def summarize(series_dir: Path) -> None:
     analyses: list[Experiment] = []
     missing, plans, rationality = [], {}, []
     for exp_id, entry in report["experiments"].items():
-        analysis = read_json(layout.results_folder(series_dir, entry) / layout.STATISTICS)
+        folder = layout.results_folder(series_dir, entry)
+        analysis = read_json(folder / layout.STATISTICS)
         if analysis is None:
             named = {key: entry.get(key) for key in ("game_name", "model_name", "status", "error")}
             missing.append({"exp_id": exp_id} | named)
             continue
-        rows += experiment_rows(exp_id, entry, analysis)
+        rows += experiment_rows(exp_id, entry, analysis, _parameters(folder))
         contrasts += contrast_rows(exp_id, entry, analysis)
         analyses.append((entry["game_name"], entry["model_name"], analysis))
         plans[exp_id] = analysis["plan"]["hash"]
@@ -94,17 +102,30 @@ def summarize(series_dir: Path) -> None:
     replace_text(series_dir / layout.CONTRASTS, _as_csv(contrasts, contrast_table.COLUMNS))
 
 
-def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: Statistics) -> list[Row]:
+def _parameters(folder: Path) -> int | None:
+    """Return the number of parameters of an experiment's model, None if it is not known."""
+    path = folder / layout.CONFIGURATION
+    if not path.is_file():
+        return None
+    return yaml.safe_load(path.read_text(encoding="utf-8")).get("n_parameters")
+
+
+def experiment_rows(
+    exp_id: str, entry: dict[str, Any], analysis: Statistics, n_parameters: int | None = None
+) -> list[Row]:
     """Return one row per emotion of an experiment, at its headline intensity.
 
     Args:
         exp_id: The id of the experiment.
         entry: Its entry in experiment_report.json.
         analysis: Its statistics.
+        n_parameters: Those of its model.
     """
     meta = analysis["meta"]
+    plan = analysis["plan"]
     common = {"exp_id": exp_id} | {key: entry[key] for key in ("game_name", "model_name")}
-    common |= {"outcome": meta["outcome"], "plan_hash": analysis["plan"]["hash"]}
+    common |= {"n_parameters": n_parameters, "outcome": meta["outcome"], "plan_hash": plan["hash"]}
+    common |= {"layer_set": plan.get("layer_set"), "position": plan.get("position", Position.ALL)}
     common |= {"interim": meta["interim"], "confidence": meta["confidence"]}
     effects = analysis["emotion_analysis"].values()
     return [dict.fromkeys(COLUMNS) | common | _row(effect, analysis) for effect in effects]
@@ -121,7 +142,9 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
     # The keys that the records of a part have; without the others, the first record is taken.
     who, where = ("arm", "emotion", "intensity"), ("history", "measure")
     full = find(analysis["contrasts"], *who, *where, contrast=EMOTION_MINUS_NEUTRAL)
-    slope = find(analysis["dose_response"], "emotion", *where).get("slope")
+    response = find(analysis["dose_response"], "emotion", *where)
+    slope = response.get("slope")
+    power = analysis["power"]["observed"] or analysis["power"]["planned"]
     human = find(analysis["human_reference"], "arm", "emotion", "history")
     human_neutral = find(analysis["human_reference"], "history", arm=Arm.NEUTRAL)
     neutral = find(analysis["rates"], *where, arm=Arm.NEUTRAL)
@@ -137,6 +160,8 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
     row |= _ends("", {"interval": full.get("interval_corrected")}, "_corrected")
     row |= _ends("slope_", slope) | _named(slope, slope="estimate")
     row |= _named(random, random_estimate="estimate")
+    row |= _named(response.get("random_band"), null_low="low", null_high="high")
+    row |= {key: power[key] for key in ("smallest_moved", "smallest_claimed")}
     row |= _named(effect["first_half"], first_half_estimate="estimate")
     row |= _named(effect["second_half"], second_half_estimate="estimate")
     row |= _named(effect["versus_other_emotions"], others_estimate="estimate")

@@ -197,8 +197,10 @@ class Run:
         if job.rule.name == "extract_directions":
             name = wildcards.directions
             return [e.exp_id for e in experiments if self.series.directions(e) == name]
-        if job.rule.name in ("fetch_model", "check_pushes"):
+        if job.rule.name == "fetch_model":
             return [e.exp_id for e in experiments if e.slug == wildcards.slug]
+        if job.rule.name == "check_pushes":
+            return [e.exp_id for e in experiments if e.setup == wildcards.setup]
         if job.rule.name == "build_demo_model":
             return [e.exp_id for e in experiments if e.model.made_folder == wildcards.demo]
         return []
