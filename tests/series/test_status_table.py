@@ -52,10 +52,12 @@ def test_a_wrong_folder_is_one_line_and_stays_as_it_was(tmp_path, capsys):
 def test_the_findings_of_a_finished_series_stand_before_its_page(tmp_path):
     assert findings(tmp_path) == []
     (tmp_path / PAGE).touch()
-    effect = {"claim": False, "moved": True, "interim": False}
+    effect = {"game_name": "Stag_Hunt", "model_name": "demo", "emotion": "anger"}
+    effect |= {"outcome": "cooperation", "estimate": -0.3}
+    effect |= {"claim": False, "moved": True, "interim": False}
     rows = [effect, effect | {"claim": True}, effect | {"moved": False}]
     files.write_json(tmp_path / SERIES_STATISTICS, {"rows": rows, "missing": []})
-    found = "Effects: 3, claimed: 1, moved choices: 2."
+    found = "1 of 3 effects is claimed: anger lowers cooperation by 30 points (Stag Hunt)."
     assert findings(tmp_path) == [found, f"Page: {tmp_path / PAGE}"]
     # Nothing is said of a series in which something is missing.
     files.write_json(tmp_path / SERIES_STATISTICS, {"rows": rows, "missing": [{"exp_id": "x"}]})
