@@ -175,7 +175,7 @@ def test_a_dry_run_needs_no_network(tmp_path, monkeypatch):
     config = check_config(
         {"experiment": {"name": "Try", "games": ["Wait_Go"], "models": models}}, ROOT
     )
-    assert "1 games x 4 models" in preview(find_series(config, ROOT, is_main=True))
+    assert "1 game x 4 models" in preview(find_series(config, ROOT, is_main=True))
 
 
 def test_no_tokenizer_is_read_for_a_long_context(lines, tmp_path, monkeypatch):
