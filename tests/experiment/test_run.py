@@ -87,7 +87,9 @@ def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
     # The primary measure is the probability at once, and cooperation is the outcome.
     assert set(table["measure"]) == {"scored"}
     assert table["outcome_value"].tolist() == table["p_cooperate"].tolist()
-    assert table["response_length"].tolist() == [len(text) for text in table["output"]]
+    # In the CSV file control characters are escaped.
+    read = read_trials(reference / "exp_results.csv")
+    assert read["response_length"].tolist() == [len(text) for text in read["output"]]
 
 
 def test_an_unparsed_free_answer_is_never_a_choice(play, tmp_path):

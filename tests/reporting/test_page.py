@@ -327,7 +327,7 @@ def test_all_trials_are_beside_the_page_with_the_prompted_arm(complete, finished
         assert (texts[6], shown[8], shown[11]) == (row["input"], row["trial_id"], row["output"])
     assert "prompted" in content["shared"]
     facts = dict(block(written(complete))["cells"]["Stag_Hunt_a"]["facts"])
-    pairs = [(r["choice"], json.loads(r["choice_probabilities"])) for r in rows if r["choice"]]
+    pairs = [(r["choice"], transcripts.chances(r)) for r in rows if r["category"]]
     share = sum(p[choice] == max(p.values()) for choice, p in pairs) / len(pairs)
     fact = facts["written choice is the likeliest option"]
     assert fact == f"{100 * share:.0f} % of {len(pairs):,} answers"

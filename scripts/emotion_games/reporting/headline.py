@@ -15,8 +15,8 @@ def headline(effects: Sequence[Shown]) -> str:
     """Return the first sentence of a finished series.
 
     Args:
-        effects: The rows of series_results.json, or others with their keys `game`, `model`,
-            `emotion`, `outcome`, `estimate`, `moved` and `claim`.
+        effects: Rows with the keys `game`, `model`, `emotion`, `outcome`, `estimate`, `moved` and
+            `claim`.
     """
     if not effects:
         return "No effect could be computed."
