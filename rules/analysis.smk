@@ -30,7 +30,7 @@ rule plot_experiment:
 
 
 rule summarize_series:
-    """Compare all experiments: the series table, its figures and the page."""
+    """Compare all experiments: the series tables with their codebook, figures and page."""
     input:
         STATISTICS,
     output:
@@ -41,6 +41,8 @@ rule summarize_series:
             labels={"figure": "all effects"},
         ),
         FOLDER / layout.SERIES_STATISTICS,
+        FOLDER / layout.CONTRASTS,
+        FOLDER / layout.CODEBOOK,
         report(
             directory(FOLDER / layout.PLOTS),
             patterns=["{figure}.svg"],

@@ -33,11 +33,15 @@ if CONFIG.verdict:
     VERDICT = [FOLDER / layout.VERDICT_PAGE, layout.verdict_passed_path(FOLDER)]
 
 DEMO_MODELS = {model.made_folder: model for model in CONFIG.models if model.is_demo}
-BY_DIRECTIONS, BY_SLUG = {}, {}
+BY_DIRECTIONS, BY_SLUG, BY_SETUP = {}, {}, {}
 for experiment in SERIES.experiments.values():
     BY_DIRECTIONS.setdefault(SERIES.directions(experiment), []).append(experiment)
     BY_SLUG.setdefault(experiment.slug, []).append(experiment)
-PUSH_CHECKS = [layout.push_checks_path(FOLDER, slug) for slug in BY_SLUG]
+    BY_SETUP.setdefault(experiment.setup, []).append(experiment)
+PUSH_CHECKS = [layout.push_checks_path(FOLDER, setup) for setup in BY_SETUP]
+CHOSEN = []
+if CONFIG.settings["sweep"]:
+    CHOSEN = [layout.chosen_path(FOLDER, slug) for slug in BY_SLUG]
 
 
 def experiment_of(wildcards):
@@ -46,6 +50,8 @@ def experiment_of(wildcards):
         return SERIES.experiments[wildcards.exp_id]
     if "slug" in wildcards.keys():
         return BY_SLUG[wildcards.slug][0]
+    if "setup" in wildcards.keys():
+        return BY_SETUP[wildcards.setup][0]
     return BY_DIRECTIONS[wildcards.directions][0]
 
 
@@ -89,7 +95,13 @@ def directions_file(wildcards):
 
 def push_checks_file(wildcards):
     """Return the checks of the pushes of the model of a job."""
-    return ancient(str(layout.push_checks_path(FOLDER, experiment_of(wildcards).slug)))
+    return ancient(str(layout.push_checks_path(FOLDER, experiment_of(wildcards).setup)))
+
+
+def results_of_model(wildcards):
+    """Return the result files of all experiments of a model."""
+    folders = [SERIES.output_dir(experiment.exp_id) for experiment in BY_SLUG[wildcards.slug]]
+    return [folder / name for folder in folders for name in layout.RESULT_FILES]
 
 
 def experiment_spec(wildcards):
@@ -98,8 +110,17 @@ def experiment_spec(wildcards):
 
 
 def waiting_specs(wildcards):
-    """Return the specifications of the experiments that read the directions of a job."""
-    return [SERIES.spec(experiment) for experiment in BY_DIRECTIONS[wildcards.directions]]
+    """Return the specifications of the experiments that read the directions of a job.
+
+    Those at other positions have the same games.
+    """
+    by_game = {experiment.game: experiment for experiment in BY_DIRECTIONS[wildcards.directions]}
+    return [SERIES.spec(experiment) for experiment in by_game.values()]
+
+
+def measured_settings(wildcards):
+    """Return the settings that the directions of a job depend on."""
+    return direction_settings(SERIES.settings(experiment_of(wildcards)))
 
 
 def model_entry(wildcards):
@@ -127,7 +148,7 @@ def running_order(wildcards):
         model = model_of(wildcards)
         return -4 * min(e.rank for e in SERIES.experiments.values() if e.model == model) - 1
     (wildcard,) = wildcards.keys()
-    step = {"directions": 2, "slug": 3, "exp_id": 4}[wildcard]
+    step = {"directions": 2, "setup": 3, "exp_id": 4}[wildcard]
     return -4 * experiment_of(wildcards).rank - step
 
 

@@ -1,5 +1,6 @@
-# Experiments: the checks of the pushes of each model, then one job for each game and model. The
-# journals are no outputs, so that Snakemake never deletes them.
+# Experiments: the checks of the pushes of each model, then one job for each game and model. Each
+# site of the pushes (layer set and position) has its own. The journals are no outputs, so that
+# Snakemake never deletes them.
 
 
 rule check_pushes:
@@ -9,11 +10,11 @@ rule check_pushes:
         directions=directions_file,
         prompts=ancient([str(CONFIG.prompts), str(CONFIG.check_items)]),
     output:
-        layout.push_checks_path(FOLDER, "{slug}"),
+        layout.push_checks_path(FOLDER, "{setup}"),
     log:
-        layout.log_path(FOLDER, "push_checks.{slug}"),
+        layout.log_path(FOLDER, "push_checks.{setup}"),
     wildcard_constraints:
-        slug="[^/]+",
+        setup="[^/]+",
     priority: running_order
     conda:
         "../envs/llm.yaml"

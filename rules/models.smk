@@ -75,7 +75,7 @@ rule extract_directions:
         model=model_entry,
         path=model_path,
         key=model_key,
-        settings=direction_settings(CONFIG.settings),
+        settings=measured_settings,
         specs=waiting_specs,
     script:
         "../scripts/extract_directions.py"

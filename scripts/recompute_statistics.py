@@ -11,7 +11,7 @@ from filelock import Timeout
 from emotion_games import files, layout
 from emotion_games.errors import UserError
 from emotion_games.escapes import say
-from emotion_games.series.state import read_series
+from emotion_games.series.state import read_series, setup_of
 
 
 def recompute_statistics(series_dir: Path) -> int:
@@ -26,8 +26,7 @@ def recompute_statistics(series_dir: Path) -> int:
         if not layout.has_results(folder):
             say(f"{exp_id}: skipped, it is not finished", sys.stdout)
             continue
-        slug = series["models"][row["model"]]["slug"]
-        push_checks = layout.push_checks_path(series_dir, slug)
+        push_checks = layout.push_checks_path(series_dir, setup_of(exp_id, row))
         try:
             found = read_outcome(folder, layout.journal_path(series_dir, exp_id), push_checks)
         except UserError as error:

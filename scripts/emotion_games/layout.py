@@ -17,6 +17,8 @@ PAGE = "series_report.html"
 PAGE_TRIALS = "series_report_trials"
 SERIES_TABLE = "series_results.csv"
 SERIES_STATISTICS = "series_results.json"
+CONTRASTS = "contrasts.csv"
+CODEBOOK = "CODEBOOK.md"
 VERDICT = "verdict.json"
 VERDICT_PAGE = "verdict.html"
 VERDICT_FIGURES = "verdict_figures"
@@ -86,9 +88,9 @@ def journal_path(series_dir: Path, exp_id: str) -> Path:
     return state_dir(series_dir) / f"{exp_id}.trials.jsonl"
 
 
-def push_checks_journal(series_dir: Path, slug: str) -> Path:
-    """Return the journal of the checks of a model's pushes."""
-    return state_dir(series_dir) / f"push_checks.{slug}.jsonl"
+def push_checks_journal(series_dir: Path, setup: str) -> Path:
+    """Return the journal of the checks of a model's pushes; for `setup` see `grid.Experiment`."""
+    return state_dir(series_dir) / f"push_checks.{setup}.jsonl"
 
 
 def source_path(series_dir: Path, slug: str) -> Path:
@@ -96,9 +98,19 @@ def source_path(series_dir: Path, slug: str) -> Path:
     return series_dir / "models" / slug / SOURCE
 
 
-def push_checks_path(series_dir: Path, slug: str) -> Path:
-    """Return the table of the checks of a model's pushes."""
-    return series_dir / "models" / slug / "push_checks.csv"
+def push_checks_path(series_dir: Path, setup: str) -> Path:
+    """Return the table of the checks of a model's pushes; for `setup` see `grid.Experiment`."""
+    return series_dir / "models" / setup / "push_checks.csv"
+
+
+def sweep_path(series_dir: Path, slug: str) -> Path:
+    """Return the table of a model's settings in a sweep; the heat map stands beside it."""
+    return series_dir / "sweep" / f"{slug}.csv"
+
+
+def chosen_path(series_dir: Path, slug: str) -> Path:
+    """Return the file with the setting that a sweep has chosen for a model."""
+    return series_dir / f"settings_{slug}.yaml"
 
 
 def page_cache_dir(series_dir: Path) -> Path:

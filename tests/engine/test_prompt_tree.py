@@ -12,6 +12,7 @@ from emotion_games.engine.batch_plan import plan_batches
 from emotion_games.engine.batches import Request
 from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.prompt_tree import branching, stories
+from emotion_games.engine.windows import Window
 from tiny import tiny_model
 
 torch.set_num_threads(1)
@@ -38,10 +39,19 @@ prompts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size
 
 @given(prompts, st.data())
 def test_every_row_reads_exactly_its_own_tokens_and_leaves_one_for_the_end(rows, data):
-    pushes = data.draw(st.lists(st.sampled_from("ab"), min_size=len(rows), max_size=len(rows)))
-    tree = branching(rows, pushes)
+    several = {"min_size": len(rows), "max_size": len(rows)}
+    names = data.draw(st.lists(st.sampled_from("ab"), **several))
+    place = st.builds(Window, st.integers(0, 9), st.integers(0, 9))
+    windows = data.draw(st.just([Window()] * len(rows)) | st.lists(place, **several))
+    tree = branching(rows, names, windows)
     if tree is not None:
-        check_tree(tree, rows, pushes)
+        check_tree(tree, rows, list(zip(names, windows, strict=True)))
+
+
+def acting(push, tokens):
+    """What is pushed of the first tokens of a text."""
+    name, window = push
+    return {(name, at) for at in range(1, tokens) if window.begin <= at < window.end}
 
 
 def check_tree(tree, rows, pushes):
@@ -51,9 +61,14 @@ def check_tree(tree, rows, pushes):
         assert kept < len(row) and kept <= len(trunk)
         assert list(trunk) == row[: len(trunk)], "the trunk is the beginning of the prompt"
         assert list(trunk[:kept]) + row[-tree.suffix :] == row
-        assert pushes[tree.sources[parent]] == push
+        source = pushes[tree.sources[parent]]
+        assert acting(source, len(trunk)) == acting(push, len(trunk))
     own = [pushes[source] for source in tree.sources]
-    assert len(tree.trunks) == len(set(zip(tree.trunks, own, strict=True)))
+    found = {
+        (trunk, frozenset(acting(push, len(trunk))))
+        for trunk, push in zip(tree.trunks, own, strict=True)
+    }
+    assert len(tree.trunks) == len(found), "no trunk is read twice under the same push"
     if tree.below:
         check_tree(tree.below, list(map(list, tree.trunks)), own)
 

@@ -47,9 +47,9 @@ def texts(figure):
 def series_row(game, model, emotion="anger", **changes):
     row = {
         "exp_id": f"{game}_{model}",
-        "game": game,
+        "game_name": game,
         "history": "none",
-        "model": model,
+        "model_name": model,
         "emotion": emotion,
         "n_scenarios": 24,
         "n_parameters": 135_000_000,

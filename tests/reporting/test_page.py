@@ -17,6 +17,7 @@ from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import summarize
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.conditions import nulls_needed
+from emotion_games.experiment.trial_table import write_trials
 from emotion_games.reporting import page, transcripts
 from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
@@ -52,12 +53,14 @@ def finished(tmp_path_factory):
         "intensities": (0.5, 1.0),
         "effects": {"anger": -0.5},
         "random_sd": 0.03,
+        "arms": ("prompted", "combined"),
+        "instructions": {"calm": 0.2},
     }
     trials = simulate(game, n_random=NULLS, unparsed=0.05, **made)
     answered_freely(trials)
     stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0), n_random=NULLS), game, SMALL)
     trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
-    trials.to_csv(folder / "exp_results.csv", index=False)
+    write_trials(trials, folder / "exp_results.csv", folder / "exp_results.json")
     (folder / "stats_analysis.json").write_text(json.dumps(stats))
     (folder / "exp_config.yaml").write_text(
         "directions: {split_half: {anger: [0.5, 0.9]}, accuracy: [0.5, 0.9], layers: [1], "
@@ -176,6 +179,27 @@ def test_free_answers_stand_beside_the_figures_of_the_format_check(complete):
     assert facts["probability of all options together"].endswith(" %, by condition")
 
 
+def test_instructions_and_words_beside_the_push_are_rows(complete, finished):
+    cell = block(written(complete))["cells"]["Stag_Hunt_a"]
+    stats = json.loads((finished / "stats_analysis.json").read_text())
+    assert [(r["instruction"], r["emotion"]) for r in cell["instructions"]] == [
+        ("calm", emotion) for emotion in EMOTIONS
+    ]
+    row, record = cell["instructions"][0], stats["instructions"][0]
+    change = record["change"]
+    assert row["change"] == pytest.approx([change["estimate"], *change["interval"]], rel=1e-3)
+    assert row["p_corrected"] == record["p_corrected"] < 0.01
+    assert row["undone"][0] == pytest.approx(0.8, abs=0.1)
+    assert cell["instructions"][1]["undone"] is None
+    both = cell["combined"][0]["both_minus_vector"]
+    assert both[0] == pytest.approx(stats["combined"][0]["both_minus_vector"]["estimate"], rel=1e-3)
+
+
+def test_an_interim_page_has_no_verdict_about_instructions(partial):
+    (row, _) = block(written(partial))["cells"]["Stag_Hunt_a"]["instructions"]
+    assert {"change", "under"} <= set(row) and not {"p_corrected", "undone"} & set(row)
+
+
 def test_a_series_without_experiments_has_a_page(tmp_path):
     html = written(tmp_path)
     assert (
@@ -233,7 +257,7 @@ def test_an_interim_page_contains_no_verdict(partial):
     html = written(partial)
     data = block(html)
     assert "Interim." in html and data["final"] is False
-    verdicts = {"p", "p_corrected", "moved", "claim", "checklist"}
+    verdicts = {"p", "p_corrected", "moved", "claim", "checklist", "undone"}
     assert verdicts == set(page.VERDICTS)
     assert len(data["effects"]) == 2 and not verdicts & set().union(*data["effects"])
     cell = data["cells"]["Stag_Hunt_a"]
@@ -319,7 +343,7 @@ def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
     (place / "exp_results.csv").symlink_to(finished / "exp_results.csv")
     report(tmp_path, row(tmp_path, "x", "Stag_Hunt", "a", folder=place))
     assert (
-        f"<strong>Claims are not testable: they need {nulls_needed(2)} sound null directions "
+        f"<strong>Claims are not testable: they need {nulls_needed(2)} undamaged null directions "
         "instead of 20.</strong>"
     ) in written(tmp_path)
     # Where no claim is testable, none can be false.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from emotion_games.errors import UserError
 from emotion_games.series.grid import assign_slugs, directions_name, plan_experiments
 from emotion_games.series.models import plan_models
+from emotion_games.series.sites import Site, plan_sites
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
@@ -21,6 +22,7 @@ SETTINGS = {
     "intensity_unit": "hidden_norm",
     "arms": {"random": {"matched": 20, "isotropic": 0}, "prompted": True},
 }
+SITE = Site("past_middle", None, "all")
 HASHES = {"stimuli": "s", "prompts": "p", "checks": "c"}
 
 
@@ -64,7 +66,7 @@ def test_slugs_are_distinct_single_path_parts(ids):
 
 def test_experiments_run_model_by_model():
     models = plan_models(["a/M", "b/N"], ROOT)
-    plan = plan_experiments(["G", "H"], models, assign_slugs(models, {}))
+    plan = plan_experiments(["G", "H"], models, assign_slugs(models, {}), [SITE])
     assert list(plan) == ["G_M", "H_M", "G_N", "H_N"]
     assert [e.rank for e in plan.values()] == [0, 1, 2, 3]
 
@@ -72,7 +74,43 @@ def test_experiments_run_model_by_model():
 def test_two_experiments_of_one_name_are_rejected():
     models = plan_models([{"id": "a/M", "alias": "B_M"}, "a/M2", {"id": "c", "alias": "M"}], ROOT)
     with pytest.raises(UserError, match="two experiments would be called"):
-        plan_experiments(["A", "A_B"], models, assign_slugs(models, {}))
+        plan_experiments(["A", "A_B"], models, assign_slugs(models, {}), [SITE])
+
+
+def test_each_layer_set_at_each_position_is_an_experiment_with_a_name():
+    models = plan_models(["a/M", "b/N"], ROOT)
+    sets = {"early": [3, 4], "late": "past_middle"}
+    sites = plan_sites({"layers": "x", "layer_sets": sets, "position": ["prompt", "answer"]})
+    plan = plan_experiments(["G"], models, assign_slugs(models, {}), sites)
+    assert list(plan) == [
+        *("G_M_early_prompt", "G_M_early_answer", "G_M_late_prompt", "G_M_late_answer"),
+        *("G_N_early_prompt", "G_N_early_answer", "G_N_late_prompt", "G_N_late_answer"),
+    ]
+    found = plan["G_M_early_answer"]
+    assert (found.label, found.setup) == ("a/M · early · answer", "M_early_answer")
+    own = {"layers": [3, 4], "layer_set": "early", "position": "answer"}
+    assert found.site.settings == own
+
+
+def test_only_factors_of_several_values_are_in_names():
+    models = plan_models(["a/M"], ROOT)
+    for sets, position, name in (
+        ({}, "answer", "G_M"),
+        ({"late": [7]}, "answer", "G_M"),
+        ({"late": [7]}, ["all", "answer"], "G_M_all"),
+        ({"late": [7], "early": [1]}, "answer", "G_M_late"),
+    ):
+        sites = plan_sites({"layers": [2], "layer_sets": sets, "position": position})
+        plan = plan_experiments(["G"], models, assign_slugs(models, {}), sites)
+        assert next(iter(plan)) == name
+
+
+def test_a_model_with_the_name_of_a_site_is_rejected():
+    models = plan_models(["a/M", {"id": "b/M", "alias": "M_late"}], ROOT)
+    sets = {"late": [7], "early": [1], "late_late": [8]}
+    sites = plan_sites({"layers": "x", "layer_sets": sets, "position": "all"})
+    with pytest.raises(UserError, match="two experiments would be called G_M_late_late"):
+        plan_experiments(["G"], models, assign_slugs(models, {}), sites)
 
 
 def test_the_name_of_directions_depends_on_what_they_are_made_from():

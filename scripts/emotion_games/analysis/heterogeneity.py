@@ -38,25 +38,32 @@ _GAMES = (
 def model_records(experiments: Iterable[Experiment], confidence: float) -> list[Record]:
     """Compare the models that decided in the same scenarios of a game.
 
-    Damaged and unfinished effects are left out.
+    Damaged and unfinished effects are left out. Models are compared whose pushes act at the same
+    place: in the same layer set and at the same position.
 
     Returns:
-        One record for each game and emotion with two models or more: estimate, interval, sd (of
-        the models' true effects), f, p, members, n_scenarios, reason.
+        One record for each game, emotion and place with two models or more: estimate, interval, sd
+        (of the models' true effects), f, p, members, n_scenarios, reason.
     """
-    groups: dict[tuple[str, str], list[tuple[str, EmotionEffect, str]]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[tuple[str, EmotionEffect, str]]] = defaultdict(list)
     for game, model, analysis in experiments:
+        place = [analysis["plan"].get(key) for key in ("layer_set", "position")]
         for emotion, effect in _sound(analysis):
-            groups[game, emotion].append((model, effect, analysis["meta"]["outcome"]))
+            member = model, effect, analysis["meta"]["outcome"]
+            groups[game, emotion, *place].append(member)
     records = []
-    for (game, emotion), members in groups.items():
+    for (game, emotion, *_), members in groups.items():
         if len(members) < 2:
             continue
         effects = [effect for _, effect, _ in members]
         shared = set.intersection(*(set(effect["scenarios"]) for effect in effects))
         matrix = np.array([[e["scenarios"][name] for e in effects] for name in sorted(shared)])
         measured = MEASURES[effects[0]["measure"]].of(members[0][2])
-        record = {"game": game, "emotion": emotion, "members": [model for model, _, _ in members]}
+        record = {
+            "game_name": game,
+            "emotion": emotion,
+            "members": [model for model, _, _ in members],
+        }
         record |= crossed(matrix.reshape(-1, len(members)), confidence)
         records.append(record | {"unit": f"difference in {measured}, -1 to 1", "method": _MODELS})
     return records
@@ -128,7 +135,7 @@ def _index(
         return None
     values = [np.array(list(effect["scenarios"].values())) for effect in effects]
     estimate = float(np.mean([own.mean() for own in values]))
-    record: Record = {"model": model, "emotion": emotion, "members": members}
+    record: Record = {"model_name": model, "emotion": emotion, "members": members}
     record |= dict.fromkeys(("interval", "p_moved", "p_rank", "p_claim", "n_directions"))
     record |= {"estimate": estimate, "unit": "difference in each game's outcome, -1 to 1"}
     record |= {"method": _GAMES, "testable": is_testable}

@@ -5,27 +5,29 @@ An experiment without statistics is listed as missing, so the table can be writt
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from emotion_games import layout
+from emotion_games.analysis import contrast_table
+from emotion_games.analysis.contrast_table import contrast_rows
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import Experiment, game_records, model_records
 from emotion_games.analysis.mean_tests import TEST
-from emotion_games.analysis.statistics_parts import first
+from emotion_games.analysis.statistics_parts import first, shared_basis
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.analysis_plan import CLAIM_RULE, EMOTION_MINUS_NEUTRAL
-from emotion_games.experiment.conditions import Arm
-from emotion_games.files import read_json, replace_text, write_json
+from emotion_games.experiment.conditions import Arm, Position
+from emotion_games.files import read_json, records_text, replace_text
 
 Row = dict[str, Any]  # the keys are COLUMNS
 COLUMNS = (
-    "exp_id", "game", "history", "model", "n_parameters", "emotion", "intensity", "measure",
-    "outcome",
+    "exp_id", "game_name", "model_name", "n_parameters", "history", "layer_set", "position",
+    "emotion", "intensity", "measure", "outcome",
     "n_scenarios", "n_trials", "neutral_rate", "emotion_rate",
     "estimate", "low", "high", "low_corrected", "high_corrected", "se",
     "random_estimate", "random_low", "random_high", "n_nulls", "n_damaged_nulls",
@@ -60,9 +62,10 @@ METHODS = {
 
 
 def summarize(series_dir: Path) -> None:
-    """Write series_results.csv and series_results.json from the finished experiments."""
+    """Write series_results.csv, series_results.json and contrasts.csv of what is finished."""
     report = read_json(series_dir / layout.REPORT) or {"experiments": {}}
     rows: list[Row] = []
+    contrasts: list[Row] = []
     analyses: list[Experiment] = []
     missing, plans, rationality = [], {}, []
     for exp_id, entry in report["experiments"].items():
@@ -73,6 +76,7 @@ def summarize(series_dir: Path) -> None:
             missing.append({"exp_id": exp_id} | named)
             continue
         rows += experiment_rows(exp_id, entry, analysis, _parameters(folder))
+        contrasts += contrast_rows(exp_id, entry, analysis)
         analyses.append((entry["game_name"], entry["model_name"], analysis))
         plans[exp_id] = analysis["plan"]["hash"]
         rationality += [{"exp_id": exp_id} | row for row in analysis["rationality"]["rows"]]
@@ -91,8 +95,11 @@ def summarize(series_dir: Path) -> None:
         "methods": METHODS,
         "unit": "differences and rates are on each game's outcome scale, 0 to 1",
     }
-    write_json(series_dir / layout.SERIES_STATISTICS, strict(content))
-    replace_text(series_dir / layout.SERIES_TABLE, _as_csv(strict(rows)))
+    content = strict(content)
+    content["basis"] = shared_basis([content["models"], content["games"]])
+    replace_text(series_dir / layout.SERIES_STATISTICS, records_text(content))
+    replace_text(series_dir / layout.SERIES_TABLE, _as_csv(strict(rows), COLUMNS))
+    replace_text(series_dir / layout.CONTRASTS, _as_csv(contrasts, contrast_table.COLUMNS))
 
 
 def _parameters(folder: Path) -> int | None:
@@ -115,12 +122,10 @@ def experiment_rows(
         n_parameters: Those of its model.
     """
     meta = analysis["meta"]
-    common = {"exp_id": exp_id, "game": entry["game_name"], "model": entry["model_name"]}
-    common |= {
-        "n_parameters": n_parameters,
-        "outcome": meta["outcome"],
-        "plan_hash": analysis["plan"]["hash"],
-    }
+    plan = analysis["plan"]
+    common = {"exp_id": exp_id} | {key: entry[key] for key in ("game_name", "model_name")}
+    common |= {"n_parameters": n_parameters, "outcome": meta["outcome"], "plan_hash": plan["hash"]}
+    common |= {"layer_set": plan.get("layer_set"), "position": plan.get("position", Position.ALL)}
     common |= {"interim": meta["interim"], "confidence": meta["confidence"]}
     effects = analysis["emotion_analysis"].values()
     return [dict.fromkeys(COLUMNS) | common | _row(effect, analysis) for effect in effects]
@@ -188,9 +193,9 @@ def _ends(prefix: str, record: Mapping[str, Any] | None, suffix: str = "") -> Ro
     return {f"{prefix}low{suffix}": low, f"{prefix}high{suffix}": high}
 
 
-def _as_csv(rows: list[Row]) -> str:
+def _as_csv(rows: list[Row], columns: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({k: csv_cell(v) if isinstance(v, str) else v for k, v in row.items()})

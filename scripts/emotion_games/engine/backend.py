@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 
-import jinja2
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
-from transformers.utils.chat_template_utils import _compile_jinja_template
 
+from emotion_games.engine.chat_templates import TEMPLATE_ERRORS, rendered
+from emotion_games.engine.windows import Window
 from emotion_games.errors import UserError
 from emotion_games.prompts.messages import Message
 
@@ -32,16 +32,6 @@ Logprobs = list[list[list[float]]]
 TEMPLATE_DATE = datetime.date(2024, 7, 26)
 # Stands for an answer, to find where a template puts it. No story contains it.
 _ANSWER = "~ANSWER~"
-# What a chat template may raise, which is a program of its own.
-TEMPLATE_ERRORS = (
-    jinja2.TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 class ModelError(UserError):
@@ -60,7 +50,12 @@ class Rows(ABC):
     states: ByLayer
 
     @abstractmethod
-    def score(self, places: Sequence[int], texts: Sequence[Sequence[Ids]]) -> Logprobs:
+    def score(
+        self,
+        places: Sequence[int],
+        texts: Sequence[Sequence[Ids]],
+        windows: Sequence[Sequence[Window]] = (),
+    ) -> Logprobs:
         """Return the log-probability of every token of continuations.
 
         The rows stay as they are.
@@ -68,6 +63,7 @@ class Rows(ABC):
         Args:
             places: For each group of continuations, the row that it follows; repeats are allowed.
             texts: For each group, the token ids of its continuations.
+            windows: Where the row of each continuation is pushed; by default as before.
 
         Returns:
             Lists of the same shape as `texts`.
@@ -105,7 +101,8 @@ class Backend(ABC):
     """A language model that can be steered.
 
     Vectors are given as {layer: (rows, hidden)} and added to the output of that decoder layer at
-    every position of row i but the first. They may be on any device and of any number format.
+    every position of row i but the first, or at those of a window. They may be on any device and of
+    any number format.
 
     Attributes:
         name: The id in the config, for messages.
@@ -130,7 +127,12 @@ class Backend(ABC):
 
     @abstractmethod
     def read(
-        self, prompts: Sequence[Ids], vectors: ByLayer, share: bool = True, watched: Layers = ()
+        self,
+        prompts: Sequence[Ids],
+        vectors: ByLayer,
+        share: bool = True,
+        watched: Layers = (),
+        windows: Sequence[Window] = (),
     ) -> Rows:
         """Read prompts, one per row, so that they can be continued.
 
@@ -140,6 +142,7 @@ class Backend(ABC):
             share: Whether what prompts begin with may be read once, and rows of the same prompt may
                 share the layers below the first vector.
             watched: Layers whose outputs at the last token are kept in `Rows.states`.
+            windows: The tokens of each row, and of what follows, that are pushed; by default all.
         """
 
     @abstractmethod
@@ -148,11 +151,9 @@ class Backend(ABC):
     ) -> tuple[ByLayer, Tensor]:
         """Run one plain forward pass over whole texts: no cache, nothing shared.
 
-        This is the reference of the self-check, so it must share as little as possible with `read`.
-
         Args:
             texts: The text of each row; shorter ones are padded on the right.
-            vectors: What is added, {layer: (rows, hidden)}.
+            vectors: What is added at all tokens but the first, {layer: (rows, hidden)}.
             watched: Layers whose outputs are returned.
 
         Returns:
@@ -171,16 +172,19 @@ class Backend(ABC):
     def gpus(self) -> list[torch.device]:
         """The GPUs that hold the model; none if it is on a CPU."""
 
-    def chat_text(self, messages: list[Message], date: datetime.date = TEMPLATE_DATE) -> str:
+    def chat_text(
+        self, messages: list[Message], date: datetime.date = TEMPLATE_DATE, thinking: bool = False
+    ) -> str:
         """Return the text that the model reads for a chat, special tokens included.
 
         A chat that ends with the user gets the beginning of the answer. The chat template of the
-        model is used, with a thinking mode switched off. If it has no system role, the system
-        text precedes the first user message. A base model reads the messages as paragraphs.
+        model is used. If it has no system role, the system text precedes the first user message. A
+        base model reads the messages as paragraphs.
 
         Args:
             messages: The chat.
             date: What the template takes for today, if it asks.
+            thinking: Whether a thinking mode of the template is switched on.
 
         Raises:
             ModelError: If the template fails without a system role, too.
@@ -189,7 +193,7 @@ class Backend(ABC):
         if not self.tokenizer.chat_template:
             paragraphs = "\n\n".join(message["content"] for message in messages)
             return self.plain_text(paragraphs + "\n\n" * answering)
-        text = self._chat(messages, answering, date)
+        text = self._chat(messages, thinking, date)
         spoken = "".join(message["content"] for message in messages)
         missing = [token for token in self._first_tokens() if not self._has(text, token, spoken)]
         return "".join(missing) + text
@@ -202,36 +206,27 @@ class Backend(ABC):
         It differs from `chat_text` in templates that write more before an answer than before the
         model's turn, such as a space. It is `chat_text` if a template leaves the answer out.
         """
-        text = self.chat_text([*messages, {"role": "assistant", "content": _ANSWER}], date)
-        before, found, _ = text.rpartition(_ANSWER)
+        answered: list[Message] = [*messages, {"role": "assistant", "content": _ANSWER}]
+        before, found, _ = self.chat_text(answered, date).rpartition(_ANSWER)
         return before if found else self.chat_text(messages, date)
 
-    def _chat(self, messages: list[Message], answering: bool, date: datetime.date) -> str:
+    def _chat(self, messages: list[Message], thinking: bool, date: datetime.date) -> str:
         first, *others = messages
         if first["role"] != "system":
-            return self._templated(messages, answering, date)
+            return self._templated(messages, thinking, date)
         try:
-            text = self._templated(messages, answering, date)
+            text = self._templated(messages, thinking, date)
         except ModelError:
             text = ""
         # Some templates raise an error for a system role, others leave its text out.
         if text and first["content"].strip() in text:
             return text
         question = {"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}
-        return self._templated([question, *others[1:]], answering, date)
+        return self._templated([question, *others[1:]], thinking, date)
 
-    def _templated(self, messages: list[Message], answering: bool, date: datetime.date) -> str:
+    def _templated(self, messages: list[Message], thinking: bool, date: datetime.date) -> str:
         try:
-            # `apply_chat_template` would give the template today's date: it passes no functions on.
-            return _compile_jinja_template(self.tokenizer.get_chat_template()).render(
-                messages=messages,
-                tools=None,
-                documents=None,
-                add_generation_prompt=answering,
-                enable_thinking=False,
-                strftime_now=date.strftime,
-                **self.tokenizer.special_tokens_map,
-            )
+            return rendered(self.tokenizer, messages, thinking, date)
         except TEMPLATE_ERRORS as error:
             message = " ".join(f"{type(error).__name__}: {error}".split())
             raise ModelError(f"model {self.name}: its chat template fails: {message}") from None
@@ -277,9 +272,9 @@ class Backend(ABC):
         encoded = self.tokenizer(text, **options)
         return encoded["input_ids"], encoded["offset_mapping"]
 
-    def decode(self, ids: list[int]) -> str:
-        """Return the text of an answer without special tokens."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+    def decode(self, ids: list[int], special: bool = False) -> str:
+        """Return the text of an answer, without special tokens unless `special` is true."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=not special))
 
     def decode_after(self, before: int, ids: list[int]) -> str:
         """Return the text that tokens add after the token `before`, without special tokens.

@@ -18,6 +18,7 @@ from emotion_games.engine.backend import ByLayer, Ids, Layers, Logprobs, Rows
 from emotion_games.engine.prompt_tree import Tree, numbered
 from emotion_games.engine.ragged import logprobs
 from emotion_games.engine.sampling import next_tokens
+from emotion_games.engine.windows import Window
 
 # Finished rows leave the batch if they are this share of it: copying the cache costs a few steps.
 LEAVING_SHARE = 0.25
@@ -25,8 +26,8 @@ LEAVING_SHARE = 0.25
 LOGITS_AT_ONCE = 2**28
 # Rows that are scored together.
 SCORED_AT_ONCE = 256
-# An answer is complete at one of these characters.
-CLOSING = frozenset('"}')
+# An answer is complete at one of these characters, and a thought at the end of a tag.
+CLOSING = frozenset('"}>')
 
 
 class Reader(Protocol):
@@ -54,6 +55,8 @@ class Reader(Protocol):
 class CachedRows(Rows):
     """Rows with their key-value cache. `mask` (rows, length) is 0 at padding.
 
+    `windows` (rows, 2) are the tokens at which vectors are added; see `hooks.steer`.
+
     Rows of one text share the `shared` lowest layers, which come before the first vector. There
     the cache has one row for each text; `groups` are the numbers of the rows' texts, counted from
     0 as they appear.
@@ -63,6 +66,7 @@ class CachedRows(Rows):
     cache: DynamicCache
     mask: Tensor
     vectors: ByLayer
+    windows: Tensor
     logits: Tensor
     states: ByLayer
     shared: int
@@ -88,12 +92,15 @@ class CachedRows(Rows):
         rows.mask, rows.logits = self.mask[at], self.logits[at]
         return rows
 
-    def branch(self, tree: Tree, prompts: Sequence[Ids]) -> "CachedRows":
+    def branch(
+        self, tree: Tree, prompts: Sequence[Ids], pushed: tuple[ByLayer, Tensor]
+    ) -> "CachedRows":
         """Return the rows of prompts that have been read as far as the trunks of a tree go.
 
         Args:
             tree: The tree, whose trunks these rows have read.
             prompts: The tokens of each prompt.
+            pushed: The vectors of the prompts, and their windows (rows, 2).
         """
         kept = [tree.kept(prompt) for prompt in prompts]
         lengths = [len(tree.trunks[parent]) for parent in tree.parents]
@@ -102,6 +109,7 @@ class CachedRows(Rows):
         rows = self._go_on(tree.parents, drops, tree.suffix, self.shared, texts)
         places = torch.arange(self.mask.shape[1], 0, -1, device=self.mask.device)
         rows.mask = (places <= torch.tensor(kept).to(places)[:, None]).to(self.mask)
+        rows.vectors, rows.windows = pushed
         return rows
 
     def _go_on(
@@ -125,8 +133,10 @@ class CachedRows(Rows):
             branches.append(caches.Branches(rows[new], drop[new]))
         cache = caches.branch(self.cache, parents, branches, room)
         vectors = {at: v[parent.to(v.device)] for at, v in self.vectors.items()}
-        nothing = self.logits[:0]
-        return CachedRows(self.backend, cache, self.mask, vectors, nothing, {}, shared, groups)
+        windows, nothing = self.windows[parent.to(self.windows.device)], self.logits[:0]
+        return CachedRows(
+            self.backend, cache, self.mask, vectors, windows, nothing, {}, shared, groups
+        )
 
     @torch.inference_mode()
     def extend(
@@ -160,7 +170,7 @@ class CachedRows(Rows):
         mask = self.mask if caches.has_attention(self.cache) else real
         axes = self.backend.row_axes[: self.shared] if self.shared else []
         sharing = hooks.shared_lower_layers(layers, axes, torch.tensor(self.groups))
-        steering = hooks.steer(model, layers, self.vectors, self.mask)
+        steering = hooks.steer(model, layers, self.vectors, self.mask, self.windows)
         with sharing, steering, hooks.capture(layers, watched) as states:
             out = model(input_ids=ids, attention_mask=mask, **state)
         return out.logits[:, -keep:], states
@@ -170,8 +180,17 @@ class CachedRows(Rows):
         self.cache.crop(-tokens)
         self.mask = self.mask[:, : self.mask.shape[1] - tokens]
 
-    def score(self, places: Sequence[int], texts: Sequence[Sequence[Ids]]) -> Logprobs:
+    def score(
+        self,
+        places: Sequence[int],
+        texts: Sequence[Sequence[Ids]],
+        windows: Sequence[Sequence[Window]] = (),
+    ) -> Logprobs:
         """Return log-probabilities; what a group's texts begin with is read once."""
+        begun = [Window(*window) for window in self.windows.tolist()]
+        windows = windows or [
+            [begun[place]] * len(several) for place, several in zip(places, texts, strict=True)
+        ]
         begins = [len(commonprefix([list(ids[:-1]) for ids in several])) for several in texts]
         # Padding between the tokens of a row would fill its sliding window. So rows that are
         # scored together read on together only as far as each of them can, and neighbours can go
@@ -186,13 +205,18 @@ class CachedRows(Rows):
             branch = self.take(
                 [places[k] for k in part], longest, [_tuples(texts[k]) for k in part]
             )
-            found = branch._follow([texts[k] for k in part], begins[part[0]])
+            following = [texts[k] for k in part], [windows[k] for k in part]
+            found = branch._follow(*following, begins[part[0]])
             results |= zip(part, found, strict=True)
         return [results[k] for k in range(len(texts))]
 
-    def _follow(self, texts: Sequence[Sequence[Ids]], begin: int) -> Logprobs:
+    def _follow(
+        self, texts: Sequence[Sequence[Ids]], windows: Sequence[Sequence[Window]], begin: int
+    ) -> Logprobs:
         """Score as many texts after each row, which all begin with the same `begin` tokens."""
         opening = [several[0][:begin] for several in texts]
+        # There the windows of all texts of a row are the same.
+        self.windows = torch.tensor([own[0] for own in windows]).to(self.windows)
         logits = self._read_on(opening)
         self.logits, begun = logits[:, -1], logprobs(logits, opening)
         results: Logprobs = [[] for _ in texts]
@@ -203,6 +227,7 @@ class CachedRows(Rows):
             ahead = self
             if not caches.can_go_back(self.cache):
                 ahead = self.take(range(len(texts)), longest, [()] * len(texts))
+            ahead.windows = torch.tensor([own[number] for own in windows]).to(self.windows)
             # The last token of a text is scored but never read.
             found = logprobs(ahead._read_on([ids[:-1] for ids in rest]), rest)
             if ahead is self:

@@ -44,13 +44,14 @@ def steer(
     layers: nn.ModuleList,
     vectors: dict[int, Tensor],
     mask: Tensor | None = None,
+    windows: Tensor | None = None,
 ) -> Iterator[None]:
     """Add a vector to the output of some layers, a different one for each row of a batch.
 
     This is activation addition (Turner et al. 2023, arXiv:2308.10248) at all positions of prompt
-    and answer but the first. All other positions attend to the first one, whatever it holds (an
-    attention sink, Xiao et al. 2023, arXiv:2309.17453), and its state is far longer than the
-    others. A zero row leaves its sequence as it is.
+    and answer, or of a part of them, but the first. All other positions attend to the first one,
+    whatever it holds (an attention sink, Xiao et al. 2023, arXiv:2309.17453), and its state is far
+    longer than the others. A zero row leaves its sequence as it is.
 
     Args:
         model: The model whose forward pass is steered.
@@ -58,6 +59,8 @@ def steer(
         vectors: {layer: (rows, hidden)}; row i steers sequence i.
         mask: 0 at padding, (rows, positions). It ends with the positions of the pass and begins
             with those that the rows have read before. None stands for whole texts, unpadded.
+        windows: Where each row is steered, (rows, 2): from which token on, and before which one,
+            counted from 0 without padding. None stands for everywhere.
 
     Raises:
         SteeringError: If a forward pass of `model` did not run every hook once on every row.
@@ -81,7 +84,10 @@ def steer(
             )
         acted.append(layer)
         read = torch.ones(hidden.shape[:2]) if mask is None else mask
-        pushed = pushed_positions(read)[:, -hidden.shape[1] :, None].to(hidden)
+        pushed = pushed_positions(read)
+        if windows is not None:
+            pushed = pushed * inside(read, windows)
+        pushed = pushed[:, -hidden.shape[1] :, None].to(hidden)
         return _replaced(output, torch.addcmul(hidden, added.to(hidden)[:, None], pushed))
 
     def after_pass(*_: object) -> None:
@@ -107,6 +113,13 @@ def steer(
 def pushed_positions(mask: Tensor) -> Tensor:
     """Return 1 at every real position but the first of each row; `mask` is 0 at padding."""
     return mask * (mask.cumsum(-1) > 1)
+
+
+def inside(mask: Tensor, windows: Tensor) -> Tensor:
+    """Return where the tokens of each row are within its window; `mask` is 0 at padding."""
+    tokens = mask.cumsum(-1) - 1
+    begin, end = windows.to(tokens.device).split(1, -1)
+    return (tokens >= begin) & (tokens < end)
 
 
 @contextmanager

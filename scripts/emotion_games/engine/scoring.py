@@ -23,6 +23,7 @@ from os.path import commonprefix
 
 from emotion_games.engine.backend import Backend, Ids, ModelError, Rows
 from emotion_games.engine.sampling import OVERFLOW
+from emotion_games.engine.windows import Window
 
 # Digits that are written to files. Results in float32 agree over batch sizes well beyond this.
 DIGITS = 5
@@ -30,14 +31,18 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class Continuation:
-    """Token ids that end with an option. Those from `start` on are scored."""
+    """Token ids that end with an option. Those from `start` on are scored.
+
+    `window` are the tokens of the whole text at which its push acts.
+    """
 
     ids: tuple[int, ...]
     start: int
+    window: Window = Window()
 
     def after(self, read: int) -> "Continuation":
         """Return what follows the first `read` tokens, none of which is scored."""
-        return Continuation(self.ids[read:], self.start - read)
+        return Continuation(self.ids[read:], self.start - read, self.window)
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,8 @@ def score_options(
 ) -> list[Scores]:
     """Score sets of options, the k-th after row `places[k]`. Rows may be used more than once."""
     texts = [[c.ids for c in several.values()] for several in options]
-    found = rows.score(places, texts)
+    windows = [[c.window for c in several.values()] for several in options]
+    found = rows.score(places, texts, windows)
     return [scores(several, values) for several, values in zip(options, found, strict=True)]
 
 

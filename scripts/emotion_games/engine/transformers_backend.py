@@ -18,6 +18,7 @@ from emotion_games.engine.cached_rows import CachedRows
 from emotion_games.engine.positions import most_positions
 from emotion_games.engine.prompt_tree import Tree, branching, numbered
 from emotion_games.engine.ragged import padded
+from emotion_games.engine.windows import Window
 
 # A text of several tokens, from which the engine learns how a model takes its batches.
 SAMPLE = "one row"
@@ -68,17 +69,24 @@ class TransformersBackend(Backend):
         return states, out.logits
 
     def read(
-        self, prompts: Sequence[Ids], vectors: ByLayer, share: bool = True, watched: Layers = ()
+        self,
+        prompts: Sequence[Ids],
+        vectors: ByLayer,
+        share: bool = True,
+        watched: Layers = (),
+        windows: Sequence[Window] = (),
     ) -> CachedRows:
         """Read prompts, padded on the left; see `Backend.read`."""
         pushes = numbered(row.tobytes() for row in _side_by_side(vectors, len(prompts)))
         vectors = {layer: v.to(self.device, self.dtype) for layer, v in vectors.items()}
-        tree = branching(prompts, pushes) if share and self.can_branch else None
+        windows = windows or [Window()] * len(prompts)
+        tree = branching(prompts, pushes, windows) if share and self.can_branch else None
         # Rows of one prompt differ from the first vector on; watched layers need every row.
         first = min([*vectors, *watched], default=-1)
         is_repeated = tree is not None or len(set(map(tuple, prompts))) < len(prompts)
         shared = first + 1 if share and is_repeated else 0
-        rows, logits, states = self._read_tree(tree, prompts, vectors, shared, watched)
+        pushed = vectors, torch.tensor(windows, device=self.device)
+        rows, logits, states = self._read_tree(tree, prompts, pushed, shared, watched)
         rows.logits = logits[:, -1]
         rows.states = {layer: state[:, -1] for layer, state in states.items()}
         return rows
@@ -87,21 +95,31 @@ class TransformersBackend(Backend):
         self,
         tree: Tree | None,
         prompts: Sequence[Ids],
-        vectors: ByLayer,
+        pushed: tuple[ByLayer, Tensor],
         shared: int,
         watched: Layers = (),
     ) -> tuple[CachedRows, Tensor, ByLayer]:
         """Read trunks, then what follows them; without a tree every prompt is read alone.
 
+        Args:
+            tree: The tree of the prompts.
+            prompts: The tokens of each row.
+            pushed: The vectors of the rows, and their windows (rows, 2).
+            shared: How many of the lowest layers rows of one prompt share.
+            watched: See `read`.
+
         Returns:
             The rows, without logits, and what `CachedRows.extend` returns.
         """
         if tree is None:
-            rows, rests = self._empty_rows(prompts, vectors, shared), prompts
+            rows, rests = self._empty_rows(prompts, pushed, shared), prompts
         else:
-            own = {layer: v[tree.sources] for layer, v in vectors.items()}
+            vectors, windows = pushed
+            own = {layer: v[tree.sources] for layer, v in vectors.items()}, windows[tree.sources]
             # No name holds the trunks, whose memory is free again when the rows read on.
-            rows = self._read_tree(tree.below, tree.trunks, own, shared)[0].branch(tree, prompts)
+            rows = self._read_tree(tree.below, tree.trunks, own, shared)[0].branch(
+                tree, prompts, pushed
+            )
             rests = [prompt[-tree.suffix :] for prompt in prompts]
         return rows, *rows.extend(*self.padded(rests, side="left"), 1, watched)
 
@@ -119,12 +137,20 @@ class TransformersBackend(Backend):
         last = real.sum(1) - 1
         return {at: h[torch.arange(len(texts)), last.to(h.device)] for at, h in states.items()}
 
-    def _empty_rows(self, texts: Sequence[Ids], vectors: ByLayer, shared: int = 0) -> CachedRows:
+    def _empty_rows(
+        self,
+        texts: Sequence[Ids],
+        pushed: tuple[ByLayer, Tensor] | None = None,
+        shared: int = 0,
+    ) -> CachedRows:
         """Return rows that have read nothing yet and are going to read these texts."""
         cache = caches.new_cache(self.model.config)
+        everywhere = torch.tensor([Window()] * len(texts), device=self.device)
+        vectors, windows = pushed or ({}, everywhere)
         mask = torch.empty(len(texts), 0, dtype=torch.long, device=self.device)
         groups = numbered(map(tuple, texts))
-        return CachedRows(self, cache, mask, vectors, torch.empty(0), {}, shared, groups)
+        nothing = torch.empty(0)
+        return CachedRows(self, cache, mask, vectors, windows, nothing, {}, shared, groups)
 
     @cached_property
     def row_axes(self) -> list[hooks.Axes]:
@@ -134,7 +160,7 @@ class TransformersBackend(Backend):
         # Rows with and without padding get an attention mask.
         def run(rows: int) -> None:
             texts = [text, text[1:], text][:rows]
-            self._empty_rows(texts, {}).extend(*self.padded(texts, side="left"), 1)
+            self._empty_rows(texts).extend(*self.padded(texts, side="left"), 1)
 
         return hooks.row_axes(self.layers, run)
 
@@ -153,7 +179,7 @@ class TransformersBackend(Backend):
         """
         text = self.token_ids(SAMPLE)
         ids, mask = self.padded([text])
-        rows = self._empty_rows([text], {})
+        rows = self._empty_rows([text])
         rows.logits = rows.extend(ids, mask, 1)[0][:, -1]
         other = rows.take([0], ids.shape[1])
         if not caches.change_states(other.cache):

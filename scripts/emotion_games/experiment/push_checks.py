@@ -33,7 +33,9 @@ from emotion_games.experiment.conditions import (
     Arm,
     Condition,
     plan_conditions,
+    position_of,
 )
+from emotion_games.experiment.held_out import own_items
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.journal import COMPLETE, Journal
 from emotion_games.experiment.measuring import (
@@ -45,7 +47,7 @@ from emotion_games.experiment.measuring import (
 )
 from emotion_games.experiment.provenance import answering_code_hash, environment
 from emotion_games.experiment.pushes import condition_pushes
-from emotion_games.experiment.requests import CLOSING
+from emotion_games.experiment.requests import CLOSING, pushed_part
 from emotion_games.experiment.spec import Settings
 from emotion_games.hashing import digest
 from emotion_games.prompts import messages as texts
@@ -73,7 +75,8 @@ class Material:
         date: What chat templates take for today.
         templates: The questions and the words for feelings.
         items: Situations, dominance items and neutral texts.
-        held_out: By emotion, the stimuli that no direction was made from.
+        held_out: By emotion, the stimuli that no direction was made from. Of these and of the
+            items, a sweep and the series that take its setting have a half each.
     """
 
     settings: Settings
@@ -86,13 +89,23 @@ class Material:
 def load_material(inputs: Inputs) -> Material:
     """Read what the checks of a model ask and read."""
     spec, files = inputs.spec, inputs.files
-    stimuli = load_stimuli(files["stimuli"], spec["settings"]["emotions"])
+    settings = spec["settings"]
+    stimuli = load_stimuli(files["stimuli"], settings["emotions"])
+    every = load_check_items(files["checks"])
+    items = CheckItems(
+        contexts=tuple(own_items(every.contexts, settings)),
+        dominance=tuple(own_items(every.dominance, settings)),
+        neutral_texts=tuple(own_items(every.neutral_texts, settings)),
+    )
     return Material(
-        settings=spec["settings"],
+        settings=settings,
         date=datetime.date.fromisoformat(spec["date"]),
         templates=load_templates(files["prompts"]),
-        items=load_check_items(files["checks"]),
-        held_out={emotion: split_stimuli(lines)[1] for emotion, lines in stimuli.items()},
+        items=items,
+        held_out={
+            emotion: list(own_items(split_stimuli(lines)[1], settings))
+            for emotion, lines in stimuli.items()
+        },
     )
 
 
@@ -184,6 +197,7 @@ def _fingerprint(inputs: Inputs, material: Material, vectors: Directions) -> str
         "date": inputs.spec["date"],
         "conditions": [asdict(condition) for condition in plan_conditions(settings)],
         "unit": settings["intensity_unit"],
+        "position": position_of(settings),
         "checks": settings["checks"],
         "weights": vectors.about["weights_hash"],
         "directions": vectors.content_hash,
@@ -206,7 +220,8 @@ def push_check_requests(material: Material, model: Backend) -> Iterator[Request]
             # An event stands before a situation, not before a sentence.
             if not condition.arm.has_event:
                 yield from _sentences(material, condition, model)
-        if damage and (condition.is_pushed or condition.arm == Arm.NEUTRAL):
+        # A push that several conditions share is that of the steered one.
+        if damage and (condition.push == condition.name or condition.arm == Arm.NEUTRAL):
             # There are many null directions, and one that is damaged only adds noise.
             if not condition.arm.is_null:
                 yield from _dominance(material, condition, model)
@@ -217,11 +232,12 @@ def _to_induce(conditions: Sequence[Condition]) -> list[Condition]:
     """Return the conditions that are asked whether they induce an emotion.
 
     Of the null directions with the covariance of the hidden states some suffice for a comparison,
-    and too few to compare with are not asked. The directions of half the stimuli are left out.
+    and too few to compare with are not asked. The directions of half the stimuli are left out, and
+    so are instructions, which are about decisions.
     """
     left_out = (Arm.RANDOM, Arm.ISOTROPIC, Arm.FIRST_HALF, Arm.SECOND_HALF)
     nulls = [c for c in conditions if c.arm == Arm.RANDOM][:NULLS_CHECKED]
-    others = [c for c in conditions if c.arm not in left_out]
+    others = [c for c in conditions if not (c.arm in left_out or c.arm.has_instruction)]
     return others + (nulls if len(nulls) >= LEAST_NULLS else [])
 
 
@@ -241,10 +257,9 @@ def _questions(material: Material, condition: Condition, model: Backend) -> Iter
             (Check.FELT_EMOTION, texts.felt_emotion(templates, context), words),
         )
         for check, (messages, answer), options in asked:
-            # The beginning of the answer is a part of the prompt, which all conditions share.
-            prompt = model.chat_text(messages, material.date) + answer
             key = check_key(check, condition.name, number)
-            yield Request(key, prompt, condition.push, options, closing=WORD_END)
+            request = Request(key, "", condition.push, options, closing=WORD_END)
+            yield _asked(material, request, model.chat_text(messages, material.date), answer)
 
 
 def _sentences(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
@@ -267,9 +282,19 @@ def _dominance(material: Material, condition: Condition, model: Backend) -> Iter
         for order in ((BETTER, WORSE), (WORSE, BETTER)):
             shown = [options[name] for name in order]
             message = texts.dominance_question(material.templates, item.question, shown)
-            prompt = model.chat_text([message], material.date) + texts.decision_prefix()
+            question = model.chat_text([message], material.date)
             key = check_key(Check.DOMINANCE, condition.name, f"{item.item_id}/{order[0]}")
-            yield Request(key, prompt, condition.push, options, closing=CLOSING)
+            request = Request(key, "", condition.push, options, closing=CLOSING)
+            yield _asked(material, request, question, texts.decision_prefix())
+
+
+def _asked(material: Material, request: Request, question: str, answer: str) -> Request:
+    """Return a request that asks a question, and is pushed there as trials are.
+
+    The beginning of the answer is a part of the prompt, which all conditions share.
+    """
+    begin, end = pushed_part(material.settings, question)
+    return replace(request, prompt=question + answer, begin=begin, end=end)
 
 
 def _neutral_texts(material: Material, condition: Condition, model: Backend) -> Iterator[Request]:
@@ -280,8 +305,9 @@ def _neutral_texts(material: Material, condition: Condition, model: Backend) -> 
 
 
 def _likelihood(key: str, text: str, lead: int, condition: Condition, model: Backend) -> Request:
-    """Return the request for the likelihood of a text after its first words."""
-    # They are read but not measured: any text may begin in many ways.
+    """Return the request for the likelihood of a text after its first words, pushed throughout."""
+    # They are read but not measured: any text may begin in many ways. It is no chat, so that it has
+    # neither prompt nor answer.
     words = text.split()
     prompt = model.plain_text(" ".join(words[:lead]))
     return Request(key, prompt, condition.push, {TEXT: " " + " ".join(words[lead:])})

@@ -39,10 +39,10 @@ def forest_pages(rows: Sequence[Row], missing: Sequence[Row]) -> list[tuple[list
         rows: The rows of series_results.json.
         missing: The experiments without statistics, from the same file.
     """
-    models: dict[str, None] = {row["model"]: None for row in rows}
+    models: dict[str, None] = {row["model_name"]: None for row in rows}
     models |= {row["model_name"]: None for row in missing}
-    games = {row["game"]: None for row in rows} | {row["game_name"]: None for row in missing}
-    planned = {(row["game"], row["model"]) for row in rows}
+    games = {row["game_name"]: None for row in rows} | {row["game_name"]: None for row in missing}
+    planned = {(row["game_name"], row["model_name"]) for row in rows}
     planned |= {(row["game_name"], row["model_name"]) for row in missing}
     pages: list[list[Line]] = [[]]
     for game in games:
@@ -79,7 +79,7 @@ def forest_plot(
     places = {line: y for y, line in enumerate(lines)}
     for axis, emotion in zip(axes, emotions, strict=True):
         for row in rows:
-            line = (row["game"], row["model"])
+            line = (row["game_name"], row["model_name"])
             if row["emotion"] == emotion and line in places:
                 _draw_effect(axis, places[line], row, interim)
         axis.axvline(0, color="0.3", linewidth=0.8, zorder=1)
@@ -92,7 +92,7 @@ def forest_plot(
     _name_lines(axes[0], lines)
     reach = _reach(rows)
     axes[0].set(xlim=(-reach, reach), ylim=(len(lines) - 0.4, -0.6))
-    model = {row["model"] for row in rows}
+    model = {row["model_name"] for row in rows}
     of = f" of {next(iter(model))}" if len(model) == 1 else ""
     title = f"Effect of each emotion on the choices{of}{part}" + " (INTERIM)" * interim
     return finish(figure, title, _caption(rows, missing, interim), _handles(rows, interim), 3)

@@ -36,7 +36,7 @@ from emotion_games.reporting.page_data import Part, Shown, packed_figure, part_o
 MOST_BYTES = 4_800_000
 LONGEST_ERROR = 400
 # The keys of effects and contrasts that an interim page must not contain.
-VERDICTS = ("p", "p_corrected", "moved", "claim", "checklist")
+VERDICTS = ("p", "p_corrected", "moved", "claim", "checklist", "undone")
 SERIES_FIGURES = {"effect_by_model_size": "Effect of each emotion by the size of the model"}
 # The figures that all experiments of a model share; files are named `<figure>.<slug>.svg`.
 MODEL_FIGURES = {
@@ -136,6 +136,8 @@ def _cell(row: Mapping[str, Any]) -> Shown:
         "meaning": "",
         "text": "",
         "contrasts": [],
+        "instructions": [],
+        "combined": [],
         "format": [],
         "free_answers": [],
         "figures": [],
@@ -160,11 +162,18 @@ def _results(part: Part, final: bool) -> Shown:
         "meaning": part["meaning"],
         "text": part["text"] if final else "",
         "contrasts": contrasts,
+        "instructions": [_visible(row, final) for row in part["instructions"]],
+        "combined": [_visible(row, final) for row in part["combined"]],
         "format": part["format"],
         "free_answers": part["free_answers"],
         "n_contrasts": part["n_contrasts"],
         "n_transcripts": part["n_transcripts"],
     }
+
+
+def _visible(row: Shown, final: bool) -> Shown:
+    """Return what a page may show of a row: no verdicts before all experiments are complete."""
+    return {key: value for key, value in row.items() if final or key not in VERDICTS}
 
 
 def _verdict(
@@ -199,9 +208,7 @@ def _series_results(
     summary = read_json(series_dir / SERIES_STATISTICS) or {"rows": [], "missing": []}
     effects = []
     for exp_id, part in parts.items():
-        for effect in part["effects"]:
-            shown = {"exp_id": exp_id, **effect}
-            effects.append({k: v for k, v in shown.items() if final or k not in VERDICTS})
+        effects += [{"exp_id": exp_id, **_visible(effect, final)} for effect in part["effects"]]
     # The same holds for the marks in the figure.
     is_marked = not summary["missing"] and not any(row["interim"] for row in summary["rows"])
     figures = series_dir / PLOTS
@@ -217,7 +224,7 @@ def _series_results(
     return {
         "effects": effects,
         "figures": shown_figures,
-        "parameters": {row["model"]: row.get("n_parameters") for row in summary["rows"]},
+        "parameters": {row["model_name"]: row.get("n_parameters") for row in summary["rows"]},
         "model_figures": {model: _model_figures(figures, slug) for model, slug in slugs.items()},
     }
 

@@ -8,16 +8,17 @@ import base64
 import csv
 import gzip
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from emotion_games.analysis.check_results import FormatCheck
 from emotion_games.analysis.limits import needed
-from emotion_games.analysis.statistics_parts import failed, first
+from emotion_games.analysis.statistics_parts import Estimate, failed, first
 from emotion_games.analysis.statistics_records import Contrast, Statistics
 from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
-from emotion_games.experiment.conditions import Arm
+from emotion_games.experiment.conditions import Arm, Position
 from emotion_games.experiment.spec import Plan
 from emotion_games.files import read_json, replace_text
 from emotion_games.layout import page_cache_dir, page_trials_path
@@ -33,7 +34,7 @@ from emotion_games.reporting.transcripts import (
 from emotion_games.reporting.trials_file import Written, write_trials
 
 # Increase when the form of a part changes: kept parts of an earlier form are then made again.
-FORM = 6
+FORM = 7
 LONGEST_TEXT = 12000  # characters
 MOST_FREE_ANSWERS = 6
 # The files of plot_experiment with their captions, in the order of the page.
@@ -60,6 +61,8 @@ class Part(TypedDict):
         effects: One row per emotion, at the headline intensity.
         contrasts: The planned contrasts, and the first of the claim at all intensities.
         n_contrasts: The number of all contrasts.
+        instructions: One row per instruction and emotion.
+        combined: One row per emotion in vector and words.
         format: One row per condition of the format check.
         free_answers: Some of its answers, conditions in turn.
         figures: Packed figures in the order of the page.
@@ -78,6 +81,8 @@ class Part(TypedDict):
     effects: list[Shown]
     contrasts: list[Shown]
     n_contrasts: int
+    instructions: list[Shown]
+    combined: list[Shown]
     format: list[Shown]
     free_answers: list[Shown]
     figures: list[Shown]
@@ -144,6 +149,9 @@ def _make(folder: Path, sources: list[list[Any]], written: Written) -> Part:
         "effects": list(effects_of(stats)),
         "contrasts": [_contrast(c, stats) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
+        # Statistics of an earlier version lack these.
+        "instructions": [_beside(record) for record in stats.get("instructions", [])],
+        "combined": [_beside(record) for record in stats.get("combined", [])],
         "format": [_format(record) for record in stats["format_check"]],
         "free_answers": _free_answers(stats["format_check"]),
         "figures": [packed_figure(path, title) for path, title in figures if path.is_file()],
@@ -151,6 +159,13 @@ def _make(folder: Path, sources: list[list[Any]], written: Written) -> Part:
         "n_transcripts": n_transcripts,
         "sources": sources,
     }
+
+
+_PUSHED = {
+    Position.ALL: "",
+    Position.PROMPT: "those of the prompt",
+    Position.ANSWER: "those after the prompt",
+}
 
 
 def _facts(stats: Statistics, written: Written) -> list[tuple[str, str]]:
@@ -171,7 +186,8 @@ def _facts(stats: Statistics, written: Written) -> list[tuple[str, str]]:
         ("written choice is the likeliest option", _agreement(written)),
         ("probability of all options together", _masses(stats)),
         ("headline intensity", f"{plan['headline_intensity']:g}"),
-        ("layers", layers.replace("_", " ")),
+        ("layers", ": ".join(filter(None, [plan.get("layer_set"), layers.replace("_", " ")]))),
+        ("tokens that are pushed", _PUSHED[plan.get("position", Position.ALL)]),
         ("hash of the plan, frozen before the first trial", plan.get("hash", "")),
     ]
 
@@ -210,6 +226,16 @@ def _masses(stats: Statistics) -> str:
     if not masses:
         return ""
     return f"{100 * min(masses):.1f} to {100 * max(masses):.1f} %, by condition"
+
+
+def _beside(record: Mapping[str, Any]) -> Shown:
+    """Return the row of an instruction or event beside a push: its estimates and what it is."""
+    parts = ((key, value) for key, value in record.items() if isinstance(value, dict))
+    estimates = {key: estimate_of(value) for key, value in parts}
+    share = {"estimate": record.get("undone"), "interval": record.get("undone_interval")}
+    names = ("instruction", "emotion", "damaged", "p_corrected")
+    named = {key: record[key] for key in names if key in record}
+    return estimates | named | {"undone": estimate_of(cast(Estimate, share))}
 
 
 def _format(record: FormatCheck) -> Shown:

@@ -29,13 +29,13 @@ def effect_by_model_size(rows: Sequence[Row], missing: Sequence[Row]) -> Figure 
     if len({row["n_parameters"] for row in known}) < 2:
         return None
     interim = bool(missing) or any(row["interim"] for row in rows)
-    games = list(dict.fromkeys(row["game"] for row in known))
+    games = list(dict.fromkeys(row["game_name"] for row in known))
     emotions = list(dict.fromkeys(row["emotion"] for row in known))
     height = 0.35 + 1.05 * len(games)
     figure, axes = frame(len(games), len(emotions), 6.5, height, sharex=True, sharey=True)
     for place, axis in enumerate(axes):
         game, emotion = games[place // len(emotions)], emotions[place % len(emotions)]
-        own = [row for row in known if (row["game"], row["emotion"]) == (game, emotion)]
+        own = [row for row in known if (row["game_name"], row["emotion"]) == (game, emotion)]
         _panel(axis, own, interim)
         if place < len(emotions):
             axis.set_title(words(emotion))
@@ -47,7 +47,7 @@ def effect_by_model_size(rows: Sequence[Row], missing: Sequence[Row]) -> Figure 
         f"outcome, by number of parameters; bars are {100 * rows[0]['confidence']:g} % intervals "
         "over stories. "
     )
-    lost = {row["model"] for row in rows} - {row["model"] for row in known}
+    lost = {row["model_name"] for row in rows} - {row["model_name"] for row in known}
     caption += f"Without {len(lost)} models of unknown size. " * bool(lost)
     caption += (
         "Models of different sizes also differ in other ways, so this is a comparison, not an "

@@ -23,6 +23,7 @@ from emotion_games.games.catalog import (
 from emotion_games.games.records import Game, moves_of_others
 from emotion_games.games.scenarios import scenario_bank
 from emotion_games.hashing import content_hash
+from emotion_games.series import chosen
 from emotion_games.series.config_checks import (
     collected,
     invisible_characters,
@@ -33,12 +34,16 @@ from emotion_games.series.config_checks import (
 from emotion_games.series.given_vectors import vector_problems
 from emotion_games.series.models import Model, plan_models
 from emotion_games.series.paths import check_output_folder, check_path, find_file
+from emotion_games.series.sites import normalise, plan_sites
 
 # Every key under `experiment` that can change a result, besides games and models, belongs to
 # exactly one of these groups. A key that is missing here could change within a series unnoticed.
 PER_GAME = ("scenarios", "choice_labels", "game_settings")
 BY_CONTENT = ("stimuli", "prompts", "check_items")
-IDENTITY = tuple(key for key in Settings.__annotations__ if key not in PER_GAME)
+IDENTITY = (
+    *(key for key in Settings.__annotations__ if key not in (*PER_GAME, "layer_set")),
+    "layer_sets",
+)
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,15 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     if problems:
         raise ProblemList(problems)
     experiment = schemas.with_defaults(config, schema)["experiment"]
-    # Two orders of the same layers are the same setting.
-    if isinstance(experiment["layers"], list):
-        experiment["layers"] = sorted(experiment["layers"])
+    choice = _take_chosen(config["experiment"], experiment, root, problems)
+    normalise(experiment)
+    if experiment["layer_sets"] and "layers" in config["experiment"]:
+        problems.append(
+            "experiment.layers: beside layer_sets, which name the layers; remove one of them"
+        )
     games = _games(experiment, root, problems)
-    problems += relation_problems(experiment, len(games))
+    sites = len(plan_sites(experiment))
+    problems += relation_problems(experiment, len(games) * len(experiment["models"]) * sites)
     settings = {name: _of_game(experiment["game_settings"], game) for name, game in games.items()}
     labels = {name: _labels(experiment, game) for name, game in games.items()}
     scenario_files: dict[str, Path] = {}
@@ -107,6 +116,15 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     base_dir = Path(os.path.expanduser(experiment["output"]["base_dir"]))
     vectors = {e: find_file(path, root) for e, path in experiment["directions"].items()}
     problems += vector_problems(experiment, vectors, models, base_dir / "models")
+    if not problems and (choice or experiment["sweep"]):
+        with collected(problems):
+            texts = files["stimuli"], files["check_items"]
+            problems += chosen.item_problems(experiment, *texts, choice)
+    if experiment["sweep"]:
+        problems += chosen.sweep_problems(experiment)
+    if choice and not problems:
+        problems += chosen.model_problems(choice, models)
+        problems += chosen.story_problems(experiment, games, settings, labels, scenario_files)
     if experiment["verdict"]:
         problems += verdict_problems(experiment, games, models, root)
     with collected(problems, "experiment.output.base_dir: "):
@@ -131,6 +149,23 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         new=str(config.get("new", False)).lower() == "true",
         series=config.get("series"),
     )
+
+
+def _take_chosen(
+    given: Mapping[str, Any], experiment: dict[str, Any], root: Path, problems: list[str]
+) -> dict[str, Any] | None:
+    """Take the setting of a sweep over from the file of `settings_from`; return its content."""
+    if not experiment["settings_from"]:
+        return None
+    problems += chosen.key_problems(given)
+    path, choice = find_file(experiment["settings_from"], root), None
+    if not os.path.isfile(path):
+        problems.append(f"experiment.settings_from: no such file: {experiment['settings_from']}")
+        return None
+    with collected(problems, "experiment.settings_from: "):
+        choice = chosen.read_chosen(path)
+        experiment |= chosen.taken(choice, path)
+    return choice
 
 
 def _games(experiment: Mapping[str, Any], root: Path, problems: list[str]) -> dict[str, Game]:

@@ -10,6 +10,7 @@ from emotion_games import data_files
 from emotion_games.data_files import read_data
 from emotion_games.errors import UserError, shown, unknown
 from emotion_games.escapes import printable
+from emotion_games.experiment.conditions import Position
 from emotion_games.games.records import Game
 from emotion_games.prompts.check_items import load_check_items
 from emotion_games.prompts.stimuli import (
@@ -23,6 +24,7 @@ from emotion_games.prompts.stimuli import (
 )
 from emotion_games.prompts.templates import load_templates
 from emotion_games.series.models import Model
+from emotion_games.series.sites import plan_sites
 
 # A grid of so many experiments is planned in minutes.
 MOST_EXPERIMENTS = 10_000
@@ -46,8 +48,13 @@ def invisible_characters(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{start}{shown(text)} has a character that is not visible; remove it"
 
 
-def relation_problems(experiment: Mapping[str, Any], games: int) -> Iterator[str]:
-    """Yield a line for settings of which each is right, but not together."""
+def relation_problems(experiment: Mapping[str, Any], experiments: int) -> Iterator[str]:
+    """Yield a line for settings of which each is right, but not together.
+
+    Args:
+        experiment: The settings.
+        experiments: The number of experiments that they make.
+    """
     headline, intensities = experiment["headline_intensity"], experiment["intensity"]
     if headline not in intensities:
         yield (
@@ -55,11 +62,22 @@ def relation_problems(experiment: Mapping[str, Any], games: int) -> Iterator[str
             f"{', '.join(map(str, intensities))}; choose one of them, or add it to intensity"
         )
     yield from _unmeasured(experiment)
-    pairs = games * len(experiment["models"])
-    if pairs > MOST_EXPERIMENTS:
+    if experiment["arms"]["combined"] and not experiment["arms"]["prompted"]:
         yield (
-            f"experiment: {pairs:,} experiments; allowed: at most {MOST_EXPERIMENTS:,}; divide "
-            "the models or the games into several series"
+            "experiment.arms.combined: the event with steering is compared with the event alone; "
+            "set prompted: true, or combined: false"
+        )
+    positions = dict.fromkeys(site.position for site in plan_sites(experiment))
+    unthought = [p for p in positions if p in (Position.THOUGHTS, Position.RESPONSE)]
+    if unthought and not experiment["thinking"]:
+        yield (
+            f"experiment.position: {' and '.join(unthought)} with thinking: off; without thoughts "
+            "allowed: all, prompt, answer; choose one of them, or set thinking: on"
+        )
+    if experiments > MOST_EXPERIMENTS:
+        yield (
+            f"experiment: {experiments:,} experiments; allowed: at most {MOST_EXPERIMENTS:,}; "
+            "divide the models or the games into several series"
         )
 
 
@@ -194,6 +212,16 @@ def verdict_problems(
         yield (
             f"experiment.intensity_unit: {experiment['intensity_unit']} with verdict: true; "
             "effects are planted at intensities in hidden_norm: use it, or remove `verdict`"
+        )
+    if experiment["position"] != Position.ALL:
+        yield (
+            "experiment.position: with verdict: true pushes must act at all tokens, as those that "
+            "effects are planted for; set `all`, or remove `verdict`"
+        )
+    if len(experiment["layer_sets"]) > 1:
+        yield (
+            "experiment.layer_sets: with verdict: true there may be one, since each demo model is "
+            "judged once; remove the others, or remove `verdict`"
         )
     path = root / "config" / "demo" / "truth.yaml"
     planted = read_data(path)["games"]

@@ -45,12 +45,12 @@ def earlier_results(home: Path) -> Results:
 def known_variation(results: Results, exp_id: str, model_name: str, plan: Plan) -> Known | None:
     """Return the variation in the newest results with a game and model, or with the model alone.
 
-    The dose and the primary measure must be those of the plan.
+    The dose, its position and the primary measure must be those of the plan.
 
     Args:
         results: Those of `earlier_results`.
         exp_id: The experiment.
-        model_name: The name of its model.
+        model_name: The name of its model, as its results give it.
         plan: Its plan.
     """
     slug = exp_id.removeprefix(plan["game"])
@@ -63,7 +63,8 @@ def known_variation(results: Results, exp_id: str, model_name: str, plan: Plan) 
 
 
 def _terms(plan: Plan) -> tuple[Any, ...]:
-    return plan["headline_intensity"], plan["intensity_unit"], plan["claim"]["measure"]
+    dose = plan["headline_intensity"], plan["intensity_unit"], plan.get("position")
+    return *dose, plan["claim"]["measure"]
 
 
 @cache

@@ -20,6 +20,7 @@ from emotion_games.hashing import content_hash
 from emotion_games.schemas import read_schema, with_defaults
 from emotion_games.series import grid
 from emotion_games.series.config import SeriesConfig
+from emotion_games.series.sites import plan_sites
 from emotion_games.series.state import (
     STAMP_FORMAT,
     ExperimentRecord,
@@ -72,21 +73,29 @@ class Series:
         if not model.is_fixed:
             # What it names may have changed since an earlier series.
             hashes = hashes | {"series": self.stamp}
-        return grid.directions_name(model, experiment.slug, self.config.settings, hashes)
+        return grid.directions_name(model, experiment.slug, self.settings(experiment), hashes)
+
+    def settings(self, experiment: grid.Experiment) -> Settings:
+        """Return the settings of an experiment: those of the series, its own game and site.
+
+        A change for another game restarts nothing.
+        """
+        game, of_series = self.content.games[experiment.game], dict(self.config.settings)
+        del of_series["layer_sets"]
+        own = {"choice_labels": game["choice_labels"], "game_settings": game["game_settings"]}
+        return cast(Settings, of_series | experiment.site.settings | own)
 
     def spec(self, experiment: grid.Experiment) -> Spec:
         """Return everything that determines the results of an experiment, as plain data."""
         model, game = experiment.model, self.content.games[experiment.game]
-        own = {key: game[key] for key in ("choice_labels", "game_settings")}
         hashes = self.content.hashes | game["hashes"] | model.hashes
         return {
             "exp_id": experiment.exp_id,
             "date": time.strftime("%Y-%m-%d", time.strptime(self.stamp, STAMP_FORMAT)),
             "game": experiment.game,
             "model": model.entry,
-            "model_name": model.name,
-            # Settings of one game only, so that a change for another game restarts nothing.
-            "settings": cast(Settings, self.config.settings | own),
+            "model_name": experiment.label,
+            "settings": self.settings(experiment),
             "hashes": hashes | {"directions": self.directions(experiment)},
         }
 
@@ -152,7 +161,8 @@ def _series(folder: Path, how: str, content: Content) -> Series:
     # A name that a model has in a series stays, so that its results are found again.
     taken = {key: model["slug"] for key, model in recorded["models"].items()} if recorded else {}
     slugs = grid.assign_slugs(content.config.models, taken)
-    experiments = grid.plan_experiments(content.config.games, content.config.models, slugs)
+    config, sites = content.config, plan_sites(content.config.settings)
+    experiments = grid.plan_experiments(config.games, config.models, slugs, sites)
     stamp = recorded["stamp"] if recorded else folder.name[-15:]
     return Series(folder, stamp, how, content, slugs, experiments)
 
@@ -229,7 +239,7 @@ def _differences(folder: Path, content: Content) -> list[str]:
             found += _changed_files(hashes, model.hashes, f"{model.name}: ")
         alias = model.running.get("alias", "")
         if model.key not in frozen["models"] and alias.casefold() in aliases:
-            found.append(f"alias {alias} named another model")
+            found.append(f"the alias {alias} belongs to another model")
     return found
 
 
@@ -271,7 +281,7 @@ def open_series(series: Series, totals: Mapping[str, int | None]) -> None:
     for exp_id, experiment in series.experiments.items():
         experiments[exp_id] = ExperimentRecord(
             game_name=experiment.game,
-            model_name=experiment.model.name,
+            model_name=experiment.label,
             model=experiment.model.key,
             output_dir=str(series.output_dir(exp_id)),
             directions=series.directions(experiment),

@@ -9,6 +9,7 @@ from emotion_games.data_files import read_data
 from emotion_games.engine.vector_files import Target, misfit, read_vectors
 from emotion_games.errors import UserError, unknown
 from emotion_games.series.models import Model, model_file
+from emotion_games.series.sites import plan_sites
 
 # How `config.json` names the number of layers and the size of hidden states.
 _DEPTH = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -28,6 +29,8 @@ def vector_problems(
         models: The models of the series.
         folder: That of the models which the workflow makes.
     """
+    named = [site.layers for site in plan_sites(experiment)]
+    steered = sorted({layer for layers in named if isinstance(layers, list) for layer in layers})
     for emotion, path in files.items():
         where = f"experiment.directions.{emotion}"
         if emotion not in experiment["emotions"]:
@@ -38,11 +41,11 @@ def vector_problems(
             yield f"{where}: {error}"
             continue
         for model in models:
-            if reason := misfit(vectors, _target(model, folder, experiment["layers"])):
+            if reason := misfit(vectors, _target(model, folder, steered)):
                 yield f"{where}: {path}: {reason}"
 
 
-def _target(model: Model, folder: Path, layers: str | list[int]) -> Target:
+def _target(model: Model, folder: Path, steered: Sequence[int]) -> Target:
     """Return what is known of a model before it is loaded."""
     config: Any = {}
     # The job of the model says what is wrong with the file.
@@ -58,5 +61,4 @@ def _target(model: Model, folder: Path, layers: str | list[int]) -> Target:
         for keys in (_DEPTH, _HIDDEN)
     )
     kind = outer.get("model_type")
-    steered = layers if isinstance(layers, list) else ()
     return Target(model.name, depth, hidden, kind if isinstance(kind, str) else None, None, steered)

@@ -1,5 +1,6 @@
-"""The grid of a series: folder-safe names, and one experiment for each game and model."""
+"""The grid of a series: folder-safe names, and one experiment for each game, model and site."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ from emotion_games.files import safe_name
 from emotion_games.hashing import code_hash, content_hash, digest
 from emotion_games.prompts.stimuli import stimulus_files, used_stimuli
 from emotion_games.series.models import Model
+from emotion_games.series.sites import Site
 
 # The packages whose code determines the content of a directions file.
 DIRECTION_ROOMS = ("prompts", "engine")
@@ -19,13 +21,32 @@ DIRECTION_ROOMS = ("prompts", "engine")
 
 @dataclass(frozen=True)
 class Experiment:
-    """One game × one model. `rank` is its place in the order of running, model by model."""
+    """One game × one model × one site of its pushes.
 
-    exp_id: str
+    `slug` is the folder-safe name of the model, and `rank` the experiment's place in the order of
+    running, model by model and site by site.
+    """
+
     game: str
     model: Model
     slug: str
+    site: Site
     rank: int
+
+    @property
+    def exp_id(self) -> str:
+        """The name of the experiment, unique within the series."""
+        return f"{self.game}_{self.setup}"
+
+    @property
+    def setup(self) -> str:
+        """The folder-safe name of what is steered: the model, and the site if there are several."""
+        return "_".join([self.slug, *self.site.names])
+
+    @property
+    def label(self) -> str:
+        """The same for readers, such as `org/model · early · answer`."""
+        return " · ".join([self.model.name, *self.site.names])
 
 
 def stimuli_hash(folder: Path, emotions: Iterable[str]) -> str:
@@ -77,30 +98,32 @@ def _slugs(model: Model) -> list[str]:
 
 
 def plan_experiments(
-    games: Iterable[str], models: Iterable[Model], slugs: Mapping[str, str]
+    games: Iterable[str],
+    models: Iterable[Model],
+    slugs: Mapping[str, str],
+    sites: Iterable[Site],
 ) -> dict[str, Experiment]:
-    """Return every game with every model, by exp_id, model by model.
+    """Return every game with every model and site, by exp_id, model by model.
 
     In this order the files of a model stay in memory from game to game.
 
     Raises:
         UserError: Two experiments would have the same name.
     """
-    games = list(games)
     plan: dict[str, Experiment] = {}
     used = set()
-    for model in models:
-        slug = slugs[model.key]
-        for game in games:
-            exp_id = f"{game}_{slug}"
-            # A game `A_B` with a model `M` and a game `A` with a model `B_M` share a name.
-            if exp_id.casefold() in used:
-                raise UserError(
-                    f"experiment.models: two experiments would be called {exp_id}; give one model "
-                    "another alias"
-                )
-            used.add(exp_id.casefold())
-            plan[exp_id] = Experiment(exp_id, game, model, slug, rank=len(plan))
+    for model, site, game in itertools.product(models, sites, games):
+        experiment = Experiment(game, model, slugs[model.key], site, rank=len(plan))
+        name = experiment.exp_id
+        # A game `A_B` with a model `M` and a game `A` with a model `B_M` share a name. So may
+        # models whose names end like those of layer sets.
+        if name.casefold() in used:
+            raise UserError(
+                f"experiment.models: two experiments would be called {name}; give one model "
+                "another alias"
+            )
+        used.add(name.casefold())
+        plan[name] = experiment
     return plan
 
 
@@ -114,7 +137,7 @@ def directions_name(
     Args:
         model: The model.
         slug: Its folder-safe name.
-        settings: The settings of the series.
+        settings: The settings of an experiment that reads it.
         hashes: The hashes of `stimuli` and `prompts`; `series` if only this series may read it.
     """
     parts = [

@@ -13,6 +13,7 @@ from typing import Any, cast
 from emotion_games import layout
 from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import the_plan
+from emotion_games.experiment.held_out import chosen_stories
 from emotion_games.experiment.planned_power import (
     Known,
     assumed,
@@ -22,17 +23,19 @@ from emotion_games.experiment.planned_power import (
 )
 from emotion_games.experiment.power import Design
 from emotion_games.experiment.spec import Settings
-from emotion_games.experiment.trials import choose_scenarios, count_trials, option_orders
+from emotion_games.experiment.trials import count_trials, longest_thoughts, option_orders
 from emotion_games.games.catalog import apply_settings
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario, load_scenarios
 from emotion_games.games.skipped import Skipped, label_block, summary
 from emotion_games.series import completeness, state
+from emotion_games.series.chosen import source_line
 from emotion_games.series.config import SeriesConfig
 from emotion_games.series.contexts import short_contexts
 from emotion_games.series.earlier import earlier_results, known_variation
 from emotion_games.series.folder import Series
 from emotion_games.series.forecast import forecast
+from emotion_games.series.sites import plan_sites
 
 # Rows of the table for models of which nothing is done yet.
 _SHOWN_UNTOUCHED = 12
@@ -76,15 +79,12 @@ def count_games(config: SeriesConfig) -> dict[str, GameCount]:
         path, labels = config.scenario_files[name], config.labels[name]
         show_payoffs = config.settings["show_payoffs"]
         scenarios, skipped = load_scenarios(path, game, labels, show_payoffs)
-        options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
         # The settings of the plan: fewer scenarios than configured if the file has fewer.
         settings = cast(Settings, dict(config.settings))
-        chosen = choose_scenarios(list(options), settings["num_scenarios"], settings["seed"])
-        settings["num_scenarios"] = len(chosen)
-        count = GameCount(game, settings, len(scenarios), skipped, len(chosen))
-        picked = set(chosen)
-        count.stories = tuple(s for s in scenarios if s.scenario_id in picked)
-        kinds = Counter(tuple(options[scenario_id]) for scenario_id in chosen)
+        stories = tuple(chosen_stories(scenarios, name, settings).values())
+        settings["num_scenarios"] = len(stories)
+        count = GameCount(game, settings, len(scenarios), skipped, len(stories), stories=stories)
+        kinds = Counter(tuple(story.options) for story in stories)
         for offered, number in kinds.items():
             trials = count_trials(offered, len(game.histories), settings, number)
             count.total = (count.total or 0) + trials["total"]
@@ -106,16 +106,23 @@ def preview(series: Series) -> str:
     counts = count_games(series.config)
     rows: dict[str, list[str]] = {}
     for exp_id, experiment in series.experiments.items():
-        rows.setdefault(experiment.slug, []).append(_cell(series, exp_id))
+        rows.setdefault(experiment.setup, []).append(_cell(series, exp_id))
     done = sum(cells.count("done") for cells in rows.values())
     total = sum(count.total or 0 for count in counts.values()) * len(rows)
     generated = sum(count.generated for count in counts.values()) * len(rows)
     lines = [
         f"Series ({series.how}): {series.folder}",
-        f"{len(counts)} games x {len(rows)} models = {len(series.experiments):,} experiments, "
+        f"{_factors(series)} = {len(series.experiments):,} experiments, "
         f"{done:,} done; {total:,} trials, {generated:,} of them with an answer",
-        "",
+        *filter(None, [source_line(series.config.settings)]),
     ]
+    thoughts = longest_thoughts(cast(Settings, series.config.settings))
+    if thoughts:
+        lines.append(
+            f"each trial begins with up to {thoughts:,} tokens of thoughts, {thoughts * total:,} "
+            "in all"
+        )
+    lines.append("")
     for number, (name, count) in enumerate(counts.items(), start=1):
         text = NO_SCENARIO
         if count.total is not None:
@@ -129,10 +136,23 @@ def preview(series: Series) -> str:
         if cell != "done" and count.total:
             share = _share_left(series, experiment.exp_id)
             numbers = (round(share * count.total), round(share * count.generated))
-            waiting.setdefault(experiment.model.name, []).append(numbers)
-    lines += [*forecast(series.config.base_dir, series.config.runtime["device"], waiting), ""]
+            waiting.setdefault(experiment.label, []).append(numbers)
+    device = series.config.runtime["device"]
+    lines += [*forecast(series.config.base_dir, device, waiting, thoughts), ""]
     lines += short_contexts(series.config, {n: (c.game, c.stories) for n, c in counts.items()})
     return "\n".join([*lines, *label_advice(counts)])
+
+
+def _factors(series: Series) -> str:
+    """Return the factors of the grid; layer sets and positions only where there are several."""
+    config = series.config
+    sites = plan_sites(config.settings)
+    numbers = {
+        "layer sets": len({site.layer_set for site in sites}),
+        "positions": len({site.position for site in sites}),
+    }
+    factors = [f"{len(config.games)} games", f"{len(config.models)} models"]
+    return " x ".join(factors + [f"{n} {what}" for what, n in numbers.items() if n > 1])
 
 
 def skipped_lines(counts: Mapping[str, GameCount]) -> list[str]:
@@ -170,13 +190,13 @@ def label_advice(counts: Mapping[str, GameCount]) -> list[str]:
 def _power_table(series: Series, counts: Mapping[str, GameCount]) -> list[str]:
     """Return the power of the experiments; those with the same power share their lines."""
     results = earlier_results(layout.series_home(series.config.base_dir))
-    plans = {name: the_plan(count.settings, count.game) for name, count in counts.items()}
     sharing: dict[tuple[Design, Known], list[str]] = {}
     for exp_id, experiment in series.experiments.items():
         count = counts[experiment.game]
         if count.total is not None:
-            plan = plans[experiment.game]
-            known = known_variation(results, exp_id, experiment.model.name, plan)
+            at_site = cast(Settings, {**count.settings, **experiment.site.settings})
+            plan = the_plan(at_site, count.game)
+            known = known_variation(results, exp_id, experiment.label, plan)
             key = design_of(plan, count.scenarios), known or assumed(plan, count.orders)
             sharing.setdefault(key, []).append(exp_id)
     lines = []

@@ -47,8 +47,9 @@ class ModelRecord(TypedDict):
 class ExperimentRecord(TypedDict):
     """One experiment of the grid.
 
-    `model` is a key of SeriesRecord.models, `directions` the stem of the file name of its
-    directions, and `total` the number of trials, None if no scenario can be used.
+    `model_name` also names the site of the pushes, if there are several. `model` is a key of
+    SeriesRecord.models, `directions` the stem of the file name of its directions, and `total` the
+    number of trials, None if no scenario can be used.
     """
 
     game_name: str
@@ -137,6 +138,11 @@ def read_series(series_dir: Path) -> SeriesRecord:
             f"under {layout.series_home(Path()).name}, or move this one away"
         )
     return series
+
+
+def setup_of(exp_id: str, row: ExperimentRecord) -> str:
+    """Return the name of what an experiment steers; see `grid.Experiment.setup`."""
+    return exp_id.removeprefix(f"{row['game_name']}_")
 
 
 def read_rows(series_dir: Path) -> dict[str, ReportRow] | None:

@@ -165,6 +165,12 @@ const kinds = ["text", "text", "number", "text", "text", "text", "number", "numb
 const contrastColumns = titles.slice(0, data.final ? 13 : 11).map((title, index) => ({ title, kind: kinds[index], of: (row) => row[index] }));
 const formatColumns = [["emotion", "text", "emotion"], ["intensity", "number", "intensity"], ["free answers", "number", "answers"], ["readable", "share", "readable"],
   ["as guided", "share", "as_guided"], ["free − guided", "effect", "difference"], ["probability of all options, guided", "percent", "mass"]].map(([title, kind, name]) => ({ title, kind, of: field(name) }));
+const beside = Object.entries({
+  instructions: ["Emotions under an instruction", [["instruction", "instruction", "text"], ["emotion", "emotion", "text"], ["instruction − neutral", "alone"], ["emotion without it", "without"],
+    ["emotion under it", "under"], ["difference", "change"], ...(data.final ? [["corrected p", "p_corrected", "p"], ["undone", "undone", "share"]] : []), ["damage", "damaged", "damage"]]],
+  combined: ["Events in words beside the push", [["emotion", "emotion", "text"], ["vector", "vector"], ["words", "words"], ["both", "both"],
+    ["both − vector", "both_minus_vector"], ["both − words", "both_minus_words"], ["damage", "damaged", "damage"]]],
+}).map(([name, [caption, columns]]) => [name, caption, columns.map(([title, key, kind = "effect"]) => ({ title, kind, of: field(key) }))]);
 
 function sideBySide() {
   const models = [...new Set(data.effects.map((row) => data.cells[row.exp_id].model))];
