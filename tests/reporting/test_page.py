@@ -429,7 +429,9 @@ def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction
                 if (r["arm"], r["emotion"], float(r["intensity"]))
                 == (card["arm"], card["emotion"], card["intensity"])
             )
-            assert card["answer"] == trial["output"] and card["choice"] == trial["choice"]
+            assert card["answer"] == trial["output"] and card["choice"] == transcripts.choice_of(
+                trial
+            )
 
 
 def test_which_transcripts_are_shown_does_not_depend_on_the_answers():
