@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from transformers import AutoModelForCausalLM
 
 from emotion_games.engine import directions, models
 from emotion_games.errors import ProblemList
@@ -438,6 +439,9 @@ def test_configuration_repeats_the_experiment(reference):
         "self_check",
     }
     assert content["machine"]["packages"]["torch"] == torch.__version__
+    model = AutoModelForCausalLM.from_pretrained(content["model_path"])
+    unique = {id(weights): weights.numel() for weights in model.parameters()}
+    assert content["n_parameters"] == sum(unique.values())
 
 
 def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(reference, tmp_path):
