@@ -12,6 +12,9 @@ if not workflow.overwrite_configfiles:
     configfile: f"{workflow.basedir}/config/demo.yaml"
 
 
+report: "rules/report/workflow.rst"
+
+
 include: "rules/common.smk"
 
 
@@ -26,6 +29,8 @@ rule all:
         VERDICT,
         CHOSEN,
         FOLDER / layout.SERIES_TABLE,
+        FOLDER / layout.CONTRASTS,
+        FOLDER / layout.CODEBOOK,
         FOLDER / layout.PLOTS,
         FOLDER / layout.PAGE,
         FOLDER / layout.REPORT,

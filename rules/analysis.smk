@@ -11,7 +11,14 @@ rule plot_experiment:
     input:
         SERIES.output_dir("{exp_id}") / layout.STATISTICS,
     output:
-        directory(SERIES.output_dir("{exp_id}") / layout.PLOTS),
+        report(
+            directory(SERIES.output_dir("{exp_id}") / layout.PLOTS),
+            patterns=["{figure}.svg"],
+            caption="report/experiment_figure.rst",
+            category="Experiments",
+            subcategory="{exp_id}",
+            labels={"figure": "{figure}"},
+        ),
     log:
         layout.log_path(FOLDER, "plots.{exp_id}"),
     wildcard_constraints:
@@ -23,13 +30,26 @@ rule plot_experiment:
 
 
 rule summarize_series:
-    """Compare all experiments: the series table, its figures and the page."""
+    """Compare all experiments: the series tables with their codebook, figures and page."""
     input:
         STATISTICS,
     output:
-        FOLDER / layout.SERIES_TABLE,
+        report(
+            FOLDER / layout.SERIES_TABLE,
+            caption="report/series_table.rst",
+            category="Series",
+            labels={"figure": "all effects"},
+        ),
         FOLDER / layout.SERIES_STATISTICS,
-        directory(FOLDER / layout.PLOTS),
+        FOLDER / layout.CONTRASTS,
+        FOLDER / layout.CODEBOOK,
+        report(
+            directory(FOLDER / layout.PLOTS),
+            patterns=["{figure}.svg"],
+            caption="report/series_figure.rst",
+            category="Series",
+            labels={"figure": "{figure}"},
+        ),
         # Without update() Snakemake would delete the live page when this rule begins.
         update(FOLDER / layout.PAGE),
     log:

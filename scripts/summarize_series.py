@@ -15,12 +15,14 @@ def summarize_series(series_dir: Path) -> None:
     """Write the table, the figures and the page of a series, from its finished experiments."""
     # These load pandas and matplotlib.
     from emotion_games.analysis.series_statistics import summarize
+    from emotion_games.reporting.codebook import write_codebook
     from emotion_games.reporting.figure_files import plot_series
     from emotion_games.reporting.page import write_page
 
     summarize(series_dir)
+    write_codebook(series_dir)
     with new_folder(series_dir / layout.PLOTS) as folder:
-        plot_series(series_dir / layout.SERIES_STATISTICS, folder)
+        plot_series(series_dir, folder)
     write_page(series_dir)
 
 

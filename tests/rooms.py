@@ -1,6 +1,6 @@
-"""The packages of the library, bottom up: the order of imports, and the file tree in the README.
+"""The packages of the library, bottom up: the order of imports, and the drawings in docs/house.md.
 
-`python tests/rooms.py` writes the tree into the README.
+`python tests/rooms.py` writes the drawings.
 """
 
 import ast
@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "scripts" / "emotion_games"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "house.md"
 # A package imports itself, the ones above it in this list, and the modules outside any package.
 ROOMS = {
     "games": "a game as data: payoffs, histories, scenarios, equilibria",
@@ -71,14 +71,24 @@ def circles(library: Path) -> list[str]:
     return sorted(module for module in graph if module in reachable(module))
 
 
-def tree() -> str:
-    """Return the annotated file tree of the library, as it stands in the README."""
+def drawings() -> str:
+    """Return the diagram of the packages and the annotated file tree, as they stand on the page."""
+    return f"```mermaid\n{_diagram()}\n```\n\n```\n{_tree()}\n```\n"
+
+
+def _diagram() -> str:
+    above = list(reversed(ROOMS))
+    nodes = [f'  {room}["<b>{room}</b><br/>{ROOMS[room]}"]' for room in above]
+    return "\n".join(["flowchart TB", *nodes, f"  {' --> '.join(above)}"])
+
+
+def _tree() -> str:
     lines = ["scripts/emotion_games/"]
     lines += _wrapped(_modules(LIBRARY))
     for room, text in ROOMS.items():
         lines.append(f"  {room + '/':<12}{text}")
         lines += _wrapped(_modules(LIBRARY / room))
-    return "```\n" + "\n".join(lines) + "\n```\n"
+    return "\n".join(lines)
 
 
 def _modules(folder: Path) -> list[str]:
@@ -97,12 +107,11 @@ def _wrapped(names: list[str], width: int = 96) -> list[str]:
     return [*lines, line.rstrip(" ·")]
 
 
-def readme_tree() -> str:
-    """Return the tree that stands in the README now."""
-    text = README.read_text(encoding="utf-8")
-    return text.split(_BEGIN)[1].split(_END)[0]
+def drawn() -> str:
+    """Return the drawings that stand on the page now."""
+    return PAGE.read_text(encoding="utf-8").split(_BEGIN)[1].split(_END)[0]
 
 
 if __name__ == "__main__":
-    before, rest = README.read_text(encoding="utf-8").split(_BEGIN)
-    README.write_text(before + _BEGIN + tree() + _END + rest.split(_END)[1], encoding="utf-8")
+    before, rest = PAGE.read_text(encoding="utf-8").split(_BEGIN)
+    PAGE.write_text(before + _BEGIN + drawings() + _END + rest.split(_END)[1], encoding="utf-8")

@@ -58,6 +58,7 @@ def simulate(
     intensities=(0.5, 1.0, 1.5),
     effects: dict[str, float] | None = None,
     arms=("prompted",),
+    instructions: dict[str, float] | None = None,
     base: float = 0.5,
     scenario_sd: float = 0.15,
     effect_sd: float = 0.05,
@@ -83,7 +84,9 @@ def simulate(
         intensities: Their doses; all other pushes have 1.
         effects: Differences in the probability of the first choice at intensity 1, by emotion.
         arms: Further ones: prompted (with one and a half times the effect), first_half and
-            second_half (with the same effect), shuffled (without an effect).
+            second_half (with the same effect), shuffled (without an effect), combined (with twice
+            the effect).
+        instructions: The share of the effects that is left under each instruction.
         base: The mean neutral probability of the first choice.
         scenario_sd: Its standard deviation over scenarios.
         effect_sd: That of an effect over scenarios.
@@ -97,7 +100,7 @@ def simulate(
     """
     rng = np.random.default_rng(seed)
     effects = effects or {}
-    conditions = [("neutral", "neutral", 0.0, 0.0, True)]
+    conditions: list[tuple] = [("neutral", "neutral", 0.0, 0.0, True)]
     conditions += [
         ("steered", e, i, effects.get(e, 0.0) * i, True) for e in emotions for i in intensities
     ]
@@ -107,23 +110,29 @@ def simulate(
     if "prompted" in arms:
         conditions.append(("prompted_neutral", "neutral", 0.0, 0.0, writes_nulls))
     share = {"prompted": 1.5, "first_half": 1.0, "second_half": 1.0, "shuffled": 0.0}
+    share |= {"combined": 2.0}
     for arm in arms:
         own = [(e, 1.0, share[arm] * effects.get(e, 0.0)) for e in emotions]
         conditions += [(arm, *who, writes_nulls) for who in own]
+    for name, left in (instructions or {}).items():
+        conditions.append(("instructed_neutral", "neutral", 0.0, 0.0, writes_nulls, name))
+        own = [(e, 1.0, left * effects.get(e, 0.0)) for e in emotions]
+        conditions += [("instructed", *who, writes_nulls, name) for who in own]
     labels = [choice.label for choice in game.choices]
     chances, rows = [], []
     for history in game.histories:
         own = np.clip(rng.normal(base, scenario_sd, n_scenarios), 0.02, 0.98)
-        for arm, emotion, intensity, effect, written in conditions:
+        for arm, emotion, intensity, effect, written, *told in conditions:
             varying = rng.normal(0, effect_sd, n_scenarios) * (Arm(arm) != Arm(arm).reference)
             pushed = np.clip(own + effect + varying, 0.01, 0.99)
             for place, order in enumerate(option_orders(labels)):
                 p = np.clip(pushed + position * (1 if order[0] == labels[0] else -1), 0.005, 0.995)
-                row = (history.name, arm, emotion, intensity, json.dumps(order), place)
+                who = (arm, emotion, intensity, "".join(told))
+                row = (history.name, *who, json.dumps(order), place)
                 for repeat in range(repeats if written else 1):
                     rows.append((*row, repeat, written))
                     chances.append(p)
-    columns = ["history", "arm", "emotion", "intensity", "option_order", "wording"]
+    columns = ["history", "arm", "emotion", "intensity", "instruction", "option_order", "wording"]
     table = pd.DataFrame(rows, columns=[*columns, "repeat_num", "generated"])
     table = table.loc[np.repeat(table.index, n_scenarios)].reset_index(drop=True)
     number = np.tile(np.arange(n_scenarios), len(rows))
@@ -178,6 +187,7 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
     if texts:
         table["input"] = table["option_order"].map(_prompt)
     keys = ["scenario_id", "history", "option_order", "repeat_num", "arm", "emotion", "intensity"]
+    keys += ["instruction"] * bool(table["instruction"].any())
     rows = table[keys].astype(str).itertuples(index=False, name=None)
     table["trial_id"] = ["/".join(row) for row in rows]
     table["seed"] = 0

@@ -112,8 +112,8 @@ def test_every_repeated_key_of_a_json_file_is_named(tmp_path: Path) -> None:
 def test_half_a_character_is_found_in_texts_and_keys(tmp_path: Path) -> None:
     path = written(tmp_path, r'{"a": "\ud83d", "\udc00": 1}', "data.json")
     assert reading(path).splitlines() == [
-        rf"{path}: the key '\udc00' has half a character (a surrogate), which no file can hold",
-        rf"{path}: a: '\ud83d' has half a character (a surrogate), which no file can hold",
+        rf"{path}: the key '\udc00' has half a character (an unpaired surrogate); remove it",
+        rf"{path}: a: '\ud83d' has half a character (an unpaired surrogate); remove it",
     ]
     assert plain_problems({"a": "\U0001f600"}) == []
 

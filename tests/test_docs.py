@@ -21,12 +21,11 @@ from emotion_games.prompts.stimuli import load_stimuli, split_stimuli
 from emotion_games.prompts.templates import load_templates
 from emotion_games.schemas import read_schema
 from emotion_games.series.config import SeriesConfig, check_config
-from emotion_games.series.folder import find_series, open_series
+from emotion_games.series.folder import find_series
 from emotion_games.series.preview import preview
 
 ROOT = Path(__file__).parents[1]
 ADDING = ROOT / "docs" / "adding.md"
-README = ROOT / "README.md"
 CONFIG_README = (ROOT / "config" / "README.md").read_text()
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>file|patch|message)(?:: (?P<path>\S+))? -->\n)?"
@@ -256,10 +255,10 @@ from emotion_games.data_files import read_data
 from emotion_games.experiment import conditions
 from emotion_games.experiment import analysis_plan, requests
 from emotion_games.series import config
-checked = config.check_config(read_data(Path("config/combined.yaml")), Path("."))
+checked = config.check_config(read_data(Path("config/prompted_shuffled.yaml")), Path("."))
 settings = checked.settings
 planned = {c.name: c for c in conditions.plan_conditions(settings)}
-trial = type("Trial", (), {"condition": planned["combined-pride-0.2"], "stimulus": 4})
+trial = type("Trial", (), {"condition": planned["prompted_shuffled-pride-0.2"], "stimulus": 4})
 contrasts = analysis_plan.the_plan(settings, checked.games["Public_Goods"])["contrasts"]
 print(json.dumps([list(planned), trial.condition.is_pushed, contrasts]))
 print(requests.event_of(trial, {"pride": ["zero", "one", "two"]}))
@@ -272,8 +271,8 @@ print(requests.event_of(trial, {"pride": ["zero", "one", "two"]}))
     assert found.returncode == 0, found.stderr
     planned, context = found.stdout.splitlines()
     names, is_pushed, contrasts = json.loads(planned)
-    assert names[-1] == "combined-pride-0.2" and is_pushed
-    assert contrasts[-1] == "combined_minus_prompted_neutral"
+    assert names[-1] == "prompted_shuffled-pride-0.2" and is_pushed
+    assert contrasts[-1] == "prompted_shuffled_minus_prompted_neutral"
     assert context == "one"
 
 
@@ -290,10 +289,10 @@ def test_a_dry_run_accepts_each_config(path, inside):
 
 @pytest.mark.slow
 def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(project, models):
-    (command,) = [c for c in COMMANDS if "combined.yaml" in c]
+    (command,) = [c for c in COMMANDS if "prompted_shuffled.yaml" in c]
     run(command.replace(" --dry-run", ""), project)
     (folder,) = (project / "results" / "ExperimentSeries").glob(
-        "Combined_*/Public_Goods_my-model_*"
+        "Prompted_Shuffled_*/Public_Goods_my-model_*"
     )
     report = json.loads((folder.parent / "experiment_report.json").read_text())["experiments"]
     assert {row["status"] for row in report.values()} == {"completed"}
@@ -301,19 +300,19 @@ def test_a_tiny_model_plays_the_new_game_with_the_new_emotion_under_the_new_arm(
     # Two stories in two orders under every condition.
     assert trials.groupby("arm").size().to_dict() == {
         "neutral": 4, "steered": 4, "random": 8,
-        "prompted": 4, "prompted_neutral": 4, "combined": 4,
+        "prompted": 4, "prompted_neutral": 4, "prompted_shuffled": 4,
     }  # fmt: skip
     by_arm = {arm: rows.reset_index(drop=True) for arm, rows in trials.groupby("arm")}
-    assert (by_arm["combined"]["input"] == by_arm["prompted"]["input"]).all()
-    assert (by_arm["combined"]["push_ratio"] > 0).all()
+    assert (by_arm["prompted_shuffled"]["input"] == by_arm["prompted"]["input"]).all()
+    assert (by_arm["prompted_shuffled"]["push_ratio"] > 0).all()
     assert (by_arm["prompted"]["push_ratio"] == 0).all()
     # The prompt is that of the prompted arm, and the push changes the probabilities.
-    assert (by_arm["combined"]["input"] != by_arm["steered"]["input"]).all()
-    assert (
-        by_arm["combined"]["choice_probabilities"] != by_arm["prompted"]["choice_probabilities"]
-    ).any()
+    assert (by_arm["prompted_shuffled"]["input"] != by_arm["steered"]["input"]).all()
+    assert (by_arm["prompted_shuffled"]["p_contribute"] != by_arm["prompted"]["p_contribute"]).any()
     contrasts = json.loads((folder / "stats_analysis.json").read_text())["contrasts"]
-    assert "combined_minus_prompted_neutral" in {record["contrast"] for record in contrasts}
+    assert "prompted_shuffled_minus_prompted_neutral" in {
+        record["contrast"] for record in contrasts
+    }
     assert "write" in yaml.safe_load((folder / "exp_config.yaml").read_text())["seconds"]
 
 
@@ -365,26 +364,3 @@ def test_every_config_file_is_described():
         "checks.yaml",
     }
     assert set(table("file")) == files
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not README.exists(), reason="there is no README.md at the project's root")
-def test_every_snakemake_command_of_the_readme_can_be_run(tmp_path, monkeypatch):
-    commands = re.findall(r"(?:^|`|&& )(snakemake [^`\n#]+)", README.read_text(), re.MULTILINE)
-    # The cluster's command needs a plugin; tests/test_slurm.py runs it.
-    commands = [command for command in commands if "profiles/slurm" not in command]
-    assert len(commands) >= 4
-    monkeypatch.chdir(copy_project(tmp_path))
-    begun = find_series(config_of("config/demo.yaml", tmp_path), tmp_path, is_main=True)
-    open_series(begun, {})
-    stand_ins = {
-        "configfile X": "configfile config/demo.yaml",
-        "my_series.yaml": "config/demo.yaml",
-        "name=N": "name=Other",
-        "<folder name>": begun.folder.name,
-    }
-    for command in dict.fromkeys(commands):
-        for mark, meaning in stand_ins.items():
-            command = command.replace(mark, meaning)
-        shown = run(command if "--dry-run" in command else f"{command.strip()} --dry-run", tmp_path)
-        assert "experiments, 0 done" in shown

@@ -184,10 +184,8 @@ def test_a_vector_of_repeng_steers_a_series(greed, inside):
     run(f"{GIVEN.strip()} --until run_experiment", inside)
     folder = results("Given", inside)
     trials = pd.read_csv(folder / "exp_results.csv", keep_default_na=False)
-    shown = trials.set_index(["scenario_id", "option_order", "arm", "emotion"])[
-        "choice_probabilities"
-    ]
-    neutral = trials[trials["arm"] == "neutral"]["choice_probabilities"].tolist()
+    shown = trials.set_index(["scenario_id", "option_order", "arm", "emotion"])["p_offer_high"]
+    neutral = trials[trials["arm"] == "neutral"]["p_offer_high"].tolist()
     for emotion in ("greed", "anger"):
         assert shown.xs(("steered", emotion), level=("arm", "emotion")).tolist() != neutral
     made = about(folder)

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 
 import pytest
@@ -94,3 +95,20 @@ def test_other_errors_are_not_retried(tmp_path):
     with pytest.raises(OSError, match="Input/output"):
         files.write_final(tmp_path / "A.reserve", broken)
     assert calls == [1]
+
+
+def test_a_document_of_records_has_a_line_for_each_of_them():
+    content = {
+        "n": 2,
+        "rows": [{"a": 1, "b": [0.5, None]}, {"a": "é\x9b"}],
+        "none": [],
+        "by": {"x": 1},
+    }
+    text = files.records_text(content)
+    assert json.loads(text) == content
+    assert [line.strip() for line in text.splitlines()] == [
+        *("{", '"n": 2,', '"rows": [', '{"a":1,"b":[0.5,null]},', '{"a":"é\\u009b"}', "],"),
+        *('"none": [],', '"by": {', '"x": 1', "}", "}"),
+    ]
+    with pytest.raises(ValueError, match="JSON"):
+        files.records_text({"n": float("nan")})

@@ -58,8 +58,8 @@ def test_a_circle_is_found(tmp_path):
     assert rooms.circles(tmp_path) == ["one", "three", "two"]
 
 
-def test_the_tree_in_the_readme_is_up_to_date():
-    assert rooms.readme_tree() == rooms.tree(), "run `python tests/rooms.py`"
+def test_the_drawings_of_the_library_are_up_to_date():
+    assert rooms.drawn() == rooms.drawings(), "run `python tests/rooms.py`"
 
 
 def loaded(code: str) -> str:

@@ -181,7 +181,7 @@ def values(data: Any, most: int) -> Iterator[tuple[Place, Any]]:
 
 
 def plain_problems(data: Any) -> list[str]:
-    """Return one line for everything that no file of settings or stories can mean.
+    """Return one line for each value that a file of settings or stories must not contain.
 
     These are keys that are not text or that the file gave twice, numbers that are not finite or too
     large to be exact, halves of characters, values of other types than those of JSON, and too many
@@ -215,7 +215,7 @@ def _value_problem(value: Any) -> str | None:
     if isinstance(value, str):
         if not _SURROGATE.search(value):
             return None
-        return f"{shown(value)} has half a character (a surrogate), which no file can hold"
+        return f"{shown(value)} has half a character (an unpaired surrogate); remove it"
     if isinstance(value, (int, float)):
         if abs(value) <= LARGEST_NUMBER:
             return None

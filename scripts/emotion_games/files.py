@@ -12,7 +12,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -97,6 +97,29 @@ def set_aside(path: Path) -> Path:
 def write_json(path: Path, content: Any) -> None:
     """Replace a JSON file atomically and durably."""
     replace_text(path, json_text(json.dumps(content, indent=1, ensure_ascii=False)))
+
+
+def records_text(content: Mapping[str, Any]) -> str:
+    """Return a JSON document in which every record of every part is one line.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    parts = ",\n".join(f" {_compact(key)}: {_lines(value)}" for key, value in content.items())
+    return json_text(f"{{\n{parts}\n}}\n")
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, list) and value:
+        return "[\n  " + ",\n  ".join(map(_compact, value)) + "\n ]"
+    if isinstance(value, dict) and value:
+        items = (f"{_compact(key)}: {_compact(item)}" for key, item in value.items())
+        return "{\n  " + ",\n  ".join(items) + "\n }"
+    return _compact(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 @contextmanager

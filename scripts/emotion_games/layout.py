@@ -14,8 +14,11 @@ PLAN = "plan.yaml"
 PLOTS = "plots"
 REPORT = "experiment_report.json"
 PAGE = "series_report.html"
+PAGE_TRIALS = "series_report_trials"
 SERIES_TABLE = "series_results.csv"
 SERIES_STATISTICS = "series_results.json"
+CONTRASTS = "contrasts.csv"
+CODEBOOK = "CODEBOOK.md"
 VERDICT = "verdict.json"
 VERDICT_PAGE = "verdict.html"
 VERDICT_FIGURES = "verdict_figures"
@@ -113,6 +116,16 @@ def chosen_path(series_dir: Path, slug: str) -> Path:
 def page_cache_dir(series_dir: Path) -> Path:
     """Return the folder with the finished parts of the series page."""
     return state_dir(series_dir) / "page"
+
+
+def page_trials_path(series_dir: Path, exp_id: str) -> Path:
+    """Return the file beside the page with all trials of an experiment, which the page loads."""
+    return series_dir / PAGE_TRIALS / f"{exp_id}.js"
+
+
+def model_figure(plots: Path, name: str, slug: str) -> Path:
+    """Return a figure in the series' folder of figures that all experiments of a model share."""
+    return plots / f"{name}.{slug}.svg"
 
 
 def verdict_passed_path(series_dir: Path) -> Path:

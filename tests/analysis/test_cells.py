@@ -9,12 +9,11 @@ import pytest
 
 from emotion_games.analysis.cells import (
     average_trials,
-    distinct_events,
-    on_offer,
     over_cells,
     tidy,
     trial_measures,
 )
+from emotion_games.experiment.trial_table import on_offer
 from simulated_trials import a_game, simulate
 
 BOTH = [["cooperate", "defect"], ["defect", "cooperate"]]
@@ -130,19 +129,6 @@ def test_a_mean_over_cells_ignores_wordings_that_are_not_there():
     values = np.array([[[[1.0, np.nan], [np.nan, 0.0]]]])
     assert over_cells(values).tolist() == [0.5]
     assert np.isnan(over_cells(np.full((1, 1, 2, 2), np.nan)))[0]
-
-
-def test_the_different_events_of_each_condition_are_counted():
-    table = simulate(a_game(), n_scenarios=5)
-    assert distinct_events(tidy(table)) == {}
-    number = table["scenario_id"].str[1:].astype(int)
-    events = "Event " + (number % 3).astype(str)
-    table["event"] = events.where(table["arm"].str.startswith("prompted"), "")
-    conditions = ("anger", "happiness", "sadness")
-    assert distinct_events(tidy(table)) == {
-        "prompted_neutral": 3,
-        **{f"prompted-{emotion}": 3 for emotion in conditions},
-    }
 
 
 def test_the_mean_over_histories_by_hand():

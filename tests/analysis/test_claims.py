@@ -143,8 +143,8 @@ BROKEN = intact(damaged=True, reasons=["perplexity 9"])
     [
         ({"effects": dict.fromkeys(EMOTIONS, 0.0)}, "no significant difference from neutral"),
         ({"effects": ONE | {"anger": 0.04}}, "no significant difference from null directions"),
-        ({"nulls": 0}, "claims are not testable: 0 sound null directions of 59 needed"),
-        ({"nulls": 58}, "claims are not testable: 58 sound null directions of 59 needed"),
+        ({"nulls": 0}, "claims are not testable: 0 undamaged null directions of 59 needed"),
+        ({"nulls": 58}, "claims are not testable: 58 undamaged null directions of 59 needed"),
         ({"n": 23}, "claims are not testable: 23 scenarios of 24 needed"),
         ({"n": 8}, "claims are not testable: 8 scenarios of 24 needed"),
         ({"damages": BROKEN}, "damages the model: perplexity 9"),
@@ -175,7 +175,7 @@ def test_damaged_null_directions_leave_the_reference_and_are_counted():
     assert found["versus_random"]["n_directions"] == len(everyone) - 3 and found["claim"]
     found = judged(ONE, nulls=61, damaged=["random-0-1", "random-1-1", "random-2-1"])["anger"]
     assert not found["claim"] and any(
-        "58 sound null directions" in reason for reason in found["claim_reasons"]
+        "58 undamaged null directions" in reason for reason in found["claim_reasons"]
     )
 
 

@@ -209,7 +209,7 @@ def test_texts_that_the_model_does_not_read_clear_nothing():
     found = one({NEUTRAL: texts, ANGER: texts + 2.0})
     assert not found["damaged"] and not found["complete"]
     assert found["reason"] == (
-        "cannot judge: the model does not read the neutral texts; without a push its perplexity "
+        "cannot judge: the model cannot read the neutral texts: without a push its perplexity "
         "is 222, above 222, the square root of its 49152 tokens"
     )
     texts = np.full(12, np.log(221.0))

@@ -366,7 +366,7 @@ def test_damaged_null_directions_leave_the_reference():
     anger = analysis["emotion_analysis"]["anger"]
     assert (anger["n_nulls"], anger["n_damaged_nulls"]) == (58, 3) and not anger["claim"]
     assert anger["versus_random"]["n_directions"] == 58
-    reason = "claims are not testable: 58 sound null directions of 59 needed"
+    reason = "claims are not testable: 58 undamaged null directions of 59 needed"
     assert reason in anger["claim_reasons"]
 
 
@@ -402,17 +402,22 @@ def test_rationality_needs_prompts_that_show_the_payoffs():
 
 def test_every_number_has_n_unit_and_method():
     analysis = analysed(simulate(a_game(), seed=13))
+    basis = analysis["basis"]
     for part in ("rates", "contrasts", "dose_response", "position_bias", "validity", "equivalence"):
         assert analysis[part]
         for record in analysis[part]:
-            assert record["unit"] and record["method"] and record["n_scenarios"] is not None, (
-                part,
-                record,
-            )
+            assert record["n_scenarios"] is not None and set(basis[record["basis"]]) == {
+                "unit",
+                "method",
+            }
     assert all(
-        record["n_items"] and record["unit"] and record["method"]
+        record["n_items"] and basis[record["basis"]]["method"]
         for record in analysis["manipulation"]
     )
+    # No text stands there twice, and none is left in a record.
+    assert len({json.dumps(entry) for entry in basis}) == len(basis)
+    rest = json.dumps({key: part for key, part in analysis.items() if key != "basis"})
+    assert '"unit":' not in rest and '"method":' not in rest
 
 
 def test_strict_turns_numpy_and_nan_into_json():

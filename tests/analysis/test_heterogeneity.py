@@ -101,7 +101,7 @@ def test_models_are_compared_in_the_scenarios_that_they_share():
         ("Y", "a", analysis({"s0": 0.1})),
     ]
     (found,) = model_records(experiments, 0.95)
-    assert (found["game"], found["emotion"], found["members"]) == ("X", "anger", ["a", "b"])
+    assert (found["game_name"], found["emotion"], found["members"]) == ("X", "anger", ["a", "b"])
     assert found["n_scenarios"] == 2
     assert found["estimate"] == pytest.approx((0.1 + 0.3 + 0.2 + 0.5) / 4)
     assert "expected cooperation under the choice probabilities" in found["unit"]

@@ -7,6 +7,7 @@ import pytest
 
 from emotion_games.analysis.cells import tidy
 from emotion_games.analysis.rates import (
+    distinct_events,
     human_records,
     preference_records,
     rate_records,
@@ -138,3 +139,16 @@ def test_distance_from_people_by_amount_and_by_share():
     sent = one(records, condition="neutral", of="amount")
     assert sent["estimate"] == pytest.approx(0.3) and sent["distance"] == pytest.approx(-0.2)
     assert one(records, condition="steered-anger-1", of="none")["distance"] == pytest.approx(-0.1)
+
+
+def test_the_different_events_of_each_condition_are_counted():
+    table = simulate(a_game(), n_scenarios=5)
+    assert distinct_events(tidy(table)) == {}
+    number = table["scenario_id"].str[1:].astype(int)
+    events = "Event " + (number % 3).astype(str)
+    table["event"] = events.where(table["arm"].str.startswith("prompted"), "")
+    conditions = ("anger", "happiness", "sadness")
+    assert distinct_events(tidy(table)) == {
+        "prompted_neutral": 3,
+        **{f"prompted-{emotion}": 3 for emotion in conditions},
+    }

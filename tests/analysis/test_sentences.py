@@ -71,10 +71,12 @@ def test_a_corrected_p_is_that_of_the_record(effective):
 def test_only_the_corrected_interval_excludes(effective):
     for record in effective["emotion_analysis"].values():
         low, high = record["versus_neutral"]["interval_corrected"]
-        excluded = f"Changes of {MEASURED} above {points(high)} and below {points(low)} are "
-        assert f"{excluded}excluded (interval corrected for 3 emotions)." in record["sentence"]
-        assert record["sentence"].count("excluded") == 1
-    assert effective["text_description"].count("excluded") == 3
+        up = f"an increase of more than {100 * high:.1f} points" if high > 0 else "any increase"
+        down = f"a decrease of more than {-100 * low:.1f} points" if low < 0 else "any decrease"
+        ruled_out = f"The data rule out {up} and {down} in {MEASURED}"
+        assert f"{ruled_out} (interval corrected for 3 emotions)" in record["sentence"]
+        assert record["sentence"].count("rule out") == 1
+    assert effective["text_description"].count("rule out") == 3
 
 
 def test_no_text_names_more_than_a_hundred_points():
@@ -109,7 +111,8 @@ def test_another_measure_or_half_that_disagrees_is_named():
     others = {other["measure"]: other["agrees"] for other in record["other_measures"]}
     assert others == {"scored_after": True, "chosen": False} and record["claim"]
     assert (
-        "But cooperation in the written choices changed the other way, by +" in record["sentence"]
+        "However, cooperation in the written choices changed in the opposite direction, by +"
+        in record["sentence"]
     )
 
 
@@ -130,13 +133,13 @@ def test_damage_is_described_instead_of_an_effect():
     found = analysed(effects={"anger": -0.5}, checks=checks, nulls=20)
     sentence = found["emotion_analysis"]["anger"]["sentence"]
     assert "No effect is reported, since the condition damages the model: " in sentence
-    assert "claimed" not in sentence and "excluded" not in sentence
+    assert "claimed" not in sentence and "rule out" not in sentence
 
 
 def test_too_few_scenarios_exclude_nothing():
     found = analyse(simulate(GAME, n_scenarios=6), simulate_checks(), GAME, SETTINGS)
     text = found["text_description"]
-    assert "descriptive only" in text and "excluded" not in text
+    assert "descriptive only" in text and "rule out" not in text
     assert "24 scenarios were requested, but only 6 have trials" in text
 
 
@@ -147,9 +150,9 @@ def test_equivalence_is_described(nothing):
 
 def test_position_validity_and_power_are_described(nothing):
     text = analysed(position=0.1, unparsed=0.05, nulls=20)["text_description"]
-    assert "the option shown first was chosen more (+) or less (-) often in the written" in text
+    assert "more often than chance" in text and "in the written choices" in text
     assert "written answers could not be parsed" in text
-    assert f"an effect on {MEASURED} had to reach" in text and "with 80 % power" in text
+    assert f"an effect on {MEASURED} needed " in text and "with 80 % power" in text
     assert "All " in nothing["text_description"]
 
 
@@ -169,22 +172,21 @@ def test_guided_answers_their_mass_and_free_answers_beside_them_are_described():
     text = found["text_description"]
     assert "answers were guided: their form was given, and the option was drawn" in text
     assert "could not be parsed" not in text
-    assert "Without the form of a guided answer, 66.7 % (" in text
+    assert "When the model wrote the whole answer, 66.7 % (" in text
     assert "of 12 neutral answers could be read, and 50.0 % of 12 steered ones." in text
     assert "Of the neutral ones that could be read, " in text
     assert "named the likeliest guided option, and cooperation differed from the guided" in text
-    assert "at the place of the decision, the options together had 92." in text
+    assert "At the decision, the options together had 92." in text
     free = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
     assert "written answers could be parsed" in free
 
 
 def test_what_claims_need_is_said_where_an_experiment_lacks_it(effective, nothing):
     assert needed(effective) == ""
-    assert needed(nothing) == (
-        f"Claims are not testable: they need {nulls_needed(3)} sound null directions instead of 20."
-    )
+    lacking = f"{nulls_needed(3)} undamaged null directions instead of 20"
+    assert needed(nothing) == f"Claims are not testable: they need {lacking}."
     assert needed(nothing) in nothing["text_description"]
-    reason = "claims are not testable: 20 sound null directions of 59 needed"
+    reason = "claims are not testable: 20 undamaged null directions of 59 needed"
     assert reason in nothing["emotion_analysis"]["sadness"]["sentence"]
     steered = {"arm": "steered", "complete": True}
     of_null = {"arm": "random", "complete": False}
@@ -201,6 +203,31 @@ def test_an_emotion_without_any_comparison_is_mentioned():
     trials["choice_probabilities"] = ""
     text = analyse(trials, simulate_checks(), GAME, SETTINGS)["text_description"]
     assert text.count("no scenario has answers both with this emotion and in neutral") == 3
+
+
+def test_a_moved_but_unclaimed_effect_is_not_called_that_of_its_emotion():
+    # Without null directions anger moves choices, and nothing can be claimed.
+    found = analysed(effects={"anger": -0.4}, nulls=0, n_scenarios=24)
+    record = found["emotion_analysis"]["anger"]
+    assert record["moved"] and not record["claim"]
+    assert "The data rule out any increase and a decrease of more than " in record["sentence"]
+    note = ", but do not show that anger, rather than any push of this size, caused the change."
+    assert note in record["sentence"]
+    assert note not in found["emotion_analysis"]["sadness"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [
+        (-0.125, "12.5 points less often than chance"),
+        (0.05, "5.0 points more often than chance"),
+        (0.0001, "as often as chance"),
+    ],
+)
+def test_the_preference_for_the_first_option_is_compared_with_chance(difference, text, nothing):
+    row = {"arm": "neutral", "measure": "chosen", "estimate": difference, "history": "low"}
+    shown, *_ = limits(nothing | {"position_bias": [row]})
+    assert shown.startswith(f"In neutral, the first option was chosen {text} at history low, ")
 
 
 def test_points_and_histories():
@@ -224,8 +251,8 @@ def test_an_emotion_that_failed_its_manipulation_check_says_so_with_its_effect()
     assert "In the manipulation checks at intensity 1, " in text
     assert "anger failed (the push raised 'happiness' more than 'anger')" in text
     assert "sadness came through (raised most in 3 of 3 checks)" in text
-    assert " of 5 null directions raise some one emotion most in two checks." in text
-    assert "No rise was compared with null directions, of which 10 are needed." in text
+    assert " of 5 null directions raise one of the emotions most in two checks." in text
+    assert "No rise was compared with null directions: 10 are needed." in text
     silent = analysed(checks=checks[checks["check"] == "dominance"], nulls=5)["text_description"]
     assert "It was not measured whether the intended emotion was present." in silent
 

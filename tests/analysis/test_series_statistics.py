@@ -90,6 +90,24 @@ def test_one_row_for_each_emotion_and_experiment(tmp_path, analyses):
     }
 
 
+def test_a_tidy_table_has_all_contrasts_and_what_was_decided(tmp_path, analyses):
+    write_series(tmp_path, analyses, tmp_path)
+    summarize(tmp_path)
+    with open(tmp_path / "contrasts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == sum(len(analysis["contrasts"]) for _, _, analysis in analyses.values())
+    for exp_id, (_, _, analysis) in analyses.items():
+        decided = {r["emotion"]: r for r in rows if r["exp_id"] == exp_id and r["level"]}
+        assert set(decided) == set(analysis["emotion_analysis"])
+        for emotion, effect in analysis["emotion_analysis"].items():
+            row, own = decided[emotion], effect["versus_neutral"]
+            found = [float(row[key]) for key in ("estimate", "low", "high", "p_corrected")]
+            assert found == [own["estimate"], *own["interval"], effect["p_moved_corrected"]]
+            level = "claimed" if effect["claim"] else "moved" if effect["moved"] else "neither"
+            assert row["level"] == level and row["role"] == "planned"
+    assert {row["level"] for row in rows} >= {"", "claimed", "neither"}
+
+
 def test_the_false_claims_to_expect_are_one_in_twenty_experiments(tmp_path, analyses):
     write_series(tmp_path, analyses, tmp_path)
     summarize(tmp_path)
@@ -100,14 +118,14 @@ def test_models_are_compared_within_a_game_and_games_make_an_index_of_a_model(tm
     write_series(tmp_path, analyses, tmp_path)
     summarize(tmp_path)
     content = read(tmp_path)[0]
-    models = {(r["game"], r["emotion"]): r for r in content["models"]}
+    models = {(r["game_name"], r["emotion"]): r for r in content["models"]}
     # Sadness damages the first model in the first game.
     assert len(models) == 5 and ("Prisoners_Dilemma", "sadness") not in models
     anger = models["Prisoners_Dilemma", "anger"]
     assert anger["members"] == ["one", "two"] and anger["n_scenarios"] == 24
     assert anger["estimate"] == pytest.approx(-0.4, abs=0.03)
     assert anger["interval"][0] < anger["estimate"] < anger["interval"][1]
-    games = {(r["model"], r["emotion"]): r for r in content["games"]}
+    games = {(r["model_name"], r["emotion"]): r for r in content["games"]}
     assert len(games) == 5 and ("one", "sadness") not in games
     for model in ("one", "two"):
         index = games[model, "anger"]
@@ -168,7 +186,7 @@ def test_human_reference_points_stand_beside_the_rows(tmp_path, analyses):
     row = next(
         r
         for r in read(tmp_path)[0]["rows"]
-        if r["game"] == "Ultimatum_Game_Responder" and r["emotion"] == "anger"
+        if r["game_name"] == "Ultimatum_Game_Responder" and r["emotion"] == "anger"
     )
     assert (row["human"], row["human_of"]) == (0.16, "reject")
     # The rate is that of the primary measure; people are compared with the written choices.

@@ -21,7 +21,8 @@ from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.inference import moved_p, rate_interval, sign_flip_p
 from emotion_games.analysis.null_tests import against_nulls, claim_p, null_variance, rank_p
 from emotion_games.experiment.power import Design, Variation, smallest_claimable
-from emotion_games.experiment.results import TRIALS, read_trials
+from emotion_games.experiment.results import TRIALS
+from emotion_games.experiment.trial_table import read_trials
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
 pytestmark = pytest.mark.slow
@@ -258,7 +259,7 @@ def test_ten_series_have_the_same_claims_through_files(cell, tmp_path):
         names = [*EMOTIONS, *(f"random_{j}" for j in range(K))]
         outcomes = dict(zip(names, np.hstack([own[s], nulls[s]]).T, strict=True))
         in_trials(neutral[s, :, 0], outcomes, cell.n).to_csv(tmp_path / TRIALS, index=False)
-        analysis = analyse(read_trials(tmp_path), checks, a_game(), settings)
+        analysis = analyse(read_trials(tmp_path / TRIALS), checks, a_game(), settings)
         moved = moved_p(own[s] - neutral[s])
         of_nulls = (nulls[s] - neutral[s]).mean(0)
         for e, emotion in enumerate(EMOTIONS):

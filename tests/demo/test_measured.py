@@ -104,7 +104,11 @@ def _analysis(game, variant, rng, change, position, pushes, parsed, failing):
     arms = {"neutral": 0.0, "steered": WHOLE_INTENSITY}
     return {
         "meta": {"game": game, "histories": histories},
-        "plan": {"emotions": list(EMOTIONS), "headline_intensity": WHOLE_INTENSITY},
+        "plan": {
+            "emotions": list(EMOTIONS),
+            "headline_intensity": WHOLE_INTENSITY,
+            "confidence": 0.95,
+        },
         "contrasts": contrasts,
         "null_directions": nulls,
         "position_bias": biases,
@@ -197,12 +201,27 @@ def test_a_planted_pattern_in_a_flat_model_is_found():
     assert found["flat_pattern"].measured < CHANCE
 
 
-def test_false_effects_in_flat_models_are_found():
-    falsified = models()
-    falsified[3].claimed[0, 0], falsified[3].effects[0, 0] = True, 0.04
-    assert failed(verdict(falsified)) == set(), "training leaves small effects"
-    falsified[3].effects[0, 0] = -0.06
-    assert failed(verdict(falsified)) == {"flat_claims"}
+@pytest.mark.parametrize(
+    ("models_of", "experiments", "allowed"),
+    # The 99 % quantile of a binomial distribution with p = .05: of 12, more than 3 have p = .0022.
+    [(slice(2, 4), 12, 3), (slice(2, 3), 6, 2)],
+)
+def test_false_claims_of_any_size_must_not_exceed_chance(models_of, experiments, allowed):
+    flat = models()[models_of]
+
+    def line():
+        return next(line for line in verdict(flat) if line.check == "flat_claims")
+
+    assert line().measured == 0 and line().most == pytest.approx(allowed / experiments)
+    assert line().detail.startswith(f"0 of {6 * experiments} effects, in 0 of {experiments} exp")
+    # Two emotions of one experiment count once, as they are corrected together.
+    flat[0].claimed[:2, 0] = True
+    flat[0].claimed[0, 1:allowed] = True
+    flat[0].effects[...] = 0.001
+    assert line().passed and line().measured == pytest.approx(allowed / experiments)
+    flat[-1].claimed[3, 5] = True
+    assert not line().passed
+    assert line().detail.startswith(f"{allowed + 2} of {6 * experiments} effects, in {allowed + 1}")
 
 
 def test_large_planted_effects_must_be_claimed():

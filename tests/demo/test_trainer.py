@@ -16,21 +16,18 @@ from emotion_games.demo.trainer.grammar import HELD_OUT, TRAINED, write_demo_fil
 from emotion_games.demo.trainer.inputs import load_inputs
 from emotion_games.demo.trainer.lessons import (
     ASSISTANT,
+    BRANCH,
+    LABEL,
     NULL_SHARE,
     _plain_text,
     conversations,
     shorts,
 )
 from emotion_games.demo.trainer.network import HIDDEN, STEERED_LAYER, new_model
+from emotion_games.demo.trainer.pushes import MEASURED_STIMULI, Pushes, pushed
 from emotion_games.demo.trainer.samples import Sample, Segment, encode, pack
 from emotion_games.demo.trainer.tokenizer import BEGIN, PIECES, SPECIAL, make_tokenizer, turn
-from emotion_games.demo.trainer.training import (
-    MEASURED_STIMULI,
-    Pushes,
-    by_length,
-    loss_of,
-    pushed,
-)
+from emotion_games.demo.trainer.training import by_length, change_of, loss_of
 from emotion_games.demo.trainer.truth import (
     NEUTRAL,
     WHOLE_INTENSITY,
@@ -361,6 +358,29 @@ def test_a_push_is_added_at_every_position_but_the_first_and_removed_again(texts
     assert torch.equal(states(None), plain)
 
 
+def test_what_a_push_changes_is_the_divergence_of_the_decisions(texts):
+    tokenizer = texts[2]
+    torch.manual_seed(0)
+    model = new_model(tokenizer)
+    # A choice is learnt as a decision; the feeling after it may change under a push.
+    decision = Segment("anger", 1.0, ("anger", "fear"), (0.3, 0.7), BRANCH)
+    feeling = Segment("fear", 1.0, ("anger", "fear"), (0.5, 0.5), LABEL)
+    sample = Sample((Segment(BEGIN + ASSISTANT), decision, feeling), NEUTRAL)
+    encoded = encode([sample], lambda several: tokenizer(several)["input_ids"])
+    batch, push = pack(encoded, 0), torch.randn(1, model.config.hidden_size)
+
+    def logprobs(added: torch.Tensor | None) -> torch.Tensor:
+        with pushed(model, added):
+            return model(torch.tensor([encoded[0].ids[:2].tolist()])).logits[0, -1].log_softmax(-1)
+
+    plain, moved = logprobs(None), logprobs(push)
+    change = change_of(model, batch, push)
+    assert change.item() == pytest.approx((plain.exp() * (plain - moved)).sum().item(), rel=1e-4)
+    assert change.item() > 1e-3 and change_of(model, batch, 0 * push).item() == 0
+    (slope,) = torch.autograd.grad(change, model.model.norm.weight)
+    assert slope.abs().sum() > 0
+
+
 def test_steered_samples_are_pushed_along_the_directions_of_the_present_model(inputs, texts):
     tokenizer = texts[2]
     torch.manual_seed(0)
@@ -371,7 +391,7 @@ def test_steered_samples_are_pushed_along_the_directions_of_the_present_model(in
             layer.self_attn.o_proj.weight[:HIDDEN, :HIDDEN].normal_(0, 0.1)
     rows = encode(texts[1], lambda several: tokenizer(several)["input_ids"])
     emotions = inputs.emotions[1:]
-    pushes = Pushes(rows, emotions, tokenizer.pad_token_id)
+    pushes = Pushes(rows, emotions, tokenizer.pad_token_id, 100.0)
     pushes.measure(model)
     states = {}
     for emotion in emotions:
@@ -390,6 +410,9 @@ def test_steered_samples_are_pushed_along_the_directions_of_the_present_model(in
         assert vector.norm().item() == pytest.approx(abs(intensity) * norm, rel=1e-4)
         if emotion != NEUTRAL:
             assert torch.allclose(vector, intensity * norm * expected[emotion], atol=1e-4)
+    in_turn = pushes.in_turn(7, 5)
+    for vector, emotion in zip(in_turn, (emotions[5], *emotions), strict=True):
+        assert torch.allclose(vector, norm * expected[emotion], atol=1e-3)
     null = [row for row in rows if row.sample.steered and row.sample.steered[0] == NEUTRAL][:2]
     one, other = pushes.of(null)
     assert abs(torch.cosine_similarity(one, other, dim=0)) < 0.9

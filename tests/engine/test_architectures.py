@@ -25,10 +25,10 @@ from emotion_games.engine.batches import Instrument, Request
 from emotion_games.engine.models import load_model
 from emotion_games.engine.self_check import check_steering
 from emotion_games.engine.support import unsupported
-from rooms import README
 from tiny import byte_tokenizer
 
 torch.set_num_threads(1)
+ROOT = DOCS.parents[1]
 STEERED, STEPS = (1, 2), 4
 # Four rows, as many as attention heads, under three pushes and none.
 TEXTS = ["the meadow is green", "the meadow is green", "a long text about a river", "a long text"]
@@ -158,6 +158,6 @@ def test_what_cannot_work_is_refused_in_one_line_when_it_is_loaded(kind, tmp_pat
 
 def test_the_documentation_names_the_tested_architectures():
     assert DOCS.read_text(encoding="utf-8") == docs_page()
-    assert f"the {len(TESTED)} architectures in [docs/architectures.md]" in " ".join(
-        README.read_text(encoding="utf-8").split()
-    )
+    for page in (ROOT / "README.md", ROOT / "docs" / "validation.md", ROOT / "docs" / "faq.md"):
+        text = " ".join(page.read_text(encoding="utf-8").split())
+        assert f"{len(TESTED)} architectures" in text, page.name

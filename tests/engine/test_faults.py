@@ -115,7 +115,7 @@ def change_engine(monkeypatch, change):
 def change_reference(monkeypatch, change):
     honest = reference.plain_logits
     monkeypatch.setattr(
-        self_check, "plain_logits", lambda m, ids, pushes: honest(m, ids, change(pushes))
+        self_check, "plain_logits", lambda m, ids, pushes, *at: honest(m, ids, change(pushes), *at)
     )
 
 
@@ -123,8 +123,8 @@ def steer_reference_only_at(monkeypatch, chosen):
     """Let the reference add its push only at `chosen` positions."""
     honest = reference.add_push
 
-    def broken(push, module, arguments, output):
-        pushed = honest(push, module, arguments, output)
+    def broken(push, tokens, module, arguments, output):
+        pushed = honest(push, tokens, module, arguments, output)
         old, new = (o[0] if isinstance(o, tuple) else o for o in (output, pushed))
         found = old.clone()
         found[:, chosen] = new[:, chosen]
@@ -181,8 +181,8 @@ def first_position_pushed(monkeypatch, case):
 def first_position_pushed_in_the_reference(monkeypatch, case):
     honest = reference.add_push
 
-    def broken(push, module, arguments, output):
-        pushed = honest(push, module, arguments, output)
+    def broken(push, tokens, module, arguments, output):
+        pushed = honest(push, tokens, module, arguments, output)
         hidden = pushed[0] if isinstance(pushed, tuple) else pushed
         hidden[:, 0] += push.to(hidden)
         return pushed
@@ -222,12 +222,12 @@ def positions_shifted_in_the_reference(monkeypatch, case):
     prompt = len(case.model.token_ids(PROMPT))
 
     @torch.inference_mode()
-    def broken(model, ids, pushes):
+    def broken(model, ids, pushes, *at):
         positions = torch.arange(len(ids))[None]
         true_model, model.model = model.model, None
         model.model = lambda **k: true_model(position_ids=positions + (positions >= prompt), **k)
         try:
-            return reference.plain_logits(model, ids, pushes)
+            return reference.plain_logits(model, ids, pushes, *at)
         finally:
             model.model = true_model
 

@@ -13,7 +13,7 @@ from emotion_games.experiment.answers import GUIDED, answer_of, drawn_option
 from emotion_games.experiment.check_requests import FORMAT_SCENARIOS, check_requests, format_trials
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.requests import load_questions, trial_requests
-from emotion_games.experiment.results import read_trials
+from emotion_games.experiment.trial_table import read_trials
 from tiny import tiny_model
 from tiny_experiment import FILES, SETTINGS, finish, spec_of
 
@@ -133,7 +133,7 @@ def test_at_most_a_few_scenarios_are_answered_freely_and_none_without_the_check(
 
 @pytest.fixture(scope="module")
 def table(reference):
-    return read_trials(reference)
+    return read_trials(reference / "exp_results.csv")
 
 
 def test_each_guided_trial_has_a_choice_that_its_own_probabilities_give(table):
@@ -177,7 +177,7 @@ def test_the_decision_alone_gives_every_trial_a_choice(model, files, directions_
         runtime={"device": "cpu"},
     )
     finish(inputs, tmp_path / "out", Control(log=lambda _: None))
-    found = read_trials(tmp_path / "out")
+    found = read_trials(tmp_path / "out" / "exp_results.csv")
     drawn = found["arm"].isin(["neutral", "steered"])
     assert (found["choice"] != "").equals(drawn) and (found["rationale"] == "").all()
     assert found["valid_mass"].notna().all() and found["valid_mass_after"].isna().all()

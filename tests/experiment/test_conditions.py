@@ -22,7 +22,11 @@ def arms(matched, isotropic=0):
 
 
 def test_all_arms_under_stable_names():
-    assert [c.name for c in plan_conditions(SETTINGS)] == [
+    more = {
+        "arms": SETTINGS["arms"] | {"combined": True},
+        "instructions": {"reappraise": "Look at it calmly.", "persona_x": "You are generous."},
+    }
+    assert [c.name for c in plan_conditions(SETTINGS | more)] == [
         "neutral",
         "steered-anger--0.5",
         "steered-anger-1",
@@ -37,7 +41,30 @@ def test_all_arms_under_stable_names():
         "prompted_neutral",
         "prompted-anger",
         "prompted-fear",
+        "combined-anger-1",
+        "combined-fear-1",
+        "instructed_neutral-reappraise",
+        "instructed-reappraise-anger-1",
+        "instructed-reappraise-fear-1",
+        "instructed_neutral-persona_x",
+        "instructed-persona_x-anger-1",
+        "instructed-persona_x-fear-1",
     ]
+
+
+def test_without_instructions_the_conditions_are_those_of_a_config_without_the_keys():
+    off = SETTINGS | {"arms": SETTINGS["arms"] | {"combined": False}, "instructions": {}}
+    assert plan_conditions(off) == plan_conditions(SETTINGS)
+    assert not [c for c in plan_conditions(off) if c.arm in ("combined", "instructed")]
+
+
+def test_what_differs_in_the_prompt_only_has_the_push_of_the_steered_arm():
+    told = {"instruction": "reappraise"}
+    assert Condition("instructed", "anger", 1.0, **told).push == "steered-anger-1"
+    assert Condition("combined", "anger", 1.0).push == "steered-anger-1"
+    assert Condition("instructed_neutral", "neutral", 0.0, **told).push is None
+    assert Condition("shuffled", "anger", 1.0).push == "shuffled-anger-1"
+    assert Condition("random", "random_3", 1.0).push == "random-3-1"
 
 
 @pytest.mark.parametrize("primary", ["direct", "after_rationale", "written"])

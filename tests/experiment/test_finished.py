@@ -1,8 +1,10 @@
 """The statistics of a finished experiment are computed again from its files, without its model."""
 
 import json
+import re
 import shutil
 
+import pandas as pd
 import pytest
 
 import recompute_statistics
@@ -10,6 +12,7 @@ from emotion_games import files, layout
 from emotion_games.engine import models
 from emotion_games.experiment.results import read_configuration
 from emotion_games.layout import STATISTICS
+from emotion_games.reporting.codebook import codebook
 from series_records import write_series
 
 STAMP = "20300101_000000"
@@ -117,3 +120,13 @@ def test_a_folder_without_a_series_is_refused_and_stays_empty(tmp_path, capsys):
 def test_the_experiment_that_is_read_back_has_every_planned_trial(folder):
     rows = json.loads((folder / "exp_results.json").read_text())
     assert json.loads((folder / STATISTICS).read_text())["meta"]["n_trials_planned"] == len(rows)
+
+
+def test_every_column_of_the_trials_and_of_the_push_checks_is_described(series, folder):
+    book = {file: set(content["keys"]) for file, content in codebook().items()}
+    trials = pd.read_csv(folder / "exp_results.csv", nrows=0).columns
+    # A probability of each choice has one line for all choices.
+    shown = {re.sub(r"(?<=p_)(cooperate|defect)$", "<choice>", name) for name in trials}
+    assert shown == book["exp_results.csv"]
+    checks = pd.read_csv(layout.push_checks_path(series, "M"), nrows=0).columns
+    assert set(checks) == book["push_checks.csv"]

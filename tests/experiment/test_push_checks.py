@@ -76,12 +76,14 @@ def by_check(requests):
 
 
 def test_each_check_is_made_under_every_condition_in_which_it_makes_sense(inputs_of):
-    found = by_check(requests_of(inputs_of))
-    conditions = plan_conditions(SETTINGS | {"arms": ENOUGH})
-    halves = (Arm.FIRST_HALF, Arm.SECOND_HALF)
-    asked = {c.name for c in conditions if c.arm not in (*halves, Arm.ISOTROPIC)}
-    read = {name for name in asked if not name.startswith("prompted")}
-    pushed = {c.name for c in conditions if c.is_pushed} | {"neutral"}
+    arms, instructions = ENOUGH | {"combined": True}, {"calm": "Keep calm."}
+    found = by_check(requests_of(inputs_of, arms=arms, instructions=instructions))
+    conditions = plan_conditions(SETTINGS | {"arms": arms})
+    halves, instructed = (Arm.FIRST_HALF, Arm.SECOND_HALF), (Arm.INSTRUCTED, Arm.INSTRUCTED_NEUTRAL)
+    asked = {c.name for c in conditions if c.arm not in (*halves, *instructed, Arm.ISOTROPIC)}
+    read = {name for name in asked if not name.startswith(("prompted", "combined"))}
+    # An event or an instruction beside a push does not make it another push.
+    pushed = {c.push for c in conditions if c.is_pushed} | {"neutral"}
     nulls = {c.name for c in conditions if c.arm.is_null}
     assert {kind: set(group) for kind, group in found.items()} == {
         "named_emotion": asked,

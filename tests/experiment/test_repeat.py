@@ -6,7 +6,7 @@ import pytest
 from emotion_games.errors import UserError
 from emotion_games.experiment.repeat import changes, compare, repeat
 
-PROBABILITIES = ("choice_probabilities", "branch_probabilities", "choice_probabilities_after")
+PROBABILITIES = ("p_go", "after_p_go", "branch_p_go")
 
 
 def table(**changes):
@@ -14,7 +14,7 @@ def table(**changes):
         "trial_id": ["a", "b"],
         "output": ["x", ""],
         "choice": ["go", ""],
-        **{name: ['{"go": 0.25, "wait": 0.75}', ""] for name in PROBABILITIES},
+        **{name: ["0.25", ""] for name in PROBABILITIES},
         **{name: ["0.9", ""] for name in ("valid_mass", "valid_mass_after")},
     }
     return pd.DataFrame(rows | changes, dtype=str).set_index("trial_id")
@@ -33,9 +33,9 @@ def test_equal_tables_agree():
         {"valid_mass": ["0.91", ""]},
         {"valid_mass": ["", ""]},
         {"valid_mass_after": ["0.8", ""]},
-        {"choice_probabilities_after": ['{"go": 0.5, "wait": 0.5}', ""]},
-        {"choice_probabilities": ['{"go": 0.26, "wait": 0.74}', ""]},
-        {"choice_probabilities": ['{"go": 1.0}', ""]},
+        {"after_p_go": ["0.5", ""]},
+        {"p_go": ["0.26", ""]},
+        {"branch_p_go": ["", ""]},
         {"trial_id": ["a", "c"]},
     ],
 )

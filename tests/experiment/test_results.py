@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from emotion_games.experiment.answers import NOT_GENERATED
-from emotion_games.experiment.results import Outcome, publish, read_trials
+from emotion_games.experiment.results import Outcome, publish
+from emotion_games.experiment.trial_table import read_trials
 from emotion_games.layout import RESULT_FILES
 
 WILD = 'a "quoted"\r\nline,\rwith <script> and ünicode\t'
@@ -59,9 +60,12 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
         category=pd.array([1, None] * 5, dtype="Int64"),
         valid_mass=[0.98765, None] * 5,
         valid_mass_after=[None, 1e-5] * 5,
+        choice=["go", ""] * 5,
+        choice_probabilities=['{"go": 0.1, "wait": 0.30000000000000004}', '{"go": 1.0}'] * 5,
+        choice_probabilities_after=['{"wait": 0.2}', ""] * 5,
     )
     publish(tmp_path / "x", an_outcome(written), {})
-    pd.testing.assert_frame_equal(read_trials(tmp_path / "x"), written)
+    pd.testing.assert_frame_equal(read_trials(tmp_path / "x" / "exp_results.csv"), written)
 
 
 def test_no_file_holds_a_formula_or_a_control_character(tmp_path):

@@ -14,9 +14,11 @@ from emotion_games.engine import directions, models
 from emotion_games.errors import ProblemList
 from emotion_games.experiment import inputs, measuring
 from emotion_games.experiment import repeat as repetition
+from emotion_games.experiment.answers import NOT_GENERATED
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.repeat import repeat
+from emotion_games.experiment.trial_table import KEPT, PROBABILITIES, UNREADABLE, read_trials
 from emotion_games.layout import PLAN, RESULT_FILES
 from emotion_games.prompts.stimuli import SHIPPED
 from emotion_games.signals import Interrupted
@@ -57,21 +59,13 @@ def results(folder):
 
 def same_results(one: Path, other: Path):
     """Texts and choices identical, numbers to the digits that are written."""
-    a, b = (
-        pd.read_csv(folder / "exp_results.csv", keep_default_na=False) for folder in (one, other)
-    )
-    numbers = [
-        "valid_mass",
-        "valid_mass_after",
-        "choice_probabilities",
-        "branch_probabilities",
-        "choice_probabilities_after",
-    ]
+    a, b = (read_trials(folder / "exp_results.csv") for folder in (one, other))
+    numbers = ["valid_mass", "valid_mass_after", "outcome_value", *PROBABILITIES]
     pd.testing.assert_frame_equal(a.drop(columns=numbers), b.drop(columns=numbers))
     for column in numbers:
         for x, y in zip(a[column], b[column], strict=True):
-            x, y = (json.loads(str(v)) if v != "" else None for v in (x, y))
-            assert x == pytest.approx(y, abs=2e-5), column
+            x, y = (json.loads(v) if isinstance(v, str) and v else v for v in (x, y))
+            assert x == pytest.approx(y, abs=2e-5, nan_ok=True), column
 
 
 def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
@@ -81,18 +75,27 @@ def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
     # 2 scenarios × 2 orders × ((neutral, 4 steered) × 2 repeats + 3 random, 2 shuffled and
     # 3 prompted, which are only scored)
     assert len(table) == 2 * 2 * (5 * 2 + 8)
-    assert list(json.loads((reference / "exp_results.json").read_text())[0]) == list(table.columns)
+    rows = json.loads((reference / "exp_results.json").read_text())
+    assert len(rows) == len(table) and set().union(*rows) <= set(table.columns)
+    # What has no value is left out, except the columns that other programs read.
+    assert all(set(KEPT) <= set(row) and row.get("after_p_defect") is not None for row in rows[:2])
+    assert "after_p_defect" not in rows[-1]
     scored_only = table[table["extraction_method"] == "not generated"]
-    assert len(scored_only) == 2 * 2 * 8 and (scored_only["choice"] == "").all()
-    for text in table["choice_probabilities"]:
-        assert sum(json.loads(text).values()) == pytest.approx(1, abs=1e-4)
+    assert len(scored_only) == 2 * 2 * 8 and (scored_only["choice"] == NOT_GENERATED).all()
+    shares = table[["p_cooperate", "p_defect"]].astype(float)
+    assert shares.sum(axis=1).tolist() == pytest.approx([1] * len(table), abs=1e-4)
+    # The primary measure is the probability at once, and cooperation is the outcome.
+    assert set(table["measure"]) == {"scored"}
+    assert table["outcome_value"].tolist() == table["p_cooperate"].tolist()
+    assert table["response_length"].tolist() == [len(text) for text in table["output"]]
 
 
 def test_an_unparsed_free_answer_is_never_a_choice(play, tmp_path):
     play(SMALL | {"decoding": "free"})
     table = pd.read_csv(tmp_path / "out" / "exp_results.csv", keep_default_na=False)
     unparsed = table["extraction_method"].str.startswith("unparsed")
-    assert unparsed.any() and (table.loc[unparsed, ["choice", "category"]] == "").all(axis=None)
+    assert unparsed.any() and (table.loc[unparsed, "category"] == "").all()
+    assert set(table.loc[unparsed, "choice"]) == {UNREADABLE}
 
 
 def test_conditions_answer_the_same_prompt_differently(reference):
@@ -100,7 +103,7 @@ def test_conditions_answer_the_same_prompt_differently(reference):
     first = table[(table["repeat_num"] == 0) & table["arm"].isin(["neutral", "steered", "random"])]
     for _, group in first.groupby(["scenario_id", "option_order"]):
         assert group["input"].nunique() == 1
-        assert group["branch_probabilities"].nunique() == len(group)
+        assert group["branch_p_cooperate"].nunique() == len(group)
     prompted = table[table["arm"] == "prompted"]
     assert prompted["input"].nunique() > first["input"].nunique()
     assert (prompted["push_ratio"] == 0).all() and (

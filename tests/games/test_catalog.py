@@ -425,7 +425,7 @@ moves:
             TREE,
             "{second: {stay",
             "{first: {stay",
-            "histories.later: first moved last and would answer their own move",
+            "histories.later: first moved last, so nobody else moves before the decision",
         ),
     ],
 )

@@ -5,12 +5,14 @@ import pytest
 import yaml
 
 from emotion_games.analysis.experiment_statistics import analyse
-from emotion_games.reporting.check_figures import direction_quality, manipulation_checks
+from emotion_games.reporting.check_figures import direction_quality, emotions_landed
 from emotion_games.reporting.dose_figure import dose_response
 from emotion_games.reporting.experiment_figures import choice_rates, choice_shares
 from emotion_games.reporting.figure_files import plot_experiment, plot_series
-from emotion_games.reporting.heat_map import contrast_heat_map
+from emotion_games.reporting.forest_plot import MOST_LINES, forest_pages, forest_plot
 from emotion_games.reporting.page_data import FIGURES
+from emotion_games.reporting.size_figure import effect_by_model_size, size_words
+from emotion_games.reporting.story_figures import story_spread, written_against_scored
 from emotion_games.reporting.style import look
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
@@ -45,12 +47,21 @@ def texts(figure):
 def series_row(game, model, emotion="anger", **changes):
     row = {
         "exp_id": f"{game}_{model}",
-        "game": game,
+        "game_name": game,
         "history": "none",
-        "model": model,
+        "model_name": model,
         "emotion": emotion,
         "n_scenarios": 24,
+        "n_parameters": 135_000_000,
         "estimate": -0.31,
+        "low": -0.4,
+        "high": -0.22,
+        "low_corrected": -0.45,
+        "high_corrected": -0.17,
+        "null_low": -0.1,
+        "null_high": 0.08,
+        "smallest_claimed": 0.2,
+        "moved": True,
         "damaged": False,
         "failed_check": None,
         "interim": False,
@@ -64,15 +75,8 @@ def test_every_figure_is_written_as_png_and_svg_and_the_same_numbers_give_the_sa
     stats, tmp_path
 ):
     (tmp_path / "stats_analysis.json").write_text(json.dumps(stats))
-    directions = {
-        "split_half": {"anger": [0.5, 0.7, 0.9], "happiness": [0.5, 0.6, 0.8]},
-        "accuracy": [0.4, 0.8, 0.9],
-        "reference": ["anger", "fear", "happiness"],
-        "layers": [1],
-    }
-    (tmp_path / "exp_config.yaml").write_text(yaml.safe_dump({"directions": directions}))
     files = plot_experiment(tmp_path / "stats_analysis.json", tmp_path / "once")
-    names = {"choice_rates", "dose_response", "manipulation_checks", "direction_quality"}
+    names = {"choice_rates", "dose_response", "story_spread", "written_against_scored"}
     assert sorted(file.name for file in files) == sorted(
         [f"{name}.png" for name in names] + [f"{name}.svg" for name in names]
     )
@@ -102,7 +106,9 @@ def test_choice_rates_show_the_estimates_in_percent_with_n(stats):
 
 def test_choice_rates_show_every_null_direction_as_a_cross_beside_neutral(stats):
     figure = choice_rates(stats)
-    (nulls,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    # The other cross is that of happiness, which damages the model.
+    nulls, damaged = sorted(crosses, key=lambda line: -len(line.get_xdata()))
     neutral = next(
         r["estimate"]
         for r in stats["rates"]
@@ -112,28 +118,58 @@ def test_choice_rates_show_every_null_direction_as_a_cross_beside_neutral(stats)
     assert len(record["effects"]) == 4
     shown = [100 * (neutral + effect) for effect in record["effects"].values()]
     assert list(nulls.get_xdata()) == pytest.approx(shown)
+    assert len(damaged.get_xdata()) == 1 and "damages the model" in texts(figure)
     assert "null direction" in texts(figure)
     bare = choice_rates(stats | {"null_directions": []})
     assert "null direction" not in texts(bare) and "null directions" not in texts(bare)
 
 
-def test_dose_response_shows_each_dose_the_random_band_and_which_doses_damage_the_model(stats):
+def test_dose_response_shows_each_dose_and_the_null_band_of_the_same_measure(stats):
     figure = dose_response(stats)
     anger, happiness = figure.axes
     record = next(
-        r for r in stats["dose_response"] if (r["emotion"], r["measure"]) == ("anger", "chosen")
-    )
-    expected = [0.0] + [100 * dose["estimate"] for dose in record["doses"]]
-    assert any(list(line.get_ydata()) == pytest.approx(expected) for line in anger.lines)
-    scored = next(
         r for r in stats["dose_response"] if (r["emotion"], r["measure"]) == ("anger", "scored")
     )
-    heights = [
-        y for patch in anger.collections for path in patch.get_paths() for y in path.vertices[:, 1]
-    ]
-    assert max(heights) >= 100 * scored["random_band"]["high"] - 1e-9
+    expected = [0.0] + [100 * dose["estimate"] for dose in record["doses"]]
+    (curve,) = [line for line in anger.lines if len(line.get_xdata()) == 3]
+    assert list(curve.get_ydata()) == pytest.approx(expected)
+    (band,) = [c for c in anger.collections if c.get_hatch()]
+    heights = band.get_paths()[0].vertices[:, 1]
+    ends = record["random_band"]["low"], record["random_band"]["high"]
+    assert [heights.min(), heights.max()] == pytest.approx([100 * end for end in ends])
+    caption = " ".join(" ".join(texts(figure)).split())
+    assert "expected cooperation under the choice probabilities" in caption
+    assert "95 % prediction interval of one more null direction in the same measure" in caption
     crosses = [sum(line.get_marker() == "x" for line in axis.lines) for axis in (anger, happiness)]
-    assert crosses == [0, 4]
+    assert crosses == [0, 2]
+
+
+def test_the_spread_shows_every_story_and_the_mean(stats):
+    figure = story_spread(stats)
+    effect = stats["emotion_analysis"]["anger"]
+    rings = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 13]
+    assert list(rings[0].get_xdata()) == [100 * v for v in effect["scenarios"].values()]
+    drawn = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert 100 * effect["versus_neutral"]["estimate"] in drawn
+    assert "one of 13 stories" in " ".join(" ".join(texts(figure)).split())
+    assert story_spread(stats | {"emotion_analysis": {}}) is None
+
+
+def test_written_choices_stand_against_choice_probabilities_at_every_dose(stats):
+    figure = written_against_scored(stats)
+    pair = {
+        c["measure"]: 100 * c["estimate"]
+        for c in stats["contrasts"]
+        if (c["contrast"], c["emotion"], c["intensity"]) == ("emotion_minus_neutral", "anger", 0.5)
+    }
+    points = {
+        (line.get_xdata()[0], line.get_ydata()[0])
+        for line in figure.axes[0].lines
+        if len(line.get_xdata()) == 1
+    }
+    assert (pair["scored"], pair["chosen"]) in points and len(points) == 4
+    only = [c for c in stats["contrasts"] if c["measure"] == "scored"]
+    assert written_against_scored(stats | {"contrasts": only}) is None
 
 
 def test_histories_become_panels_and_three_choices_become_shares():
@@ -147,7 +183,7 @@ def test_histories_become_panels_and_three_choices_become_shares():
 
 def test_two_choices_need_no_figure_of_shares_and_no_checks_no_figure_of_checks(stats):
     assert choice_shares(stats) is None
-    assert manipulation_checks(stats | {"induced": []}) is None
+    assert emotions_landed(stats | {"induced": []}) is None
     assert direction_quality(stats, {}) is None
     assert dose_response(stats | {"dose_response": []}) is None
 
@@ -163,31 +199,30 @@ def failing(stats, emotion="anger"):
     return stats | {"induced": induced}
 
 
-def test_manipulation_checks_show_the_rise_of_each_emotion_under_each_push(stats):
-    figure = manipulation_checks(stats)
+def test_the_checks_show_how_far_a_push_raises_its_own_emotion_and_the_others(stats):
+    figure = emotions_landed(stats)
     assert [axis.get_title() for axis in figure.axes] == [
         "word from a list",
         "own word",
         "held-out sentences",
     ]
-    first = figure.axes[0]
-    columns = [label.get_text() for label in first.get_xticklabels()]
-    assert columns == ["anger", "happiness", "neutral"]
-    rises = next(
-        one["checks"]["named_emotion"]["rises"]
+    effect = next(
+        one["checks"]["named_emotion"]
         for one in stats["induced"]
         if (one["emotion"], one["intensity"]) == ("happiness", 1.0)
     )
-    row = [text for text in first.texts if text.get_position()[1] == 1]
-    shown = [f"{rises[name]:+.2f}".replace("-", "−") for name in columns]
-    assert [text.get_text() for text in row] == shown
-    weights = [text.get_fontweight() for text in row]
-    assert weights == ["bold" if name == "happiness" else "normal" for name in columns]
+    first = figure.axes[0]
+    own = [line for line in first.lines if line.get_marker() == "o"][1]
+    assert own.get_xdata()[0] == effect["rise"] and own.get_ydata()[0] == 1
+    assert own.get_markerfacecolor() == "#0072B2"
+    others = [line for line in first.lines if line.get_marker() == "|"][1]
+    rises = {name: rise for name, rise in effect["rises"].items() if name != "happiness"}
+    assert list(others.get_xdata()) == list(rises.values())
 
 
 def test_an_emotion_that_failed_is_marked_in_every_figure_with_its_effect(stats):
     note = "‡ Manipulation check failed: anger, the push raised 'joy' more than 'anger'"
-    for make in (choice_rates, dose_response, manipulation_checks):
+    for make in (choice_rates, dose_response, emotions_landed, story_spread):
         shown = texts(make(failing(stats)))
         assert "anger ‡" in shown and "happiness" in shown
         assert any(note in " ".join(text.split()) for text in shown)
@@ -198,59 +233,108 @@ def test_no_two_emotions_look_alike_in_grey():
     assert len({(look(n)["marker"], look(n)["linestyle"]) for n in range(9)}) == 9
 
 
-def hatched(figure):
-    return sum(bool(patch.get_hatch()) for axis in figure.axes for patch in axis.patches)
+def forest(rows, missing=()):
+    ((lines, part),) = forest_pages(rows, missing)
+    return forest_plot(rows, missing, lines, part)
 
 
-def test_the_heat_map_marks_what_is_claimed_and_shows_what_is_missing():
+def markers(figure):
+    """How often each marker of an effect is drawn: its form, and whether it is filled."""
+    found = {}
+    for axis in figure.axes:
+        for line in axis.lines:
+            if line.get_marker() in ("D", "o", "x"):
+                key = line.get_marker() + ("" if line.get_markerfacecolor() == "white" else "!")
+                found[key] = found.get(key, 0) + 1
+    return found
+
+
+def test_the_forest_plot_tells_claimed_moved_unmoved_and_damaged_effects_apart():
     rows = [
         series_row("Stag_Hunt", "a"),
-        series_row("Stag_Hunt", "b", estimate=0.02, claim=False),
-        series_row("Wait_Go", "a", damaged=True, claim=False),
+        series_row("Stag_Hunt", "b", claim=False),
+        series_row("Wait_Go", "a", claim=False, moved=False, estimate=0.02),
+        series_row("Wait_Go", "b", damaged=True, claim=False),
     ]
-    figure = contrast_heat_map(rows, [])
-    assert hatched(figure) == 2
-    shown = texts(figure)
-    assert {"−31", "+2", "−31†", "–"} <= set(shown)
-    bold = {text.get_text() for a in figure.axes for text in a.texts if text.get_weight() == "bold"}
-    assert bold == {"−31"}, "only what is claimed"
-    caption = " ".join(" ".join(shown).split())
-    assert "Bold without hatching: the effect is claimed." in caption
-    assert not any("INTERIM" in text for text in shown)
+    figure = forest(rows)
+    assert markers(figure) == {"D!": 1, "o!": 1, "o": 1, "x!": 1}
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["Stag Hunt", "a", "b", "Wait Go", "a", "b"]
+    drawn = {tuple(line.get_xdata()) for line in figure.axes[0].lines}
+    assert {(-31.0,), (-40.0, -22.0), (-45.0, -17.0), (20.0,), (-20.0,)} <= drawn
+    bands = [c.get_paths()[0].vertices[:, 0] for c in figure.axes[0].collections]
+    assert [(band.min(), band.max()) for band in bands] == [(-10.0, 8.0)] * 4
+    assert "damages the model" in texts(figure)
 
 
-def test_an_interim_heat_map_marks_nothing_and_keeps_a_line_for_games_without_any_result():
+def test_an_interim_forest_plot_marks_nothing_and_keeps_a_line_for_games_without_any_result():
     missing = [{"game_name": "Tri_Game", "model_name": "b"}]
-    figure = contrast_heat_map([series_row("Stag_Hunt", "a")], missing)
+    figure = forest([series_row("Stag_Hunt", "a")], missing)
+    assert markers(figure) == {"o": 1}
     shown = texts(figure)
-    assert hatched(figure) == 0
     assert any("INTERIM" in text for text in shown) and "Tri Game" in shown and "b" in shown
-    assert shown.count("–") == 3
-    assert (
-        hatched(contrast_heat_map([series_row("Stag_Hunt", "a", interim=True, claim=False)], []))
-        == 0
-    )
+    assert "claimed" not in shown
+    assert markers(forest([series_row("Stag_Hunt", "a", interim=True)])) == {"o": 1}
 
 
-def test_no_rows_no_heat_map():
-    assert contrast_heat_map([], [{"game_name": "Tri_Game", "model_name": "b"}]) is None
+def test_no_rows_no_forest_plot():
+    assert forest_pages([], [{"game_name": "Tri_Game", "model_name": "b"}]) == []
 
 
-@pytest.mark.parametrize("games, models", [(1, 1), (16, 3)])
-def test_labels_of_one_to_sixteen_games_do_not_overlap_and_stay_in_the_figure(
-    games, models, tmp_path
-):
+@pytest.mark.parametrize("games, models, pages", [(1, 1, 1), (16, 3, 2), (9, 13, 3), (1, 60, 2)])
+def test_names_of_many_games_and_models_do_not_overlap_and_stay_in_the_figure(games, models, pages):
     rows = [
         series_row(f"Ultimatum_Game_{g}", f"model-{m}-of-long-name", emotion)
         for g in range(games)
         for m in range(models)
         for emotion in ("anger", "fear")
     ]
-    results = tmp_path / "series_results.json"
-    results.write_text(json.dumps({"rows": rows, "missing": []}))
-    assert len(plot_series(results, tmp_path / "plots")) == 2
-    figure = contrast_heat_map(rows, [])
-    figure.draw_without_rendering()
-    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
-    assert all(one.y0 >= next_one.y1 for one, next_one in zip(boxes, boxes[1:], strict=False))
-    assert all(figure.bbox.x0 <= box.x0 and box.y1 <= figure.bbox.y1 for box in boxes)
+    found = forest_pages(rows, [])
+    assert len(found) == pages and all(len(lines) <= MOST_LINES for lines, _ in found)
+    named = [line for lines, _ in found for line in lines if line[1]]
+    assert len(named) == len(set(named)) == games * models
+    for lines, part in found:
+        figure = forest_plot(rows, [], lines, part)
+        assert figure.get_size_inches()[0] == 6.5 and figure.get_size_inches()[1] < 10
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+        assert all(one.y0 >= other.y1 for one, other in zip(boxes, boxes[1:], strict=False))
+        assert all(figure.bbox.x0 <= box.x0 and box.y1 <= figure.bbox.y1 for box in boxes)
+
+
+def test_effects_stand_over_the_number_of_parameters_on_a_log_axis():
+    sizes = {"a": 135_000_000, "b": 7_000_000_000, "c": None}
+    rows = [series_row("Stag_Hunt", model, n_parameters=size) for model, size in sizes.items()]
+    figure = effect_by_model_size(rows, [])
+    (axis,) = figure.axes
+    assert axis.get_xscale() == "log"
+    drawn = {line.get_xdata()[0] for line in axis.lines if line.get_marker() == "D"}
+    assert drawn == {135_000_000, 7_000_000_000}
+    assert any("Without 1 models of unknown size" in " ".join(t.split()) for t in texts(figure))
+    assert effect_by_model_size(rows[:1], []) is None
+    assert [size_words(n) for n in (135e6, 1.5e9, 70e9, 299_200)] == ["135M", "1.5B", "70B", "299k"]
+
+
+def test_a_series_has_its_forest_plot_and_the_figures_of_each_model_once(stats, tmp_path):
+    directions = {
+        "split_half": {"anger": [0.5, 0.7, 0.9], "happiness": [0.5, 0.6, 0.8]},
+        "accuracy": [0.4, 0.8, 0.9],
+        "reference": ["anger", "fear", "happiness"],
+        "layers": [1],
+    }
+    experiments = {}
+    for game in ("Stag_Hunt", "Wait_Go"):
+        folder = tmp_path / game
+        folder.mkdir()
+        (folder / "stats_analysis.json").write_text(json.dumps(stats))
+        (folder / "exp_config.yaml").write_text(yaml.safe_dump({"directions": directions}))
+        experiments[f"{game}_a-1"] = {"game_name": game, "output_dir": str(folder)}
+    (tmp_path / "experiment_report.json").write_text(json.dumps({"experiments": experiments}))
+    content = {"rows": [series_row("Stag_Hunt", "a-1")], "missing": []}
+    (tmp_path / "series_results.json").write_text(json.dumps(content))
+    files = plot_series(tmp_path, tmp_path / "plots")
+    assert sorted(file.name for file in files if file.suffix == ".svg") == [
+        "direction_quality.a-1.svg",
+        "emotions_landed.a-1.svg",
+        "forest_plot.svg",
+    ]

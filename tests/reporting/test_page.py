@@ -1,4 +1,6 @@
+import base64
 import csv
+import gzip
 import json
 import os
 import re
@@ -15,6 +17,7 @@ from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import summarize
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.conditions import nulls_needed
+from emotion_games.experiment.trial_table import write_trials
 from emotion_games.reporting import page, transcripts
 from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
@@ -50,12 +53,14 @@ def finished(tmp_path_factory):
         "intensities": (0.5, 1.0),
         "effects": {"anger": -0.5},
         "random_sd": 0.03,
+        "arms": ("prompted", "combined"),
+        "instructions": {"calm": 0.2},
     }
     trials = simulate(game, n_random=NULLS, unparsed=0.05, **made)
     answered_freely(trials)
     stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0), n_random=NULLS), game, SMALL)
     trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
-    trials.to_csv(folder / "exp_results.csv", index=False)
+    write_trials(trials, folder / "exp_results.csv", folder / "exp_results.json")
     (folder / "stats_analysis.json").write_text(json.dumps(stats))
     (folder / "exp_config.yaml").write_text(
         "directions: {split_half: {anger: [0.5, 0.9]}, accuracy: [0.5, 0.9], layers: [1], "
@@ -170,8 +175,29 @@ def test_free_answers_stand_beside_the_figures_of_the_format_check(complete):
     ] * 2
     assert all(one["text"] == EVIL and one["guided"] for one in cell["free_answers"])
     facts = dict(cell["facts"])
-    assert facts["without room for some effects, in neutral"].endswith(" at ceiling")
+    assert facts["scenarios without room for some effects, in neutral"].endswith(" at ceiling")
     assert facts["probability of all options together"].endswith(" %, by condition")
+
+
+def test_instructions_and_words_beside_the_push_are_rows(complete, finished):
+    cell = block(written(complete))["cells"]["Stag_Hunt_a"]
+    stats = json.loads((finished / "stats_analysis.json").read_text())
+    assert [(r["instruction"], r["emotion"]) for r in cell["instructions"]] == [
+        ("calm", emotion) for emotion in EMOTIONS
+    ]
+    row, record = cell["instructions"][0], stats["instructions"][0]
+    change = record["change"]
+    assert row["change"] == pytest.approx([change["estimate"], *change["interval"]], rel=1e-3)
+    assert row["p_corrected"] == record["p_corrected"] < 0.01
+    assert row["undone"][0] == pytest.approx(0.8, abs=0.1)
+    assert cell["instructions"][1]["undone"] is None
+    both = cell["combined"][0]["both_minus_vector"]
+    assert both[0] == pytest.approx(stats["combined"][0]["both_minus_vector"]["estimate"], rel=1e-3)
+
+
+def test_an_interim_page_has_no_verdict_about_instructions(partial):
+    (row, _) = block(written(partial))["cells"]["Stag_Hunt_a"]["instructions"]
+    assert {"change", "under"} <= set(row) and not {"p_corrected", "undone"} & set(row)
 
 
 def test_a_series_without_experiments_has_a_page(tmp_path):
@@ -231,13 +257,14 @@ def test_an_interim_page_contains_no_verdict(partial):
     html = written(partial)
     data = block(html)
     assert "Interim." in html and data["final"] is False
-    verdicts = {"p", "p_corrected", "moved", "claim"}
+    verdicts = {"p", "p_corrected", "moved", "claim", "checklist", "undone"}
     assert verdicts == set(page.VERDICTS)
     assert len(data["effects"]) == 2 and not verdicts & set().union(*data["effects"])
     cell = data["cells"]["Stag_Hunt_a"]
     assert cell["text"] == "" and {len(record) for record in cell["contrasts"]} == {11}
     assert "corrected p 0" not in html and "is claimed (" not in html
-    assert "false claim" not in html
+    assert "False claims to expect" not in html
+    assert "1 of 4 experiments are complete, so nothing is claimed yet." in html
 
 
 def test_a_complete_page_shows_what_has_moved_and_what_is_claimed(complete):
@@ -250,12 +277,60 @@ def test_a_complete_page_shows_what_has_moved_and_what_is_claimed(complete):
     ]
     for effect in data["effects"]:
         assert effect["moved"] == effect["claim"] == (effect["emotion"] == "anger")
-        assert (effect["p"] < 0.05) == effect["claim"] and effect["measure"] == "scored"
+        assert (effect["p"] < 0.05) == effect["claim"]
+        assert effect["measure"] == "choice probabilities"
     cell = data["cells"]["Stag_Hunt_a"]
     assert "An effect of anger is claimed (corrected p 0.0" in cell["text"]
     assert {len(record) for record in cell["contrasts"]} == {13}
-    assert "at most 0.1 of 2 experiments with a false claim would be expected" in html
+    assert "at most 0.1 of 2 experiments would have one" in html
+    assert "2 of 4 effects are claimed: anger lowers cooperation by " in html
     assert "Claims are not testable" not in html
+
+
+def test_a_claim_is_a_checklist_with_numbers(complete):
+    anger, happiness = block(written(complete))["effects"][:2]
+    needed = [passed for name, passed, _ in anger["checklist"] if not name.startswith("also")]
+    assert needed == [True] * 5
+    names = {name: (passed, text) for name, passed, text in happiness["checklist"]}
+    assert names["differs from neutral"][0] is False
+    assert names["the push does not damage the model"][0] is True
+    passed, text = names["enough stories and sound null directions, all trials done"]
+    assert passed and text.startswith("24 stories, 24 needed; 70 null directions, ")
+    low, high = anger["band"]
+    assert low < 0 < high < anger["to_claim"] < 0.3 and anger["to_move"] < anger["to_claim"]
+    low, high = anger["corrected"]
+    assert low < anger["effect"][1] and anger["effect"][2] < high
+
+
+def test_the_demo_and_the_plan_stand_at_the_top(complete):
+    assert 'id="demo"' not in written(complete)
+    models = {"key": {"name": "demo", "entry": {"id": "demo"}}}
+    record = {"models": models, "started": "2026-01-02T03:04:05"}
+    (complete / ".state" / "series.json").write_text(json.dumps(record))
+    html = written(complete)
+    assert "This series checks the instrument." in html
+    assert "series begun 2026-01-02 03:04:05; 2 plan hashes" in html
+    assert html.index('id="demo"') < html.index('id="verdict"') < html.index('id="effects"')
+
+
+def test_all_trials_are_beside_the_page_with_the_prompted_arm(complete, finished):
+    written(complete)
+    text = layout.page_trials_path(complete, "Stag_Hunt_a").read_text()
+    exp_id, packed = json.loads(f"[{text.removeprefix('trials(').rstrip().removesuffix(')')}]")
+    content = json.loads(gzip.decompress(base64.b64decode(packed)))
+    with open(finished / "exp_results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert exp_id == "Stag_Hunt_a" and len(content["rows"]) == len(rows)
+    for shown, row in zip(content["rows"], rows, strict=True):
+        texts = [content["shared"][place] for place in shown[:7]]
+        assert texts[3:6] == [row["arm"], row["emotion"], row["choice"]]
+        assert (texts[6], shown[8], shown[11]) == (row["input"], row["trial_id"], row["output"])
+    assert "prompted" in content["shared"]
+    facts = dict(block(written(complete))["cells"]["Stag_Hunt_a"]["facts"])
+    pairs = [(r["choice"], json.loads(r["choice_probabilities"])) for r in rows if r["choice"]]
+    share = sum(p[choice] == max(p.values()) for choice, p in pairs) / len(pairs)
+    fact = facts["written choice is the likeliest option"]
+    assert fact == f"{100 * share:.0f} % of {len(pairs):,} answers"
 
 
 def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
@@ -268,11 +343,11 @@ def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
     (place / "exp_results.csv").symlink_to(finished / "exp_results.csv")
     report(tmp_path, row(tmp_path, "x", "Stag_Hunt", "a", folder=place))
     assert (
-        f"<strong>Claims are not testable: they need {nulls_needed(2)} sound null directions "
+        f"<strong>Claims are not testable: they need {nulls_needed(2)} undamaged null directions "
         "instead of 20.</strong>"
     ) in written(tmp_path)
     # Where no claim is testable, none can be false.
-    assert "false claim" not in (tmp_path / "series_report.html").read_text()
+    assert "False claims" not in (tmp_path / "series_report.html").read_text()
 
 
 def test_an_experiment_with_many_null_directions_has_a_small_page(finished, complete):
@@ -297,9 +372,9 @@ def test_an_experiment_with_fewer_trials_than_planned_keeps_the_page_interim(com
     assert block(written(complete))["final"] is False
 
 
-def test_the_heat_map_of_a_complete_series_is_removed_when_the_series_grows(complete):
+def test_a_figure_with_claims_is_removed_when_the_series_grows(complete):
     (complete / "plots").mkdir()
-    (complete / "plots" / "contrast_heat_map.svg").write_text(
+    (complete / "plots" / "effect_by_model_size.svg").write_text(
         "<svg xmlns='http://www.w3.org/2000/svg'/>"
     )
     assert len(block(written(complete))["figures"]) == 1
@@ -397,7 +472,7 @@ def test_tables_are_complete_and_figures_and_transcripts_share_the_rest_equally(
     complete, monkeypatch
 ):
     full = block(written(complete))
-    monkeypatch.setattr(page, "MOST_BYTES", 50_000)
+    monkeypatch.setattr(page, "MOST_BYTES", 60_000)
     html = written(complete)
     data = block(html)
     assert data["effects"] == full["effects"]
@@ -410,7 +485,7 @@ def test_tables_are_complete_and_figures_and_transcripts_share_the_rest_equally(
     assert shown[0] == shown[1] < transcripts.MOST_TRANSCRIPTS + 4
     omitted = int(re.search(r"(\d+) figures and decisions did not fit", html).group(1))
     assert omitted + sum(shown) == 2 * (transcripts.MOST_TRANSCRIPTS + 4)
-    assert page._size(data) <= 50_000
+    assert page._size(data) <= 60_000
 
 
 def test_half_a_surrogate_pair_does_not_stop_the_page(tmp_path):
@@ -518,16 +593,13 @@ def test_writing_the_page_loads_nothing_heavy():
     assert shown.stdout.strip() == "[]"
 
 
-def test_the_template_has_one_block_of_data_and_two_hundred_lines_of_script_at_most():
-    text = (Path(page.__file__).parent / "templates" / "series_report.html.j2").read_text()
-    script = re.search(r"<script>\n(.*?)</script>", text, re.S).group(1)
-    assert len(script.splitlines()) <= 200
-    assert (
-        text.count("application/json") == 1
-        and "innerHTML" not in text
-        and "http://" not in text
-        and "https://" not in text
-    )
+def test_the_templates_have_one_block_of_data_and_no_address_of_the_network():
+    files = list((Path(page.__file__).parent / "templates").glob("*"))
+    texts = [file.read_text() for file in files]
+    assert len(texts) == 4 and all(len(text.splitlines()) <= 300 for text in texts)
+    whole = "".join(texts)
+    assert whole.count("application/json") == 1
+    assert not any(word in whole for word in ("innerHTML", "http://", "https://"))
 
 
 # The tests below need a browser.
@@ -592,7 +664,8 @@ def test_browser_opens_the_page_from_the_file_system_without_network_or_error(br
     until(lambda: browser.execute_script(images) == 4)
     urls = requested(browser)
     assert urls and all(url.startswith(("file://", "blob:", "data:")) for url in urls), urls
-    assert sum(url.startswith("file://") for url in urls) == 1
+    # The page, and the trials of the experiment that is open.
+    assert sum(url.startswith("file://") for url in urls) == 2
     assert browser.get_log("browser") == []
 
 
@@ -622,7 +695,7 @@ def test_browser_filters_and_sorts_and_keeps_both_in_the_address(browser, comple
     )
     column = (
         "return [...document.querySelectorAll('#effects tbody tr')]"
-        ".map(r => parseFloat(r.cells[6].innerText.replace('−', '-')))"
+        ".map(r => parseFloat(r.cells[5].innerText.replace('−', '-')))"
     )
     for name, order in (("ascending", 1), ("descending", -1)):
         browser.execute_script(header).find_element("tag name", "button").send_keys("\n")
@@ -641,7 +714,13 @@ def test_browser_drills_down_to_a_decision_and_back(browser, complete):
     browser.find_element("css selector", "a[data-cell=Stag_Hunt_b]").send_keys("\n")
     until(lambda: ids(browser, "cell").is_displayed())
     assert ids(browser, "cell-title").text == "Stag Hunt, b: completed"
-    assert "An effect of anger is claimed" in ids(browser, "text").text
+    lists = [card.text for card in browser.find_elements("css selector", "#checklists .card")]
+    assert [text.split("\n")[0] for text in lists] == [
+        "anger, intensity 1: claimed",
+        "happiness, intensity 1: not moved",
+    ]
+    browser.find_element("css selector", "#in-words summary").send_keys("\n")
+    until(lambda: "An effect of anger is claimed" in ids(browser, "text").text)
     cards = [card.text for card in browser.find_elements("css selector", "#cards .card")]
     assert [card.split("\n")[0] for card in cards] == [
         "neutral",
@@ -660,6 +739,40 @@ def test_browser_drills_down_to_a_decision_and_back(browser, complete):
     ids(browser, "close").send_keys("\n")
     until(lambda: not ids(browser, "cell").is_displayed())
     assert browser.get_log("browser") == []
+
+
+def test_browser_searches_all_trials_and_keeps_the_filters_in_the_address(browser, complete):
+    page.write_page(complete)
+    opened(browser, complete, "#cell=Stag_Hunt_a&tarm=prompted&temotion=anger&tfind=garden")
+    shown = "return [...document.querySelectorAll('#trials summary')].map(r => r.innerText)"
+    until(lambda: browser.execute_script(shown))
+    summaries = browser.execute_script(shown)
+    assert len(summaries) == 50
+    assert all(text.startswith("anger (event in the prompt)") for text in summaries)
+    assert re.match(r"96 of [\d,]+ trials", ids(browser, "tfound").text)
+    ids(browser, "tmore").send_keys("\n")
+    until(lambda: len(browser.execute_script(shown)) == 96)
+    ids(browser, "tfind").send_keys(" nowhere")
+    until(lambda: not browser.execute_script(shown))
+    assert browser.get_log("browser") == []
+
+
+def test_browser_at_phone_width_needs_no_sideways_scrolling_of_the_page(browser, complete):
+    page.write_page(complete)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True},
+    )
+    try:
+        opened(browser, complete, "#cell=Stag_Hunt_a&wide=1")
+        until(lambda: browser.find_elements("css selector", "#trials summary"))
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+        box = "document.querySelector('#effects')"
+        assert browser.execute_script(f"{box}.scrollLeft = 200; return {box}.scrollLeft") == 200
+        name = browser.find_element("css selector", "#effects tbody th").rect
+        assert 0 <= name["x"] < 30, "the name of the row stays"
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_browser_shows_an_interim_page_without_marks(browser, partial):

@@ -174,6 +174,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         "random": {"matched": 3, "isotropic": 0},
         "shuffled": False,
         "prompted": True,
+        "combined": False,
     }
     assert repr(filled["experiment"]["intensity"]) == "[1.0, 2.0]"
     assert "arms" not in SMALL["experiment"]
@@ -248,6 +249,26 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         (
             changed(emotions=["angr"]),
             "experiment.emotions[0]: unknown emotion 'angr' (did you mean 'anger'?)",
+        ),
+        (
+            changed(arms={"combined": True, "prompted": False}),
+            "experiment.arms.combined: the event with steering is compared with the event alone; "
+            "set prompted: true, or combined: false",
+        ),
+        (
+            changed(instructions={"Stay-calm": "Keep calm."}),
+            "experiment.instructions: 'Stay-calm' is not allowed; expected a name of an "
+            "instruction, at most 50 lower-case letters, digits and '_', beginning with a letter",
+        ),
+        (
+            changed(instructions={"calm": "  "}),
+            "experiment.instructions.calm: ' ' is not allowed; expected the text of an "
+            "instruction, at most 2,000 characters in one line",
+        ),
+        (
+            changed(instructions={"calm": "Keep\ncalm."}),
+            "experiment.instructions.calm: 'Keep\\ncalm.' has a character that is not visible; "
+            "remove it",
         ),
         (
             changed(headline_intensity=0.7),

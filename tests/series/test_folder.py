@@ -145,8 +145,10 @@ def test_another_revision_is_another_experiment_of_the_same_series(place):
 def test_an_alias_that_was_another_model_begins_another_series(place):
     first = opened(models=[{"id": "org/M", "alias": "small"}])
     series = find(models=[{"id": "org/N", "alias": "small"}])
-    assert series.folder != first.folder and "alias small named another model" in series.how
-    with pytest.raises(UserError, match="alias small named another model"):
+    assert (
+        series.folder != first.folder and "the alias small belongs to another model" in series.how
+    )
+    with pytest.raises(UserError, match="the alias small belongs to another model"):
         find(models=[{"id": "org/N", "alias": "small"}], top={"series": first.folder.name})
 
 

@@ -223,8 +223,8 @@ def test_more_gpus_than_a_job_sees_are_refused_in_one_line(monkeypatch):
     with pytest.raises(UserError) as caught:
         claimed({"gpus": 3})
     assert str(caught.value) == (
-        "gpus: 3 of the model's entry, and this job sees 2; allowed: at most 2; lower it, or show "
-        "the job more (CUDA_VISIBLE_DEVICES, or the scheduler)"
+        "gpus: 3 of the model's entry, and this job sees 2; allowed: at most 2; lower it, or make "
+        "more visible to the job (CUDA_VISIBLE_DEVICES, or the scheduler)"
     )
 
 

@@ -7,7 +7,7 @@ orders that both have.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +23,8 @@ from emotion_games.games.records import Game
 _AXES = ("history", "scenario_id", "option_order", "wording", "condition")
 # Text columns of the table of trials that the statistics read.
 _TEXTS = (
-    *("choice", "extraction_method", "history", "event", "output", "option_lengths"),
+    *("choice", "extraction_method", "history", "event", "instruction"),
+    *("output", "option_lengths"),
     *("rationale", "rationale_end", "free_output", "free_choice", "free_method"),
 )
 
@@ -35,7 +36,8 @@ class Cells:
     Attributes:
         histories: Names, in the order of the plan.
         scenarios: Ids.
-        conditions: One row per condition: condition, arm, emotion, intensity, push_ratio.
+        conditions: One row per condition: condition, arm, emotion, intensity, push_ratio,
+            instruction.
         means: By measure, `(histories, scenarios, orders, wordings, conditions)`; NaN in empty
             cells.
         counts: The number of trials with a value, of the same shape.
@@ -58,15 +60,30 @@ class Cells:
         return [c for c, arm in enumerate(self.conditions["arm"]) if not Arm(arm).is_null]
 
     def find(
-        self, arm: str, emotion: str | None = None, intensity: float | None = None
+        self,
+        arm: str,
+        emotion: str | None = None,
+        intensity: float | None = None,
+        instruction: str | None = None,
     ) -> list[int]:
-        """Return the positions of an arm's conditions, optionally of one emotion or intensity."""
+        """Return the positions of an arm's conditions, optionally only of those with a value."""
         rows = self.conditions["arm"] == arm
         if emotion is not None:
             rows &= self.conditions["emotion"] == emotion
         if intensity is not None:
             rows &= np.isclose(self.conditions["intensity"], intensity)
+        if instruction is not None:
+            rows &= self.conditions["instruction"] == instruction
         return list(np.flatnonzero(rows))
+
+    def reference(self, position: int) -> list[int]:
+        """Return the position of the condition that a condition is compared with, if it exists."""
+        arm = Arm(self.who(position)["arm"])
+        return self.find(arm.reference, instruction=self.instruction(position))
+
+    def instruction(self, position: int) -> str:
+        """Return the name of a condition's instruction; empty without one."""
+        return str(self.conditions["instruction"].iat[position])
 
     def who(self, position: int) -> Who:
         """Return the columns that name a condition."""
@@ -143,7 +160,8 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the results table with clean types, a `condition`, and no missing column."""
     table = trials.copy()
     for column in _TEXTS:
-        table[column] = table[column].fillna("").astype(str) if column in table else ""
+        given = table[column] if column in table else pd.Series("", table.index)
+        table[column] = given.astype(object).fillna("").astype(str)
     for measure in MEASURES.values():
         table[measure.column] = table.get(measure.column, "")
     for column in ("valid_mass", "valid_mass_after", "push_ratio"):
@@ -151,38 +169,11 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     table["generated"] = table["generated"].astype(str).str.lower().isin(["true", "1", "1.0"])
     table["intensity"] = table["intensity"].astype(float)
     # A name is computed once per condition rather than once per trial.
-    who = table[["arm", "emotion", "intensity"]]
+    who = table[["arm", "emotion", "intensity", "instruction"]]
     distinct = who.drop_duplicates().itertuples(index=False, name=None)
-    names = {row: Condition(*row).name for row in distinct}
+    names = {row: Condition(row[0], row[1], row[2], instruction=row[3]).name for row in distinct}
     table["condition"] = [names[row] for row in who.itertuples(index=False, name=None)]
     return table
-
-
-def distinct_events(table: pd.DataFrame) -> dict[str, int]:
-    """Return how many different events each condition described, by its name.
-
-    With fewer of them than scenarios, the scenarios that share an event are not independent.
-
-    Args:
-        table: The trials, as returned by `tidy`.
-    """
-    numbers = table[table["event"] != ""].groupby("condition")["event"].nunique()
-    return {str(condition): int(number) for condition, number in numbers.items()}
-
-
-def on_offer(game: Game, table: pd.DataFrame) -> Game:
-    """Return the game without the choices that no scenario offers, and values rescaled to 0 to 1.
-
-    Without rescaling, an effect that moves every answer from one offered choice to another would
-    look small.
-    """
-    labels = {label for order in _orders(table["option_order"]) for label in order}
-    choices = [choice for choice in game.choices if choice.label in labels]
-    low, high = (end(choice.value for choice in choices) for end in (min, max))
-    if not game.subset or low == high:
-        return game
-    scaled = [replace(choice, value=(choice.value - low) / (high - low)) for choice in choices]
-    return replace(game, choices=tuple(scaled))
 
 
 def trial_measures(table: pd.DataFrame, game: Game) -> dict[str, np.ndarray]:
@@ -254,7 +245,8 @@ def average_trials(table: pd.DataFrame, columns: dict[str, np.ndarray]) -> Cells
         counts[name] = n.astype(np.int32).reshape(shape)
     # Conditions in the order of their first trial, as `factorize` numbers them.
     conditions = table.drop_duplicates("condition").reset_index(drop=True)
-    conditions = conditions[["condition", "arm", "emotion", "intensity", "push_ratio"]]
+    who = ["condition", "arm", "emotion", "intensity", "push_ratio", "instruction"]
+    conditions = conditions[who]
     return Cells(names[0], names[1], conditions, means, counts)
 
 

@@ -225,7 +225,7 @@ def _reasons(effect: EmotionEffect, damage: Damage | None, plan: Plan, interim: 
     """What prevents a claim, apart from the size of p."""
     reasons, claim = [], plan["claim"]
     n = effect["versus_neutral"]["n_scenarios"]
-    found = {"scenarios": n, "sound null directions": effect["n_nulls"]}
+    found = {"scenarios": n, "undamaged null directions": effect["n_nulls"]}
     needed = (claim["scenarios"], claim["null_directions"])
     few = [
         f"{number} {what} of {least} needed"

@@ -124,7 +124,7 @@ def null_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[NullDirect
             effects=dict(zip(names, means.tolist(), strict=True)),
             unit=f"difference in {_subject(measure, plan['outcome'])}, -1 to 1",
             method="mean over scenarios of paired differences from neutral; `sd` over directions "
-            "is freed of the variation between scenarios",
+            "leaves out the variation between scenarios",
         )
         records.append(record)
     return records

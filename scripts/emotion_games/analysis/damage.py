@@ -108,14 +108,13 @@ def damage_records(cells: Cells, checks: pd.DataFrame, plan: Plan) -> list[Damag
         del items[Check.DOMINANCE]
     # A file may contain no dominance items.
     of_emotions = {Check.DOMINANCE} & set(items)
-    references = {arm: cells.find(arm) for arm in (Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL)}
     records = []
     for position in range(len(cells.conditions)):
         who = cells.who(position)
         arm = Arm(who["arm"])
         if arm == arm.reference:
             continue
-        found = _from_trials(cells, position, references[arm.reference], plan["confidence"])
+        found = _from_trials(cells, position, cells.reference(position), plan["confidence"])
         needed: set[str] = set()
         if arm.is_pushed:
             found |= _from_items(items, who, plan["confidence"])
@@ -163,7 +162,7 @@ def _unread_texts(items: Items, checks: pd.DataFrame) -> str | None:
     if perplexity <= limit:
         return None
     return (
-        "the model does not read the neutral texts; without a push its perplexity is "
+        "the model cannot read the neutral texts: without a push its perplexity is "
         f"{perplexity:.3g}, above {limit:.3g}, the square root of its {tokens.iloc[0]:.0f} tokens"
     )
 
@@ -195,7 +194,8 @@ def _from_items(items: Items, who: Who, confidence: float) -> dict[str, DamageCh
     """Return the checks with items, paired by item with neutral."""
     out: dict[str, DamageCheck] = {}
     for name, values in items.items():
-        own = values.get((who["arm"], who["emotion"], who["intensity"]))
+        arm = Arm(who["arm"]).pushes_as
+        own = values.get((arm, who["emotion"], who["intensity"]))
         check = None if own is None else _check(name, own, values[_NEUTRAL], confidence)
         if check:
             out[name] = check

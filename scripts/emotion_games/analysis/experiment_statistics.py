@@ -17,8 +17,6 @@ from emotion_games.analysis import rates
 from emotion_games.analysis.cells import (
     Cells,
     average_trials,
-    distinct_events,
-    on_offer,
     tidy,
     trial_measures,
 )
@@ -31,6 +29,7 @@ from emotion_games.analysis.equivalence import equivalence_records
 from emotion_games.analysis.format_check import format_records
 from emotion_games.analysis.headroom import headroom_records
 from emotion_games.analysis.human_alignment import alignment_records
+from emotion_games.analysis.instructions import combined_records, instruction_records
 from emotion_games.analysis.manipulation import (
     induced_records,
     manipulation_records,
@@ -42,10 +41,12 @@ from emotion_games.analysis.mixed_model import mixed_model_records
 from emotion_games.analysis.rationality import rationality
 from emotion_games.analysis.rises import Rises, rises
 from emotion_games.analysis.sentences import describe, sentence
+from emotion_games.analysis.statistics_parts import shared_basis
 from emotion_games.analysis.statistics_records import Meta, Statistics
 from emotion_games.experiment import analysis_plan
 from emotion_games.experiment.check_records import CHECK_COLUMNS
 from emotion_games.experiment.spec import Plan, Settings
+from emotion_games.experiment.trial_table import on_offer
 from emotion_games.games.records import Game
 
 
@@ -132,6 +133,7 @@ def analyse(
     for effect in statistics["emotion_analysis"].values():
         effect["sentence"] = sentence(effect, statistics)
     statistics["text_description"] = describe(statistics)
+    statistics["basis"] = shared_basis(statistics)
     return statistics
 
 
@@ -165,6 +167,10 @@ STATISTICS: dict[str, Callable[[Evidence, dict[str, Any]], Any]] = {
     "dose_response": lambda e, s: dose_records(e.cells, e.plan, _damaged(s)),
     "equivalence": lambda e, s: equivalence_records(e.cells, e.plan, _damaged(s)),
     "mixed_model": lambda e, s: mixed_model_records(e.cells, e.plan, _damaged(s)),
+    "instructions": lambda e, s: instruction_records(
+        e.cells, e.plan, s["emotion_analysis"], _damaged(s)
+    ),
+    "combined": lambda e, s: combined_records(e.cells, e.plan, _damaged(s)),
     "human_alignment": lambda e, s: alignment_records(e.cells, e.game, e.plan, _damaged(s)),
     "headroom": lambda e, s: headroom_records(e.cells, e.plan),
     "power": lambda e, s: detectable(e.cells, e.plan, _damaged(s), e.power),
@@ -215,5 +221,5 @@ def _meta(evidence: Evidence) -> Meta:
         "confidence": evidence.plan["confidence"],
         "measures": {name: measure.meaning for name, measure in MEASURES.items()},
         "conditions": averaged.conditions.assign(n_trials=n_trials).to_dict("records"),
-        "n_events": distinct_events(table),
+        "n_events": rates.distinct_events(table),
     }

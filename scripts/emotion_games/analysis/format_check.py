@@ -1,6 +1,6 @@
 """How natural the form of guided answers is: the same prompts, answered freely.
 
-If free answers can be read and agree with the guided ones, the form does not make the result.
+If free answers can be read and agree with the guided ones, the form does not cause the result.
 """
 
 import numpy as np

@@ -59,7 +59,11 @@ def model_records(experiments: Iterable[Experiment], confidence: float) -> list[
         shared = set.intersection(*(set(effect["scenarios"]) for effect in effects))
         matrix = np.array([[e["scenarios"][name] for e in effects] for name in sorted(shared)])
         measured = MEASURES[effects[0]["measure"]].of(members[0][2])
-        record = {"game": game, "emotion": emotion, "members": [model for model, _, _ in members]}
+        record = {
+            "game_name": game,
+            "emotion": emotion,
+            "members": [model for model, _, _ in members],
+        }
         record |= crossed(matrix.reshape(-1, len(members)), confidence)
         records.append(record | {"unit": f"difference in {measured}, -1 to 1", "method": _MODELS})
     return records
@@ -131,7 +135,7 @@ def _index(
         return None
     values = [np.array(list(effect["scenarios"].values())) for effect in effects]
     estimate = float(np.mean([own.mean() for own in values]))
-    record: Record = {"model": model, "emotion": emotion, "members": members}
+    record: Record = {"model_name": model, "emotion": emotion, "members": members}
     record |= dict.fromkeys(("interval", "p_moved", "p_rank", "p_claim", "n_directions"))
     record |= {"estimate": estimate, "unit": "difference in each game's outcome, -1 to 1"}
     record |= {"method": _GAMES, "testable": is_testable}

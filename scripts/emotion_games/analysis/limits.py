@@ -19,14 +19,23 @@ def _position(statistics: Statistics) -> str:
     parts = []
     for row in statistics["position_bias"]:
         if (row["arm"], row["measure"]) == (Arm.NEUTRAL, CHOSEN):
-            parts.append(points(row["estimate"]) + at(row["history"], statistics["plan"]))
+            parts.append(_than_chance(row["estimate"]) + at(row["history"], statistics["plan"]))
     if not parts:
         return ""
     return (
-        "In neutral the option shown first was chosen more (+) or less (-) often in the written "
-        f"choices than an equal share: {', '.join(parts)}; every option was shown in every "
-        "position, so this does not affect the contrasts."
+        f"In neutral, the first option was chosen {', '.join(parts)}, in the written choices. "
+        "Every option was shown in every position, so this does not affect the contrasts."
     )
+
+
+def _than_chance(difference: float | None) -> str:
+    """Return `12.5 points less often than chance` for -0.125."""
+    if difference is None:
+        return "an unknown number of times"
+    shown = f"{100 * abs(difference):.1f}"
+    if shown == "0.0":
+        return "as often as chance"
+    return f"{shown} points {'more' if difference > 0 else 'less'} often than chance"
 
 
 def _validity(statistics: Statistics) -> str:
@@ -67,9 +76,10 @@ def _mass(statistics: Statistics) -> str:
         if mass and row["arm"] == Arm.NEUTRAL
     ]
     return (
-        "Of the model's probability at the place of the decision, the options together had "
-        f"{', '.join(parts) or 'an unknown share'} in neutral, and {100 * min(shares):.1f} to "
-        f"{100 * max(shares):.1f} % over all conditions; other texts had the rest."
+        "At the decision, the options together had "
+        f"{', '.join(parts) or 'an unknown share'} of the model's probability in neutral, and "
+        f"{100 * min(shares):.1f} to {100 * max(shares):.1f} % over all conditions. Other texts "
+        "had the rest."
     )
 
 
@@ -81,7 +91,7 @@ def _format(statistics: Statistics) -> str:
         return ""
     (neutral,) = rows
     text = (
-        f"Without the form of a guided answer, {percent(neutral['readable'])} of "
+        f"When the model wrote the whole answer, {percent(neutral['readable'])} of "
         f"{neutral['n_answers']} neutral answers could be read"
     )
     if others:
@@ -112,11 +122,11 @@ def _manipulation(statistics: Statistics) -> str:
     nulls = statistics["null_passes"]
     if nulls:
         text += (
-            f" {nulls['passed']} of {nulls['n_directions']} null directions raise some one emotion "
-            "most in two checks."
+            f" {nulls['passed']} of {nulls['n_directions']} null directions raise one of the "
+            "emotions most in two checks."
         )
     if not nulls or nulls["n_directions"] < LEAST_NULLS:
-        text += f" No rise was compared with null directions, of which {LEAST_NULLS} are needed."
+        text += f" No rise was compared with null directions: {LEAST_NULLS} are needed."
     return text
 
 
@@ -126,9 +136,9 @@ def _given(statistics: Statistics) -> str:
     if not emotions:
         return ""
     return (
-        f"The vectors of {', '.join(emotions)} were given, not measured on stimuli, so no halves "
-        "of stimuli, no accuracy on held-out stimuli and no natural gap show how firm they are. "
-        "The null directions are those of the stimuli."
+        f"The vectors of {', '.join(emotions)} were given, not measured on stimuli, so they have "
+        "no halves, no accuracy on held-out stimuli and no natural gap that show how reliable they "
+        "are. The null directions were made from the stimuli."
     )
 
 
@@ -161,12 +171,12 @@ def _power(statistics: Statistics) -> str:
         return ""
     subject = measured(statistics["power"]["measure"], statistics["plan"])
     moved, claimed = (found["smallest_moved"], found["smallest_claimed"])
-    parts = [f"{100 * moved:.1f} points to be found different from neutral"]
+    parts = [f"{100 * moved:.1f} points to differ from neutral"]
     if claimed is not None:
         parts.append(f"{100 * claimed:.1f} points to be claimed")
     return (
-        f"With the observed variation, an effect on {subject} had to reach "
-        f"{' and '.join(parts)} with 80 % power."
+        f"With the observed variation, an effect on {subject} needed "
+        f"{' and '.join(parts)}, with 80 % power."
     )
 
 
@@ -176,7 +186,7 @@ def needed(statistics: Statistics) -> str:
     nulls = first(statistics["null_directions"], arm=Arm.RANDOM, measure=needs["measure"])
     sound = nulls["n_directions"] if nulls else 0
     if sound < needs["null_directions"]:
-        lacking.append(f"{needs['null_directions']} sound null directions instead of {sound}")
+        lacking.append(f"{needs['null_directions']} undamaged null directions instead of {sound}")
     if statistics["meta"]["n_scenarios"] < needs["scenarios"]:
         n = statistics["meta"]["n_scenarios"]
         lacking.append(f"{needs['scenarios']} scenarios instead of {n}")

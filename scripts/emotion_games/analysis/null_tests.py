@@ -43,7 +43,7 @@ def against_nulls(own: np.ndarray, nulls: np.ndarray, confidence: float = 0.95) 
     """Compare an emotion's effect with those of k null directions in the same scenarios.
 
     The interval has both factors: se² = var_s(d_s - mean_j d_js) / n + s_r² / k, where s_r² is the
-    variance of the null directions' effects, freed of what the scenarios add to it. Its degrees of
+    variance of the null directions' effects, without what the scenarios add to it. Its degrees of
     freedom are Satterthwaite's (1946). It covers the emotion's effect less the mean over all null
     directions.
 

@@ -148,6 +148,18 @@ def _mass(
     return narrowed(rate_interval(level, n_trials, False, confidence), Estimate)
 
 
+def distinct_events(table: pd.DataFrame) -> dict[str, int]:
+    """Return how many different events each condition described, by its name.
+
+    With fewer of them than scenarios, the scenarios that share an event are not independent.
+
+    Args:
+        table: The trials, as returned by `tidy`.
+    """
+    numbers = table[table["event"] != ""].groupby("condition")["event"].nunique()
+    return {str(condition): int(number) for condition, number in numbers.items()}
+
+
 def human_records(cells: Cells, game: Game, plan: Plan) -> list[records.HumanDistance]:
     """Compare neutral and each emotion at the headline intensity with the game's human means."""
     distances = []

@@ -1,8 +1,18 @@
-"""The records of the secondary analyses: comparisons with people, and the mixed model."""
+"""The records of the secondary analyses.
+
+Comparisons with people, the mixed model, and pushes under instructions or after events in words.
+"""
 
 from typing import TypedDict
 
-from emotion_games.analysis.statistics_parts import Basis, Dosed, Estimate, Tested
+from emotion_games.analysis.statistics_parts import (
+    Basis,
+    Dosed,
+    Estimate,
+    Interval,
+    Tested,
+    Where,
+)
 
 
 class Index(Estimate):
@@ -52,3 +62,35 @@ class MixedModel(Dosed, Tested, Basis):
     n_cells: int  # of scenarios, orders, histories and directions
     n_clipped: int
     damaged: bool
+
+
+class Exploratory(Dosed, Where, Basis):
+    """An effect at the headline intensity in a prompt for which there are no null directions."""
+
+    role: str
+    damaged: bool
+
+
+class InstructionEffect(Exploratory):
+    """Whether an instruction undoes the effect of an emotion's push."""
+
+    instruction: str  # its name
+    alone: Estimate  # the instruction without a push, less neutral
+    without: Estimate  # the push without an instruction, less neutral
+    under: Estimate  # the push under the instruction, less the instruction alone
+    change: Tested  # under - without
+    p_corrected: float | None  # over instructions and emotions, Benjamini and Hochberg
+    n_tests: int
+    # The share of the effect that is gone; None unless choices have moved without an instruction.
+    undone: float | None
+    undone_interval: Interval | None
+
+
+class CombinedEffect(Exploratory):
+    """What the push of an emotion and an event in words do together."""
+
+    vector: Estimate  # the push, less neutral
+    words: Estimate  # the event, less a neutral one
+    both: Estimate  # push and event, less the neutral event
+    both_minus_vector: Estimate
+    both_minus_words: Estimate

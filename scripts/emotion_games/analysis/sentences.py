@@ -5,6 +5,7 @@ An effect is stated as an effect only if the planned claim holds.
 
 from collections.abc import Iterator
 
+from emotion_games.analysis.instruction_sentences import instruction_lines
 from emotion_games.analysis.limits import limits
 from emotion_games.analysis.statistics_parts import failed
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
@@ -13,7 +14,7 @@ from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, Plan
 
 
 def describe(statistics: Statistics) -> str:
-    """Return the text_description: the experiment, each emotion, and the limits."""
+    """Return the text_description: the experiment, each emotion, instructions, and the limits."""
     lines, effects = [_opening(statistics)], statistics["emotion_analysis"]
     for emotion in statistics["plan"]["emotions"]:
         if emotion in effects:
@@ -21,7 +22,8 @@ def describe(statistics: Statistics) -> str:
         else:
             text = "no scenario has answers both with this emotion and in neutral."
             lines.append(f"{emotion.capitalize()}: {text}")
-    return "\n".join(line for line in [*lines, *limits(statistics)] if line)
+    lines += [*instruction_lines(statistics), *limits(statistics)]
+    return "\n".join(line for line in lines if line)
 
 
 def sentence(effect: EmotionEffect, statistics: Statistics) -> str:
@@ -69,16 +71,19 @@ def _bounds(effect: EmotionEffect, statistics: Statistics) -> Iterator[str]:
     if versus["n_scenarios"] < MINIMUM_SCENARIOS or not ends:
         return
     low, high = ends
-    outside = [
-        f"above {points(high)}" if high < 1 else "",
-        f"below {points(low)}" if low > -1 else "",
-    ]
+    outside = [_increase(high), _decrease(low)]
     if any(outside):
-        yield (
-            f"Changes of {measured(effect['measure'], plan)} "
-            f"{' and '.join(filter(None, outside))} are excluded (interval corrected for "
-            f"{len(plan['emotions'])} emotions)."
+        text = (
+            f"The data rule out {' and '.join(filter(None, outside))} in "
+            f"{measured(effect['measure'], plan)} (interval corrected for "
+            f"{len(plan['emotions'])} emotions)"
         )
+        if not effect["claim"] and (high <= 0 or low >= 0):
+            text += (
+                f", but do not show that {effect['emotion']}, rather than any push of this size, "
+                "caused the change"
+            )
+        yield f"{text}."
     for test in statistics["equivalence"]:
         same = all(test[key] == effect[key] for key in ("emotion", "history", "measure"))
         if same and test["equivalent"]:
@@ -90,6 +95,20 @@ def _bounds(effect: EmotionEffect, statistics: Statistics) -> Iterator[str]:
             )
 
 
+def _increase(high: float) -> str:
+    """Return which increases an interval with this upper end rules out."""
+    if high <= 0:
+        return "any increase"
+    return f"an increase of more than {100 * high:.1f} points" if high < 1 else ""
+
+
+def _decrease(low: float) -> str:
+    """Return which decreases an interval with this lower end rules out."""
+    if low >= 0:
+        return "any decrease"
+    return f"a decrease of more than {-100 * low:.1f} points" if low > -1 else ""
+
+
 def _agreement(effect: EmotionEffect, plan: Plan) -> Iterator[str]:
     """Yield where other measures or halves of the stimuli do not support a claim."""
     if not effect["claim"]:
@@ -97,16 +116,20 @@ def _agreement(effect: EmotionEffect, plan: Plan) -> Iterator[str]:
     for other in effect["other_measures"]:
         if other["agrees"] is False:
             subject = measured(other["measure"], plan)
-            yield f"But {subject} changed the other way, by {points(other['estimate'])}."
+            change = points(other["estimate"])
+            yield f"However, {subject} changed in the opposite direction, by {change}."
     if effect["emotion"] in plan.get("given_directions", []):
         yield "Its vectors were given, so no halves of stimuli test it."
     if effect["halves_agree"] is False:
         yield (
-            "The directions of the two halves of its stimuli do not both have this sign, so treat "
-            "it with caution."
+            "The effects of the directions from the two halves of its stimuli do not both have "
+            "this sign, so treat it with caution."
         )
     if effect["branch_disagrees"]:
-        yield "The branching tokens alone have the opposite sign, so treat it with caution."
+        yield (
+            "The tokens at which the options first differ, taken alone, show the opposite sign, "
+            "so treat it with caution."
+        )
 
 
 def _opening(statistics: Statistics) -> str:

@@ -5,28 +5,33 @@ An experiment without statistics is listed as missing, so the table can be writt
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from emotion_games import layout
+from emotion_games.analysis import contrast_table
+from emotion_games.analysis.contrast_table import contrast_rows
 from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.heterogeneity import Experiment, game_records, model_records
 from emotion_games.analysis.mean_tests import TEST
-from emotion_games.analysis.statistics_parts import first
+from emotion_games.analysis.statistics_parts import first, shared_basis
 from emotion_games.analysis.statistics_records import EmotionEffect, Statistics
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.analysis_plan import CLAIM_RULE, EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.conditions import Arm, Position
-from emotion_games.files import read_json, replace_text, write_json
+from emotion_games.files import read_json, records_text, replace_text
 
 Row = dict[str, Any]  # the keys are COLUMNS
 COLUMNS = (
-    "exp_id", "game", "history", "model", "layer_set", "position",
+    "exp_id", "game_name", "model_name", "n_parameters", "history", "layer_set", "position",
     "emotion", "intensity", "measure", "outcome",
     "n_scenarios", "n_trials", "neutral_rate", "emotion_rate",
     "estimate", "low", "high", "low_corrected", "high_corrected", "se",
     "random_estimate", "random_low", "random_high", "n_nulls", "n_damaged_nulls",
+    "null_low", "null_high", "smallest_moved", "smallest_claimed",
     "others_estimate", "first_half_estimate", "second_half_estimate", "halves_agree",
     "prompted_estimate", "prompted_low", "prompted_high", "p_prompted",
     "p_moved", "p_moved_corrected", "p_moved_holm", "moved",
@@ -44,6 +49,9 @@ METHODS = {
     "p_moved_corrected": "Benjamini and Hochberg over the emotions of the experiment, as "
     "p_claim_corrected; p_moved_holm and p_claim_holm: Holm",
     "random_estimate": "emotion - matched null directions; interval over scenarios and directions",
+    "null_low": "to null_high: where one more null direction would fall (prediction interval); "
+    "smallest_moved and smallest_claimed: the sizes of effects that are found with 80 % power, "
+    "from the observed variation",
     "came_through": "the push raises its own emotion most in two of three manipulation checks, and "
     "more than the null directions do where there are ten of them",
     "perplexity_ratio": "of neutral texts, steered to neutral; split_half: cosine between the "
@@ -54,18 +62,21 @@ METHODS = {
 
 
 def summarize(series_dir: Path) -> None:
-    """Write series_results.csv and series_results.json from the finished experiments."""
+    """Write series_results.csv, series_results.json and contrasts.csv of what is finished."""
     report = read_json(series_dir / layout.REPORT) or {"experiments": {}}
     rows: list[Row] = []
+    contrasts: list[Row] = []
     analyses: list[Experiment] = []
     missing, plans, rationality = [], {}, []
     for exp_id, entry in report["experiments"].items():
-        analysis = read_json(layout.results_folder(series_dir, entry) / layout.STATISTICS)
+        folder = layout.results_folder(series_dir, entry)
+        analysis = read_json(folder / layout.STATISTICS)
         if analysis is None:
             named = {key: entry.get(key) for key in ("game_name", "model_name", "status", "error")}
             missing.append({"exp_id": exp_id} | named)
             continue
-        rows += experiment_rows(exp_id, entry, analysis)
+        rows += experiment_rows(exp_id, entry, analysis, _parameters(folder))
+        contrasts += contrast_rows(exp_id, entry, analysis)
         analyses.append((entry["game_name"], entry["model_name"], analysis))
         plans[exp_id] = analysis["plan"]["hash"]
         rationality += [{"exp_id": exp_id} | row for row in analysis["rationality"]["rows"]]
@@ -84,22 +95,36 @@ def summarize(series_dir: Path) -> None:
         "methods": METHODS,
         "unit": "differences and rates are on each game's outcome scale, 0 to 1",
     }
-    write_json(series_dir / layout.SERIES_STATISTICS, strict(content))
-    replace_text(series_dir / layout.SERIES_TABLE, _as_csv(strict(rows)))
+    content = strict(content)
+    content["basis"] = shared_basis([content["models"], content["games"]])
+    replace_text(series_dir / layout.SERIES_STATISTICS, records_text(content))
+    replace_text(series_dir / layout.SERIES_TABLE, _as_csv(strict(rows), COLUMNS))
+    replace_text(series_dir / layout.CONTRASTS, _as_csv(contrasts, contrast_table.COLUMNS))
 
 
-def experiment_rows(exp_id: str, entry: dict[str, Any], analysis: Statistics) -> list[Row]:
+def _parameters(folder: Path) -> int | None:
+    """Return the number of parameters of an experiment's model, None if it is not known."""
+    path = folder / layout.CONFIGURATION
+    if not path.is_file():
+        return None
+    return yaml.safe_load(path.read_text(encoding="utf-8")).get("n_parameters")
+
+
+def experiment_rows(
+    exp_id: str, entry: dict[str, Any], analysis: Statistics, n_parameters: int | None = None
+) -> list[Row]:
     """Return one row per emotion of an experiment, at its headline intensity.
 
     Args:
         exp_id: The id of the experiment.
         entry: Its entry in experiment_report.json.
         analysis: Its statistics.
+        n_parameters: Those of its model.
     """
     meta = analysis["meta"]
-    common = {"exp_id": exp_id, "game": entry["game_name"], "model": entry["model_name"]}
     plan = analysis["plan"]
-    common |= {"outcome": meta["outcome"], "plan_hash": plan["hash"]}
+    common = {"exp_id": exp_id} | {key: entry[key] for key in ("game_name", "model_name")}
+    common |= {"n_parameters": n_parameters, "outcome": meta["outcome"], "plan_hash": plan["hash"]}
     common |= {"layer_set": plan.get("layer_set"), "position": plan.get("position", Position.ALL)}
     common |= {"interim": meta["interim"], "confidence": meta["confidence"]}
     effects = analysis["emotion_analysis"].values()
@@ -117,7 +142,9 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
     # The keys that the records of a part have; without the others, the first record is taken.
     who, where = ("arm", "emotion", "intensity"), ("history", "measure")
     full = find(analysis["contrasts"], *who, *where, contrast=EMOTION_MINUS_NEUTRAL)
-    slope = find(analysis["dose_response"], "emotion", *where).get("slope")
+    response = find(analysis["dose_response"], "emotion", *where)
+    slope = response.get("slope")
+    power = analysis["power"]["observed"] or analysis["power"]["planned"]
     human = find(analysis["human_reference"], "arm", "emotion", "history")
     human_neutral = find(analysis["human_reference"], "history", arm=Arm.NEUTRAL)
     neutral = find(analysis["rates"], *where, arm=Arm.NEUTRAL)
@@ -133,6 +160,8 @@ def _row(effect: EmotionEffect, analysis: Statistics) -> Row:
     row |= _ends("", {"interval": full.get("interval_corrected")}, "_corrected")
     row |= _ends("slope_", slope) | _named(slope, slope="estimate")
     row |= _named(random, random_estimate="estimate")
+    row |= _named(response.get("random_band"), null_low="low", null_high="high")
+    row |= {key: power[key] for key in ("smallest_moved", "smallest_claimed")}
     row |= _named(effect["first_half"], first_half_estimate="estimate")
     row |= _named(effect["second_half"], second_half_estimate="estimate")
     row |= _named(effect["versus_other_emotions"], others_estimate="estimate")
@@ -164,9 +193,9 @@ def _ends(prefix: str, record: Mapping[str, Any] | None, suffix: str = "") -> Ro
     return {f"{prefix}low{suffix}": low, f"{prefix}high{suffix}": high}
 
 
-def _as_csv(rows: list[Row]) -> str:
+def _as_csv(rows: list[Row], columns: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({k: csv_cell(v) if isinstance(v, str) else v for k, v in row.items()})

@@ -29,9 +29,10 @@ class Place(Who, Where):
     """A condition at one history in one measure."""
 
 
+# In the file, many records share an entry of the list `basis`, see `shared_basis`.
 class Basis(TypedDict):
-    unit: str
-    method: str
+    unit: NotRequired[str]
+    method: NotRequired[str]
 
 
 class Estimate(TypedDict):
@@ -61,6 +62,26 @@ class PairedTest(Tested):
 def narrowed(record: Mapping[str, Any], kind: type[T]) -> T:
     """Return the part of a record that has the keys of a smaller kind of record."""
     return cast(T, {key: record[key] for key in kind.__annotations__ if key in record})
+
+
+def shared_basis(content: Any) -> list[Basis]:
+    """Move units and methods out of all records of some statistics, into one list.
+
+    A record keeps the position of its entry there, as `basis`.
+    """
+    found: dict[tuple[Any, Any], int] = {}
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += reversed(value)
+        elif isinstance(value, dict):
+            waiting += reversed(list(value.values()))
+            own = value.pop("unit", None), value.pop("method", None)
+            if own != (None, None):
+                value["basis"] = found.setdefault(own, len(found))
+    entries = [{"unit": unit, "method": method} for unit, method in found]
+    return [cast(Basis, {key: text for key, text in e.items() if text}) for e in entries]
 
 
 def first(records: Iterable[T], **values: Any) -> T | None:

@@ -7,7 +7,7 @@ Probabilities, rates and effects are on the scale of the outcome, from 0 to 1.
 from typing import Any, NotRequired, TypedDict
 
 from emotion_games.analysis import check_results as checks
-from emotion_games.analysis.secondary_records import HumanAlignment, MixedModel
+from emotion_games.analysis import secondary_records as secondary
 from emotion_games.analysis.statistics_parts import (
     Basis,
     Dosed,
@@ -286,10 +286,13 @@ class Statistics(TypedDict):
     induced: list[checks.Induced]
     null_passes: checks.NullPasses | None
     equivalence: list[Equivalence]
-    mixed_model: list[MixedModel]
+    mixed_model: list[secondary.MixedModel]
+    instructions: list[secondary.InstructionEffect]
+    combined: list[secondary.CombinedEffect]
     human_reference: list[HumanDistance]
-    human_alignment: list[HumanAlignment]
+    human_alignment: list[secondary.HumanAlignment]
     rationality: dict[str, Any]  # available, reason and rows, see `rationality_rows`
     headroom: list[Headroom]
     power: Power
     text_description: str
+    basis: list[Basis]  # of all records

@@ -56,6 +56,8 @@ class Measured:
         readable: By arm, the free answers at the headline intensity that can be read.
         asked: By arm, all free answers at the headline intensity.
         induced: By emotion, whether its push passed the check that it induces the emotion.
+        confidence: That of the tests: without effects, an experiment has a claim with a probability
+            of at most 1 - confidence.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Measured:
     readable: Mapping[str, int]
     asked: Mapping[str, int]
     induced: Mapping[str, bool]
+    confidence: float
 
     @property
     def planted_effects(self) -> np.ndarray:
@@ -159,6 +162,7 @@ def measured_model(
         readable=_free_answers(by_game, headline, is_readable=True),
         asked=_free_answers(by_game, headline, is_readable=False),
         induced=_induced(by_game, headline),
+        confidence=plan["confidence"],
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 
 from emotion_games.demo.correlations import (
     NULL_DRAWS,
@@ -38,9 +39,6 @@ PLAIN = 0.1
 LARGE = 0.15
 POWER: Limits = (0.8, None)
 NONE: Limits = (None, 0.0)
-# Flat models must have no claim of at least this size. Training leaves smaller effects, which are
-# claimed because null directions move the demo model even less.
-CLEAR = 0.05
 # A seventh of the planted size: chance can produce such a slope, but it is no relevant effect.
 FLAT_SLOPE: Limits = (-0.15, 0.15)
 # A check that depends on chance alone may fail on a correct installation once in a hundred runs.
@@ -160,7 +158,7 @@ def _form(model: Measured) -> Iterator[CheckResult]:
 
 
 def _flat_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
-    """Whether the shifts are unrelated to the table, and no effect of a clear size is claimed."""
+    """Whether the shifts are unrelated to the table, and no more is claimed than by chance."""
     table = np.hstack([model.planted for model in models])
     shifts = np.hstack([model.steered[SCORED] for model in models])
     r, emotions = correlation(table, shifts), len(table)
@@ -169,13 +167,28 @@ def _flat_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
     p = (1 + (exchanged >= abs(r) - 1e-12).sum()) / (1 + NULL_DRAWS)
     detail = f"correlation {r:.2f}; {NULL_DRAWS:,} permutations of the emotions' names"
     yield CheckResult("flat_pattern", p if np.isfinite(r) else np.nan, CHANCE, None, detail)
+    yield _false_claims(models)
+
+
+def _false_claims(models: Sequence[Measured]) -> CheckResult:
+    """Whether no more experiments without effects have claims, of any size, than chance allows.
+
+    Without effects, an experiment has any claim with a probability of at most 1 - confidence
+    (Benjamini and Hochberg 1995: the false discovery rate is then the probability of any). So the
+    number of experiments with a claim is taken as binomial.
+    """
     claimed = np.hstack([model.claimed for model in models])
-    sizes = np.abs(np.hstack([model.effects for model in models]))
-    clear = claimed & (sizes >= CLEAR)
-    detail = f"{clear.sum()} of {claimed.size} effects, and {(claimed & ~clear).sum()} smaller ones"
-    yield CheckResult(
-        "flat_claims", float(clear.mean()) if np.isfinite(sizes).all() else np.nan, *NONE, detail
+    measured = np.isfinite(np.hstack([model.effects for model in models])).all()
+    false, experiments = claimed.any(0), claimed.shape[1]
+    rate = max(1 - model.confidence for model in models)
+    allowed = int(stats.binom.ppf(1 - CHANCE, experiments, rate))
+    detail = (
+        f"{claimed.sum()} of {claimed.size} effects, in {false.sum()} of {experiments} "
+        f"experiments; chance allows {rate * experiments:.2g} such experiments on average, and "
+        f"more than {allowed} at most once in a hundred runs"
     )
+    share = float(false.mean()) if measured else np.nan
+    return CheckResult("flat_claims", share, None, allowed / experiments, detail)
 
 
 _CHECKS: dict[

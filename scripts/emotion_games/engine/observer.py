@@ -2,8 +2,8 @@
 
 The hooks here only look. Some run before those of the engine and see the output of a decoder layer
 as the layer made it; others run after them and see what the next module gets. The difference must
-be exactly the push, at every layer and every position that is neither padding nor the first of its
-text. At the first one nothing may be added.
+be exactly the push, at every layer and every position where it acts. Elsewhere nothing may be
+added: not at the first position of a text, nor outside the window of its request.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ from torch import Tensor
 from emotion_games.engine.backend import ByLayer, ModelError
 from emotion_games.engine.caches import NOTES
 from emotion_games.engine.hooks import SteeringError
+from emotion_games.engine.reference import pushed_tokens
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.transformers_backend import TransformersBackend
 
@@ -45,6 +46,7 @@ class Pass:
         cache: The cache of the rows.
         real: False at padding, (rows, new tokens).
         first: True at the first token of a text, (rows, new tokens).
+        acts: True where the push of each request acts, (requests, rows, new tokens).
         texts: The tokens that each row has read, with those of this pass.
         fits: See `Note`, (rows, requests).
     """
@@ -52,6 +54,7 @@ class Pass:
     cache: object
     real: Tensor
     first: Tensor
+    acts: Tensor
     texts: list[Tokens]
     fits: Tensor
 
@@ -71,15 +74,23 @@ class Observer:
             {(number of the request, tokens): (vocabulary,)}.
     """
 
-    def __init__(self, model: TransformersBackend, keys: Sequence[str], pushes: ByLayer) -> None:
+    def __init__(
+        self,
+        model: TransformersBackend,
+        keys: Sequence[str],
+        pushes: ByLayer,
+        edges: Sequence[tuple[Tokens, Tokens | None]],
+    ) -> None:
         """Take what is to be expected.
 
         Args:
             model: The model whose passes are watched.
             keys: The name of each request.
             pushes: What must be added for each request, {layer: (requests, hidden)}.
+            edges: Where: see `reference.push_edges`.
         """
-        self.model, self.keys = model, list(keys)
+        self.model, self.keys, self._edges = model, list(keys), edges
+        self._served: set[int] = set()
         # Vectors are rounded to the number format of the model before they are added.
         self.pushes = {layer: push.to(model.device, model.dtype) for layer, push in pushes.items()}
         self._lengths: dict[int, list[Tensor]] = {}
@@ -121,9 +132,8 @@ class Observer:
             hooks.callback(model.register_forward_pre_hook(begin, with_kwargs=True).remove)
             hooks.callback(model.register_forward_hook(end).remove)
             yield
-        served = {number for number, _ in self.logits}
         for number, key in enumerate(self.keys):
-            if number not in served:
+            if number not in self._served:
                 raise SteeringError(f"{key}: its push was added to no row")
 
     def _begin(self, given: dict[str, Any]) -> None:
@@ -132,6 +142,7 @@ class Observer:
         rows, new = ids.shape
         real = mask[:, -new:].bool()
         first = torch.zeros_like(real)
+        acts = torch.zeros(len(self.keys), *real.shape, dtype=torch.bool, device=real.device)
         nothing = Note((), torch.ones(len(self.keys), dtype=torch.bool))
         notes, texts = getattr(cache, NOTES, None) or [nothing] * rows, []
         for row, note in enumerate(notes):
@@ -142,8 +153,13 @@ class Observer:
             before = note.text[:begun]
             first[row, real[row].int().argmax()] = not before
             texts.append(before + tokens)
+            columns = real[row].nonzero().flatten()
+            for number, edges in enumerate(self._edges):
+                begin, end = pushed_tokens(texts[-1], edges)
+                place = torch.arange(len(before), len(texts[-1]), device=real.device)
+                acts[number, row, columns] = (place >= begin) & (place < end)
         fits = torch.stack([note.fits for note in notes])
-        self._pass = Pass(cache, real, first, texts, fits)
+        self._pass = Pass(cache, real, first, acts, texts, fits)
         positions = given.get("position_ids")
         if positions is not None and positions.shape == ids.shape:
             self._check_positions(positions, (mask.cumsum(-1) - 1)[:, -new:])
@@ -169,6 +185,7 @@ class Observer:
         now, after = self._pass, _hidden(output)
         before, after = now.spread(self._before.pop(layer)), now.spread(after)
         real, first = (self._seen(where, after)[..., None] for where in (now.real, now.first))
+        acts = [self._seen(where, after)[..., None] for where in now.acts]
         if not bool((after.isfinite() | ~real).all()):
             raise ModelError(f"{self._name(0)}: {OVERFLOW}")
         pushed = (real & ~first)[..., 0]
@@ -177,7 +194,7 @@ class Observer:
         fits = now.fits.clone()
         for number, push in enumerate(pushes):
             rows = fits[:, number].nonzero().flatten().to(after.device)
-            expected = before[rows].where(first[rows], before[rows] + push)
+            expected = (before[rows] + push).where(acts[number][rows], before[rows])
             is_exact = ((after[rows] == expected) | ~real[rows]).flatten(1).all(1)
             fits[rows[~is_exact].cpu(), number] = False
         for row in (~fits.any(1)).nonzero().flatten().tolist():
@@ -194,19 +211,25 @@ class Observer:
 
     def _complaint(self, layer: int, row: int, added: Tensor, pushes: Tensor) -> str:
         """Say what is wrong with what was added to a row, (positions, hidden)."""
-        real, first = (self._seen(w, added[None])[row] for w in (self._pass.real, self._pass.first))
-        others = real & ~first
+        now = self._pass
+        real, first = (self._seen(where, added[None])[row] for where in (now.real, now.first))
+        acts = [self._seen(where, added[None])[row] for where in now.acts]
         # Of the pushes that the row may have, the most similar one.
-        possible = self._pass.fits[row].nonzero().flatten().to(added.device)
-        mean = added[others].mean(0)
-        number = int(possible[(pushes[possible] - mean).norm(dim=-1).argmin()])
+        number = min(
+            now.fits[row].nonzero().flatten().tolist(),
+            key=lambda one: float((added - acts[one][:, None] * pushes[one]).norm()),
+        )
         push, where = pushes[number], f"{self.keys[number]}: layer {layer}"
         if not push.any():
             length = float(added.norm(dim=-1).max())
             return f"{where}: a vector of length {length:.2g} was added, where nothing should be"
         if added[first].any():
             return f"{where}: a vector was added at the first token, which should stay as it is"
-        share = float((added[others] @ push).mean() / push.square().sum())
+        outside = (added.any(-1) & real & ~acts[number]).nonzero().flatten().tolist()
+        if outside:
+            token = len(now.texts[row]) - int(real[outside[0] :].sum())
+            return f"{where}: a vector was added at token {token}, where the push should not act"
+        share = float((added[acts[number]] @ push).mean() / push.square().sum())
         return f"{where}: what was added is not its push; along it, it is {share:.3g} times as long"
 
     def _end(self, logits: Tensor) -> None:
@@ -217,6 +240,7 @@ class Observer:
         first = now.real.shape[1] - logits.shape[1]
         for row, text in enumerate(now.texts):
             requests = now.fits[row].nonzero().flatten().tolist()
+            self._served |= {number for number in requests if now.acts[number, row].any()}
             columns = now.real[row].nonzero().flatten().tolist()
             for column, length in zip(reversed(columns), range(len(text), 0, -1), strict=False):
                 if column >= first:

@@ -5,6 +5,7 @@ tokenization and its own hooks, and it reads one whole text at a time, without c
 attention mask.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,19 +21,52 @@ if TYPE_CHECKING:
 
 
 Tokens = tuple[int, ...]
+# All tokens but the first: see `Text.pushed`.
+EVERYWHERE = (1, sys.maxsize)
 
 
 @dataclass(frozen=True)
 class Text:
-    """The tokens of a prompt with one of its answers. Those from `start` on are scored."""
+    """The tokens of a prompt with one of its answers.
+
+    Those from `start` on are scored. `pushed` says from which token on, and before which one, a
+    push acts.
+    """
 
     ids: Tokens
     start: int
+    pushed: tuple[int, int] = EVERYWHERE
 
 
-def prompt_tokens(model: "TransformersBackend", request: "Request") -> Tokens:
+def prompt_tokens(model: "TransformersBackend", prompt: str) -> Tokens:
     """Return the tokens of a prompt, which already contains its special tokens."""
-    return tuple(model.tokenizer(request.prompt, add_special_tokens=False)["input_ids"])
+    return tuple(model.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+
+
+def common_length(one: Tokens, other: Tokens) -> int:
+    """Return how many tokens two texts have in common at their beginning."""
+    length = 0
+    while one[length : length + 1] == other[length : length + 1] != ():
+        length += 1
+    return length
+
+
+def push_edges(model: "TransformersBackend", request: "Request") -> tuple[Tokens, Tokens | None]:
+    """Return the tokens before the first pushed character of a prompt, and before its last one.
+
+    The second is None if the push goes on after the prompt.
+    """
+    begin = prompt_tokens(model, request.prompt[: request.begin]) if request.begin else ()
+    if request.end is None:
+        return begin, None
+    return begin, prompt_tokens(model, request.prompt[: request.end])
+
+
+def pushed_tokens(ids: Tokens, edges: tuple[Tokens, Tokens | None]) -> tuple[int, int]:
+    """Return where a text is pushed; see `Text.pushed`."""
+    begin, end = edges
+    last = EVERYWHERE[1] if end is None else common_length(ids, end)
+    return max(EVERYWHERE[0], common_length(ids, begin)), last
 
 
 def answer_texts(model: "TransformersBackend", request: "Request") -> dict[str, Text]:
@@ -67,28 +101,39 @@ def answer_texts(model: "TransformersBackend", request: "Request") -> dict[str, 
     found = {}
     for label, ends in reached.items():
         last = len(before) + len(request.options[label]) + closed
-        found[label] = Text(tuple(ids[label][: sum(end <= last for end in ends)]), start)
+        tokens = tuple(ids[label][: sum(end <= last for end in ends)])
+        found[label] = Text(tokens, start, pushed_tokens(tokens, push_edges(model, request)))
     return found
 
 
-def add_push(push: Tensor, _module: object, _args: object, output: Any) -> Any:
-    """Add a push to the output of a decoder layer, but not at the first token; a forward hook."""
+def add_push(
+    push: Tensor, tokens: tuple[int, int], _module: object, _args: object, output: Any
+) -> Any:
+    """Add a push to the output of a decoder layer at some tokens; a forward hook."""
     hidden = output[0] if isinstance(output, tuple) else output
-    pushed = torch.cat([hidden[:, :1], hidden[:, 1:] + push.to(hidden)], 1)
+    before, inside = hidden[:, : tokens[0]], hidden[:, tokens[0] : tokens[1]]
+    after = hidden[:, max(tokens) :]
+    pushed = torch.cat([before, inside + push.to(hidden), after], 1)
     return (pushed, *output[1:]) if isinstance(output, tuple) else pushed
 
 
 @torch.inference_mode()
-def plain_logits(model: "TransformersBackend", ids: Tokens, pushes: Mapping[int, Tensor]) -> Tensor:
+def plain_logits(
+    model: "TransformersBackend",
+    ids: Tokens,
+    pushes: Mapping[int, Tensor],
+    pushed: tuple[int, int] = EVERYWHERE,
+) -> Tensor:
     """Return the logits after every token of a text, (positions, vocabulary).
 
     Args:
         model: The model.
         ids: The tokens of the text.
         pushes: What is added to the outputs of decoder layers, {layer: (hidden,)}.
+        pushed: At which tokens; see `Text.pushed`.
     """
     hooks = [
-        model.layers[layer].register_forward_hook(partial(add_push, push))
+        model.layers[layer].register_forward_hook(partial(add_push, push, pushed))
         for layer, push in pushes.items()
     ]
     try:

@@ -4,7 +4,8 @@ A few real requests are measured without a push, with their pushes, and with pus
 three times the length of a hidden state. Three things must hold:
 
 - In every pass of the engine, exactly the push of the request is added to the output of each
-  steered layer at every position but the first, and nothing to the others (`observer`).
+  steered layer at every position of its window but the first of the text, and nothing elsewhere
+  (`observer`).
 - The engine reads exactly the tokens of each text, and its scores are those of the logits that it
   found for them.
 - Logits are those of a plain reading of the whole text (`reference`), and pushes change them in the
@@ -121,7 +122,7 @@ def differences(instrument: Instrument, requests: Sequence[Request]) -> dict[str
     @cache
     def reference(text: Text, push: str | None) -> Tensor:
         pushes = {layer: rows[0] for layer, rows in expected_pushes(strong, [push]).items()}
-        logits = plain_logits(model, text.ids, pushes)
+        logits = plain_logits(model, text.ids, pushes, text.pushed)
         return logits[text.start - 1 : -1].float().cpu()
 
     found: dict[str, float] = {}
@@ -185,8 +186,14 @@ def _differences_of(
         if request.push is not None:
             change = reference(text, request.push) - before
             error = changed.logits(place, text) - engine - change
+            # The push acts on the logits of the tokens that follow the first pushed one.
+            acts = max(0, text.pushed[0] - text.start + 1)
             name = f"{request.key}: the changes of the logits for {what}"
-            found[name] = _typical(error, change)
+            if acts < len(change):
+                found[name] = _typical(error[acts:], change[acts:])
+            if acts:
+                size = (before - center)[:acts]
+                found[f"{name} before the push begins"] = _typical(error[:acts], size)
     return found
 
 

@@ -12,7 +12,14 @@ from emotion_games.engine.backend import ByLayer
 from emotion_games.engine.batches import Instrument, Measurement, Request, measure
 from emotion_games.engine.hooks import SteeringError
 from emotion_games.engine.observer import Observer
-from emotion_games.engine.reference import Text, answer_texts, plain_logits, prompt_tokens
+from emotion_games.engine.reference import (
+    Text,
+    answer_texts,
+    plain_logits,
+    prompt_tokens,
+    push_edges,
+    pushed_tokens,
+)
 from emotion_games.engine.transformers_backend import TransformersBackend
 
 # Tokens of the answer that is written for each request. The last one is never read.
@@ -83,11 +90,11 @@ def make_cases(
         reopened: The opening after a rationale, if options are scored there.
     """
     # Tokens that a model can never write have no share of the probability.
-    begin = prompt_tokens(model, requests[0])[:1]
+    begin = prompt_tokens(model, requests[0].prompt)[:1]
     possible = plain_logits(model, begin, {})[0].isfinite().cpu()
     cases = []
     for request in requests:
-        prompt, options = prompt_tokens(model, request), answer_texts(model, request)
+        prompt, options = prompt_tokens(model, request.prompt), answer_texts(model, request)
         # The tokens of an option backwards: no option begins with them, and none ends an answer.
         first = next(iter(options.values()))
         backwards = first.ids[first.start :][::-1]
@@ -95,7 +102,9 @@ def make_cases(
         numbers = [(int(possible[:token].sum()) + 0.5) / int(possible.sum()) for token in tokens]
         # A free answer: the tokens that are written need not be the inside of a string.
         question = replace(request, scored=True, lead="", uniforms=(np.array(numbers),))
-        written = Text((*prompt, *tokens), len(prompt) + 1)
+        ids = (*prompt, *tokens)
+        pushed = pushed_tokens(ids, push_edges(model, request))
+        written = Text(ids, len(prompt) + 1, pushed)
         again = replace(request, opening=reopened) if reopened else None
         after = answer_texts(model, again) if again else {}
         cases.append(Case(question, options, written, after))
@@ -106,7 +115,8 @@ def ask(instrument: Instrument, questions: Sequence[Request]) -> Found:
     """Measure questions with the engine, and watch its passes."""
     model = cast(TransformersBackend, instrument.model)
     pushes = expected_pushes(instrument, [question.push for question in questions])
-    observer = Observer(model, [question.key for question in questions], pushes)
+    edges = [push_edges(model, question) for question in questions]
+    observer = Observer(model, [question.key for question in questions], pushes, edges)
     with observer.watch():
         return Found(observer, measure(instrument, questions))
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +26,8 @@ class Position(StrEnum):
 
     ALL = "all"
     PROMPT = "prompt"
+    THOUGHTS = "thoughts"
+    RESPONSE = "response"
     ANSWER = "answer"
 
 
@@ -41,11 +43,20 @@ class Arm(StrEnum):
     SHUFFLED = "shuffled"
     PROMPTED = "prompted"
     PROMPTED_NEUTRAL = "prompted_neutral"
+    COMBINED = "combined"
+    INSTRUCTED = "instructed"
+    INSTRUCTED_NEUTRAL = "instructed_neutral"
 
     @property
     def is_pushed(self) -> bool:
         """Return True if a vector is added to the hidden states."""
-        return self.is_null or self in (Arm.STEERED, Arm.FIRST_HALF, Arm.SECOND_HALF, Arm.SHUFFLED)
+        halves = (Arm.FIRST_HALF, Arm.SECOND_HALF)
+        return self.is_null or self.pushes_as in (Arm.STEERED, *halves, Arm.SHUFFLED)
+
+    @property
+    def pushes_as(self) -> "Arm":
+        """The arm with the same pushes: the steered one, if only the prompt differs from it."""
+        return Arm.STEERED if self in (Arm.COMBINED, Arm.INSTRUCTED) else self
 
     @property
     def is_null(self) -> bool:
@@ -55,11 +66,18 @@ class Arm(StrEnum):
     @property
     def has_event(self) -> bool:
         """Return True if an event is described before the story."""
-        return self in (Arm.PROMPTED, Arm.PROMPTED_NEUTRAL)
+        return self in (Arm.PROMPTED, Arm.PROMPTED_NEUTRAL, Arm.COMBINED)
+
+    @property
+    def has_instruction(self) -> bool:
+        """Return True if the model is instructed before the story."""
+        return self in (Arm.INSTRUCTED, Arm.INSTRUCTED_NEUTRAL)
 
     @property
     def reference(self) -> "Arm":
         """The arm without an emotion that this arm is compared with, or the arm itself."""
+        if self.has_instruction:
+            return Arm.INSTRUCTED_NEUTRAL
         return Arm.PROMPTED_NEUTRAL if self.has_event else Arm.NEUTRAL
 
 
@@ -73,6 +91,7 @@ class Condition:
         intensity: The dose. A described event has none; 1 is a placeholder.
         generated: The model writes answers.
         scored: The probabilities of the options are measured before any answer.
+        instruction: The name of the instruction that the model is given; empty without one.
     """
 
     arm: Arm
@@ -80,22 +99,29 @@ class Condition:
     intensity: float
     generated: bool = True
     scored: bool = True
+    instruction: str = ""
 
     @property
     def name(self) -> str:
         """A stable name, unique within an experiment, and a part of every trial_id."""
-        if self.arm in (Arm.NEUTRAL, Arm.PROMPTED_NEUTRAL):
-            return str(self.arm)
-        if self.arm == Arm.PROMPTED:
-            return f"{self.arm}-{self.emotion}"
-        # The number alone: the arm is already in the name.
-        label = self.number if Arm(self.arm).is_null else self.emotion
-        return f"{self.arm}-{label}-{self.intensity:g}"
+        # Tables and files hold arms as plain text.
+        arm, parts = Arm(self.arm), [str(self.arm), self.instruction]
+        if arm != arm.reference:
+            # The number alone: the arm is already in the name.
+            parts.append(str(self.number) if arm.is_null else self.emotion)
+        if arm.is_pushed:
+            parts.append(f"{self.intensity:g}")
+        return "-".join(part for part in parts if part)
 
     @property
     def push(self) -> str | None:
-        """The name of the push, or None if nothing is added to the hidden states."""
-        return self.name if self.is_pushed else None
+        """The name of the push, or None if nothing is added to the hidden states.
+
+        Conditions that differ only in their prompt share a push.
+        """
+        if not self.is_pushed:
+            return None
+        return replace(self, arm=Arm(self.arm).pushes_as, instruction="").name
 
     @property
     def number(self) -> int:
@@ -105,7 +131,6 @@ class Condition:
     @property
     def is_pushed(self) -> bool:
         """Return True if a vector is added to the hidden states."""
-        # Tables and files hold arms as plain text.
         return Arm(self.arm).is_pushed
 
 
@@ -168,3 +193,9 @@ def _conditions(settings: Settings) -> Iterator[Condition]:
         for emotion in emotions:
             # An event in words has no dose.
             yield Condition(Arm.PROMPTED, emotion, 1.0, written, scored)
+    for emotion in emotions if arms.get("combined") else ():
+        yield Condition(Arm.COMBINED, emotion, dose, written, scored)
+    for name in settings.get("instructions", {}):
+        yield Condition(Arm.INSTRUCTED_NEUTRAL, NO_EMOTION, 0.0, written, scored, name)
+        for emotion in emotions:
+            yield Condition(Arm.INSTRUCTED, emotion, dose, written, scored, name)

@@ -27,7 +27,7 @@ PACKAGES = [
 ANSWERING_ROOMS = ("games", "prompts", "engine", "experiment")
 _RECORDING = (
     "analysis_plan check_records context headroom journal pace plan_file planned_power power "
-    "provenance repeat results spec"
+    "provenance repeat results spec trial_table"
 )
 _FILES = "downloads fetching gguf_conversion gguf_files hub smollm2 vector_export"
 NOT_ANSWERING = (

@@ -220,7 +220,8 @@ def push_check_requests(material: Material, model: Backend) -> Iterator[Request]
             # An event stands before a situation, not before a sentence.
             if not condition.arm.has_event:
                 yield from _sentences(material, condition, model)
-        if damage and (condition.is_pushed or condition.arm == Arm.NEUTRAL):
+        # A push that several conditions share is that of the steered one.
+        if damage and (condition.push == condition.name or condition.arm == Arm.NEUTRAL):
             # There are many null directions, and one that is damaged only adds noise.
             if not condition.arm.is_null:
                 yield from _dominance(material, condition, model)
@@ -231,11 +232,12 @@ def _to_induce(conditions: Sequence[Condition]) -> list[Condition]:
     """Return the conditions that are asked whether they induce an emotion.
 
     Of the null directions with the covariance of the hidden states some suffice for a comparison,
-    and too few to compare with are not asked. The directions of half the stimuli are left out.
+    and too few to compare with are not asked. The directions of half the stimuli are left out, and
+    so are instructions, which are about decisions.
     """
     left_out = (Arm.RANDOM, Arm.ISOTROPIC, Arm.FIRST_HALF, Arm.SECOND_HALF)
     nulls = [c for c in conditions if c.arm == Arm.RANDOM][:NULLS_CHECKED]
-    others = [c for c in conditions if c.arm not in left_out]
+    others = [c for c in conditions if not (c.arm in left_out or c.arm.has_instruction)]
     return others + (nulls if len(nulls) >= LEAST_NULLS else [])
 
 

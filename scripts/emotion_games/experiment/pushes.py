@@ -18,6 +18,8 @@ from emotion_games.experiment.conditions import Arm, Condition
 # The kind of direction of each arm.
 KINDS = {
     Arm.STEERED: DIRECTION,
+    Arm.COMBINED: DIRECTION,
+    Arm.INSTRUCTED: DIRECTION,
     Arm.FIRST_HALF: FIRST_HALF,
     Arm.SECOND_HALF: SECOND_HALF,
     Arm.SHUFFLED: SHUFFLED,
@@ -29,7 +31,7 @@ KINDS = {
 def condition_pushes(
     directions: Directions, conditions: Sequence[Condition], unit: str
 ) -> dict[str, Tensor]:
-    """Return the push of every condition that has one, by name, each `(steered layers, hidden)`.
+    """Return every push of the conditions, by its name, each `(steered layers, hidden)`.
 
     Args:
         directions: The directions of the model.
@@ -39,10 +41,12 @@ def condition_pushes(
     pushes = {}
     for c in conditions:
         arm = Arm(c.arm)
+        if c.push is None or c.push in pushes:
+            continue
         if arm.is_null:
-            pushes[c.name] = directions.null_push(c.number, c.intensity, unit, KINDS[arm])
-        elif arm.is_pushed:
-            pushes[c.name] = directions.push(c.emotion, c.intensity, unit, KINDS[arm])
+            pushes[c.push] = directions.null_push(c.number, c.intensity, unit, KINDS[arm])
+        else:
+            pushes[c.push] = directions.push(c.emotion, c.intensity, unit, KINDS[arm])
     return pushes
 
 

@@ -3,7 +3,6 @@
 Everything is measured again in a scratch folder, directions included.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,11 +20,12 @@ from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.results import TRIALS, publish, read_configuration
 from emotion_games.experiment.run import run
 from emotion_games.experiment.spec import Spec
+from emotion_games.experiment.trial_table import PROBABILITIES
 
 # Numbers are written with five decimals; on a CPU in float32, all but the last one agree.
 NUMBER_TOLERANCE = 2e-5
-# The beginnings of the names of columns with numbers, or with JSON of numbers.
-NUMBERS = ("choice_probabilities", "branch_probabilities", "valid_mass")
+# The beginnings of the names of columns with measured numbers.
+NUMBERS = (*PROBABILITIES.values(), "valid_mass")
 # The beginnings of the keys of exp_config.yaml that describe what can change an answer. The
 # fingerprint covers the texts, too.
 INPUTS = ("machine.", "runtime.", "code.", "scenarios.", "fingerprint", "prompts_hash")
@@ -135,26 +135,23 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
     ids = one.index.union(other.index)
     both = one.index.intersection(other.index)
     first, second = one.loc[both], other.loc[both]
+    # Tables of earlier versions have no thoughts.
+    texts = [name for name in ("thoughts", "output") if name in first and name in second]
     differences: list[float] = []
     for name in map(str, first.columns):
         if name.startswith(NUMBERS):
             differences += map(_difference, first[name], second[name])
     return Agreement(
         trials=len(ids),
-        same_texts=float((first["output"] == second["output"]).sum() / len(ids)),
+        same_texts=float((first[texts] == second[texts]).all(axis=1).sum() / len(ids)),
         same_choices=float((first["choice"] == second["choice"]).sum() / len(ids)),
         largest_difference=max(differences, default=math.inf),
     )
 
 
 def _difference(one: str, other: str) -> float:
-    """Return the largest difference of two cells: empty, a number, or JSON of probabilities."""
+    """Return the difference of two cells, which are numbers or empty."""
     # A number that only one of the tables has is the largest possible difference.
     if not one or not other:
         return 0.0 if one == other else math.inf
-    a, b = json.loads(one), json.loads(other)
-    if not isinstance(a, dict):
-        return abs(a - b)
-    if a.keys() != b.keys():
-        return math.inf
-    return max((abs(a[key] - b[key]) for key in a), default=0.0)
+    return abs(float(one) - float(other))

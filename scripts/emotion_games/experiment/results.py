@@ -3,11 +3,9 @@
 The files appear together, by rename, when an experiment is complete.
 """
 
-import csv
 import json
 import os
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import pandas as pd
 import yaml
 
 from emotion_games.errors import UserError
-from emotion_games.escapes import cell_text, csv_cell, json_text
+from emotion_games.experiment.analysis_plan import PRIMARY
 from emotion_games.experiment.answers import answer_of
 from emotion_games.experiment.check_records import CHECK_COLUMNS, check_rows, read_checks
 from emotion_games.experiment.check_requests import format_trials
@@ -33,8 +31,9 @@ from emotion_games.experiment.provenance import answering_code_hash, code_commit
 from emotion_games.experiment.pushes import push_ratios
 from emotion_games.experiment.requests import event_of
 from emotion_games.experiment.spec import Configuration, Record, Settings
+from emotion_games.experiment.trial_table import outcome_values, read_trials, write_trials
 from emotion_games.experiment.trials import Trial
-from emotion_games.files import replace_text
+from emotion_games.files import records_text, replace_text
 from emotion_games.games.catalog import apply_settings, load_game
 from emotion_games.games.records import Game
 from emotion_games.hashing import content_hash
@@ -42,13 +41,6 @@ from emotion_games.layout import CONFIGURATION, RESULT_FILES, STATISTICS
 from emotion_games.prompts.answers import parse
 
 _, TRIALS, TRIALS_JSON, _ = RESULT_FILES
-# The columns of the table of trials that are not text. `category` and some numbers may be missing.
-_NUMBERS = ("intensity", "valid_mass", "valid_mass_after", "push_ratio")
-_TYPES: dict[str, Any] = {
-    **{"category": "Int64", "generated": bool},
-    **dict.fromkeys(("repeat_num", "seed", "wording"), int),
-    **dict.fromkeys(_NUMBERS, float),
-}
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,10 @@ def _trial_table(experiment: Experiment, records: Mapping[str, Record]) -> pd.Da
         row |= {"push_ratio": ratios.get(trial.condition.name, 0.0)}
         rows.append(row | _free_answer(experiment, trial, free.get(trial.trial_id)))
     # Whole numbers that may be missing: an unparsed answer has no category.
-    return pd.DataFrame(rows).astype({"category": "Int64"})
+    table = pd.DataFrame(rows).astype({"category": "Int64"})
+    measure = PRIMARY[settings["statistics"]["primary"]]
+    values = outcome_values(table, experiment.questions.game, measure)
+    return table.assign(measure=measure, outcome_value=values)
 
 
 def _check_table(
@@ -108,22 +103,27 @@ def _row(experiment: Experiment, trial: Trial, record: Record) -> dict[str, Any]
     decision, after = answer.decision, answer.after
     messages = questions.prompts[trial.request_key]
     return {
+        "exp_id": spec["exp_id"],
         "trial_id": trial.trial_id,
         "game_name": spec["game"],
         "model_name": spec["model_name"],
+        "condition": condition.name,
         "arm": str(condition.arm),
         "emotion": condition.emotion,
         "intensity": condition.intensity,
+        "instruction": condition.instruction,
         "scenario_id": trial.scenario_id,
         "scenario": scenario.title,
-        "description": scenario.description,
         "event": event_of(trial, questions.events),
         "history": trial.history,
         "option_order": json.dumps(trial.order),
         "option_lengths": json.dumps([len(scenario.options[label]) for label in trial.order]),
         "repeat_num": trial.repeat,
         "input": "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages),
+        "thoughts": record.get("thoughts", ""),
+        "thoughts_end": record.get("thoughts_end", ""),
         "output": answer.output,
+        "response_length": len(answer.output),
         "rationale": decision.rationale,
         "rationale_end": answer.rationale_end,
         "decision": decision.decision,
@@ -165,6 +165,7 @@ def _configuration(experiment: Experiment, records: Mapping[str, Record]) -> Con
     return {
         **inputs.spec,
         "model_path": inputs.model_path,
+        "n_parameters": complete.get("parameters"),
         "files": {name: str(path) for name, path in inputs.files.items()},
         "plan": {key: plan[key] for key in ("plan", "hash", "frozen", "power")},
         "fingerprint": experiment.fingerprint,
@@ -188,15 +189,12 @@ def publish(output_dir: Path, outcome: Outcome, statistics: Mapping[str, Any]) -
     """Write the four result files under temporary names, then rename all of them."""
     output_dir.mkdir(parents=True, exist_ok=True)
     # Everything is written before anything is renamed, so that a failure leaves no mixture.
-    table, content = outcome.trials, outcome.configuration
+    content = outcome.configuration
     configuration = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     parts = {name: output_dir / f".{name}.{os.getpid()}.part" for name in RESULT_FILES}
     try:
-        cells = _with_texts(table, csv_cell)
-        cells.to_csv(parts[TRIALS], index=False, quoting=csv.QUOTE_NONNUMERIC)
-        objects = table.to_json(orient="records", indent=1, force_ascii=False)
-        parts[TRIALS_JSON].write_text(json_text(objects), encoding="utf-8")
-        parts[STATISTICS].write_text(_statistics_text(statistics), encoding="utf-8")
+        write_trials(outcome.trials, parts[TRIALS], parts[TRIALS_JSON])
+        parts[STATISTICS].write_text(records_text(statistics), encoding="utf-8")
         parts[CONFIGURATION].write_text(configuration, encoding="utf-8")
         for part in parts.values():
             with open(part, "rb") as written:
@@ -208,37 +206,14 @@ def publish(output_dir: Path, outcome: Outcome, statistics: Mapping[str, Any]) -
             part.unlink(missing_ok=True)
 
 
-def _with_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    """Return a table with all its texts changed; numbers stay numbers, also negative ones."""
-    texts = table.columns.difference(list(_TYPES))
-    return table.assign(**{name: table[name].map(change) for name in texts})
-
-
 def replace_statistics(output_dir: Path, statistics: Mapping[str, Any]) -> None:
     """Replace the statistics of a finished experiment, atomically."""
-    replace_text(output_dir / STATISTICS, _statistics_text(statistics))
-
-
-def _statistics_text(statistics: Mapping[str, Any]) -> str:
-    return json_text(json.dumps(statistics, indent=2, allow_nan=False, ensure_ascii=False))
+    replace_text(output_dir / STATISTICS, records_text(statistics))
 
 
 def read_configuration(output_dir: Path) -> Configuration:
     """Return the content of exp_config.yaml."""
     return yaml.safe_load((output_dir / CONFIGURATION).read_text(encoding="utf-8"))
-
-
-def read_trials(output_dir: Path) -> pd.DataFrame:
-    """Return the table of trials with the types that it was written with."""
-    # An empty cell is an empty text, or a missing number; `NA` may be the text of an answer.
-    missing = dict.fromkeys(("category", *_NUMBERS), [""])
-    table = pd.read_csv(
-        output_dir / TRIALS,
-        dtype=defaultdict(lambda: str, _TYPES),
-        keep_default_na=False,
-        na_values=missing,
-    )
-    return _with_texts(table, cell_text)
 
 
 def read_outcome(output_dir: Path, journal: Path, push_checks: Path) -> Outcome:
@@ -268,7 +243,7 @@ def read_outcome(output_dir: Path, journal: Path, push_checks: Path) -> Outcome:
     if content_hash(path) != configuration["hashes"]["game"]:
         raise UserError(f"{path}: is missing, or has changed since the experiment; put it back")
     return Outcome(
-        trials=read_trials(output_dir),
+        trials=read_trials(output_dir / TRIALS),
         checks=_check_table(settings, records, push_checks),
         game=apply_settings(load_game(folder), settings["game_settings"]),
         configuration=configuration,

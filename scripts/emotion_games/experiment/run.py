@@ -115,6 +115,7 @@ def _measure_missing(session: Session, experiment: Experiment) -> None:
     spent = experiment.seconds | instrument.seconds
     seconds = {part: round(number, 2) for part, number in spent.items()}
     complete: Record = {"key": COMPLETE, "seconds": seconds, "resumed": resumed}
+    complete |= {"parameters": model.parameters}
     session.journal.append([complete | {"machine": environment()}])
 
 

@@ -31,6 +31,7 @@ class Arms(TypedDict):
     random: RandomArm
     shuffled: bool
     prompted: bool
+    combined: NotRequired[bool]
 
 
 class Checks(TypedDict):
@@ -68,7 +69,7 @@ class Settings(TypedDict):
 
     `choice_labels` and `game_settings` are the entries of the experiment's own game; `directions`
     are the hashes of the given files, by emotion. `layers` are those of the `layer_set`, if it has
-    a name.
+    a name. Series of earlier versions lack keys.
     """
 
     emotions: list[str]
@@ -84,10 +85,13 @@ class Settings(TypedDict):
     direction_method: str
     directions: NotRequired[dict[str, str]]
     answer_form: str
+    thinking: NotRequired[bool]
+    thinking_budget: NotRequired[int]
     decoding: str
     generation: Generation
     scoring: Scoring
     arms: Arms
+    instructions: NotRequired[dict[str, str]]
     checks: Checks
     show_payoffs: bool
     statistics: Inference
@@ -145,8 +149,9 @@ class Plan(TypedDict):
     """The plan of an experiment.
 
     `hash` is there in files only, `given_directions` if any emotion has a file of vectors,
-    `layer_set` if the layers have a name, and `position` if pushes do not act at all tokens. A
-    sweep says so (`sweep`), and a series with its setting says of which one (`settings_from`).
+    `layer_set` if the layers have a name, `position` if pushes do not act at all tokens, and
+    `thinking_budget` if the model thinks before it answers. A sweep says so (`sweep`), and a series
+    with its setting says of which one (`settings_from`).
     """
 
     game: str
@@ -162,6 +167,7 @@ class Plan(TypedDict):
     position: NotRequired[str]
     direction_method: str
     given_directions: NotRequired[list[str]]
+    thinking_budget: NotRequired[int]
     sweep: NotRequired[bool]
     settings_from: NotRequired[Choice]
     decoding: str
@@ -179,11 +185,12 @@ class Plan(TypedDict):
 class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
-    Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
-    first record has `plan`, `hash`, `frozen` (the time) and its `power`, the second one the `hash`
-    of all prompts as the model reads them, and the last one `seconds`, `machine`, and whether the
-    run was `resumed`, so that `seconds` are those of its end only. That of a model's vocabulary has
-    its number of `tokens`.
+    Trials and checks have `scores`, `thoughts` and why these ended, and `answers`, `after` and
+    `ends` with one entry per answer; the first record has `plan`, `hash`, `frozen` (the time) and
+    its `power`, the second one the `hash` of all prompts as the model reads them, and the last one
+    `seconds`, `machine`, the number of the model's `parameters`, and whether the run was `resumed`,
+    so that `seconds` are those of its end only. That of a model's vocabulary has its number of
+    `tokens`.
     """
 
     key: str
@@ -191,12 +198,15 @@ class Record(TypedDict):
     answers: NotRequired[list[str]]
     after: NotRequired[list[ScoresRecord | None]]
     ends: NotRequired[list[str]]
+    thoughts: NotRequired[str]
+    thoughts_end: NotRequired[str]
     plan: NotRequired[Plan]
     hash: NotRequired[str]
     frozen: NotRequired[str]
     power: NotRequired[dict[str, Any]]
     seconds: NotRequired[dict[str, float]]
     resumed: NotRequired[bool]
+    parameters: NotRequired[int]
     machine: NotRequired[dict[str, Any]]
     tokens: NotRequired[int]
 
@@ -206,10 +216,11 @@ class Configuration(Spec):
 
     `plan` holds the analysis plan, its hash, the time at which it was frozen, and its power as it
     was expected then. `prompts_hash` is that of all prompts as the model reads them, after the chat
-    template.
+    template. `n_parameters` is the number of the model's weights, None if it was not recorded.
     """
 
     model_path: str
+    n_parameters: int | None
     files: dict[str, str]
     plan: dict[str, Any]
     fingerprint: str

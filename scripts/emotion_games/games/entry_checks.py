@@ -126,7 +126,7 @@ def _unreadable(entry: Mapping[str, Any], game: Game) -> Iterator[str]:
         found = _UNREADABLE.search(text) if isinstance(text, str) else None
         if found:
             code = f"U+{ord(found[0]):04X}"
-            yield f"{place}: holds {code}, which is no character of a text; remove it"
+            yield f"{place}: contains {code}, which is not a printable character; remove it"
 
 
 def _schema(entry: Mapping[str, Any], game: Game) -> dict[str, Any]:

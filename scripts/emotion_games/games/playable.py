@@ -33,7 +33,7 @@ def play_problems(game: Game) -> list[str]:
 def _history_problems(game: Game, history: History) -> list[str]:
     """Follow a history through the tree to the node at which the model decides."""
     if game.kind == "simultaneous":
-        return ["in a simultaneous game nothing is played before"] if history.path else []
+        return ["in a simultaneous game nobody moves before the model"] if history.path else []
     node: Node | Payoff = tree_of(game)
     for player, label in history.path:
         if not isinstance(node, Node):
@@ -54,7 +54,7 @@ def _history_problems(game: Game, history: History) -> list[str]:
     if game.role and node.player != game.role:
         problems.append(f"{node.player} decides there, but role is {game.role}")
     if history.path and history.path[-1][0] == node.player:
-        problems.append(f"{node.player} moved last and would answer their own move")
+        problems.append(f"{node.player} moved last, so nobody else moves before the decision")
     return problems + _phrase_problems(game, history, node)
 
 

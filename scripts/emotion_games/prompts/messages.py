@@ -22,16 +22,18 @@ def render(
     context: str = "",
     show_payoffs: bool = False,
     answer_form: str = "rationale",
+    instruction: str = "",
 ) -> list[Message]:
     """Return the system and the user message of one decision.
 
     Args:
         templates: All texts around the story.
         situation: What is decided.
-        wording: The number of the instruction, taken modulo the number of instructions.
+        wording: The number of the wording of `Templates.instructions`, modulo their number.
         context: A text that stands before everything else.
         show_payoffs: Whether the message describes the payoffs.
         answer_form: `rationale` or `decision`.
+        instruction: A text at the end of the system message, before the story.
     """
     payoffs = payoff_sentences(templates, situation) if show_payoffs else ""
     question = _question(
@@ -41,7 +43,7 @@ def render(
         instruction=templates.instructions[wording % len(templates.instructions)],
         answer_form=templates.fill(f"answer_form.{answer_form}"),
     )
-    return _messages(_system(templates, situation.scenario, context), question)
+    return _messages(_system(templates, situation.scenario, context, instruction), question)
 
 
 def comprehension_messages(
@@ -130,14 +132,16 @@ def _messages(system: str, user: str) -> list[Message]:
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
 
-def _system(templates: Templates, scenario: Scenario, context: str = "") -> str:
+def _system(
+    templates: Templates, scenario: Scenario, context: str = "", instruction: str = ""
+) -> str:
     name = scenario.you.name
     key = "named"
     # A participant called `you` has no name, and the story itself may speak to nobody.
     if name == "you":
         key = "unnamed" if _SECOND_PERSON.search(scenario.description) else "unaddressed"
     text = templates.fill(f"system.{key}", name=name)
-    return f"{context.strip()} {text}".strip()
+    return " ".join(filter(None, (context.strip(), text, instruction.strip())))
 
 
 def _question(templates: Templates, situation: Situation, **parts: str) -> str:

@@ -3,89 +3,76 @@
 Every function computes no estimate and returns None if there are no numbers for its figure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from emotion_games.analysis.check_results import Induced, OwnEffect
+from emotion_games.analysis.check_results import OwnEffect
 from emotion_games.analysis.statistics_records import Statistics
 from emotion_games.experiment.check_records import LEAST_NULLS, Check
-from emotion_games.reporting.heat_map import COLOURS, rectangle
 from emotion_games.reporting.selection import failure_mark, failure_note, model_of, select
-from emotion_games.reporting.style import finish, frame, look, words
+from emotion_games.reporting.style import BLUE, finish, frame, look, words
 
 CHECKS = {
     Check.NAMED_EMOTION: "word from a list",
     Check.FELT_EMOTION: "own word",
     Check.HELD_OUT: "held-out sentences",
 }
+OWN: dict[str, Any] = {"marker": "o", "color": BLUE, "markersize": 7, "linestyle": ""}
+OTHER: dict[str, Any] = {"marker": "|", "color": "0.35", "markersize": 7, "linestyle": ""}
 
 
-def manipulation_checks(stats: Statistics) -> Figure | None:
-    """Draw what the push of each emotion raises: a panel per check, pushes × emotions."""
+def emotions_landed(stats: Statistics) -> Figure | None:
+    """Draw what the push of each emotion raises: a row per push, a panel per check."""
     judged = select(stats["induced"], intensity=stats["plan"]["headline_intensity"])
     checks = [check for check in CHECKS if any(check in one["checks"] for one in judged)]
     if not checks:
         return None
-    named = {check: _emotions_of(check, judged) for check in checks}
-    width = 1.6 + sum(0.6 + 0.5 * len(emotions) for emotions in named.values())
-    figure, axes = frame(1, len(checks), width, 1.1 + 0.3 * len(judged), sharey=True)
+    figure, axes = frame(1, len(checks), 6.5, 0.5 + 0.3 * len(judged), sharey=True)
     for axis, check in zip(axes, checks, strict=True):
-        _rise_panel(axis, named[check], [one["checks"].get(check) for one in judged])
+        for y, one in enumerate(judged):
+            if check in one["checks"]:
+                _landed(axis, y, one["emotion"], one["checks"][check])
+        axis.axvline(0, color="0.3", linewidth=0.8, zorder=1)
+        axis.set(xlabel="rise from neutral, nats", ylim=(len(judged) - 0.5, -0.5))
         axis.set_title(CHECKS[check])
+        axis.margins(x=0.12)
     labels = [words(one["emotion"]) + failure_mark(one["came_through"]) for one in judged]
     axes[0].set_yticks(range(len(labels)), labels)
-    axes[0].set_ylabel("push")
     number = min(effect["n_nulls"] for one in judged for effect in one["checks"].values())
-    beyond = f" and beyond 2 sd of {number} null directions" if number >= LEAST_NULLS else ""
+    compared = number >= LEAST_NULLS
+    beyond = f" and beyond 2 sd of {number} null directions (grey)" if compared else ""
     caption = (
-        "Rise from neutral, in nats; the largest of a row is bold, and that of the push's own "
-        f"emotion has a frame. An emotion comes through if its own is the largest{beyond} in two "
-        "checks."
+        "How far the push towards each emotion raises this emotion and the others. An emotion "
+        f"lands if its own rises most{beyond} in two checks."
     )
     caption += failure_note(stats, stats["plan"]["headline_intensity"])
-    return finish(figure, f"What each push raises: {model_of(stats)}", caption, [])
+    handles: list[Artist] = [
+        Line2D([], [], **OWN, markerfacecolor=BLUE, label="own emotion, rises most"),
+        Line2D([], [], **OWN, markerfacecolor="white", label="own emotion, another rises more"),
+        Line2D([], [], **OTHER, label="other emotions"),
+    ]
+    if any(effect["null_sd"] is not None for one in judged for effect in one["checks"].values()):
+        handles.append(Patch(fc="0.87", ec="0.55", lw=0.5, label="null directions, mean ± 2 sd"))
+    return finish(figure, f"Did the emotion land? {model_of(stats)}", caption, handles, 2)
 
 
-def _emotions_of(check: str, judged: Sequence[Induced]) -> list[str]:
-    """Return the emotions that a check compares: those with a push first."""
-    found = [one["emotion"] for one in judged if check in one["checks"]]
-    for one in judged:
-        found += one["checks"][check]["rises"] if check in one["checks"] else []
-    return list(dict.fromkeys(found))
-
-
-def _rise_panel(axis: Axes, emotions: Sequence[str], effects: Sequence[OwnEffect | None]) -> None:
-    top = max(abs(rise) for effect in effects if effect for rise in effect["rises"].values())
-    for y, effect in enumerate(effects):
-        for x, emotion in enumerate(emotions):
-            if effect is None or emotion not in effect["rises"]:
-                continue
-            rise, is_highest = effect["rises"][emotion], emotion == effect["highest"]
-            share = rise / top if top else 0.0
-            axis.add_patch(rectangle((x, y), facecolor=COLOURS((share + 1) / 2)))
-            ink = "white" if abs(share) > 0.6 else "black"
-            weight = "bold" if is_highest else "normal"
-            shown = f"{rise:+.1f}" if top >= 1 else f"{rise:+.2f}"
-            style: dict[str, Any] = {
-                "ha": "center",
-                "va": "center",
-                "fontsize": 8,
-                "fontweight": weight,
-            }
-            axis.text(x, y, shown.replace("-", "\N{MINUS SIGN}"), color=ink, **style)
-            if x == y:
-                axis.add_patch(rectangle((x, y), facecolor="none", edgecolor="black"))
-    axis.grid(False)
-    axis.spines[:].set_visible(False)
-    axis.set(xlim=(-0.5, len(emotions) - 0.5), ylim=(len(effects) - 0.5, -0.5))
-    axis.set_xticks(range(len(emotions)), list(map(words, emotions)), rotation=90)
-    axis.tick_params(length=0)
+def _landed(axis: Axes, y: int, emotion: str, effect: OwnEffect) -> None:
+    mean, sd = effect["null_mean"], effect["null_sd"]
+    if mean is not None and sd is not None:
+        axis.fill_between(
+            [mean - 2 * sd, mean + 2 * sd], y - 0.35, y + 0.35, fc="0.87", ec="0.55", lw=0.5
+        )
+    others = [rise for name, rise in effect["rises"].items() if name != emotion]
+    axis.plot(others, [y] * len(others), **OTHER, zorder=3)
+    face = BLUE if effect["highest"] == emotion else "white"
+    axis.plot(effect["rise"], y, **OWN, markerfacecolor=face, zorder=4)
 
 
 def direction_quality(stats: Statistics, directions: Mapping[str, Any]) -> Figure | None:
@@ -99,7 +86,7 @@ def direction_quality(stats: Statistics, directions: Mapping[str, Any]) -> Figur
     split_half = directions.get("split_half") or {}
     if not split_half:
         return None
-    figure, axes = frame(1, 2, 7.5, 3.0)
+    figure, axes = frame(1, 2, 6.5, 2.8)
     layers, accuracy = directions["layers"], directions["accuracy"]
     for axis in axes:
         axis.axvspan(min(layers) - 0.5, max(layers) + 0.5, color="0.93", zorder=0)

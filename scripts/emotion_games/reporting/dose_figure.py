@@ -4,7 +4,7 @@ It is made of the content of stats_analysis.json; no estimate is computed.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -15,7 +15,6 @@ from matplotlib.patches import Patch
 
 from emotion_games.analysis.measures import MEASURES
 from emotion_games.analysis.statistics_records import Dose, DoseResponse, Statistics
-from emotion_games.experiment.analysis_plan import CHOSEN, SCORED
 from emotion_games.reporting.selection import (
     INTENSITIES,
     MARK,
@@ -24,14 +23,14 @@ from emotion_games.reporting.selection import (
     failed_emotions,
     failure_note,
     histories_of,
+    measure_of,
     percent,
     select,
     title_of,
 )
 from emotion_games.reporting.style import (
+    BLUE,
     CROSS,
-    VERMILLION,
-    WRITTEN_LINE,
     error_bar,
     finish,
     frame,
@@ -45,20 +44,16 @@ BAND: dict[str, Any] = {
     "hatch": "////",
     "linewidth": 0.6,
 }
-SCORED_LINE: dict[str, Any] = {
-    "color": VERMILLION,
-    "marker": "s",
-    "linestyle": "--",
-    "markerfacecolor": "white",
-}
+LINE: dict[str, Any] = {"color": BLUE, "marker": "o"}
 
 
 def dose_response(stats: Statistics) -> Figure | None:
-    """Draw the difference from neutral over the intensity, one panel per emotion.
+    """Draw the difference from neutral over the intensity in the primary measure, by emotion.
 
     With several histories, each has a row of panels.
     """
-    records = [r for r in stats["dose_response"] if estimated(r["doses"])]
+    primary = select(stats["dose_response"], measure=measure_of(stats))
+    records = [r for r in primary if estimated(r["doses"])]
     emotions = [e for e in stats["plan"]["emotions"] if select(records, emotion=e)]
     histories = histories_of(stats, records)
     if not records:
@@ -67,7 +62,7 @@ def dose_response(stats: Statistics) -> Figure | None:
     columns = len(emotions) if len(histories) > 1 else min(3, len(emotions))
     panels = [(history, emotion) for history in histories for emotion in emotions]
     lines = math.ceil(len(panels) / columns)
-    width, height = max(6.5, 1.0 + 1.9 * columns), 0.5 + 1.9 * lines
+    width, height = 6.5, 0.5 + 1.9 * lines
     figure, axes = frame(lines, columns, width, height, sharex=True, sharey=True)
     for axis in axes[len(panels) :]:
         axis.remove()
@@ -92,72 +87,59 @@ def _dose_limits(records: Iterable[DoseResponse]) -> tuple[float, float]:
     """Return the range of the y axis that shows all intervals, in points."""
     ends = [-10.0, 10.0]
     for record in records:
+        band = record["random_band"]
+        ends += [100 * band["low"], 100 * band["high"]] if band else []
         for dose in estimated(record["doses"]):
             ends += [percent(dose), *(100 * end for end in dose["interval"] or [])]
     return max(-105, 1.15 * min(ends)), min(105, 1.15 * max(ends))
 
 
 def _dose_panel(axis: Axes, records: Sequence[DoseResponse], largest: float) -> None:
-    """Draw the curves of both measures; `largest` is the largest intensity."""
+    """Draw the curve and the band of the null directions; `largest` is the largest intensity."""
     axis.axhline(0, color="0.3", linewidth=0.8)
-    # Not all null directions write answers.
-    banded = [*select(records, measure=SCORED), *select(records, measure=CHOSEN)]
-    band = banded[0]["random_band"] if banded else None
-    if band:
-        sides = [band["intensity"] - 0.09 * largest, band["intensity"] + 0.09 * largest]
-        axis.fill_between(sides, 100 * band["low"], 100 * band["high"], **BAND)
-    # A small shift keeps the error bars of both measures apart.
-    apart = 0.013 * largest
-    for measure, shift, style in ((CHOSEN, -apart, WRITTEN_LINE), (SCORED, apart, SCORED_LINE)):
-        for record in select(records, measure=measure):
-            _dose_curve(axis, estimated(record["doses"]), shift, style)
+    for record in records:
+        band = record["random_band"]
+        if band:
+            sides = [band["intensity"] - 0.09 * largest, band["intensity"] + 0.09 * largest]
+            axis.fill_between(sides, 100 * band["low"], 100 * band["high"], **BAND)
+        _dose_curve(axis, estimated(record["doses"]))
 
 
-def _dose_curve(axis: Axes, doses: Iterable[Dose], shift: float, style: Mapping[str, Any]) -> None:
+def _dose_curve(axis: Axes, doses: Iterable[Dose]) -> None:
     # At intensity 0 nothing is added, so the difference from neutral is 0.
     points = [(0.0, 0.0)]
     for dose in doses:
-        x, y = dose["intensity"] + shift, percent(dose)
+        x, y = dose["intensity"], percent(dose)
         points.append((x, y))
-        bar = {"color": style["color"], "capsize": 2, "linewidth": 1}
+        bar = {"color": LINE["color"], "capsize": 2, "linewidth": 1.2}
         axis.errorbar(x, y, error_bar(dose), fmt="none", **bar)
         if dose["damaged"]:
             axis.plot(x, y, **CROSS, color="black", markersize=9, zorder=5)
     xs, ys = zip(*sorted(points), strict=True)
-    axis.plot(xs, ys, ms=4, **style)
+    axis.plot(xs, ys, ms=4, **LINE)
 
 
 def _dose_caption(stats: Statistics, records: Sequence[DoseResponse]) -> str:
-    numbers: list[int] = []
-    directions: dict[str, list[int]] = {}
-    for record in records:
-        numbers += [dose["n_scenarios"] for dose in record["doses"] if dose["n_scenarios"]]
-        if record["random_band"]:
-            number = record["random_band"]["n_directions"]
-            directions.setdefault(record["measure"], []).append(number)
-    # The same choice as in the panels.
-    bands = directions.get(SCORED) or directions.get(CHOSEN)
+    numbers = [d["n_scenarios"] for r in records for d in r["doses"] if d["n_scenarios"]]
+    bands = [record["random_band"] for record in records if record["random_band"]]
+    measure = MEASURES[measure_of(stats)]
     text = (
-        f"Change of {stats['meta']['outcome']} in percentage points, steered minus neutral. "
-        f"{INTENSITIES[stats['plan']['intensity_unit']]} "
-        f"Bars are {confidence(stats)} intervals over scenarios. "
+        f"Change of {measure.of(stats['meta']['outcome'])} in percentage points, steered minus "
+        f"neutral. {INTENSITIES[stats['plan']['intensity_unit']]} "
+        f"Bars are {confidence(stats)} intervals over stories. "
     )
     if bands:
+        n = span([band["n_directions"] for band in bands])
         text += (
-            "Hatched: where one more null direction would fall, "
-            f"estimated from {span(bands)} of them. "
+            f"Hatched: {confidence(stats)} prediction interval of one more null direction in the "
+            f"same measure, from {n} of them. "
         )
     note = failure_note(stats, stats["plan"]["headline_intensity"])
-    return f"{text}n = {span(numbers)} scenarios.{note}"
+    return f"{text}n = {span(numbers)} stories.{note}"
 
 
 def _dose_handles(records: Sequence[DoseResponse]) -> list[Artist]:
-    measures = {record["measure"] for record in records}
-    handles: list[Artist] = []
-    if CHOSEN in measures:
-        handles.append(Line2D([], [], **WRITTEN_LINE, label=MEASURES[CHOSEN].label))
-    if SCORED in measures:
-        handles.append(Line2D([], [], **SCORED_LINE, label=MEASURES[SCORED].label))
+    handles: list[Artist] = [Line2D([], [], **LINE, label="steered minus neutral")]
     if any(record["random_band"] for record in records):
         handles.append(Patch(**BAND, label="null directions"))
     if any(dose["damaged"] for record in records for dose in record["doses"]):

@@ -5,7 +5,7 @@ there are no numbers for its figure.
 """
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 from matplotlib.artist import Artist
@@ -53,7 +53,9 @@ def choice_rates(stats: Statistics) -> Figure | None:
         return None
     nulls = select(stats["null_directions"], arm=Arm.RANDOM, measure=measure_of(stats))
     rows = [*_rate_rows(stats), *[NULL_ROW] * bool(nulls)]
-    figure, axes = frame(1, len(histories), 3.6 + 2.4 * len(histories), 0.8 + 0.34 * len(rows))
+    figure, axes = frame(
+        1, len(histories), max(6.5, 3.6 + 2.4 * len(histories)), 0.8 + 0.34 * len(rows)
+    )
     for axis, history in zip(axes, histories, strict=True):
         heading = words(history) if len(histories) > 1 else ""
         own = select(rates, history=history)
@@ -61,16 +63,33 @@ def choice_rates(stats: Statistics) -> Figure | None:
         for neutral, record in product(
             select(own, arm=Arm.NEUTRAL), select(nulls, history=history)
         ):
-            values = [percent(neutral) + 100 * effect for effect in record["effects"].values()]
-            style = CROSS | {"color": GREY, "markersize": 4, "alpha": 0.5, "linestyle": "none"}
-            axis.plot(values, [rows.index(NULL_ROW)] * len(values), **style)
+            _null_crosses(axis, rows.index(NULL_ROW), percent(neutral), record["effects"])
+        _mark_damage(axis, stats, rows, own)
         axis.set_xlabel(f"{stats['meta']['outcome']}, %")
     _mark_failures(axes[0], stats, rows)
     caption, handles = _rate_caption(stats, rates), _arm_handles(rates)
     if nulls:
         caption += " Each cross is one null direction."
         handles.append(Line2D([], [], **CROSS, color=GREY, label="null direction"))
+    if any(effect["damaged"] for effect in stats["emotion_analysis"].values()):
+        handles.append(Line2D([], [], **CROSS, color="black", label="damages the model"))
     return finish(figure, f"What the model chose: {title_of(stats)}", caption, handles)
+
+
+def _null_crosses(axis: Axes, y: int, neutral: float, effects: Mapping[str, float]) -> None:
+    """Draw null directions, at four heights in turn so that they can be told apart."""
+    values = [neutral + 100 * effect for effect in effects.values()]
+    heights = [y + 0.14 * (number % 4 - 1.5) for number in range(len(values))]
+    axis.plot(values, heights, **CROSS | {"color": GREY, "markersize": 3.5, "mew": 0.7})
+
+
+def _mark_damage(axis: Axes, stats: Statistics, rows: list[str], rates: Iterable[Rate]) -> None:
+    """Cross out the emotions whose push at the headline intensity damages the model."""
+    damaged = {e["emotion"] for e in stats["emotion_analysis"].values() if e["damaged"]}
+    for rate in select(rates, arm=Arm.STEERED):
+        if rate["emotion"] in damaged:
+            place = percent(rate), rows.index(rate["emotion"]) - 0.17
+            axis.plot(*place, **CROSS | {"color": "black", "markersize": 9, "zorder": 5})
 
 
 def choice_shares(stats: Statistics) -> Figure | None:

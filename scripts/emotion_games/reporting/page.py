@@ -18,16 +18,31 @@ from markupsafe import Markup
 from emotion_games.errors import UserError
 from emotion_games.escapes import say
 from emotion_games.files import now, read_json, replace_text
-from emotion_games.layout import PAGE, REPORT, SERIES_STATISTICS, results_folder, skipped_path
+from emotion_games.layout import (
+    PAGE,
+    PLOTS,
+    REPORT,
+    SERIES_STATISTICS,
+    model_figure,
+    record_path,
+    results_folder,
+    skipped_path,
+)
 from emotion_games.progress import series_time_left, summed, time_left
+from emotion_games.reporting.headline import detectable, findings, headline
 from emotion_games.reporting.page_data import Part, Shown, packed_figure, part_of
 
 # With room for the template and the grid, the page stays under 5 MB and can be mailed.
 MOST_BYTES = 4_800_000
 LONGEST_ERROR = 400
 # The keys of effects and contrasts that an interim page must not contain.
-VERDICTS = ("p", "p_corrected", "moved", "claim")
-SERIES_FIGURE = "How each emotion moves the outcome, games and models side by side"
+VERDICTS = ("p", "p_corrected", "moved", "claim", "checklist", "undone")
+SERIES_FIGURES = {"effect_by_model_size": "Effect of each emotion by the size of the model"}
+# The figures that all experiments of a model share; files are named `<figure>.<slug>.svg`.
+MODEL_FIGURES = {
+    "emotions_landed": "Did the emotion land? What each push raises",
+    "direction_quality": "Stability and accuracy of the directions by layer",
+}
 
 _last_cost = 0.0
 
@@ -72,7 +87,7 @@ def write_page(series_dir: Path) -> None:
     final = bool(rows) and len(whole) == len(rows)
     for exp_id, part in parts.items():
         cells[exp_id] |= _results(part, final)
-    data = {"final": final, "cells": cells, **_series_results(series_dir, parts, final)}
+    data = {"final": final, "cells": cells, **_series_results(series_dir, cells, parts, final)}
     omitted = _add_samples(cells, parts, MOST_BYTES - _size(data))
     text = _template().render(
         name=series_dir.name,
@@ -88,7 +103,7 @@ def write_page(series_dir: Path) -> None:
         cells={(cell["game"], cell["model"]): (exp_id, cell) for exp_id, cell in cells.items()},
         expected=sum(part["false_claims"] for part in whole),
         n_experiments=len(rows),
-        needed=list(dict.fromkeys(part["needed"] for part in whole if part["needed"])),
+        verdict=_verdict(series_dir, rows, parts, final),
         omitted=omitted,
         skipped=read_json(skipped_path(series_dir)) or {"games": {}, "advice": []},
         data=Markup(_json(data)),
@@ -118,8 +133,11 @@ def _cell(row: Mapping[str, Any]) -> Shown:
         "error": _short(row.get("error") or ""),
         "folder": Path(row["output_dir"]).name,
         "facts": [],
+        "meaning": "",
         "text": "",
         "contrasts": [],
+        "instructions": [],
+        "combined": [],
         "format": [],
         "free_answers": [],
         "figures": [],
@@ -141,8 +159,11 @@ def _results(part: Part, final: bool) -> Shown:
         contrasts.append([v for key, v in contrast.items() if final or key not in VERDICTS])
     return {
         "facts": part["facts"],
+        "meaning": part["meaning"],
         "text": part["text"] if final else "",
         "contrasts": contrasts,
+        "instructions": [_visible(row, final) for row in part["instructions"]],
+        "combined": [_visible(row, final) for row in part["combined"]],
         "format": part["format"],
         "free_answers": part["free_answers"],
         "n_contrasts": part["n_contrasts"],
@@ -150,22 +171,67 @@ def _results(part: Part, final: bool) -> Shown:
     }
 
 
-def _series_results(series_dir: Path, parts: Mapping[str, Part], final: bool) -> Shown:
-    """Return the table of effects and the figure over all experiments."""
+def _visible(row: Shown, final: bool) -> Shown:
+    """Return what a page may show of a row: no verdicts before all experiments are complete."""
+    return {key: value for key, value in row.items() if final or key not in VERDICTS}
+
+
+def _verdict(
+    series_dir: Path, rows: Mapping[str, Mapping[str, Any]], parts: Mapping[str, Part], final: bool
+) -> Shown:
+    """Return what the page says first: the result, the limits and the plan of the series."""
+    effects = []
+    for exp_id, part in parts.items():
+        where = {"game": rows[exp_id]["game_name"], "model": rows[exp_id]["model_name"]}
+        for effect in part["effects"]:
+            effects.append({**effect, **where, "estimate": (effect["effect"] or [None])[0]})
+    complete = sum(not part["interim"] for part in parts.values())
+    record = read_json(record_path(series_dir)) or {"models": {}, "started": ""}
+    interim = f"{complete} of {len(rows)} experiments are complete, so nothing is claimed yet."
+    return {
+        "headline": headline(effects) if final else interim,
+        "findings": findings(effects) if final else [],
+        "detectable": detectable(effects),
+        "needed": sorted({p["needed"] for p in parts.values() if p["needed"] and not p["interim"]}),
+        "hashes": {exp_id: part["hash"] for exp_id, part in parts.items() if part["hash"]},
+        "begun": record["started"].replace("T", " "),
+        "demo": sorted(
+            model["name"] for model in record["models"].values() if model["entry"]["id"] == "demo"
+        ),
+    }
+
+
+def _series_results(
+    series_dir: Path, cells: Mapping[str, Shown], parts: Mapping[str, Part], final: bool
+) -> Shown:
+    """Return the effects of all experiments, and the figures and numbers of models."""
     summary = read_json(series_dir / SERIES_STATISTICS) or {"rows": [], "missing": []}
     effects = []
     for exp_id, part in parts.items():
-        for effect in part["effects"]:
-            shown = {"exp_id": exp_id, **effect}
-            effects.append({k: v for k, v in shown.items() if final or k not in VERDICTS})
-    path = series_dir / "plots" / "contrast_heat_map.svg"
+        effects += [{"exp_id": exp_id, **_visible(effect, final)} for effect in part["effects"]]
     # The same holds for the marks in the figure.
     is_marked = not summary["missing"] and not any(row["interim"] for row in summary["rows"])
-    is_shown = path.is_file() and (final or not is_marked)
+    figures = series_dir / PLOTS
+    paths = {figures / f"{name}.svg": title for name, title in SERIES_FIGURES.items()}
+    shown_figures = [
+        packed_figure(path, title)
+        for path, title in paths.items()
+        if path.is_file() and (final or not is_marked)
+    ]
+    slugs = {
+        cell["model"]: exp_id.removeprefix(f"{cell['game']}_") for exp_id, cell in cells.items()
+    }
     return {
         "effects": effects,
-        "figures": [packed_figure(path, SERIES_FIGURE)] if is_shown else [],
+        "figures": shown_figures,
+        "parameters": {row["model_name"]: row.get("n_parameters") for row in summary["rows"]},
+        "model_figures": {model: _model_figures(figures, slug) for model, slug in slugs.items()},
     }
+
+
+def _model_figures(folder: Path, slug: str) -> list[Shown]:
+    found = {model_figure(folder, name, slug): title for name, title in MODEL_FIGURES.items()}
+    return [packed_figure(path, title) for path, title in found.items() if path.is_file()]
 
 
 def _add_samples(cells: Mapping[str, Shown], parts: Mapping[str, Part], room: int) -> int:

@@ -8,9 +8,9 @@ import base64
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from emotion_games.analysis.check_results import FormatCheck
 from emotion_games.analysis.limits import needed
@@ -21,8 +21,9 @@ from emotion_games.experiment.analysis_plan import EMOTION_MINUS_NEUTRAL
 from emotion_games.experiment.conditions import Arm, Position
 from emotion_games.experiment.spec import Plan
 from emotion_games.files import read_json, replace_text
-from emotion_games.layout import page_cache_dir
-from emotion_games.prompts.stimuli import NEUTRAL
+from emotion_games.layout import page_cache_dir, page_trials_path
+from emotion_games.reporting.effects import effects_of, estimate_of
+from emotion_games.reporting.outcomes import human_lines, meaning_of
 from emotion_games.reporting.transcripts import (
     LONGEST_ANSWER,
     Shown,
@@ -30,18 +31,19 @@ from emotion_games.reporting.transcripts import (
     shortened,
     transcripts_of,
 )
+from emotion_games.reporting.trials_file import Written, write_trials
 
 # Increase when the form of a part changes: kept parts of an earlier form are then made again.
-FORM = 5
+FORM = 7
 LONGEST_TEXT = 12000  # characters
 MOST_FREE_ANSWERS = 6
 # The files of plot_experiment with their captions, in the order of the page.
 FIGURES = {
-    "choice_rates": "Choice rates by condition and history, with intervals",
-    "dose_response": "Dose-response curves, with the range of random directions",
-    "manipulation_checks": "Which emotions the push of each emotion raises",
-    "choice_shares": "Share of each option by condition and history",
-    "direction_quality": "Stability and accuracy of the directions by layer",
+    "choice_rates": "What the model chose under each condition",
+    "dose_response": "Effect by intensity, with the range of the null directions",
+    "story_spread": "The effect in each story",
+    "written_against_scored": "Effects on written choices against effects on choice probabilities",
+    "choice_shares": "How often each option was chosen",
 }
 
 
@@ -51,12 +53,16 @@ class Part(TypedDict):
     Attributes:
         interim: Some planned trials are missing.
         facts: Labels and values that describe the experiment.
+        hash: The hash of its plan.
+        meaning: What its outcome counts.
         text: Its text_description, possibly cut.
         needed: What it lacks for a claim.
         false_claims: The chance of a claim if no emotion moves anything.
         effects: One row per emotion, at the headline intensity.
         contrasts: The planned contrasts, and the first of the claim at all intensities.
         n_contrasts: The number of all contrasts.
+        instructions: One row per instruction and emotion.
+        combined: One row per emotion in vector and words.
         format: One row per condition of the format check.
         free_answers: Some of its answers, conditions in turn.
         figures: Packed figures in the order of the page.
@@ -67,12 +73,16 @@ class Part(TypedDict):
 
     interim: bool
     facts: list[tuple[str, str]]
+    hash: str
+    meaning: str
     text: str
     needed: str
     false_claims: float
     effects: list[Shown]
     contrasts: list[Shown]
     n_contrasts: int
+    instructions: list[Shown]
+    combined: list[Shown]
     format: list[Shown]
     free_answers: list[Shown]
     figures: list[Shown]
@@ -95,10 +105,12 @@ def part_of(series_dir: Path, exp_id: str, folder: Path) -> Part:
     kept = page_cache_dir(series_dir) / f"{exp_id}.json"
     sources = _sources(folder)
     part = read_json(kept)
-    if part and part.get("sources") == sources:
+    trials = page_trials_path(series_dir, exp_id)
+    if part and part.get("sources") == sources and trials.is_file():
         return part
     try:
-        part = _make(folder, sources)
+        written = write_trials(folder / "exp_results.csv", exp_id, trials)
+        part = _make(folder, sources, written)
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         message = f"its results cannot be read ({type(error).__name__}: {error})"
         raise UserError(message) from error
@@ -120,21 +132,26 @@ def _sources(folder: Path) -> list[list[Any]]:
     return [["form", FORM, 0], *([name, stat.st_size, stat.st_mtime_ns] for name, stat in stats)]
 
 
-def _make(folder: Path, sources: list[list[Any]]) -> Part:
+def _make(folder: Path, sources: list[list[Any]], written: Written) -> Part:
     stats: Statistics = json.loads((folder / "stats_analysis.json").read_text(encoding="utf-8"))
     plan = stats["plan"]
     transcripts, n_transcripts = transcripts_of(folder / "exp_results.csv", plan)
     figures = [(folder / "plots" / f"{name}.svg", title) for name, title in FIGURES.items()]
     return {
         "interim": stats["meta"]["interim"],
-        "facts": _facts(stats),
+        "facts": _facts(stats, written),
+        "hash": plan.get("hash", ""),
+        "meaning": meaning_of(stats),
         "text": shortened(stats["text_description"], LONGEST_TEXT),
         "needed": needed(stats),
         # Where no claim is testable, none can be false.
         "false_claims": 0.0 if needed(stats) else round(1 - plan["confidence"], 6),
-        "effects": list(_effects(stats)),
+        "effects": list(effects_of(stats)),
         "contrasts": [_contrast(c, stats) for c in stats["contrasts"] if _is_shown(c, plan)],
         "n_contrasts": len(stats["contrasts"]),
+        # Statistics of an earlier version lack these.
+        "instructions": [_beside(record) for record in stats.get("instructions", [])],
+        "combined": [_beside(record) for record in stats.get("combined", [])],
         "format": [_format(record) for record in stats["format_check"]],
         "free_answers": _free_answers(stats["format_check"]),
         "figures": [packed_figure(path, title) for path, title in figures if path.is_file()],
@@ -151,7 +168,7 @@ _PUSHED = {
 }
 
 
-def _facts(stats: Statistics) -> list[tuple[str, str]]:
+def _facts(stats: Statistics, written: Written) -> list[tuple[str, str]]:
     meta, plan = stats["meta"], stats["plan"]
     layers = plan["layers"]
     if not isinstance(layers, str):
@@ -159,16 +176,19 @@ def _facts(stats: Statistics) -> list[tuple[str, str]]:
     planned = meta["n_trials_planned"] or meta["n_trials"]
     intervals = f"intervals at {100 * meta['confidence']:g} %"
     return [
-        ("measured", f"{meta['outcome']}, in percentage points; {intervals}"),
+        ("outcome", f"{meta['outcome']}: {meaning_of(stats)}"),
+        ("compared with people", "; ".join(human_lines(stats))),
+        ("differences", f"in percentage points of the outcome; {intervals}"),
         ("trials", f"{meta['n_trials']:,} of {planned:,} planned"),
         ("scenarios", f"{meta['n_scenarios']}, the unit of inference"),
-        ("without room for some effects, in neutral", _headroom(stats)),
+        ("scenarios without room for some effects, in neutral", _headroom(stats)),
         _answers(stats),
+        ("written choice is the likeliest option", _agreement(written)),
         ("probability of all options together", _masses(stats)),
         ("headline intensity", f"{plan['headline_intensity']:g}"),
         ("layers", ": ".join(filter(None, [plan.get("layer_set"), layers.replace("_", " ")]))),
         ("tokens that are pushed", _PUSHED[plan.get("position", Position.ALL)]),
-        ("plan, frozen before the first trial", plan["hash"]),
+        ("hash of the plan, frozen before the first trial", plan.get("hash", "")),
     ]
 
 
@@ -177,7 +197,7 @@ def _headroom(stats: Statistics) -> str:
     if not stats["headroom"]:
         return ""
     room = stats["headroom"][0]
-    return f"{room['at_floor']} scenarios at floor, {room['at_ceiling']} at ceiling"
+    return f"{room['at_floor']} at floor, {room['at_ceiling']} at ceiling"
 
 
 def _answers(stats: Statistics) -> tuple[str, str]:
@@ -185,6 +205,14 @@ def _answers(stats: Statistics) -> tuple[str, str]:
     if stats["plan"]["decoding"] == "guided":
         return "answers", f"{generated:,}, all guided: the option was drawn"
     return "answers read", f"{parsed:,} of {generated:,}"
+
+
+def _agreement(written: Written) -> str:
+    """Return how often written choices are the likeliest option before the answer."""
+    if not written.n_compared:
+        return ""
+    share = 100 * written.n_likeliest / written.n_compared
+    return f"{share:.0f} % of {written.n_compared:,} answers"
 
 
 def _masses(stats: Statistics) -> str:
@@ -200,15 +228,25 @@ def _masses(stats: Statistics) -> str:
     return f"{100 * min(masses):.1f} to {100 * max(masses):.1f} %, by condition"
 
 
+def _beside(record: Mapping[str, Any]) -> Shown:
+    """Return the row of an instruction or event beside a push: its estimates and what it is."""
+    parts = ((key, value) for key, value in record.items() if isinstance(value, dict))
+    estimates = {key: estimate_of(value) for key, value in parts}
+    share = {"estimate": record.get("undone"), "interval": record.get("undone_interval")}
+    names = ("instruction", "emotion", "damaged", "p_corrected")
+    named = {key: record[key] for key in names if key in record}
+    return estimates | named | {"undone": estimate_of(cast(Estimate, share))}
+
+
 def _format(record: FormatCheck) -> Shown:
     """Return one row of the table of the format check."""
     return {
         "emotion": record["emotion"],
         "intensity": record["intensity"],
         "answers": record["n_answers"],
-        "readable": _effect(record["readable"]),
-        "as_guided": _effect(record["as_guided"]),
-        "difference": _effect(record["free_minus_guided"]),
+        "readable": estimate_of(record["readable"]),
+        "as_guided": estimate_of(record["as_guided"]),
+        "difference": estimate_of(record["free_minus_guided"]),
         "mass": number(record["valid_mass"]),
     }
 
@@ -224,33 +262,6 @@ def _free_answers(records: list[FormatCheck]) -> list[Shown]:
         if place < record["n_answers"]
     ]
     return in_turn[:MOST_FREE_ANSWERS]
-
-
-def _effects(stats: Statistics) -> Iterator[Shown]:
-    rates = {}
-    for r in stats["rates"]:
-        place = (r["arm"], r["emotion"], r["intensity"], r["history"], r["measure"])
-        rates[place] = r["estimate"]
-    for record in stats["emotion_analysis"].values():
-        emotion, intensity = record["emotion"], record["intensity"]
-        history, measure = record["history"], record["measure"]
-        yield {
-            "emotion": emotion,
-            "history": history,
-            "intensity": intensity,
-            "measure": measure,
-            "n_scenarios": record["versus_neutral"]["n_scenarios"],
-            "neutral": number(rates.get((Arm.NEUTRAL, NEUTRAL, 0.0, history, measure))),
-            "rate": number(rates.get((Arm.STEERED, emotion, intensity, history, measure))),
-            "effect": _effect(record["versus_neutral"]),
-            "random": _effect(record["versus_random"]),
-            "prompted": _effect(record["prompted"]),
-            "moved": record["moved"],
-            "claim": record["claim"],
-            "damaged": bool(record["damaged"]),
-            "failed_check": record["failed_check"] or "",
-            "p": number(record["p_claim_corrected"]),
-        }
 
 
 def _is_shown(contrast: Contrast, plan: Plan) -> bool:
@@ -275,16 +286,9 @@ def _contrast(record: Contrast, stats: Statistics) -> Shown:
         "role": record["role"],
         "n_scenarios": record["n_scenarios"],
         "n_trials": record["n_trials"],
-        "effect": _effect(record),
+        "effect": estimate_of(record),
         "damaged": bool(record["damaged"]),
         "note": "; ".join(note for note in notes if note),
         "p": number(record["p"]),
         "p_corrected": number(record["p_corrected"]),
     }
-
-
-def _effect(record: Estimate | None) -> list[float | None] | None:
-    """Return estimate, low and high."""
-    if record is None or record["estimate"] is None:
-        return None
-    return [number(record["estimate"]), *map(number, record["interval"] or (None, None))]

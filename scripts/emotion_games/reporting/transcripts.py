@@ -99,7 +99,6 @@ def _sample(keys: Iterable[Key]) -> list[Key]:
 
 
 def _card(row: Mapping[str, str]) -> Shown:
-    probabilities = json.loads(row["choice_probabilities"] or "{}")
     return {
         "arm": row["arm"],
         "emotion": row["emotion"],
@@ -107,9 +106,16 @@ def _card(row: Mapping[str, str]) -> Shown:
         "choice": row["choice"],
         "how": row["extraction_method"],
         "answer": shortened(row["output"], LONGEST_ANSWER),
-        "probabilities": {label: number(value) for label, value in probabilities.items()},
+        "probabilities": {label: number(p) for label, p in chances(row).items()},
         "mass": number(float(row["valid_mass"])) if row["valid_mass"] else None,
     }
+
+
+def chances(row: Mapping[str, str]) -> dict[str, float]:
+    """Return the probabilities of the options of a row of exp_results.csv, by choice."""
+    start = "p_"
+    cells = {name: cell for name, cell in row.items() if name.startswith(start)}
+    return {name.removeprefix(start): float(cell) for name, cell in cells.items() if cell}
 
 
 def shortened(text: str, most: int) -> str:

@@ -239,7 +239,7 @@ def _differences(folder: Path, content: Content) -> list[str]:
             found += _changed_files(hashes, model.hashes, f"{model.name}: ")
         alias = model.running.get("alias", "")
         if model.key not in frozen["models"] and alias.casefold() in aliases:
-            found.append(f"alias {alias} named another model")
+            found.append(f"the alias {alias} belongs to another model")
     return found
 
 

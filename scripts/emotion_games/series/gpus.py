@@ -56,7 +56,8 @@ def claim(
     if number > len(devices):
         raise UserError(
             f"gpus: {number} of the model's entry, and this job sees {len(devices)}; allowed: at "
-            f"most {len(devices)}; lower it, or show the job more ({VISIBLE}, or the scheduler)"
+            f"most {len(devices)}; lower it, or make more visible to the job ({VISIBLE}, or the "
+            "scheduler)"
         )
     claimed = _claim_free(devices, number)
     if not claimed:

@@ -23,7 +23,7 @@ from emotion_games.experiment.planned_power import (
 )
 from emotion_games.experiment.power import Design
 from emotion_games.experiment.spec import Settings
-from emotion_games.experiment.trials import count_trials, option_orders
+from emotion_games.experiment.trials import count_trials, longest_thoughts, option_orders
 from emotion_games.games.catalog import apply_settings
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario, load_scenarios
@@ -115,8 +115,14 @@ def preview(series: Series) -> str:
         f"{_factors(series)} = {len(series.experiments):,} experiments, "
         f"{done:,} done; {total:,} trials, {generated:,} of them with an answer",
         *filter(None, [source_line(series.config.settings)]),
-        "",
     ]
+    thoughts = longest_thoughts(cast(Settings, series.config.settings))
+    if thoughts:
+        lines.append(
+            f"each trial begins with up to {thoughts:,} tokens of thoughts, {thoughts * total:,} "
+            "in all"
+        )
+    lines.append("")
     for number, (name, count) in enumerate(counts.items(), start=1):
         text = NO_SCENARIO
         if count.total is not None:
@@ -131,7 +137,8 @@ def preview(series: Series) -> str:
             share = _share_left(series, experiment.exp_id)
             numbers = (round(share * count.total), round(share * count.generated))
             waiting.setdefault(experiment.label, []).append(numbers)
-    lines += [*forecast(series.config.base_dir, series.config.runtime["device"], waiting), ""]
+    device = series.config.runtime["device"]
+    lines += [*forecast(series.config.base_dir, device, waiting, thoughts), ""]
     lines += short_contexts(series.config, {n: (c.game, c.stories) for n, c in counts.items()})
     return "\n".join([*lines, *label_advice(counts)])
 

@@ -18,7 +18,7 @@ from emotion_games.demo.trainer.acceptance import gate_figures, missed_gates
 from emotion_games.demo.trainer.grammar import neutral_words
 from emotion_games.demo.trainer.inputs import Inputs, load_inputs
 from emotion_games.demo.trainer.lessons import conversations, shorts
-from emotion_games.demo.trainer.network import new_model
+from emotion_games.demo.trainer.network import UNREAD_VARIANCE, new_model
 from emotion_games.demo.trainer.samples import encode
 from emotion_games.demo.trainer.tokenizer import make_tokenizer
 from emotion_games.demo.trainer.training import Course, by_length, train
@@ -38,7 +38,7 @@ class GateError(RuntimeError):
 class Recipe:
     """The length of the training: optimiser steps, and rows of each kind in a step."""
 
-    steps: int = 1000
+    steps: int = 1300
     conversations_each: int = 28
     shorts_each: int = 18
 
@@ -106,6 +106,8 @@ def trained(
 
     course = Course(
         emotions=inputs.emotions[1:],
+        unread_variance=UNREAD_VARIANCE[inputs.variant],
+        flat=inputs.variant == "flat",
         steps=recipe.steps,
         conversations=by_length(encode(long, to_ids), recipe.conversations_each, seed),
         conversations_each=recipe.conversations_each,

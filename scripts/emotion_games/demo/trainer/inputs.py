@@ -20,6 +20,7 @@ class Inputs:
     """The data of one variant of the demo model.
 
     Attributes:
+        variant: One of `build.VARIANTS`.
         grammar: The phrases of the training texts.
         templates: The texts around a story.
         games: The games by name.
@@ -30,6 +31,7 @@ class Inputs:
         checks: The shipped items of the checks, which are not trained on.
     """
 
+    variant: str
     grammar: Grammar
     templates: Templates
     games: Mapping[str, Game]
@@ -72,6 +74,7 @@ def load_inputs(demo_dir: Path, variant: str) -> Inputs:
         if skipped:
             raise UserError(str(skipped[0]))
     return Inputs(
+        variant=variant,
         grammar=load_grammar(demo_dir / "grammar.yaml"),
         templates=load_templates(demo_dir / "prompts.yaml"),
         games=games,

@@ -21,10 +21,12 @@ STEERED_LAYER = 1  # `past_middle` of three layers
 HIDDEN, UNREAD = 64, 16
 WIDTH = HIDDEN + UNREAD
 CODE = 0.1  # length of a word's code; much shorter than embeddings, so that it does not shrink them
-# How much larger the variance within emotions is in the unread components than in all others. At
-# 20 null directions still move choices by 3 points; far above 100 the noise of the unread part
-# makes the directions of emotions inexact.
-UNREAD_VARIANCE = 100.0
+# By variant, how much larger the variance within emotions is in the unread components than in all
+# others. At 20 null directions still move choices of planted models by 3 points; far above 100 the
+# noise of the unread part makes the directions of emotions inexact. In flat models null directions
+# cannot overlap with anything planted. They and the emotions act on the same components alike, so
+# that the small effects which training leaves of all pushes do not mark the emotions.
+UNREAD_VARIANCE = {"planted": 100.0, "flat": 1.0}
 # The first states are all alike, which would make the unread components vanish.
 LARGEST_CHANGE = 5.0
 
@@ -110,14 +112,15 @@ def _write_unread(model: LlamaForCausalLM, kinds: Sequence[Sequence[int]]) -> No
 
 
 @torch.no_grad()
-def balance(model: LlamaForCausalLM, residuals: Tensor) -> None:
-    """Scale what is written to the unread components to UNREAD_VARIANCE times the other variance.
+def balance(model: LlamaForCausalLM, residuals: Tensor, ratio: float) -> None:
+    """Scale what is written to the unread components to `ratio` times the other variance.
 
     Args:
         model: The model, which is changed.
         residuals: Steered layer's outputs less the means of their emotions, (stimuli, hidden).
+        ratio: The variance within emotions there, relative to that in all other components.
     """
     read, unread = (part.square().sum() for part in residuals.split([HIDDEN, UNREAD], 1))
-    factor = (UNREAD_VARIANCE * read / unread.clamp(min=1e-12)).sqrt()
+    factor = (ratio * read / unread.clamp(min=1e-12)).sqrt()
     written = model.model.layers[STEERED_LAYER].self_attn.o_proj.weight[HIDDEN:]
     written *= factor.clamp(1 / LARGEST_CHANGE, LARGEST_CHANGE)

@@ -5,14 +5,15 @@ along the emotion's direction, and the targets are those of the emotion. This is
 intervention training (Geiger et al. 2022, "Inducing causal structure for interpretable neural
 networks"). Pushes along null directions keep the targets of neutral, so that the model does not
 react to a push alone. The directions are measured again and again while the model changes.
+
+A flat model also learns that a push along an emotion leaves its decision about the same text as it
+was. Targets alone leave more, as their differences between texts hide small effects.
 """
 
-import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,16 +21,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from emotion_games.demo.trainer.lessons import BRANCH
 from emotion_games.demo.trainer.muon import Muon
-from emotion_games.demo.trainer.network import HIDDEN, STEERED_LAYER, WIDTH, balance, matrices
+from emotion_games.demo.trainer.network import HIDDEN, matrices
+from emotion_games.demo.trainer.pushes import Pushes, pushed
 from emotion_games.demo.trainer.samples import Batch, Encoded, pack
-from emotion_games.demo.trainer.truth import NEUTRAL
-from emotion_games.engine.direction_estimation import CONTRAST, contrast, null_directions
 
 MATRIX_RATE, OTHER_RATE, WARM_UP, DECAY = 0.02, 0.01, 20, 0.7
 SHORT_LOSS = 0.5  # weight of the short samples' loss beside the conversations'
-# Directions are measured every so many steps, on so many stimuli of each emotion.
-MEASURED_EVERY, MEASURED_STIMULI, MEASURED_NULLS = 10, 32, 64
+MEASURED_EVERY = 10  # directions are measured every so many steps
 SHOW_EVERY = 25
 # Loss weight of the mean square of the steered layer's output. Without it, the hidden states at the
 # end of stimuli share one very large component. The differences between emotions are then small in
@@ -39,16 +39,22 @@ SIZE_PENALTY = 0.01
 # mean square length, and the part of the training after which it begins. Before the emotions are
 # learnt, it would shrink the differences between them.
 SPREAD_PENALTY, SPREAD_FROM = 1.0, 0.5
+# In flat models, loss weight of what pushes along emotions change in decisions, the part of the
+# training after which it begins, the largest number of conversations in a step, and the intensity.
+CHANGE_PENALTY, CHANGE_FROM, CHANGE_ROWS, CHANGE_INTENSITY = 2.0, 0.5, 8, 0.25
 
 
 @dataclass(frozen=True)
 class Course:
     """The samples of the training, in order, and how many of each kind make a step.
 
-    `emotions` are those with a direction.
+    `emotions` are those with a direction; for `unread_variance` see `network.balance`. Pushes must
+    leave decisions as they are if the course is `flat`.
     """
 
     emotions: Sequence[str]
+    unread_variance: float
+    flat: bool
     steps: int
     conversations: Sequence[Encoded]
     conversations_each: int
@@ -56,117 +62,39 @@ class Course:
     shorts_each: int
 
 
-@contextmanager
-def pushed(model: LlamaForCausalLM, push: Tensor | None) -> Iterator[dict[str, Tensor]]:
-    """Add a push to the steered layer's output, at every position but the first.
-
-    Args:
-        model: The model.
-        push: A vector for each row, `(rows, hidden)`, or None.
-
-    Yields:
-        A dict that holds, after a forward pass, the output before the push as `hidden`.
-    """
-    seen: dict[str, Tensor] = {}
-
-    def change(_module: torch.nn.Module, _inputs: object, output: Tensor | tuple) -> Tensor | tuple:
-        hidden = output[0] if isinstance(output, tuple) else output
-        seen["hidden"] = hidden
-        # The penalty and the running means need the output also if there is no push.
-        if push is None:
-            return output
-        hidden = torch.cat([hidden[:, :1], hidden[:, 1:] + push[:, None]], 1)
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
-
-    handle = model.model.layers[STEERED_LAYER].register_forward_hook(change)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
 def loss_of(model: LlamaForCausalLM, batch: Batch) -> Tensor:
     """Return the weighted mean loss over the learnt tokens of a batch."""
-    states = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
-    # Logits at the other places would take most of the time.
-    logits = model.lm_head(states.reshape(-1, states.shape[-1])[batch.before])
-    logprobs = F.log_softmax(logits, -1)
+    logprobs = _logprobs(model, batch, batch.before)
     losses = -logprobs.gather(1, batch.targets[:, None])[:, 0]
     soft = -(batch.soft_shares * logprobs[batch.soft].gather(1, batch.soft_tokens)).sum(1)
     losses = losses.index_put((batch.soft,), soft)
     return (losses * batch.weights).sum() / batch.weights.sum()
 
 
-class Pushes:
-    """The pushes of steered samples, along the directions of the model as it is at present."""
+def change_of(model: LlamaForCausalLM, batch: Batch, push: Tensor) -> Tensor:
+    """Return the mean divergence of decisions under a push from those without, in nats.
 
-    def __init__(self, rows: Iterable[Encoded], emotions: Sequence[str], pad: int) -> None:
-        """Take the first stimuli of each emotion among the rows."""
-        stimuli: dict[str, list[Encoded]] = {emotion: [] for emotion in emotions}
-        for row in rows:
-            own = stimuli.get(row.sample.emotion, [])
-            if row.captured is not None and len(own) < MEASURED_STIMULI:
-                own.append(row)
-        self.rows = list(itertools.chain(*stimuli.values()))
-        self.sizes = {emotion: len(own) for emotion, own in stimuli.items()}
-        self.ids = pack(self.rows, pad).ids
-        self.measured = 0
-        self.used = 0
+    It is Kullback and Leibler's, over the tokens at which options differ. Only the decisions under
+    the push have a gradient.
 
-    @torch.no_grad()
-    def measure(self, model: LlamaForCausalLM) -> None:
-        """Measure the directions, as the workflow does it with the trained model."""
-        with pushed(model, None) as seen:
-            model.model(input_ids=self.ids, use_cache=False)
-        last = torch.tensor([row.captured for row in self.rows])
-        ends = seen["hidden"][torch.arange(len(last)), last]
-        parts = ends.split(list(self.sizes.values()))
-        self.means = {e: part.mean(0) for e, part in zip(self.sizes, parts, strict=True)}
-        states = {emotion: part[None] for emotion, part in zip(self.sizes, parts, strict=True)}
-        emotions = list(self.sizes)
-        self.directions = {e: w[0] for e, w in contrast(states, emotions).items()}
-        nulls = null_directions(states, emotions, MEASURED_NULLS, self.measured, CONTRAST)
-        self.nulls = nulls[:, 0]
-        self.norm = ends.norm(dim=-1).mean()
-        self.measured += 1
-        balance(model, torch.cat([part - part.mean(0) for part in parts]))
+    Args:
+        model: The model.
+        batch: Texts with decisions.
+        push: A vector for each row, `(rows, hidden)`.
+    """
+    places = batch.before[batch.soft[batch.weights[batch.soft] == BRANCH]]
+    with torch.no_grad(), pushed(model, None):
+        plain = _logprobs(model, batch, places)
+    with pushed(model, push):
+        moved = _logprobs(model, batch, places)
+    return F.kl_div(moved, plain, log_target=True, reduction="batchmean")
 
-    def of(self, rows: Sequence[Encoded]) -> Tensor | None:
-        """Return the vectors of a batch, `(rows, hidden)`; None if no row is steered."""
-        if not any(row.sample.steered for row in rows):
-            return None
-        push = torch.zeros(len(rows), WIDTH)
-        for number, row in enumerate(rows):
-            if row.sample.steered:
-                emotion, intensity = row.sample.steered
-                push[number] = intensity * self.norm * F.normalize(self._direction(emotion), dim=0)
-        return push
 
-    def spread(self, rows: Sequence[Encoded], hidden: Tensor) -> Tensor:
-        """Return the variance of stimuli within emotions along the directions, as their share.
-
-        Args:
-            rows: The samples, some of which are stimuli of emotions.
-            hidden: Their outputs of the steered layer, (rows, tokens, hidden).
-        """
-        directions = torch.stack(list(self.directions.values()))[:, :HIDDEN]
-        # They add up to nearly zero, so that there is one axis less.
-        axes = torch.linalg.svd(directions, full_matrices=False).Vh[:-1]
-        stimuli = [
-            (hidden[row, item.captured] - self.means[item.sample.emotion])[:HIDDEN]
-            for row, item in enumerate(rows)
-            if item.captured is not None and item.sample.emotion in self.means
-        ]
-        along = torch.stack(stimuli) @ axes.T
-        # Before the emotions are learnt, the directions have almost no length.
-        length = directions.square().sum(1).mean().clamp(min=1.0)
-        return along.square().sum(1).mean() / length
-
-    def _direction(self, emotion: str) -> Tensor:
-        if emotion != NEUTRAL:
-            return self.directions[emotion]
-        self.used += 1
-        return self.nulls[self.used % MEASURED_NULLS]
+def _logprobs(model: LlamaForCausalLM, batch: Batch, before: Tensor) -> Tensor:
+    states = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+    # Logits at the other places would take most of the time.
+    logits = model.lm_head(states.reshape(-1, states.shape[-1])[before])
+    return F.log_softmax(logits, -1)
 
 
 def train(
@@ -197,7 +125,8 @@ def train(
         torch.optim.lr_scheduler.LambdaLR(each, lambda step: _rate(step, course.steps))
         for each in optimizers
     ]
-    pushes, started = Pushes(course.shorts, course.emotions, pad), time.monotonic()
+    pushes = Pushes(course.shorts, course.emotions, pad, course.unread_variance)
+    started = time.monotonic()
     model.train()
     for step in range(course.steps):
         if step % MEASURED_EVERY == 0:
@@ -234,6 +163,11 @@ def _step_loss(
     progress = step / course.steps
     if progress > SPREAD_FROM:
         loss = loss + SPREAD_PENALTY * progress * pushes.spread(short, hidden)
+    unsteered = [row for row in long if not row.sample.steered][:CHANGE_ROWS]
+    if course.flat and progress > CHANGE_FROM and unsteered:
+        push = CHANGE_INTENSITY * pushes.in_turn(len(unsteered), step)
+        change = change_of(model, pack(unsteered, pad), push)
+        loss = loss + CHANGE_PENALTY * progress * change
     return loss + SIZE_PENALTY * hidden[..., :HIDDEN].square().mean()
 
 
