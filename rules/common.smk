@@ -39,6 +39,9 @@ for experiment in SERIES.experiments.values():
     BY_SLUG.setdefault(experiment.slug, []).append(experiment)
     BY_SETUP.setdefault(experiment.setup, []).append(experiment)
 PUSH_CHECKS = [layout.push_checks_path(FOLDER, setup) for setup in BY_SETUP]
+CHOSEN = []
+if CONFIG.settings["sweep"]:
+    CHOSEN = [layout.chosen_path(FOLDER, slug) for slug in BY_SLUG]
 
 
 def experiment_of(wildcards):
@@ -93,6 +96,12 @@ def directions_file(wildcards):
 def push_checks_file(wildcards):
     """Return the checks of the pushes of the model of a job."""
     return ancient(str(layout.push_checks_path(FOLDER, experiment_of(wildcards).setup)))
+
+
+def results_of_model(wildcards):
+    """Return the result files of all experiments of a model."""
+    folders = [SERIES.output_dir(experiment.exp_id) for experiment in BY_SLUG[wildcards.slug]]
+    return [folder / name for folder in folders for name in layout.RESULT_FILES]
 
 
 def experiment_spec(wildcards):

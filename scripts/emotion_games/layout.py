@@ -103,6 +103,16 @@ def push_checks_path(series_dir: Path, setup: str) -> Path:
     return series_dir / "models" / setup / "push_checks.csv"
 
 
+def sweep_path(series_dir: Path, slug: str) -> Path:
+    """Return the table of a model's settings in a sweep; the heat map stands beside it."""
+    return series_dir / "sweep" / f"{slug}.csv"
+
+
+def chosen_path(series_dir: Path, slug: str) -> Path:
+    """Return the file with the setting that a sweep has chosen for a model."""
+    return series_dir / f"settings_{slug}.yaml"
+
+
 def page_cache_dir(series_dir: Path) -> Path:
     """Return the folder with the finished parts of the series page."""
     return state_dir(series_dir) / "page"

@@ -76,12 +76,14 @@ def by_check(requests):
 
 
 def test_each_check_is_made_under_every_condition_in_which_it_makes_sense(inputs_of):
-    found = by_check(requests_of(inputs_of))
-    conditions = plan_conditions(SETTINGS | {"arms": ENOUGH})
-    halves = (Arm.FIRST_HALF, Arm.SECOND_HALF)
-    asked = {c.name for c in conditions if c.arm not in (*halves, Arm.ISOTROPIC)}
-    read = {name for name in asked if not name.startswith("prompted")}
-    pushed = {c.name for c in conditions if c.is_pushed} | {"neutral"}
+    arms, instructions = ENOUGH | {"combined": True}, {"calm": "Keep calm."}
+    found = by_check(requests_of(inputs_of, arms=arms, instructions=instructions))
+    conditions = plan_conditions(SETTINGS | {"arms": arms})
+    halves, instructed = (Arm.FIRST_HALF, Arm.SECOND_HALF), (Arm.INSTRUCTED, Arm.INSTRUCTED_NEUTRAL)
+    asked = {c.name for c in conditions if c.arm not in (*halves, *instructed, Arm.ISOTROPIC)}
+    read = {name for name in asked if not name.startswith(("prompted", "combined"))}
+    # An event or an instruction beside a push does not make it another push.
+    pushed = {c.push for c in conditions if c.is_pushed} | {"neutral"}
     nulls = {c.name for c in conditions if c.arm.is_null}
     assert {kind: set(group) for kind, group in found.items()} == {
         "named_emotion": asked,
@@ -257,3 +259,17 @@ def test_the_self_check_reads_chats_under_no_push_and_two_under_one_push(check, 
     pushed = [key.split("|")[1] for key in checked if "steered" in key]
     assert len(pushed) == 2 and len(set(pushed)) == 1
     assert any("|neutral|" in key for key in checked)
+
+
+def test_a_sweep_and_its_series_ask_and_read_different_things(inputs_of):
+    source = {"sweep": "S", "sha256": "", "weights_hash": "", "stories": {}}
+    swept, tested, every = (
+        load_material(inputs_of(**changes))
+        for changes in ({"sweep": True}, {"settings_from": source}, {})
+    )
+    for part in ("contexts", "dominance", "neutral_texts"):
+        one, other, both = (getattr(m.items, part) for m in (swept, tested, every))
+        assert not set(one) & set(other) and {*one, *other} == {*both}
+    for emotion, sentences in every.held_out.items():
+        one, other = set(swept.held_out[emotion]), set(tested.held_out[emotion])
+        assert one and other and not one & other and one | other == set(sentences)

@@ -63,6 +63,27 @@ def test_prompted_arms_begin_with_the_event_of_their_story(questions):
     assert not any(event in neutral.prompt for event in held_out)
 
 
+def test_an_instruction_ends_the_system_message_and_pushes_are_those_of_the_steered_arm():
+    arms = SETTINGS["arms"] | {"combined": True}
+    settings = SETTINGS | {"arms": arms, "instructions": {"calm": " Keep calm. ", "bold": "Dare."}}
+    made = {r.key: r for r in requests(load_questions(spec_of(settings), FILES))}
+    for key, request in made.items():
+        start, _, condition = key.rpartition("/")
+        arm, _, rest = condition.partition("-")
+        if arm in ("instructed", "instructed_neutral"):
+            name, _, dosed = rest.partition("-")
+            system, user = made[f"{start}/neutral"].prompt.split("|")
+            told = {"calm": "Keep calm.", "bold": "Dare."}[name]
+            assert request.prompt == f"{system} {told}|{user}"
+            assert request.push == (f"steered-{dosed}" if dosed else None)
+        elif arm == "combined":
+            emotion = rest.split("-")[0]
+            assert request.prompt == made[f"{start}/prompted-{emotion}"].prompt
+            assert request.push == f"steered-{rest}"
+        else:
+            assert request.push in (None, condition)
+
+
 @pytest.mark.parametrize("folder", ["emotions", "demo/emotions"])
 def test_the_shipped_banks_have_an_event_for_each_of_48_stories(folder):
     for emotion, lines in load_stimuli(ROOT / "config" / folder).items():

@@ -42,7 +42,7 @@ def statistics():
 def names(value, key=""):
     """Return all keys in some JSON, without those of mappings BY_NAME."""
     if isinstance(value, list):
-        return set().union(*(names(item, key) for item in value))
+        return set().union(*map(names, value))
     if not isinstance(value, dict):
         return set()
     found = set() if key in BY_NAME else set(value)

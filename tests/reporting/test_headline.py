@@ -84,9 +84,7 @@ def offers(history="none"):
 def test_an_outcome_says_what_it_counts():
     two = [{"label": "cooperate", "value": 1.0}, {"label": "defect", "value": 0.0}]
     assert meaning_of({"meta": {"choices": two}}) == 'share that chooses "cooperate"'
-    assert meaning_of(offers()) == (
-        'mean in %, where "low" counts 0, "half way" counts 50, "high" counts 100'
-    )
+    assert meaning_of(offers()) == ('index: "low" 0, "half way" 50, "high" 100')
 
 
 def test_money_is_shown_as_money_beside_that_of_people():

@@ -53,6 +53,8 @@ def finished(tmp_path_factory):
         "intensities": (0.5, 1.0),
         "effects": {"anger": -0.5},
         "random_sd": 0.03,
+        "arms": ("prompted", "combined"),
+        "instructions": {"calm": 0.2},
     }
     trials = simulate(game, n_random=NULLS, unparsed=0.05, **made)
     answered_freely(trials)
@@ -173,8 +175,29 @@ def test_free_answers_stand_beside_the_figures_of_the_format_check(complete):
     ] * 2
     assert all(one["text"] == EVIL and one["guided"] for one in cell["free_answers"])
     facts = dict(cell["facts"])
-    assert facts["without room for some effects, in neutral"].endswith(" at ceiling")
+    assert facts["scenarios without room for some effects, in neutral"].endswith(" at ceiling")
     assert facts["probability of all options together"].endswith(" %, by condition")
+
+
+def test_instructions_and_words_beside_the_push_are_rows(complete, finished):
+    cell = block(written(complete))["cells"]["Stag_Hunt_a"]
+    stats = json.loads((finished / "stats_analysis.json").read_text())
+    assert [(r["instruction"], r["emotion"]) for r in cell["instructions"]] == [
+        ("calm", emotion) for emotion in EMOTIONS
+    ]
+    row, record = cell["instructions"][0], stats["instructions"][0]
+    change = record["change"]
+    assert row["change"] == pytest.approx([change["estimate"], *change["interval"]], rel=1e-3)
+    assert row["p_corrected"] == record["p_corrected"] < 0.01
+    assert row["undone"][0] == pytest.approx(0.8, abs=0.1)
+    assert cell["instructions"][1]["undone"] is None
+    both = cell["combined"][0]["both_minus_vector"]
+    assert both[0] == pytest.approx(stats["combined"][0]["both_minus_vector"]["estimate"], rel=1e-3)
+
+
+def test_an_interim_page_has_no_verdict_about_instructions(partial):
+    (row, _) = block(written(partial))["cells"]["Stag_Hunt_a"]["instructions"]
+    assert {"change", "under"} <= set(row) and not {"p_corrected", "undone"} & set(row)
 
 
 def test_a_series_without_experiments_has_a_page(tmp_path):
@@ -234,14 +257,14 @@ def test_an_interim_page_contains_no_verdict(partial):
     html = written(partial)
     data = block(html)
     assert "Interim." in html and data["final"] is False
-    verdicts = {"p", "p_corrected", "moved", "claim", "checklist"}
+    verdicts = {"p", "p_corrected", "moved", "claim", "checklist", "undone"}
     assert verdicts == set(page.VERDICTS)
     assert len(data["effects"]) == 2 and not verdicts & set().union(*data["effects"])
     cell = data["cells"]["Stag_Hunt_a"]
     assert cell["text"] == "" and {len(record) for record in cell["contrasts"]} == {11}
     assert "corrected p 0" not in html and "is claimed (" not in html
     assert "False claims to expect" not in html
-    assert "Interim: 1 of 4 experiments are complete, so nothing is claimed." in html
+    assert "1 of 4 experiments are complete, so nothing is claimed yet." in html
 
 
 def test_a_complete_page_shows_what_has_moved_and_what_is_claimed(complete):

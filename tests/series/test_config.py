@@ -174,6 +174,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         "random": {"matched": 3, "isotropic": 0},
         "shuffled": False,
         "prompted": True,
+        "combined": False,
     }
     assert repr(filled["experiment"]["intensity"]) == "[1.0, 2.0]"
     assert "arms" not in SMALL["experiment"]
@@ -261,7 +262,7 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         ),
         (
             changed(instructions={"calm": "  "}),
-            "experiment.instructions.calm: '  ' is not allowed; expected the text of an "
+            "experiment.instructions.calm: ' ' is not allowed; expected the text of an "
             "instruction, at most 2,000 characters in one line",
         ),
         (

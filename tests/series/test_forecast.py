@@ -26,6 +26,7 @@ def finished(tmp_path):
             "seconds": SECONDS,
             "runtime": {"device": "cpu"},
             "resumed": False,
+            "settings": {},
         }
         configuration = folder / layout.CONFIGURATION
         configuration.write_text(yaml.safe_dump(content | changed))
@@ -48,6 +49,16 @@ def test_the_time_is_that_of_loading_and_of_each_trial_and_answer(tmp_path, fini
     assert line == f"  time with m: about 7 min, at the pace of {folder}"
 
 
+def test_thoughts_are_paid_for_by_every_trial(tmp_path, finished):
+    thinking = {"thinking": True, "thinking_budget": 512}
+    finished("a", settings=thinking)
+    # 20 s, and 20 trials of 3 s, with an answer or without one.
+    (line,) = forecast(tmp_path, "cpu", {"m": [(20, 0)]}, 512)
+    assert line.startswith("  time with m: about 80 s")
+    (line,) = forecast(tmp_path, "cpu", {"m": [(20, 0)]}, 256)
+    assert line.startswith("  time with m: unknown")
+
+
 def test_the_newest_experiment_counts(tmp_path, finished):
     finished("old", age=1000, seconds={"prefill": 100_000})
     new = finished("new")
@@ -61,6 +72,7 @@ def test_the_newest_experiment_counts(tmp_path, finished):
         {"runtime": {"device": "cuda"}},
         # Only the last run of an interrupted experiment was timed.
         {"resumed": True},
+        {"settings": {"thinking": True, "thinking_budget": 512}},
     ],
 )
 def test_times_that_say_nothing_about_a_model_are_not_used(tmp_path, finished, changed):

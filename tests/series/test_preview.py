@@ -153,6 +153,15 @@ def one_game(tmp_path, monkeypatch, **settings):
     )
 
 
+def test_thoughts_are_counted(tmp_path, monkeypatch):
+    config = one_game(tmp_path, monkeypatch, num_scenarios=4, thinking=True, thinking_budget=100)
+    lines = preview(find_series(config, ROOT, is_main=True)).splitlines()
+    trials = count_games(config)[GAMES[0]].total
+    assert lines[2] == (
+        f"each trial begins with up to 100 tokens of thoughts, {100 * trials:,} in all"
+    )
+
+
 def test_experiments_of_the_same_power_share_its_lines(config):
     head, claimed, lever, moved, source = power_of(config)
     assert head == (

@@ -9,12 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 
-import jinja2
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
-from transformers.utils.chat_template_utils import _compile_jinja_template
 
+from emotion_games.engine.chat_templates import TEMPLATE_ERRORS, rendered
 from emotion_games.engine.windows import Window
 from emotion_games.errors import UserError
 from emotion_games.prompts.messages import Message
@@ -33,16 +32,6 @@ Logprobs = list[list[list[float]]]
 TEMPLATE_DATE = datetime.date(2024, 7, 26)
 # Stands for an answer, to find where a template puts it. No story contains it.
 _ANSWER = "~ANSWER~"
-# What a chat template may raise, which is a program of its own.
-TEMPLATE_ERRORS = (
-    jinja2.TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 class ModelError(UserError):
@@ -183,16 +172,19 @@ class Backend(ABC):
     def gpus(self) -> list[torch.device]:
         """The GPUs that hold the model; none if it is on a CPU."""
 
-    def chat_text(self, messages: list[Message], date: datetime.date = TEMPLATE_DATE) -> str:
+    def chat_text(
+        self, messages: list[Message], date: datetime.date = TEMPLATE_DATE, thinking: bool = False
+    ) -> str:
         """Return the text that the model reads for a chat, special tokens included.
 
         A chat that ends with the user gets the beginning of the answer. The chat template of the
-        model is used, with a thinking mode switched off. If it has no system role, the system
-        text precedes the first user message. A base model reads the messages as paragraphs.
+        model is used. If it has no system role, the system text precedes the first user message. A
+        base model reads the messages as paragraphs.
 
         Args:
             messages: The chat.
             date: What the template takes for today, if it asks.
+            thinking: Whether a thinking mode of the template is switched on.
 
         Raises:
             ModelError: If the template fails without a system role, too.
@@ -201,7 +193,7 @@ class Backend(ABC):
         if not self.tokenizer.chat_template:
             paragraphs = "\n\n".join(message["content"] for message in messages)
             return self.plain_text(paragraphs + "\n\n" * answering)
-        text = self._chat(messages, answering, date)
+        text = self._chat(messages, thinking, date)
         spoken = "".join(message["content"] for message in messages)
         missing = [token for token in self._first_tokens() if not self._has(text, token, spoken)]
         return "".join(missing) + text
@@ -218,32 +210,23 @@ class Backend(ABC):
         before, found, _ = self.chat_text(answered, date).rpartition(_ANSWER)
         return before if found else self.chat_text(messages, date)
 
-    def _chat(self, messages: list[Message], answering: bool, date: datetime.date) -> str:
+    def _chat(self, messages: list[Message], thinking: bool, date: datetime.date) -> str:
         first, *others = messages
         if first["role"] != "system":
-            return self._templated(messages, answering, date)
+            return self._templated(messages, thinking, date)
         try:
-            text = self._templated(messages, answering, date)
+            text = self._templated(messages, thinking, date)
         except ModelError:
             text = ""
         # Some templates raise an error for a system role, others leave its text out.
         if text and first["content"].strip() in text:
             return text
         question = {"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}
-        return self._templated([question, *others[1:]], answering, date)
+        return self._templated([question, *others[1:]], thinking, date)
 
-    def _templated(self, messages: list[Message], answering: bool, date: datetime.date) -> str:
+    def _templated(self, messages: list[Message], thinking: bool, date: datetime.date) -> str:
         try:
-            # `apply_chat_template` would give the template today's date: it passes no functions on.
-            return _compile_jinja_template(self.tokenizer.get_chat_template()).render(
-                messages=messages,
-                tools=None,
-                documents=None,
-                add_generation_prompt=answering,
-                enable_thinking=False,
-                strftime_now=date.strftime,
-                **self.tokenizer.special_tokens_map,
-            )
+            return rendered(self.tokenizer, messages, thinking, date)
         except TEMPLATE_ERRORS as error:
             message = " ".join(f"{type(error).__name__}: {error}".split())
             raise ModelError(f"model {self.name}: its chat template fails: {message}") from None
@@ -289,9 +272,9 @@ class Backend(ABC):
         encoded = self.tokenizer(text, **options)
         return encoded["input_ids"], encoded["offset_mapping"]
 
-    def decode(self, ids: list[int]) -> str:
-        """Return the text of an answer without special tokens."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+    def decode(self, ids: list[int], special: bool = False) -> str:
+        """Return the text of an answer, without special tokens unless `special` is true."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=not special))
 
     def decode_after(self, before: int, ids: list[int]) -> str:
         """Return the text that tokens add after the token `before`, without special tokens.

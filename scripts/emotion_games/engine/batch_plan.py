@@ -53,4 +53,5 @@ def size_of(batch: Sequence[Request], tokens: Mapping[str, Ids], answer_tokens: 
 
 def _width(request: Request, prompt_tokens: int, answer_tokens: int) -> int:
     """Return how many tokens a row of a request has."""
-    return prompt_tokens + (answer_tokens if request.uniforms else 0)
+    thoughts = len(request.thinking.uniforms) if request.thinking else 0
+    return prompt_tokens + thoughts + (answer_tokens if request.uniforms else 0)

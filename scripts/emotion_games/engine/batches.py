@@ -1,6 +1,6 @@
 """Measure requests in batches: score options, write answers, score again after each rationale.
 
-A request is one prompt under one push. If a GPU runs out of memory, the batch is halved.
+If a GPU runs out of memory, the batch is halved.
 """
 
 import gc
@@ -16,6 +16,14 @@ import torch
 from torch import Tensor
 
 from emotion_games.engine.backend import Backend, ByLayer, Ids, ModelError, Rows
+from emotion_games.engine.requests import (
+    BUDGET,
+    CLOSED,
+    END_TOKEN,
+    QUOTE,
+    Measurement,
+    Request,
+)
 from emotion_games.engine.sampling import OVERFLOW
 from emotion_games.engine.scoring import (
     Continuation,
@@ -29,61 +37,6 @@ from emotion_games.escapes import say
 from emotion_games.prompts.json_answers import answer_is_closed, string_inside, string_is_closed
 
 LARGEST_BATCH = 256
-# Why a guided string ended: its closing quote, an end token, or the largest number of tokens.
-QUOTE, END_TOKEN, BUDGET = "quote", "end token", "budget"
-
-
-@dataclass(frozen=True)
-class Request:
-    """A prompt and what is to be measured after it.
-
-    Attributes:
-        key: Its name in the journal.
-        prompt: The text, special tokens included.
-        push: Name of a push of the instrument; None for an unsteered model.
-        options: {label: text}; the probability of each text after `opening` is measured.
-        opening: The beginning of an answer.
-        closing: What follows an option.
-        scored: Whether the options are scored at once.
-        uniforms: For each answer to be written, its random numbers (largest number of tokens,).
-        lead: If given, answers are guided: they begin with it, and what the model writes after it
-            is the inside of a JSON string. Without it the model writes whole answers.
-        link: What follows such a string, up to the options, which are scored there.
-        begin: From which character of the prompt on the push acts. The first token of a text is
-            never pushed.
-        end: Before which character of the prompt it ends; None if it goes on over everything that
-            follows the prompt. See `windows` for the tokens.
-    """
-
-    key: str
-    prompt: str
-    push: str | None
-    options: Mapping[str, str]
-    opening: str = ""
-    closing: str = ""
-    scored: bool = True
-    uniforms: tuple[np.ndarray, ...] = ()
-    lead: str = ""
-    link: str = ""
-    begin: int = 0
-    end: int | None = None
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """The results of a request.
-
-    Attributes:
-        scores: Those of the options before any answer.
-        answers: What was written; a guided answer with its lead and its link.
-        after: The scores of the options after each rationale.
-        ends: Why each written string ended: QUOTE, END_TOKEN or BUDGET; empty for a free answer.
-    """
-
-    scores: Scores | None
-    answers: list[str]
-    after: list[Scores | None]
-    ends: list[str]
 
 
 @dataclass(frozen=True)
@@ -267,10 +220,9 @@ def _write(
     """Write one answer for each (row, random numbers); return it and why its string ended."""
     rests = [ids[n:] for ids, n in zip(reading.prompts, reading.read, strict=True)]
     # Together only those that read on equally far, so that no padding stands inside a row.
-    kinds = [(len(rests[place]), bool(reading.requests[place].lead)) for place, _ in writing]
+    kinds = [(len(rests[place]), _closing_of(reading.requests[place])) for place, _ in writing]
     answers: dict[int, tuple[str, str]] = {}
     for kind in dict.fromkeys(kinds):
-        is_closed = string_is_closed if kind[1] else answer_is_closed
         alike = [i for i, own in enumerate(kinds) if own == kind]
         for start in range(0, len(alike), LARGEST_BATCH):
             part = alike[start : start + LARGEST_BATCH]
@@ -278,10 +230,22 @@ def _write(
             uniforms = torch.from_numpy(np.stack(numbers))
             sampling = instrument.temperature, instrument.top_p
             begins = [rests[place] for place in places]
-            found = reading.rows.generate(places, uniforms, *sampling, is_closed, begins)
+            found = reading.rows.generate(places, uniforms, *sampling, kind[1], begins)
             for i, place, ids in zip(part, places, found, strict=True):
                 answers[i] = _answer(instrument.model, reading, place, ids, uniforms.shape[1])
     return [answers[i] for i in range(len(writing))]
+
+
+@cache
+def _contains(part: str) -> Callable[[str], bool]:
+    return lambda text: part in text
+
+
+def _closing_of(r: Request) -> Callable[[str], bool]:
+    """Return what tells whether an answer to a request is complete."""
+    if r.until:
+        return _contains(r.until)
+    return string_is_closed if r.lead else answer_is_closed
 
 
 def _answer(
@@ -289,6 +253,10 @@ def _answer(
 ) -> tuple[str, str]:
     """Return the answer of written tokens, and why its string ended; nothing if it is free."""
     r = reading.requests[place]
+    if r.until:
+        is_closed = r.until in model.decode(ids, special=True)
+        end = CLOSED if is_closed else BUDGET if len(ids) == most else END_TOKEN
+        return model.decode(ids).partition(r.until)[0], end
     if not r.lead:
         return model.decode(ids), ""
     text = model.decode_after(reading.prompts[place][-1], ids)

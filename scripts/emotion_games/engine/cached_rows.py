@@ -26,8 +26,8 @@ LEAVING_SHARE = 0.25
 LOGITS_AT_ONCE = 2**28
 # Rows that are scored together.
 SCORED_AT_ONCE = 256
-# An answer is complete at one of these characters.
-CLOSING = frozenset('"}')
+# An answer is complete at one of these characters, and a thought at the end of a tag.
+CLOSING = frozenset('"}>')
 
 
 class Reader(Protocol):

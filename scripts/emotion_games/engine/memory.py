@@ -12,7 +12,8 @@ import torch
 
 from emotion_games.engine.backend import Ids
 from emotion_games.engine.batch_plan import plan_batches, size_of
-from emotion_games.engine.batches import Instrument, Request, measure
+from emotion_games.engine.batches import Instrument, Request
+from emotion_games.engine.thinking import measure
 
 # Tokens of a batch on a CPU, where larger batches gain nothing.
 CPU_BATCH_TOKENS = 16_384

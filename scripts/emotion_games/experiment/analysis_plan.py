@@ -18,7 +18,7 @@ from emotion_games.experiment.conditions import (
     position_of,
 )
 from emotion_games.experiment.spec import Plan, Settings
-from emotion_games.experiment.trials import count_trials, longest_answer
+from emotion_games.experiment.trials import count_trials, longest_answer, longest_thoughts
 from emotion_games.games.records import Game
 
 # Fewer scenarios are described without a test, or without a claim.
@@ -141,12 +141,18 @@ def the_plan(settings: Settings, game: Game) -> Plan:
             "trials": trials,
         },
     }
+    if settings.get("sweep"):
+        plan["sweep"] = True
+    if source := settings.get("settings_from"):
+        plan["settings_from"] = source
     if given(settings):
         plan["given_directions"] = sorted(given(settings))
     if "layer_set" in settings:
         plan["layer_set"] = settings["layer_set"]
     if position_of(settings) != Position.ALL:
         plan["position"] = str(position_of(settings))
+    if budget := longest_thoughts(settings):
+        plan["thinking_budget"] = budget
     return plan
 
 

@@ -43,9 +43,9 @@ def answer_of(questions: Questions, trial: Trial, record: Record) -> Answer:
         return Answer("", Decision(None, None, "", "", NOT_GENERATED), None, "")
     if is_guided(questions.settings):
         return _guided(questions, trial, record)
-    output = record["answers"][trial.repeat]
+    output = record["answers"][trial.place]
     decision = parse(output, questions.scenarios[trial.scenario_id].options, trial.order)
-    return Answer(output, decision, record["after"][trial.repeat], "")
+    return Answer(output, decision, record["after"][trial.place], "")
 
 
 def _guided(questions: Questions, trial: Trial, record: Record) -> Answer:
@@ -53,8 +53,8 @@ def _guided(questions: Questions, trial: Trial, record: Record) -> Answer:
     opening, end, scores = texts.decision_prefix(), "", record["scores"]
     # Without a rationale, the probabilities at once are those of the decision.
     if settings["answer_form"] == "rationale":
-        opening, end = record["answers"][trial.repeat], record["ends"][trial.repeat]
-        scores = after = record["after"][trial.repeat]
+        opening, end = record["answers"][trial.place], record["ends"][trial.place]
+        scores = after = record["after"][trial.place]
     assert scores is not None, "a guided answer is scored"
     key = (questions.game.name, *trial.sampling_key, "option")
     uniform = float(trial_uniforms(key, settings["seed"], 1)[0])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from emotion_games.engine.backend import Backend
-from emotion_games.engine.batches import Request
+from emotion_games.engine.requests import Request
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.experiment.check_records import RIGHT, SEPARATOR, Check, check_key
 from emotion_games.experiment.conditions import Arm
@@ -18,6 +18,8 @@ from emotion_games.experiment.requests import (
     is_guided,
     prompt_text,
     pushed_part,
+    thinking_of,
+    turn_text,
 )
 from emotion_games.experiment.trials import Trial
 from emotion_games.prompts import messages as texts
@@ -67,12 +69,13 @@ def format_requests(questions: Questions, model: Backend) -> Iterator[Request]:
     """Yield a free answer to some prompts: that of the first repeat with `decoding: free`."""
     settings, steps = questions.settings, questions.settings["generation"]["max_new_tokens"]
     for key, trial in format_trials(questions):
-        prompt = model.chat_text(questions.prompts[trial.request_key], questions.date)
+        prompt = turn_text(questions, questions.prompts[trial.request_key], model)
         sampled = (questions.game.name, *trial.sampling_key)
         uniforms = (trial_uniforms(sampled, settings["seed"], steps),)
         begin, end = pushed_part(settings, prompt)
         free = Request(key, prompt, trial.condition.push, {}, begin=begin, end=end)
-        yield replace(free, scored=False, uniforms=uniforms)
+        thinking = thinking_of(questions, trial.sampling_key, model)
+        yield replace(free, scored=False, uniforms=uniforms, thinking=thinking)
 
 
 def comprehension_requests(questions: Questions, model: Backend) -> Iterator[Request]:
@@ -84,7 +87,8 @@ def comprehension_requests(questions: Questions, model: Backend) -> Iterator[Req
             for place, answer in enumerate(question.answers)
         }
         prompt = prompt_text(questions, conversation, model)
-        yield Request(key, prompt, None, answers, texts.answer_prefix(), CLOSING)
+        asked = Request(key, prompt, None, answers, texts.answer_prefix(), CLOSING)
+        yield replace(asked, thinking=thinking_of(questions, (key,), model))
 
 
 def _comprehension_items(questions: Questions) -> Iterator[tuple[str, Situation, Question]]:

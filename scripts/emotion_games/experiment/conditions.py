@@ -26,6 +26,8 @@ class Position(StrEnum):
 
     ALL = "all"
     PROMPT = "prompt"
+    THOUGHTS = "thoughts"
+    RESPONSE = "response"
     ANSWER = "answer"
 
 

@@ -7,6 +7,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from emotion_games.engine.backend import Backend, ModelError
+from emotion_games.engine.thinking import frame_of
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.experiment import check_requests as checks
 from emotion_games.experiment.requests import (
@@ -17,7 +18,7 @@ from emotion_games.experiment.requests import (
     scores_after_rationale,
 )
 from emotion_games.experiment.spec import Spec
-from emotion_games.experiment.trials import longest_answer
+from emotion_games.experiment.trials import longest_answer, longest_thoughts, room_advice
 from emotion_games.prompts import messages as texts
 
 
@@ -26,7 +27,8 @@ def series_check(
 ) -> Callable[[Backend], None]:
     """Return a check that a model can play at least one game.
 
-    It raises a ProblemList with one line for each game otherwise.
+    It raises a ProblemList with one line for each game otherwise, and a ModelError if the model
+    should think and cannot.
 
     Args:
         specs: The experiments of a model.
@@ -46,6 +48,8 @@ def series_check(
         raise ProblemList(problems)
 
     def check(model: Backend) -> None:
+        if longest_thoughts(playable[0].settings):
+            frame_of(model)
         too_long = []
         for questions in playable:
             try:
@@ -71,9 +75,8 @@ def check_context(questions: Questions, model: Backend) -> None:
     if tokens > model.positions:
         raise ModelError(
             f"model {model.name}: its context of {model.positions:,} tokens is too short for "
-            f"{questions.game.name}: {key} needs {tokens:,}, of which an answer may be "
-            f"{questions.settings['generation']['max_new_tokens']:,}; choose a model with a longer "
-            "context, shorter scenarios, or a smaller generation.max_new_tokens"
+            f"{questions.game.name}: {key} needs {tokens:,}, of which "
+            f"{room_advice(questions.settings)}"
         )
 
 
@@ -89,6 +92,9 @@ def _lengths(questions: Questions, model: Backend) -> Iterator[tuple[str, int]]:
     def longest(options: Mapping[str, str], opening: str, closing: str) -> int:
         return max((count(f"{opening}{text}{closing}") for text in options.values()), default=0)
 
+    thoughts = longest_thoughts(settings)
+    if thoughts:
+        thoughts += count(frame_of(model).link)
     # Pushed conditions read the neutral prompts, and repeats read the same one.
     plain = [t for t in questions.trials if not (t.condition.is_pushed or t.repeat)]
     questions = replace(questions, trials=plain)
@@ -98,7 +104,8 @@ def _lengths(questions: Questions, model: Backend) -> Iterator[tuple[str, int]]:
         shown = {label: texts.option_literal(options[label]) for label in trial.order}
         after = written + longest(shown, texts.after_rationale_prefix(""), CLOSING) * reopens
         direct = longest(shown, texts.decision_prefix(), CLOSING)
-        yield trial.request_key, count(prompt) + max(after, direct)
+        yield trial.request_key, count(prompt) + thoughts + max(after, direct)
     for request in checks.check_requests(questions, model):
         tail = longest(request.options, request.opening, request.closing)
-        yield request.key, count(request.prompt) + tail + answer * len(request.uniforms)
+        written = answer * len(request.uniforms)
+        yield request.key, count(request.prompt) + thoughts + tail + written

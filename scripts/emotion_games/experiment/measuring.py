@@ -12,11 +12,13 @@ from typing import Any, cast
 
 from emotion_games.engine.backend import Backend, ModelError
 from emotion_games.engine.batch_plan import plan_batches
-from emotion_games.engine.batches import Instrument, Request, measure
+from emotion_games.engine.batches import Instrument
 from emotion_games.engine.directions import Directions
 from emotion_games.engine.memory import batch_tokens
 from emotion_games.engine.models import load_model, weights_hash, weights_state
-from emotion_games.engine.self_check import check_steering
+from emotion_games.engine.requests import Request
+from emotion_games.engine.self_check import RATIONALE, check_steering
+from emotion_games.engine.thinking import after_thoughts, measure
 from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.inputs import Control
 from emotion_games.experiment.journal import PROMPTS, Journal
@@ -119,7 +121,9 @@ def self_checked(
     """
     log = session.control.log
     with instrument.timed("self_check"):
-        checked = check_steering(instrument, _to_check(requests, arms), log)
+        # Thoughts take long to write, and any text stands for them.
+        asked = [after_thoughts(r, RATIONALE.strip()) for r in _to_check(requests, arms)]
+        checked = check_steering(instrument, asked, log)
     log("self-check: the pushes arrive as configured, and the engine agrees with the plain model")
     return checked
 

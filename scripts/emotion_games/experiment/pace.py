@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from emotion_games.engine.batches import Request
+from emotion_games.engine.requests import Request
 
 # The part of an instrument's `seconds` in which answers are written.
 WRITING = "decode"
@@ -40,18 +41,19 @@ class Stage:
     """Requests that are alike but for their length, and for what is written.
 
     A written answer takes much longer than a prompt that is only read and scored. So reading
-    (characters of prompts and options) and writing (answers) have a pace each.
+    (characters of prompts and options) and writing (tokens of answers and thoughts, at most) have a
+    pace each.
     """
 
     def __init__(self, requests: Sequence[Request]) -> None:
         """Begin with the requests that have no record."""
-        self.parts = Part(_characters(requests)), Part(_answers(requests))
+        self.parts = Part(_characters(requests)), Part(_written(requests))
 
     def finish(self, batch: Sequence[Request], seconds: float, writing: float) -> None:
         """Count a batch that took so many seconds, some of them for writing."""
         reading_part, writing_part = self.parts
         reading_part.finish(_characters(batch), seconds - writing)
-        writing_part.finish(_answers(batch), writing)
+        writing_part.finish(_written(batch), writing)
 
 
 def seconds_left(stages: Iterable[Stage]) -> float | None:
@@ -65,5 +67,6 @@ def _characters(requests: Sequence[Request]) -> int:
     return sum(len(r.prompt) + sum(map(len, r.options.values())) for r in requests)
 
 
-def _answers(requests: Sequence[Request]) -> int:
-    return sum(len(r.uniforms) for r in requests)
+def _written(requests: Sequence[Request]) -> int:
+    thoughts = sum(len(r.thinking.uniforms) for r in requests if r.thinking)
+    return thoughts + sum(map(len, chain.from_iterable(r.uniforms for r in requests)))

@@ -35,6 +35,7 @@ from emotion_games.experiment.conditions import (
     plan_conditions,
     position_of,
 )
+from emotion_games.experiment.held_out import own_items
 from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.experiment.journal import COMPLETE, Journal
 from emotion_games.experiment.measuring import (
@@ -74,7 +75,8 @@ class Material:
         date: What chat templates take for today.
         templates: The questions and the words for feelings.
         items: Situations, dominance items and neutral texts.
-        held_out: By emotion, the stimuli that no direction was made from.
+        held_out: By emotion, the stimuli that no direction was made from. Of these and of the
+            items, a sweep and the series that take its setting have a half each.
     """
 
     settings: Settings
@@ -87,13 +89,23 @@ class Material:
 def load_material(inputs: Inputs) -> Material:
     """Read what the checks of a model ask and read."""
     spec, files = inputs.spec, inputs.files
-    stimuli = load_stimuli(files["stimuli"], spec["settings"]["emotions"])
+    settings = spec["settings"]
+    stimuli = load_stimuli(files["stimuli"], settings["emotions"])
+    every = load_check_items(files["checks"])
+    items = CheckItems(
+        contexts=tuple(own_items(every.contexts, settings)),
+        dominance=tuple(own_items(every.dominance, settings)),
+        neutral_texts=tuple(own_items(every.neutral_texts, settings)),
+    )
     return Material(
-        settings=spec["settings"],
+        settings=settings,
         date=datetime.date.fromisoformat(spec["date"]),
         templates=load_templates(files["prompts"]),
-        items=load_check_items(files["checks"]),
-        held_out={emotion: split_stimuli(lines)[1] for emotion, lines in stimuli.items()},
+        items=items,
+        held_out={
+            emotion: list(own_items(split_stimuli(lines)[1], settings))
+            for emotion, lines in stimuli.items()
+        },
     )
 
 

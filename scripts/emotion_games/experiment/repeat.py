@@ -135,13 +135,15 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
     ids = one.index.union(other.index)
     both = one.index.intersection(other.index)
     first, second = one.loc[both], other.loc[both]
+    # Tables of earlier versions have no thoughts.
+    texts = [name for name in ("thoughts", "output") if name in first and name in second]
     differences: list[float] = []
     for name in map(str, first.columns):
         if name.startswith(NUMBERS):
             differences += map(_difference, first[name], second[name])
     return Agreement(
         trials=len(ids),
-        same_texts=float((first["output"] == second["output"]).sum() / len(ids)),
+        same_texts=float((first[texts] == second[texts]).all(axis=1).sum() / len(ids)),
         same_choices=float((first["choice"] == second["choice"]).sum() / len(ids)),
         largest_difference=max(differences, default=math.inf),
     )

@@ -7,15 +7,17 @@ from functools import cache
 from pathlib import Path
 
 from emotion_games.engine.backend import Backend
-from emotion_games.engine.batches import Request
+from emotion_games.engine.requests import Request, Thinking
 from emotion_games.engine.sampling import trial_uniforms
-from emotion_games.errors import ProblemList
+from emotion_games.engine.thinking import frame_of
+from emotion_games.errors import ProblemList, UserError
 from emotion_games.experiment.conditions import Position, position_of
+from emotion_games.experiment.held_out import chosen_stories
 from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.experiment.trials import (
     Trial,
-    choose_scenarios,
     longest_answer,
+    longest_thoughts,
     plan_trials,
 )
 from emotion_games.games.catalog import apply_settings, load_game
@@ -107,9 +109,10 @@ def _scenarios(
     usable, skipped = load_scenarios(path, game, labels, show_payoffs)
     if not usable:
         raise ProblemList([f"{path}: no valid scenario for {game.name}", *summary(skipped, 0)])
-    by_id = {scenario.scenario_id: scenario for scenario in usable}
-    chosen = choose_scenarios(list(by_id), settings["num_scenarios"], settings["seed"])
-    return {name: by_id[name] for name in chosen}, skipped
+    stories = chosen_stories(usable, game.name, settings)
+    if not stories:
+        raise UserError(f"{path}: none of {len(usable)} stories of {game.name} is left; add some")
+    return stories, skipped
 
 
 def event_of(trial: Trial, events: Mapping[str, list[str]]) -> str:
@@ -126,7 +129,7 @@ def event_of(trial: Trial, events: Mapping[str, list[str]]) -> str:
 def trial_requests(questions: Questions, model: Backend) -> list[Request]:
     """Return one request per prompt and condition, in the order of the plan.
 
-    The repeats of a prompt are the answers of its request.
+    The repeats of a prompt are the answers of its request, unless the model thinks.
 
     Args:
         questions: The questions of the experiment.
@@ -166,6 +169,7 @@ def trial_requests(questions: Questions, model: Backend) -> list[Request]:
                 uniforms=tuple(uniforms),
                 lead=lead,
                 link=link,
+                thinking=thinking_of(questions, trials[0].sampling_key, model),
                 begin=begin,
                 end=end,
             )
@@ -178,10 +182,11 @@ def pushed_part(settings: Settings, prompt: str) -> tuple[int, int | None]:
 
     Args:
         settings: The settings of the experiment.
-        prompt: What the model is asked, up to where its answer begins.
+        prompt: What the model is asked, up to where its answer or its thoughts begin. Where it
+            does not think, pushes of thoughts act on the answer.
     """
     position = position_of(settings)
-    begin = len(prompt) if position == Position.ANSWER else 0
+    begin = 0 if position in (Position.ALL, Position.PROMPT) else len(prompt)
     return begin, len(prompt) if position == Position.PROMPT else None
 
 
@@ -189,11 +194,41 @@ def prompt_text(questions: Questions, messages: list[texts.Message], model: Back
     """Return the text that stands before an answer.
 
     A guided answer stands where the template puts the text of an answer, and a free one where the
-    model's turn begins.
+    model's turn begins. If the model thinks, its thoughts follow this text.
     """
-    if is_guided(questions.settings):
+    if is_guided(questions.settings) and not longest_thoughts(questions.settings):
         return model.text_before_answer(messages, questions.date)
-    return model.chat_text(messages, questions.date)
+    return turn_text(questions, messages, model)
+
+
+def turn_text(questions: Questions, messages: list[texts.Message], model: Backend) -> str:
+    """Return the text up to where the model begins to write: thoughts, if it thinks."""
+    if not longest_thoughts(questions.settings):
+        return model.chat_text(messages, questions.date)
+    return model.chat_text(messages, questions.date, thinking=True) + frame_of(model).opening
+
+
+def thinking_of(questions: Questions, key: tuple, model: Backend) -> Thinking | None:
+    """Return how the model thinks before it answers; None if it does not.
+
+    Args:
+        questions: The questions of the experiment.
+        key: What the random numbers depend on, besides the game and the seed.
+        model: The model.
+    """
+    settings, budget = questions.settings, longest_thoughts(questions.settings)
+    if not budget:
+        return None
+    frame = frame_of(model)
+    uniforms = trial_uniforms((questions.game.name, *key, "thoughts"), settings["seed"], budget)
+    position = position_of(settings)
+    return Thinking(
+        uniforms,
+        frame.tag,
+        frame.link,
+        pushed=position in (Position.ALL, Position.THOUGHTS, Position.RESPONSE),
+        pushed_after=position in (Position.ALL, Position.RESPONSE, Position.ANSWER),
+    )
 
 
 def is_guided(settings: Settings) -> bool:

@@ -120,6 +120,8 @@ def _row(experiment: Experiment, trial: Trial, record: Record) -> dict[str, Any]
         "option_lengths": json.dumps([len(scenario.options[label]) for label in trial.order]),
         "repeat_num": trial.repeat,
         "input": "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages),
+        "thoughts": record.get("thoughts", ""),
+        "thoughts_end": record.get("thoughts_end", ""),
         "output": answer.output,
         "response_length": len(answer.output),
         "rationale": decision.rationale,

@@ -50,12 +50,26 @@ class Inference(TypedDict):
     equivalence_margin: float
 
 
+class Choice(TypedDict):
+    """Where settings come from that a sweep has chosen.
+
+    `sweep` is the folder of the sweep, `sha256` that of the file with the setting, and
+    `weights_hash` that of the model. `stories` are those of the sweep by game: their ids and the
+    digests of their texts.
+    """
+
+    sweep: str
+    sha256: str
+    weights_hash: str
+    stories: dict[str, dict[str, str]]
+
+
 class Settings(TypedDict):
     """The settings of a series that can change a result; config/README.md describes each.
 
     `choice_labels` and `game_settings` are the entries of the experiment's own game; `directions`
     are the hashes of the given files, by emotion. `layers` are those of the `layer_set`, if it has
-    a name.
+    a name. Series of earlier versions lack keys.
     """
 
     emotions: list[str]
@@ -71,6 +85,8 @@ class Settings(TypedDict):
     direction_method: str
     directions: NotRequired[dict[str, str]]
     answer_form: str
+    thinking: NotRequired[bool]
+    thinking_budget: NotRequired[int]
     decoding: str
     generation: Generation
     scoring: Scoring
@@ -79,6 +95,8 @@ class Settings(TypedDict):
     checks: Checks
     show_payoffs: bool
     statistics: Inference
+    sweep: NotRequired[bool]
+    settings_from: NotRequired[Choice | None]
     choice_labels: dict[str, str]
     game_settings: dict[str, Any]
 
@@ -131,7 +149,9 @@ class Plan(TypedDict):
     """The plan of an experiment.
 
     `hash` is there in files only, `given_directions` if any emotion has a file of vectors,
-    `layer_set` if the layers have a name, and `position` if pushes do not act at all tokens.
+    `layer_set` if the layers have a name, `position` if pushes do not act at all tokens, and
+    `thinking_budget` if the model thinks before it answers. A sweep says so (`sweep`), and a series
+    with its setting says of which one (`settings_from`).
     """
 
     game: str
@@ -147,6 +167,9 @@ class Plan(TypedDict):
     position: NotRequired[str]
     direction_method: str
     given_directions: NotRequired[list[str]]
+    thinking_budget: NotRequired[int]
+    sweep: NotRequired[bool]
+    settings_from: NotRequired[Choice]
     decoding: str
     arms: Arms
     contrasts: list[str]
@@ -162,11 +185,12 @@ class Plan(TypedDict):
 class Record(TypedDict):
     """A record of the journal. Which keys it has besides `key` depends on its kind.
 
-    Trials and checks have `scores`, `answers`, `after` and `ends`, with one entry per answer; the
-    first record has `plan`, `hash`, `frozen` (the time) and its `power`, the second one the `hash`
-    of all prompts as the model reads them, and the last one `seconds`, `machine`, the number
-    of the model's `parameters`, and whether the run was `resumed`, so that `seconds` are those of
-    its end only. That of a model's vocabulary has its number of `tokens`.
+    Trials and checks have `scores`, `thoughts` and why these ended, and `answers`, `after` and
+    `ends` with one entry per answer; the first record has `plan`, `hash`, `frozen` (the time) and
+    its `power`, the second one the `hash` of all prompts as the model reads them, and the last one
+    `seconds`, `machine`, the number of the model's `parameters`, and whether the run was `resumed`,
+    so that `seconds` are those of its end only. That of a model's vocabulary has its number of
+    `tokens`.
     """
 
     key: str
@@ -174,6 +198,8 @@ class Record(TypedDict):
     answers: NotRequired[list[str]]
     after: NotRequired[list[ScoresRecord | None]]
     ends: NotRequired[list[str]]
+    thoughts: NotRequired[str]
+    thoughts_end: NotRequired[str]
     plan: NotRequired[Plan]
     hash: NotRequired[str]
     frozen: NotRequired[str]

@@ -14,7 +14,8 @@ class Trial:
     """One decision.
 
     `wording` numbers the instruction, and `stimulus` the event of the prompted arms. A story has
-    its own event, the same in all histories and option orders.
+    its own event, the same in all histories and option orders. `thinks` says whether the model
+    thinks before it answers.
     """
 
     trial_id: str
@@ -25,11 +26,20 @@ class Trial:
     stimulus: int
     repeat: int
     condition: Condition
+    thinks: bool = False
 
     @property
     def request_key(self) -> str:
-        """The key that the repeats of a prompt under one condition share."""
-        return self.trial_id.rpartition("/")[0]
+        """The key that the repeats of a prompt under one condition share.
+
+        If the model thinks, each of them has thoughts of its own, and so a key of its own.
+        """
+        return self.trial_id if self.thinks else self.trial_id.rpartition("/")[0]
+
+    @property
+    def place(self) -> int:
+        """The place of the trial among the answers of its request."""
+        return 0 if self.thinks else self.repeat
 
     @property
     def sampling_key(self) -> tuple:
@@ -45,6 +55,21 @@ def longest_answer(settings: Settings) -> int:
     # A guided decision alone is drawn, without any text of the model.
     is_drawn = settings["decoding"] == "guided" and settings["answer_form"] == "decision"
     return 0 if is_drawn else settings["generation"]["max_new_tokens"]
+
+
+def longest_thoughts(settings: Settings) -> int:
+    """Return the largest number of tokens that the model thinks before it answers."""
+    return settings["thinking_budget"] if settings.get("thinking") else 0
+
+
+def room_advice(settings: Settings) -> str:
+    """Return the end of a message about a context that cannot hold what the model writes."""
+    answer, thoughts = settings["generation"]["max_new_tokens"], longest_thoughts(settings)
+    also, key = (f" and its thoughts {thoughts:,}", " or thinking_budget") if thoughts else ("", "")
+    return (
+        f"an answer may be {answer:,}{also}; choose a model with a longer context, shorter "
+        f"scenarios, or a smaller generation.max_new_tokens{key}"
+    )
 
 
 def option_orders(labels: Sequence[str]) -> list[tuple[str, ...]]:
@@ -107,6 +132,7 @@ def plan_trials(
                         stimulus=number,
                         repeat=repeat,
                         condition=condition,
+                        thinks=longest_thoughts(settings) > 0,
                     )
                 )
     return plan

@@ -45,13 +45,12 @@ def emotions_landed(stats: Statistics) -> Figure | None:
         axis.margins(x=0.12)
     labels = [words(one["emotion"]) + failure_mark(one["came_through"]) for one in judged]
     axes[0].set_yticks(range(len(labels)), labels)
-    axes[0].set_ylabel("push towards")
     number = min(effect["n_nulls"] for one in judged for effect in one["checks"].values())
     compared = number >= LEAST_NULLS
     beyond = f" and beyond 2 sd of {number} null directions (grey)" if compared else ""
     caption = (
-        "How far a push raises its own emotion and the others. An emotion lands if its own rises "
-        f"most{beyond} in two checks."
+        "How far the push towards each emotion raises this emotion and the others. An emotion "
+        f"lands if its own rises most{beyond} in two checks."
     )
     caption += failure_note(stats, stats["plan"]["headline_intensity"])
     handles: list[Artist] = [

@@ -14,10 +14,10 @@ def meaning_of(stats: Statistics) -> str:
     if set(values.values()) <= {0, 1} and ones:
         return "share that chooses " + " or ".join(f'"{label}"' for label in ones)
     counted = ", ".join(
-        f'"{label.replace("_", " ")}" counts {100 * value:g}'
+        f'"{label.replace("_", " ")}" {100 * value:g}'
         for label, value in sorted(values.items(), key=lambda item: item[1])
     )
-    return f"mean in %, where {counted}"
+    return f"index: {counted}"
 
 
 def human_lines(stats: Statistics) -> Iterator[str]:

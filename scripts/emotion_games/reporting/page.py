@@ -187,7 +187,7 @@ def _verdict(
             effects.append({**effect, **where, "estimate": (effect["effect"] or [None])[0]})
     complete = sum(not part["interim"] for part in parts.values())
     record = read_json(record_path(series_dir)) or {"models": {}, "started": ""}
-    interim = f"Interim: {complete} of {len(rows)} experiments are complete, so nothing is claimed."
+    interim = f"{complete} of {len(rows)} experiments are complete, so nothing is claimed yet."
     return {
         "headline": headline(effects) if final else interim,
         "findings": findings(effects) if final else [],

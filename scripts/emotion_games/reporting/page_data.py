@@ -181,7 +181,7 @@ def _facts(stats: Statistics, written: Written) -> list[tuple[str, str]]:
         ("differences", f"in percentage points of the outcome; {intervals}"),
         ("trials", f"{meta['n_trials']:,} of {planned:,} planned"),
         ("scenarios", f"{meta['n_scenarios']}, the unit of inference"),
-        ("without room for some effects, in neutral", _headroom(stats)),
+        ("scenarios without room for some effects, in neutral", _headroom(stats)),
         _answers(stats),
         ("written choice is the likeliest option", _agreement(written)),
         ("probability of all options together", _masses(stats)),
@@ -197,7 +197,7 @@ def _headroom(stats: Statistics) -> str:
     if not stats["headroom"]:
         return ""
     room = stats["headroom"][0]
-    return f"{room['at_floor']} scenarios at floor, {room['at_ceiling']} at ceiling"
+    return f"{room['at_floor']} at floor, {room['at_ceiling']} at ceiling"
 
 
 def _answers(stats: Statistics) -> tuple[str, str]:

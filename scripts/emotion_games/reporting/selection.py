@@ -59,7 +59,7 @@ def title_of(stats: Statistics) -> str:
 
 def model_of(stats: Statistics) -> str:
     """Return the model for a title."""
-    return words(str(stats["meta"]["model"]))
+    return str(stats["meta"]["model"])
 
 
 def failure_mark(came_through: bool | None) -> str:

@@ -51,8 +51,17 @@ def story_spread(stats: Statistics) -> Figure | None:
         mean = effect["versus_neutral"]
         colour = VERMILLION if effect["damaged"] else BLUE
         marker = "X" if effect["damaged"] else "D"
-        place = {"x": percent(mean), "y": y, "xerr": error_bar(mean)}
-        axis.errorbar(**place, fmt=marker, ms=6, color=colour, lw=2.2, mec="black", zorder=4)
+        axis.errorbar(
+            percent(mean),
+            y,
+            xerr=error_bar(mean),
+            fmt=marker,
+            ms=6,
+            color=colour,
+            lw=2.2,
+            mec="black",
+            zorder=4,
+        )
     failed = failed_emotions(stats, stats["plan"]["headline_intensity"])
     names = [words(e["emotion"]) + (MARK if e["emotion"] in failed else "") for e in effects]
     axis.set_yticks(range(len(names)), names)
@@ -82,7 +91,7 @@ def written_against_scored(stats: Statistics) -> Figure | None:
     found = select(stats["contrasts"], contrast=EMOTION_MINUS_NEUTRAL, measure=SCORED)
     pairs = []
     for scored in estimated(found):
-        same = {key: scored[key] for key in ("contrast", "emotion", "intensity", "history")}  # type: ignore[literal-required]
+        same = {key: scored[key] for key in ("contrast", "emotion", "intensity", "history")}
         written = first(stats["contrasts"], measure=CHOSEN, **same)
         if written and written["estimate"] is not None:
             pairs.append((scored, written))
@@ -98,8 +107,8 @@ def written_against_scored(stats: Statistics) -> Figure | None:
         x, y, headline = percent(scored), percent(written), stats["plan"]["headline_intensity"]
         style = look(emotions.index(scored["emotion"])) | {"linestyle": ""}
         size = 6.5 if scored["intensity"] == headline else 4
-        errors = {"xerr": error_bar(scored), "yerr": error_bar(written)}
-        axis.errorbar(x, y, **errors, fmt="none", ecolor="0.7", lw=0.8, zorder=1)
+        bars = error_bar(written), error_bar(scored)
+        axis.errorbar(x, y, *bars, fmt="none", ecolor="0.7", lw=0.8, zorder=1)
         axis.plot(x, y, **style, ms=size, zorder=3)
         if scored["damaged"]:
             axis.plot(x, y, **CROSS, color="black", ms=10, zorder=4)

@@ -52,9 +52,10 @@ def write_trials(path: Path, exp_id: str, output: Path) -> Written:
         file.write(b'{"rows":[')
         with open(path, encoding="utf-8", errors="replace", newline="") as table:
             for line in csv.DictReader(table):
-                _count(line, counts)
+                chances = json.loads(line["choice_probabilities"] or "{}")
+                _count(line["choice"], chances, counts)
                 comma = b"," if counts["trials"] > 1 else b""
-                file.write(comma + _as_json(_row(line, shared)))
+                file.write(comma + _as_json(_row(line, chances, shared)))
         file.write(b'],"shared":' + _as_json(list(shared)) + b"}")
     content = base64.b64encode(packed.getvalue()).decode("ascii")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -63,12 +64,13 @@ def write_trials(path: Path, exp_id: str, output: Path) -> Written:
     return Written(counts["trials"], counts["compared"], counts["likeliest"])
 
 
-def _row(line: Mapping[str, str], shared: dict[str, int]) -> list[Any]:
+def _row(
+    line: Mapping[str, str], chances: Mapping[str, float], shared: dict[str, int]
+) -> list[Any]:
     """Return the places of the shared texts, then intensity, id, method, probabilities, answer."""
     texts = [f"{cell_text(line['scenario'])} ({line['scenario_id']})"]
     texts += [cell_text(line[name]) for name in _SHARED[1:]]
     places = [shared.setdefault(text, len(shared)) for text in texts]
-    chances = json.loads(line["choice_probabilities"] or "{}")
     return [
         *places,
         number(float(line["intensity"])),
@@ -79,12 +81,11 @@ def _row(line: Mapping[str, str], shared: dict[str, int]) -> list[Any]:
     ]
 
 
-def _count(line: Mapping[str, str], counts: dict[str, int]) -> None:
+def _count(choice: str, chances: Mapping[str, float], counts: dict[str, int]) -> None:
     counts["trials"] += 1
-    chances = json.loads(line["choice_probabilities"] or "{}")
-    if line["choice"] and chances:
+    if choice and chances:
         counts["compared"] += 1
-        counts["likeliest"] += chances.get(line["choice"], 0.0) == max(chances.values())
+        counts["likeliest"] += chances.get(choice, 0.0) == max(chances.values())
 
 
 def _as_json(content: Iterable[Any]) -> bytes:

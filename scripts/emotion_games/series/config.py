@@ -23,6 +23,7 @@ from emotion_games.games.catalog import (
 from emotion_games.games.records import Game, moves_of_others
 from emotion_games.games.scenarios import scenario_bank
 from emotion_games.hashing import content_hash
+from emotion_games.series import chosen
 from emotion_games.series.config_checks import (
     collected,
     invisible_characters,
@@ -88,6 +89,7 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     if problems:
         raise ProblemList(problems)
     experiment = schemas.with_defaults(config, schema)["experiment"]
+    choice = _take_chosen(config["experiment"], experiment, root, problems)
     normalise(experiment)
     if experiment["layer_sets"] and "layers" in config["experiment"]:
         problems.append(
@@ -114,6 +116,15 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
     base_dir = Path(os.path.expanduser(experiment["output"]["base_dir"]))
     vectors = {e: find_file(path, root) for e, path in experiment["directions"].items()}
     problems += vector_problems(experiment, vectors, models, base_dir / "models")
+    if not problems and (choice or experiment["sweep"]):
+        with collected(problems):
+            texts = files["stimuli"], files["check_items"]
+            problems += chosen.item_problems(experiment, *texts, choice)
+    if experiment["sweep"]:
+        problems += chosen.sweep_problems(experiment)
+    if choice and not problems:
+        problems += chosen.model_problems(choice, models)
+        problems += chosen.story_problems(experiment, games, settings, labels, scenario_files)
     if experiment["verdict"]:
         problems += verdict_problems(experiment, games, models, root)
     with collected(problems, "experiment.output.base_dir: "):
@@ -138,6 +149,23 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         new=str(config.get("new", False)).lower() == "true",
         series=config.get("series"),
     )
+
+
+def _take_chosen(
+    given: Mapping[str, Any], experiment: dict[str, Any], root: Path, problems: list[str]
+) -> dict[str, Any] | None:
+    """Take the setting of a sweep over from the file of `settings_from`; return its content."""
+    if not experiment["settings_from"]:
+        return None
+    problems += chosen.key_problems(given)
+    path, choice = find_file(experiment["settings_from"], root), None
+    if not os.path.isfile(path):
+        problems.append(f"experiment.settings_from: no such file: {experiment['settings_from']}")
+        return None
+    with collected(problems, "experiment.settings_from: "):
+        choice = chosen.read_chosen(path)
+        experiment |= chosen.taken(choice, path)
+    return choice
 
 
 def _games(experiment: Mapping[str, Any], root: Path, problems: list[str]) -> dict[str, Game]:

@@ -24,6 +24,7 @@ from emotion_games.prompts.stimuli import (
 )
 from emotion_games.prompts.templates import load_templates
 from emotion_games.series.models import Model
+from emotion_games.series.sites import plan_sites
 
 # A grid of so many experiments is planned in minutes.
 MOST_EXPERIMENTS = 10_000
@@ -65,6 +66,13 @@ def relation_problems(experiment: Mapping[str, Any], experiments: int) -> Iterat
         yield (
             "experiment.arms.combined: the event with steering is compared with the event alone; "
             "set prompted: true, or combined: false"
+        )
+    positions = dict.fromkeys(site.position for site in plan_sites(experiment))
+    unthought = [p for p in positions if p in (Position.THOUGHTS, Position.RESPONSE)]
+    if unthought and not experiment["thinking"]:
+        yield (
+            f"experiment.position: {' and '.join(unthought)} with thinking: off; without thoughts "
+            "allowed: all, prompt, answer; choose one of them, or set thinking: on"
         )
     if experiments > MOST_EXPERIMENTS:
         yield (

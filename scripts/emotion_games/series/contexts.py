@@ -11,7 +11,7 @@ from typing import Any, cast
 from emotion_games.data_files import read_data
 from emotion_games.errors import UserError
 from emotion_games.experiment.spec import Settings
-from emotion_games.experiment.trials import longest_answer
+from emotion_games.experiment.trials import longest_answer, longest_thoughts, room_advice
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario
 from emotion_games.prompts.messages import render
@@ -42,7 +42,8 @@ def short_contexts(
     if not any(lengths.values()):
         return []
     templates = load_templates(config.prompts)
-    room = longest_answer(cast(Settings, config.settings))
+    settings = cast(Settings, config.settings)
+    room = longest_answer(settings) + longest_thoughts(settings)
     prompts = {
         name: max(_prompts(templates, game, scenarios, config.settings), key=lambda p: len(p[1]))
         for name, (game, scenarios) in played.items()
@@ -60,9 +61,7 @@ def short_contexts(
                 lines.append(
                     f"model {model.name}: its context of {length:,} tokens is too short for "
                     f"{len(too_long)} of {len(played)} games: {prompts[worst][0]} of {worst} needs "
-                    f"at least {needs[worst]:,}, of which an answer may be {room:,}; choose a "
-                    "model with a longer context, shorter scenarios, or a smaller "
-                    "generation.max_new_tokens"
+                    f"at least {needs[worst]:,}, of which {room_advice(settings)}"
                 )
     return lines
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from emotion_games import layout
+from emotion_games.experiment.trials import longest_thoughts
 from emotion_games.progress import duration
 
 # Parts of an experiment's `seconds` that do not grow with its trials.
@@ -25,8 +26,8 @@ class Pace:
 
     Attributes:
         once: For loading the model, checking it, and writing the results.
-        a_trial: For reading the prompt of a trial and scoring its options. The experiment's checks
-            are included.
+        a_trial: For reading the prompt of a trial and scoring its options, and for its thoughts.
+            The experiment's checks are included.
         an_answer: For writing an answer.
         source: The folder of the experiment.
     """
@@ -42,7 +43,10 @@ class Pace:
 
 
 def forecast(
-    base_dir: Path, device: str, waiting: Mapping[str, Collection[tuple[int, int]]]
+    base_dir: Path,
+    device: str,
+    waiting: Mapping[str, Collection[tuple[int, int]]],
+    thoughts: int = 0,
 ) -> Iterator[str]:
     """Yield a line for each model with a finished experiment, and one for all other models.
 
@@ -51,8 +55,10 @@ def forecast(
         device: The setting `runtime.device`. Times on other devices say nothing.
         waiting: By the name of a model, the numbers of trials and of written answers of each
             experiment that is not finished.
+        thoughts: The largest number of tokens that the models think before each answer. Times with
+            another number say nothing.
     """
-    paces = _paces(base_dir, device, waiting)
+    paces = _paces(base_dir, device, waiting, thoughts)
     for name, pace in paces.items():
         total = sum(pace.seconds(*numbers) for numbers in waiting[name])
         yield f"  time with {name}: about {duration(total)}, at the pace of {pace.source}"
@@ -63,7 +69,7 @@ def forecast(
         )
 
 
-def _paces(base_dir: Path, device: str, models: Collection[str]) -> dict[str, Pace]:
+def _paces(base_dir: Path, device: str, models: Collection[str], thoughts: int) -> dict[str, Pace]:
     """Return the pace of each model in its newest finished experiment, by its name."""
     files = list(layout.series_home(base_dir).glob(f"*/*/{layout.CONFIGURATION}"))
     newest = sorted(files, key=os.path.getmtime, reverse=True)[:_MOST_READ]
@@ -73,22 +79,24 @@ def _paces(base_dir: Path, device: str, models: Collection[str]) -> dict[str, Pa
             break
         # Damaged results of any series are no reason to stop this one.
         with suppress(yaml.YAMLError, ValueError, LookupError, TypeError):
-            name, pace = _pace(folder, device)
+            name, pace = _pace(folder, device, thoughts)
             if pace and name in models:
                 found.setdefault(name, pace)
     return found
 
 
-def _pace(folder: Path, device: str) -> tuple[str, Pace | None]:
+def _pace(folder: Path, device: str, thoughts: int) -> tuple[str, Pace | None]:
     """Return the model of a finished experiment and its pace; None if it was timed otherwise."""
     configuration = yaml.safe_load((folder / layout.CONFIGURATION).read_text(encoding="utf-8"))
     name, seconds = configuration["model_name"], configuration["seconds"]
     # Of an interrupted experiment only the last run was timed.
-    if configuration["runtime"]["device"] != device or configuration["resumed"]:
+    is_alike = longest_thoughts(configuration["settings"]) == thoughts
+    if configuration["runtime"]["device"] != device or configuration["resumed"] or not is_alike:
         return name, None
     statistics = json.loads((folder / layout.STATISTICS).read_text(encoding="utf-8"))
     trials, answers = (statistics["meta"][key] for key in ("n_trials", "n_generated"))
     once = sum(seconds.get(part, 0.0) for part in _ONCE)
-    writing = seconds.get(_WRITING, 0.0)
+    # Every trial thinks, whether it then writes an answer or not.
+    writing = 0.0 if thoughts else seconds.get(_WRITING, 0.0)
     reading = sum(seconds.values()) - once - writing
     return name, Pace(once, reading / trials, writing / max(1, answers), folder)

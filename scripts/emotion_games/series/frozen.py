@@ -80,18 +80,26 @@ def loaded_from(entry: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
 def check_weights(series_dir: Path, exp_id: str, weights: str) -> None:
     """Check that finished experiments of the same model were measured with the same weights.
 
+    So must be the sweep that the settings of the series come from, if there is one.
+
     Args:
         series_dir: The series folder.
         exp_id: The experiment that is about to be measured.
         weights: The hash of the weights that it will be measured with.
 
     Raises:
-        UserError: Another experiment was measured with other weights.
+        UserError: Another experiment, or the sweep, was measured with other weights.
     """
     # Experiments without results are measured again if the weights have changed, so only finished
     # ones count.
     frozen = read_series(series_dir)
     rows = frozen["experiments"]
+    source = frozen["settings"].get("settings_from")
+    if source and source["weights_hash"] != weights:
+        raise UserError(
+            f"model {rows[exp_id]['model_name']}: its weights are not those that the sweep "
+            f"{source['sweep']} was measured with; restore them, or sweep again"
+        )
     for other, row in rows.items():
         folder = layout.output_dir(series_dir, other, frozen["stamp"])
         if row["model"] != rows[exp_id]["model"] or not layout.has_results(folder):

@@ -141,7 +141,7 @@ def plan_models(entries: Iterable[str | dict[str, Any]], root: Path) -> tuple[Mo
         except UserError as error:
             problems.append(f"{where}.id: {error}")
             continue
-        if any(_at_its_place(other) == _at_its_place(model) for other in models):
+        if any(resolved(other.entry) == resolved(model.entry) for other in models):
             problems.append(f"{where}: {model.name} is listed twice; list each model once")
         models.append(model)
     # Compared without case: some file systems do not distinguish `M` and `m`.
@@ -172,10 +172,10 @@ def _entry_problems(entry: dict[str, Any]) -> Iterator[str]:
         yield f"revision: {path} is a {kind}, which has no revisions; remove it, or name a hub id"
 
 
-def _at_its_place(model: Model) -> dict[str, Any]:
+def resolved(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the identity of a model, in which two names of one folder or file are equal."""
-    path = model.entry["id"]
-    return model.entry | ({"id": os.path.realpath(path)} if os.path.exists(path) else {})
+    path = entry["id"]
+    return entry | ({"id": os.path.realpath(path)} if os.path.exists(path) else {})
 
 
 def _model(entry: dict[str, Any], root: Path) -> Model:
@@ -207,7 +207,18 @@ def _model(entry: dict[str, Any], root: Path) -> Model:
     file = identity["id"]
     if file.endswith(SUFFIX) or (os.path.exists(file) and not os.path.isdir(file)):
         return Model(identity, running, {"gguf": _hash(file)}, _stored_as(file))
+    if not os.path.exists(file) and _is_local(file):
+        raise UserError(
+            f"{file}: there is no such folder; name the folder of a model, a {SUFFIX} file, or a "
+            "hub id"
+        )
     return Model(identity, running, {})
+
+
+def _is_local(path: str) -> bool:
+    """Return True if a path cannot be a hub id, or begins with a folder that is here."""
+    first, _, rest = path.partition("/")
+    return first in ("", ".", "..", "~") or "/" in rest or bool(rest and os.path.isdir(first))
 
 
 def _stored_as(file: str) -> str | None:

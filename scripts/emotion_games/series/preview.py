@@ -13,6 +13,7 @@ from typing import Any, cast
 from emotion_games import layout
 from emotion_games.errors import UserError
 from emotion_games.experiment.analysis_plan import the_plan
+from emotion_games.experiment.held_out import chosen_stories
 from emotion_games.experiment.planned_power import (
     Known,
     assumed,
@@ -22,12 +23,13 @@ from emotion_games.experiment.planned_power import (
 )
 from emotion_games.experiment.power import Design
 from emotion_games.experiment.spec import Settings
-from emotion_games.experiment.trials import choose_scenarios, count_trials, option_orders
+from emotion_games.experiment.trials import count_trials, longest_thoughts, option_orders
 from emotion_games.games.catalog import apply_settings
 from emotion_games.games.records import Game
 from emotion_games.games.scenarios import Scenario, load_scenarios
 from emotion_games.games.skipped import Skipped, label_block, summary
 from emotion_games.series import completeness, state
+from emotion_games.series.chosen import source_line
 from emotion_games.series.config import SeriesConfig
 from emotion_games.series.contexts import short_contexts
 from emotion_games.series.earlier import earlier_results, known_variation
@@ -77,15 +79,12 @@ def count_games(config: SeriesConfig) -> dict[str, GameCount]:
         path, labels = config.scenario_files[name], config.labels[name]
         show_payoffs = config.settings["show_payoffs"]
         scenarios, skipped = load_scenarios(path, game, labels, show_payoffs)
-        options = {scenario.scenario_id: list(scenario.options) for scenario in scenarios}
         # The settings of the plan: fewer scenarios than configured if the file has fewer.
         settings = cast(Settings, dict(config.settings))
-        chosen = choose_scenarios(list(options), settings["num_scenarios"], settings["seed"])
-        settings["num_scenarios"] = len(chosen)
-        count = GameCount(game, settings, len(scenarios), skipped, len(chosen))
-        picked = set(chosen)
-        count.stories = tuple(s for s in scenarios if s.scenario_id in picked)
-        kinds = Counter(tuple(options[scenario_id]) for scenario_id in chosen)
+        stories = tuple(chosen_stories(scenarios, name, settings).values())
+        settings["num_scenarios"] = len(stories)
+        count = GameCount(game, settings, len(scenarios), skipped, len(stories), stories=stories)
+        kinds = Counter(tuple(story.options) for story in stories)
         for offered, number in kinds.items():
             trials = count_trials(offered, len(game.histories), settings, number)
             count.total = (count.total or 0) + trials["total"]
@@ -115,8 +114,15 @@ def preview(series: Series) -> str:
         f"Series ({series.how}): {series.folder}",
         f"{_factors(series)} = {len(series.experiments):,} experiments, "
         f"{done:,} done; {total:,} trials, {generated:,} of them with an answer",
-        "",
+        *filter(None, [source_line(series.config.settings)]),
     ]
+    thoughts = longest_thoughts(cast(Settings, series.config.settings))
+    if thoughts:
+        lines.append(
+            f"each trial begins with up to {thoughts:,} tokens of thoughts, {thoughts * total:,} "
+            "in all"
+        )
+    lines.append("")
     for number, (name, count) in enumerate(counts.items(), start=1):
         text = NO_SCENARIO
         if count.total is not None:
@@ -131,7 +137,8 @@ def preview(series: Series) -> str:
             share = _share_left(series, experiment.exp_id)
             numbers = (round(share * count.total), round(share * count.generated))
             waiting.setdefault(experiment.label, []).append(numbers)
-    lines += [*forecast(series.config.base_dir, series.config.runtime["device"], waiting), ""]
+    device = series.config.runtime["device"]
+    lines += [*forecast(series.config.base_dir, device, waiting, thoughts), ""]
     lines += short_contexts(series.config, {n: (c.game, c.stories) for n, c in counts.items()})
     return "\n".join([*lines, *label_advice(counts)])
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emotion_games.files import read_json
-from emotion_games.layout import SERIES_STATISTICS
+from emotion_games.layout import PAGE, SERIES_STATISTICS
 from emotion_games.progress import series_time_left, time_left
 from emotion_games.series.state import STATUSES, Progress, ReportRow
 from emotion_games.series.time_left import series_left
@@ -37,6 +37,20 @@ def summary(rows: Mapping[str, ReportRow]) -> str:
     found = [row["status"] for row in rows.values()]
     counts = [f"{found.count(status)} {status}" for status in STATUSES if status in found]
     return ", ".join(counts) or "no experiments"
+
+
+def findings(series_dir: Path) -> list[str]:
+    """Return what was found, and the path of the page, as far as both are there."""
+    content = read_json(series_dir / SERIES_STATISTICS) or {}
+    rows, missing = content.get("rows", []), content.get("missing", [])
+    lines = []
+    if rows and not missing and not any(row["interim"] for row in rows):
+        claimed = sum(row["claim"] for row in rows)
+        moved = sum(row["moved"] for row in rows)
+        noun = "effect" if len(rows) == 1 else "effects"
+        lines.append(f"Of {len(rows)} {noun}, {claimed} are claimed and {moved} moved choices.")
+    page = series_dir / PAGE
+    return [*lines, f"Page: {page}"] if page.is_file() else lines
 
 
 def failed_checks(series_dir: Path) -> list[str]:

@@ -3,6 +3,7 @@
 The Snakefile itself holds the rules, and `rules/common.smk` the functions that give them inputs.
 """
 
+import atexit
 import contextlib
 import os
 import subprocess
@@ -27,7 +28,7 @@ from emotion_games.series.models import Model
 from emotion_games.series.paths import check_path
 from emotion_games.series.preview import count_games, preview, skipped_lines, skipped_record
 from emotion_games.series.state import ReportRow, State
-from emotion_games.series.status_table import failed_checks, summary
+from emotion_games.series.status_table import failed_checks, findings, summary
 from emotion_games.series.terminal import ALONE
 from emotion_games.signals import OWNER, stop_workflow_on_signal
 
@@ -70,7 +71,8 @@ def load_series(config: dict[str, Any], workflow: Any) -> Series:
     if is_main:
         os.environ[ALONE] = str(int(workflow.resource_settings.cores == 1))
     if table:
-        say(table)
+        # Below what Snakemake prints about its jobs.
+        atexit.register(say, table)
     return series
 
 
@@ -165,7 +167,9 @@ class Run:
             # Snakemake does not run its summary after a failure.
             script = Path(self.workflow.basedir) / "scripts" / "summarize_series.py"
             subprocess.run([sys.executable, str(script), str(folder)], check=False)
-        say("\n".join([f"{folder}: {self._summary(rows)}", *failed_checks(folder)]))
+        lines = [*failed_checks(folder), f"{folder}: {self._summary(rows)}"]
+        # The last lines of all, below what Snakemake prints about its log.
+        atexit.register(say, "\n".join([*lines, *findings(folder)]))
 
     def _final_rows(self) -> dict[str, ReportRow]:
         """Return the rows of the report, with the jobs that were killed recorded as failed."""

@@ -143,7 +143,7 @@ function legend() {
 }
 
 const field = (name) => (row) => row[name];
-const meaning = (row) => `${row.outcome}: ${data.cells[row.exp_id].meaning}`;
+const meaning = (row) => data.cells[row.exp_id].meaning;
 const money = (row) => row.amounts && row.amounts.map((share) => `${(100 * share).toFixed(1)} %`);
 function rate(row) {
   const given = money(row);
@@ -165,11 +165,12 @@ const kinds = ["text", "text", "number", "text", "text", "text", "number", "numb
 const contrastColumns = titles.slice(0, data.final ? 13 : 11).map((title, index) => ({ title, kind: kinds[index], of: (row) => row[index] }));
 const formatColumns = [["emotion", "text", "emotion"], ["intensity", "number", "intensity"], ["free answers", "number", "answers"], ["readable", "share", "readable"],
   ["as guided", "share", "as_guided"], ["free − guided", "effect", "difference"], ["probability of all options, guided", "percent", "mass"]].map(([title, kind, name]) => ({ title, kind, of: field(name) }));
-const instructionColumns = [["instruction", "text", "instruction"], ["emotion", "text", "emotion"], ["instruction − neutral", "effect", "alone"],
-  ["emotion without it", "effect", "without"], ["emotion under it", "effect", "under"], ["difference", "effect", "change"],
-  ...(data.final ? [["corrected p", "p", "p_corrected"], ["undone", "share", "undone"]] : []), ["damage", "damage", "damaged"]].map(([title, kind, name]) => ({ title, kind, of: field(name) }));
-const combinedColumns = [["emotion", "text", "emotion"], ["vector", "effect", "vector"], ["words", "effect", "words"], ["both", "effect", "both"],
-  ["both − vector", "effect", "both_minus_vector"], ["both − words", "effect", "both_minus_words"], ["damage", "damage", "damaged"]].map(([title, kind, name]) => ({ title, kind, of: field(name) }));
+const beside = Object.entries({
+  instructions: ["Emotions under an instruction", [["instruction", "instruction", "text"], ["emotion", "emotion", "text"], ["instruction − neutral", "alone"], ["emotion without it", "without"],
+    ["emotion under it", "under"], ["difference", "change"], ...(data.final ? [["corrected p", "p_corrected", "p"], ["undone", "undone", "share"]] : []), ["damage", "damaged", "damage"]]],
+  combined: ["Events in words beside the push", [["emotion", "emotion", "text"], ["vector", "vector"], ["words", "words"], ["both", "both"],
+    ["both − vector", "both_minus_vector"], ["both − words", "both_minus_words"], ["damage", "damaged", "damage"]]],
+}).map(([name, [caption, columns]]) => [name, caption, columns.map(([title, key, kind = "effect"]) => ({ title, kind, of: field(key) }))]);
 
 function sideBySide() {
   const models = [...new Set(data.effects.map((row) => data.cells[row.exp_id].model))];

@@ -52,7 +52,7 @@ function checklist(row) {
   const items = row.checklist ? [make("ul", {}, ...row.checklist.map(item))] : [make("p", { className: "soft" }, "The checks of the claim appear when every planned experiment is complete.")];
   return make("div", { className: "card " + state(row).replaceAll(" ", "-") },
     make("h4", {}, `${words(row.emotion)}, intensity ${row.intensity}: ${state(row)}`),
-    make("p", {}, `${meaning(row)}, ${rate(row)}: `, make("strong", {}, `${show.effect(row.effect)} points`)), forest(row), ...items);
+    make("p", {}, `${row.outcome} (${meaning(row)}) ${rate(row)}: `, make("strong", {}, `${show.effect(row.effect)} points`)), forest(row), ...items);
 }
 
 function transcript(cell, number) {
@@ -132,7 +132,6 @@ function detail(now) {
     $("sampling").textContent = `${cell.transcripts.length} of ${cell.n_transcripts} decisions, sampled independently of the answers.`;
     $("contrasts-note").textContent = `${cell.contrasts.length} of ${cell.n_contrasts} contrasts: all planned ones, and the main contrast at the other intensities. Differences are in percentage points.`;
     $("beside").hidden = !(cell.instructions.length || cell.combined.length);
-    for (const name of ["instructions", "combined"]) $(name).hidden = !cell[name].length;
     $("format").hidden = !cell.format.length;
     $("free-answers").replaceChildren(...cell.free_answers.map(freeAnswer));
     for (const key of ["trials", "tfound"]) $(key).replaceChildren();
@@ -146,8 +145,7 @@ function detail(now) {
   transcript(cell, Math.min(Math.max(Number(now.get("set") || 1), 1), Math.max(cell.transcripts.length, 1)) - 1);
   const sorted = (sortKey, find) => ({ sort: Number(now.get(sortKey) || 0), find, sortKey, frozen: 1 });
   table($("format-table"), "Free answers by condition", formatColumns, cell.format, sorted("fsort", ""));
-  table($("instructions"), "Emotions under an instruction", instructionColumns, cell.instructions, sorted("isort", ""));
-  table($("combined"), "Events in words beside the push", combinedColumns, cell.combined, sorted("bsort", ""));
+  for (const [name, caption, columns] of beside) { $(name).hidden = !cell[name].length; table($(name), caption, columns, cell[name], sorted(name, "")); }
   table($("contrasts"), "Differences between conditions", contrastColumns, cell.contrasts, sorted("csort", now.get("cfind") || ""));
 }
 
@@ -173,7 +171,7 @@ $("set").onchange = (event) => adjust({ set: event.target.value });
 $("previous").onclick = () => adjust({ set: String(Number($("set").value) - 1) });
 $("next").onclick = () => adjust({ set: String(Number($("set").value) + 1) });
 $("tmore").onclick = () => { limit += 50; search(); };
-$("close").onclick = (event) => { event.preventDefault(); visit(Object.fromEntries(["cell", "set", "fsort", "isort", "bsort", "csort", "cfind", "tfind", "temotion", "tarm", "tchoice"].map((key) => [key, ""]))); $("all").scrollIntoView(); };
+$("close").onclick = (event) => { event.preventDefault(); visit(Object.fromEntries(["cell", "set", "fsort", "instructions", "combined", "csort", "cfind", "tfind", "temotion", "tarm", "tchoice"].map((key) => [key, ""]))); $("all").scrollIntoView(); };
 if ($("live")) $("live").onchange = (event) => adjust({ live: event.target.checked ? "1" : "" });
 for (const link of document.querySelectorAll("a[data-cell]")) link.onclick = (event) => { event.preventDefault(); visit({ cell: link.dataset.cell, set: "" }); };
 addEventListener("hashchange", drawPage);
