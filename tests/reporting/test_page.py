@@ -294,7 +294,7 @@ def test_a_claim_is_a_checklist_with_numbers(complete):
     names = {name: (passed, text) for name, passed, text in happiness["checklist"]}
     assert names["differs from neutral"][0] is False
     assert names["the push does not damage the model"][0] is True
-    passed, text = names["enough stories and sound null directions, all trials done"]
+    passed, text = names["enough stories and undamaged null directions, all trials done"]
     assert passed and text.startswith("24 stories, 24 needed; 70 null directions, ")
     low, high = anger["band"]
     assert low < 0 < high < anger["to_claim"] < 0.3 and anger["to_move"] < anger["to_claim"]
