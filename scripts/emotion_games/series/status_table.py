@@ -46,8 +46,7 @@ def findings(series_dir: Path) -> list[str]:
     rows, missing = content.get("rows", []), content.get("missing", [])
     lines = []
     if rows and not missing and not any(row["interim"] for row in rows):
-        effects = [row | {"game": row["game_name"], "model": row["model_name"]} for row in rows]
-        lines.append(headline(effects))
+        lines.append(headline(rows))
     page = series_dir / PAGE
     return [*lines, f"Page: {page}"] if page.is_file() else lines
 
