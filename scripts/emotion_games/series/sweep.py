@@ -14,11 +14,12 @@ from emotion_games.analysis.experiment_statistics import strict
 from emotion_games.analysis.statistics_records import Statistics
 from emotion_games.analysis.sweep import RULE, Setting, chosen, settings_of
 from emotion_games.escapes import csv_cell
-from emotion_games.experiment.held_out import text_key
-from emotion_games.experiment.results import TRIALS, read_configuration
+from emotion_games.experiment.held_out import chosen_stories, text_key
+from emotion_games.experiment.results import read_configuration
 from emotion_games.experiment.spec import Configuration
-from emotion_games.experiment.trial_table import read_trials
 from emotion_games.files import read_json, replace_text
+from emotion_games.games.catalog import load_game
+from emotion_games.games.scenarios import load_scenarios
 from emotion_games.hashing import content_hash
 from emotion_games.prompts.stimuli import stimulus_files, used_stimuli
 from emotion_games.reporting.figure_files import draw
@@ -75,7 +76,7 @@ def choose_setting(series_dir: Path, slug: str, files: Mapping[str, Path]) -> Pa
             "table_sha256": content_hash(table),
             "plans": {c["exp_id"]: c["plan"]["hash"] for c, _ in experiments},
         },
-        "stories": {c["game"]: _stories(f) for (c, _), f in zip(experiments, folders, strict=True)},
+        "stories": {c["game"]: _stories(c) for c, _ in experiments},
         "files": {
             "stimuli": {
                 name: content_hash(stimuli[name])
@@ -113,11 +114,15 @@ def _read(folder: Path) -> tuple[Configuration, Statistics]:
     return read_configuration(folder), read_json(folder / layout.STATISTICS)
 
 
-def _stories(folder: Path) -> dict[str, str]:
+def _stories(configuration: Configuration) -> dict[str, str]:
     """Return the stories of an experiment: their ids, and the digests of their texts."""
-    trials = read_trials(folder / TRIALS).drop_duplicates("scenario_id")
-    pairs = zip(trials["scenario_id"], trials["description"], strict=True)
-    return {scenario_id: text_key(description) for scenario_id, description in pairs}
+    files, settings = configuration["files"], configuration["settings"]
+    game = load_game(Path(files["game"]))
+    usable, _ = load_scenarios(
+        Path(files["scenarios"]), game, settings["choice_labels"], settings["show_payoffs"]
+    )
+    found = chosen_stories(usable, game.name, settings)
+    return {scenario_id: text_key(story.description) for scenario_id, story in found.items()}
 
 
 def _evidence(best: Setting, experiments: list[tuple[Configuration, Statistics]]) -> dict[str, Any]:
