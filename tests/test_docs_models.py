@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from emotion_games.analysis.experiment_statistics import analyse
+from emotion_games.experiment.trial_table import write_trials
 from emotion_games.series.config import check_config
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 from test_docs import ROOT, blocks_of
@@ -36,7 +37,8 @@ def series(tmp_path_factory):
         model = f"model-{number}"
         folder = series / f"Prisoners_Dilemma_{model}_20260101_000000"
         folder.mkdir()
-        trials.head(40).to_csv(folder / "exp_results.csv", index=False)
+        files = (folder / f"exp_results.{ending}" for ending in ("csv", "json"))
+        write_trials(trials.head(40), *files)
         stats["meta"]["model"] = model
         size = 10 ** (8 + number / 4)
         (folder / "exp_config.yaml").write_text(yaml.safe_dump({"n_parameters": round(size)}))

@@ -16,7 +16,7 @@ from tiny import tiny_model
 
 TEXT = ROOT / "docs" / "sweep.md"
 BLOCKS = blocks_of(TEXT)
-SWEEP, TAKE = (block.body for block in BLOCKS if block.language == "bash")
+SWEEP, SHIPPED, TAKE = (block.body for block in BLOCKS if block.language == "bash")
 GAME = "Prisoners_Dilemma"
 
 
@@ -42,6 +42,7 @@ def test_the_text_describes_every_column_of_the_table():
 
 def test_the_shipped_sweep_and_the_example_compare_several_settings(project, monkeypatch):
     monkeypatch.chdir(project)
+    assert "--configfile config/sweep.yaml" in SHIPPED
     for path, settings in (("config/sweep.yaml", 8), ("config/my_sweep.yaml", 4)):
         config = config_of(path, project)
         series = find_series(config, project, is_main=True)

@@ -15,6 +15,7 @@ from emotion_games.series.preview import preview
 from test_docs import ROOT, add, blocks_of, config_of, copy_project
 from thinking import thinking_model
 from tiny import CHAT
+from tiny_experiment import FILES
 
 torch.set_num_threads(1)
 BLOCKS = blocks_of(ROOT / "docs" / "thinking.md")
@@ -42,16 +43,10 @@ def test_the_dry_run_counts_the_thoughts(series):
     assert DRY_RUN in preview(series)
 
 
+@pytest.mark.slow
 def test_trials_think_at_each_position(series, tmp_path):
-    config, by_position = series.config, {}
-    game = config.games["Prisoners_Dilemma"]
-    files = {
-        "game": game.folder,
-        "scenarios": config.scenario_files[game.name],
-        "stimuli": config.stimuli,
-        "prompts": config.prompts,
-        "checks": config.check_items,
-    }
+    # Short stories and few stimuli, because the tiny model reads byte by byte.
+    by_position, files = {}, FILES | {"checks": series.config.check_items}
     vectors = tmp_path / "directions.safetensors"
     quiet = Control(log=lambda _: None, announce=lambda _: None)
     for experiment in series.experiments.values():

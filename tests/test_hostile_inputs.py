@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
@@ -235,7 +236,9 @@ def opened(config: dict[str, Any], config_file: Path, sandbox: Path) -> Path | N
         resource_settings=SimpleNamespace(cores=1),
     )
     output = io.StringIO()
-    with contextlib.redirect_stderr(output):
+    # The table of a dry run is printed when the process ends.
+    at_once = mock.patch("atexit.register", lambda say, text: say(text))
+    with contextlib.redirect_stderr(output), at_once:
         try:
             series = load_series(config, workflow)
         except SystemExit as refusal:

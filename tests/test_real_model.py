@@ -22,7 +22,7 @@ from emotion_games.engine.models import load_model
 from emotion_games.engine.self_check import check_steering
 from emotion_games.experiment.check_records import SEPARATOR, Check
 from emotion_games.experiment.conditions import direction_settings, plan_conditions
-from emotion_games.experiment.push_checks import Material, push_check_requests
+from emotion_games.experiment.push_check_requests import Material, push_check_requests
 from emotion_games.experiment.pushes import condition_pushes
 from emotion_games.experiment.requests import load_questions, trial_requests
 from emotion_games.prompts.check_items import CheckItems, load_check_items

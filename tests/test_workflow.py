@@ -153,6 +153,8 @@ FOUR = {"Prisoners_Dilemma_demo", "Stag_Hunt_demo", "Prisoners_Dilemma_M1", "Sta
 def test_a_whole_series_is_never_repeated(place):
     code, output = place.run()
     assert code == 0, output
+    page = place.series.relative_to(place.folder) / layout.PAGE
+    assert output.splitlines()[-2:] == [f"{page.parent}: 4 completed.", f"Page: {page}"]
     assert place.statuses() == dict.fromkeys(FOUR, "completed")
     for row in place.rows().values():
         assert row["progress"] == {"done": 6, "total": 6} and row["error"] is None
@@ -469,6 +471,9 @@ def test_all_problems_of_a_config_are_printed_before_anything_starts(place):
     assert "did you mean 'Prisoners_Dilemma'?" in output
     assert "did you mean 'anger'?" in output
     assert "experiment.models[1]: a/b is listed twice" in output
+    code, output = place.run("--configfile", "none.yaml")
+    assert code == 1 and "Traceback" not in output
+    assert "ERROR: --configfile none.yaml: there is no such file" in output
     assert not (place.folder / "results").exists()
 
 
@@ -478,7 +483,8 @@ def test_a_dry_run_shows_the_grid_and_writes_nothing(place):
     place.configure(games=games, models=[f"org/M{n}" for n in range(100)])
     code, output = place.run("--dry-run")
     assert code == 0, output
-    assert f"{len(games)} games x 100 models = {len(games) * 100:,} experiments, 0 done" in output
+    grid = f"{len(games)} games x 100 models = {len(games) * 100:,} experiments, 0 done"
+    assert output.index("This was a dry-run") < output.index(grid)
     assert not (place.folder / "results").exists()
 
 

@@ -85,6 +85,11 @@ def unknown(what: str, word: object, allowed: Iterable[str]) -> str:
     return f"unknown {what} {word!r}{hint}; allowed: {', '.join(allowed) or 'none'}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 model`, or `1,200 models`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def shown(value: object) -> str:
     """Return a value as a message quotes it, cut to 60 characters; None is `nothing`."""
     text = "nothing" if value is None else repr(value)

@@ -12,7 +12,7 @@ from cell_arrays import cells_of_arrays
 from emotion_games.analysis.cells import tidy
 from emotion_games.analysis.damage import damage_records, text_measures
 from emotion_games.experiment.check_records import CHECK_COLUMNS
-from emotion_games.experiment.push_checks import NULL_TEXTS
+from emotion_games.experiment.push_check_requests import NULL_TEXTS
 from simulated_trials import a_game, simulate
 
 PLAN = {"emotions": ["anger"], "confidence": 0.95}

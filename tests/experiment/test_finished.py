@@ -25,7 +25,7 @@ def series(reference, tmp_path):
     shutil.copytree(reference, layout.output_dir(tmp_path, "x", STAMP))
     journal = layout.journal_path(tmp_path, "x")
     shutil.copy(reference.parent / journal.name, journal)
-    table = layout.push_checks_path(tmp_path, "M")
+    table = layout.push_checks_path(tmp_path, "x")
     table.parent.mkdir(parents=True)
     shutil.copy(reference.parent / table.name, table)
     return tmp_path
@@ -63,8 +63,8 @@ def refused(series, capsys):
 
 
 def test_a_missing_table_of_push_checks_is_refused(series, capsys):
-    layout.push_checks_path(series, "M").unlink()
-    assert "models/M/push_checks.csv: is missing or damaged" in refused(series, capsys)
+    layout.push_checks_path(series, "x").unlink()
+    assert "models/x/push_checks.csv: is missing or damaged" in refused(series, capsys)
 
 
 def test_a_journal_of_other_results_is_refused_and_stays(series, capsys):
@@ -128,5 +128,5 @@ def test_every_column_of_the_trials_and_of_the_push_checks_is_described(series, 
     # A probability of each choice has one line for all choices.
     shown = {re.sub(r"(?<=p_)(cooperate|defect)$", "<choice>", name) for name in trials}
     assert shown == book["exp_results.csv"]
-    checks = pd.read_csv(layout.push_checks_path(series, "M"), nrows=0).columns
+    checks = pd.read_csv(layout.push_checks_path(series, "x"), nrows=0).columns
     assert set(checks) == book["push_checks.csv"]

@@ -16,12 +16,8 @@ from emotion_games.experiment.check_records import (
 )
 from emotion_games.experiment.conditions import Arm, plan_conditions
 from emotion_games.experiment.inputs import Control, Inputs
-from emotion_games.experiment.push_checks import (
-    NULL_TEXTS,
-    check_pushes,
-    load_material,
-    push_check_requests,
-)
+from emotion_games.experiment.push_check_requests import NULL_TEXTS, push_check_requests
+from emotion_games.experiment.push_checks import check_pushes, load_material
 from emotion_games.signals import Interrupted
 from tiny import tiny_model
 from tiny_experiment import SETTINGS, spec_of

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from transformers import AutoModelForCausalLM
 
 from emotion_games.engine import directions, models
 from emotion_games.errors import ProblemList
@@ -87,7 +88,9 @@ def test_every_planned_trial_is_a_row_and_all_four_files_are_there(reference):
     # The primary measure is the probability at once, and cooperation is the outcome.
     assert set(table["measure"]) == {"scored"}
     assert table["outcome_value"].tolist() == table["p_cooperate"].tolist()
-    assert table["response_length"].tolist() == [len(text) for text in table["output"]]
+    # In the CSV file control characters are escaped.
+    read = read_trials(reference / "exp_results.csv")
+    assert read["response_length"].tolist() == [len(text) for text in read["output"]]
 
 
 def test_an_unparsed_free_answer_is_never_a_choice(play, tmp_path):
@@ -436,6 +439,9 @@ def test_configuration_repeats_the_experiment(reference):
         "self_check",
     }
     assert content["machine"]["packages"]["torch"] == torch.__version__
+    model = AutoModelForCausalLM.from_pretrained(content["model_path"])
+    unique = {id(weights): weights.numel() for weights in model.parameters()}
+    assert content["n_parameters"] == sum(unique.values())
 
 
 def test_a_finished_experiment_can_be_repeated_from_its_configuration_alone(reference, tmp_path):

@@ -6,7 +6,12 @@ from emotion_games.reporting.outcomes import amounts_of, human_lines, meaning_of
 
 
 def effect(emotion="anger", **changes):
-    one = {"game": "Stag_Hunt", "model": "a", "emotion": emotion, "outcome": "cooperation"}
+    one = {
+        "game_name": "Stag_Hunt",
+        "model_name": "a",
+        "emotion": emotion,
+        "outcome": "cooperation",
+    }
     one |= {"estimate": -0.312, "moved": False, "claim": False, "damaged": False}
     one |= {"corrected": [-0.1, 0.12], "to_move": 0.08, "to_claim": 0.2}
     return one | changes
@@ -17,7 +22,7 @@ def test_the_largest_claimed_effects_are_named():
         "1 of 2 effects is claimed: anger lowers cooperation by 31 points (Stag Hunt)."
     )
     claimed = [
-        effect(f"e{n}", model=model, estimate=0.1 * n, moved=True, claim=True)
+        effect(f"e{n}", model_name=model, estimate=0.1 * n, moved=True, claim=True)
         for n, model in enumerate("abcd", 1)
     ]
     assert headline(claimed) == (
@@ -43,7 +48,7 @@ def test_findings_say_what_moved_what_is_excluded_and_what_damages():
         effect(),
         effect("joy", corrected=[-0.154, 0.02]),
         effect("disgust", damaged=True),
-        effect("disgust", damaged=True, game="Wait_Go"),
+        effect("disgust", damaged=True, game_name="Wait_Go"),
     ]
     moved, excluded, damaged = findings(rows)
     assert moved.startswith("Moved but not claimed: 1. ")

@@ -294,7 +294,7 @@ def test_a_claim_is_a_checklist_with_numbers(complete):
     names = {name: (passed, text) for name, passed, text in happiness["checklist"]}
     assert names["differs from neutral"][0] is False
     assert names["the push does not damage the model"][0] is True
-    passed, text = names["enough stories and sound null directions, all trials done"]
+    passed, text = names["enough stories and undamaged null directions, all trials done"]
     assert passed and text.startswith("24 stories, 24 needed; 70 null directions, ")
     low, high = anger["band"]
     assert low < 0 < high < anger["to_claim"] < 0.3 and anger["to_move"] < anger["to_claim"]
@@ -323,12 +323,14 @@ def test_all_trials_are_beside_the_page_with_the_prompted_arm(complete, finished
     assert exp_id == "Stag_Hunt_a" and len(content["rows"]) == len(rows)
     for shown, row in zip(content["rows"], rows, strict=True):
         texts = [content["shared"][place] for place in shown[:7]]
-        assert texts[3:6] == [row["arm"], row["emotion"], row["choice"]]
+        choice = row["choice"] if row["choice"] in ("cooperate", "defect") else ""
+        assert texts[3:6] == [row["arm"], row["emotion"], choice]
         assert (texts[6], shown[8], shown[11]) == (row["input"], row["trial_id"], row["output"])
     assert "prompted" in content["shared"]
     facts = dict(block(written(complete))["cells"]["Stag_Hunt_a"]["facts"])
-    pairs = [(r["choice"], json.loads(r["choice_probabilities"])) for r in rows if r["choice"]]
-    share = sum(p[choice] == max(p.values()) for choice, p in pairs) / len(pairs)
+    pairs = [(r["choice"], transcripts.chances(r)) for r in rows]
+    pairs = [(choice, chances) for choice, chances in pairs if choice in chances]
+    share = sum(chances[choice] == max(chances.values()) for choice, chances in pairs) / len(pairs)
     fact = facts["written choice is the likeliest option"]
     assert fact == f"{100 * share:.0f} % of {len(pairs):,} answers"
 
@@ -427,7 +429,9 @@ def test_transcripts_hold_one_trial_under_every_emotion_and_one_random_direction
                 if (r["arm"], r["emotion"], float(r["intensity"]))
                 == (card["arm"], card["emotion"], card["intensity"])
             )
-            assert card["answer"] == trial["output"] and card["choice"] == trial["choice"]
+            assert card["answer"] == trial["output"] and card["choice"] == transcripts.choice_of(
+                trial
+            )
 
 
 def test_which_transcripts_are_shown_does_not_depend_on_the_answers():

@@ -307,6 +307,9 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
             changed(game_settings={"Prisoners_Dilemma": {"endowmnt": 1}}),
             "experiment.game_settings.Prisoners_Dilemma.endowmnt: unknown key 'endowmnt'",
         ),
+        (changed(models=["/a/b"]), "experiment.models[0]: /a/b: there is no such folder; name the"),
+        (changed(models=["org/M", "./m"]), "experiment.models[1]: ./m: there is no such folder"),
+        (changed(models=[{"id": "config/m"}]), "experiment.models[0]: config/m: there is no such"),
         (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
         (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),
         (

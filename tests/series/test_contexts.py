@@ -175,10 +175,10 @@ def test_a_dry_run_needs_no_network(tmp_path, monkeypatch):
     config = check_config(
         {"experiment": {"name": "Try", "games": ["Wait_Go"], "models": models}}, ROOT
     )
-    assert "1 games x 4 models" in preview(find_series(config, ROOT, is_main=True))
+    assert "1 game x 4 models" in preview(find_series(config, ROOT, is_main=True))
 
 
 def test_no_tokenizer_is_read_for_a_long_context(lines, tmp_path, monkeypatch):
     folder = model_folder(tmp_path / "model", {"n_positions": 32_768})
     monkeypatch.setattr(contexts, "_least_tokens", lambda *_: pytest.fail("not needed"))
-    assert lines(folder, "not/a/hub/id", "demo") == []
+    assert lines(folder, "not/on-the-hub", "demo") == []

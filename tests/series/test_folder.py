@@ -224,7 +224,7 @@ def test_a_damaged_state_of_an_experiment_counts_as_none(place, text):
     series = opened()
     layout.state_path(series.folder, "Prisoners_Dilemma_M").write_text(text)
     assert state.read_state(series.folder, "Prisoners_Dilemma_M") == {}
-    assert "1 experiments, 0 done; " in preview(series)
+    assert "1 experiment, 0 done; " in preview(series)
 
 
 def test_notes_beside_scenario_files_begin_no_new_series(place):

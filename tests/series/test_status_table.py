@@ -1,7 +1,9 @@
 """The report as a table in the terminal, and the script that prints it."""
 
 import report_completeness
-from emotion_games.series.status_table import status_table, summary
+from emotion_games import files
+from emotion_games.layout import PAGE, SERIES_STATISTICS
+from emotion_games.series.status_table import findings, status_table, summary
 
 
 def row(status, done=0, total=10, error=None, left=None, checks=None):
@@ -45,3 +47,18 @@ def test_a_wrong_folder_is_one_line_and_stays_as_it_was(tmp_path, capsys):
     line = capsys.readouterr().err
     assert line.startswith(f"ERROR: {typo}: .state/series.json is missing")
     assert len(line.splitlines()) == 1 and not typo.exists()
+
+
+def test_the_findings_of_a_finished_series_stand_before_its_page(tmp_path):
+    assert findings(tmp_path) == []
+    (tmp_path / PAGE).touch()
+    effect = {"game_name": "Stag_Hunt", "model_name": "demo", "emotion": "anger"}
+    effect |= {"outcome": "cooperation", "estimate": -0.3}
+    effect |= {"claim": False, "moved": True, "interim": False}
+    rows = [effect, effect | {"claim": True}, effect | {"moved": False}]
+    files.write_json(tmp_path / SERIES_STATISTICS, {"rows": rows, "missing": []})
+    found = "1 of 3 effects is claimed: anger lowers cooperation by 30 points (Stag Hunt)."
+    assert findings(tmp_path) == [found, f"Page: {tmp_path / PAGE}"]
+    # Nothing is said of a series in which something is missing.
+    files.write_json(tmp_path / SERIES_STATISTICS, {"rows": rows, "missing": [{"exp_id": "x"}]})
+    assert findings(tmp_path) == [f"Page: {tmp_path / PAGE}"]

@@ -35,14 +35,14 @@ def contrast_rows(
         row["low_corrected"], row["high_corrected"] = corrected
         effect = analysis["emotion_analysis"].get(contrast["emotion"])
         if effect and _is_of(effect, contrast):
-            row |= {key: effect[key] for key in ("p_claim", "p_claim_corrected")}  # type: ignore[literal-required]
+            row |= {key: effect[key] for key in ("p_claim", "p_claim_corrected")}
             row["level"] = _level(effect)
         yield row
 
 
 def _is_of(effect: EmotionEffect, contrast: Contrast) -> bool:
     """Return True if a contrast is the one about which an effect is claimed."""
-    same = all(contrast[key] == effect[key] for key in ("intensity", "history", "measure"))  # type: ignore[literal-required]
+    same = all(contrast[key] == effect[key] for key in ("intensity", "history", "measure"))
     return same and contrast["contrast"] == EMOTION_MINUS_NEUTRAL
 
 

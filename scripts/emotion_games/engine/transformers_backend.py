@@ -39,7 +39,7 @@ class TransformersBackend(Backend):
         self.hidden_size = model.config.get_text_config().hidden_size
         self.architecture = model.config.model_type
         self.positions = most_positions(model.config)
-        self.parameters = sum(weights.numel() for weights in model.parameters())
+        self.parameters = model.num_parameters()
         # A model on several devices takes its token ids where its embeddings are.
         self.device = next(model.get_input_embeddings().parameters()).device
         configured = model.generation_config.eos_token_id if model.generation_config else None

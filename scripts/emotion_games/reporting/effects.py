@@ -88,7 +88,7 @@ def _checklist(record: EmotionEffect, stats: Statistics) -> Iterator[list[Any]]:
         f"{_p(claimed)}{by_holm}",
     ]
     yield ["the push does not damage the model", *_damage(record, stats)]
-    yield ["enough stories and sound null directions, all trials done", *_enough(record, stats)]
+    yield ["enough stories and undamaged null directions, all trials done", *_enough(record, stats)]
     yield from _support(record, stats)
 
 

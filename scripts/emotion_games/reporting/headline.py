@@ -15,8 +15,8 @@ def headline(effects: Sequence[Shown]) -> str:
     """Return the first sentence of a finished series.
 
     Args:
-        effects: The rows of series_results.json, or others with their keys `game`, `model`,
-            `emotion`, `outcome`, `estimate`, `moved` and `claim`.
+        effects: The rows of series_results.json, or others with their keys `game_name`,
+            `model_name`, `emotion`, `outcome`, `estimate`, `moved` and `claim`.
     """
     if not effects:
         return "No effect could be computed."
@@ -87,9 +87,9 @@ def _named(effect: Shown, effects: Iterable[Shown]) -> str:
     """Return an effect in words, with the model if the series has several."""
     estimate = effect["estimate"]
     verb = "raises" if estimate > 0 else "lowers"
-    where = effect["game"].replace("_", " ")
-    if len({one["model"] for one in effects}) > 1:
-        where += f", {effect['model']}"
+    where = effect["game_name"].replace("_", " ")
+    if len({one["model_name"] for one in effects}) > 1:
+        where += f", {effect['model_name']}"
     size = f"{100 * abs(estimate):.0f} points"
     return f"{effect['emotion']} {verb} {effect['outcome']} by {size} ({where})"
 

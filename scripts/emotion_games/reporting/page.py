@@ -182,7 +182,7 @@ def _verdict(
     """Return what the page says first: the result, the limits and the plan of the series."""
     effects = []
     for exp_id, part in parts.items():
-        where = {"game": rows[exp_id]["game_name"], "model": rows[exp_id]["model_name"]}
+        where = {key: rows[exp_id][key] for key in ("game_name", "model_name")}
         for effect in part["effects"]:
             effects.append({**effect, **where, "estimate": (effect["effect"] or [None])[0]})
     complete = sum(not part["interim"] for part in parts.values())

@@ -103,12 +103,17 @@ def _card(row: Mapping[str, str]) -> Shown:
         "arm": row["arm"],
         "emotion": row["emotion"],
         "intensity": number(float(row["intensity"])),
-        "choice": row["choice"],
+        "choice": choice_of(row),
         "how": row["extraction_method"],
         "answer": shortened(row["output"], LONGEST_ANSWER),
         "probabilities": {label: number(p) for label, p in chances(row).items()},
         "mass": number(float(row["valid_mass"])) if row["valid_mass"] else None,
     }
+
+
+def choice_of(row: Mapping[str, str]) -> str:
+    """Return the choice of a row of exp_results.csv, empty if the cell says why there is none."""
+    return row["choice"] if row["choice"] in json.loads(row["option_order"]) else ""
 
 
 def chances(row: Mapping[str, str]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from emotion_games.escapes import cell_text
 from emotion_games.files import replace_text
-from emotion_games.reporting.transcripts import number
+from emotion_games.reporting.transcripts import chances, choice_of, number
 
 # The texts that many trials share are stored once; a row has their places in the list.
 _SHARED = ("scenario", "history", "option_order", "arm", "emotion", "choice", "input")
@@ -52,10 +52,11 @@ def write_trials(path: Path, exp_id: str, output: Path) -> Written:
         file.write(b'{"rows":[')
         with open(path, encoding="utf-8", errors="replace", newline="") as table:
             for line in csv.DictReader(table):
-                chances = json.loads(line["choice_probabilities"] or "{}")
-                _count(line["choice"], chances, counts)
+                probabilities = chances(line)
+                line["choice"] = choice_of(line)
+                _count(line["choice"], probabilities, counts)
                 comma = b"," if counts["trials"] > 1 else b""
-                file.write(comma + _as_json(_row(line, chances, shared)))
+                file.write(comma + _as_json(_row(line, probabilities, shared)))
         file.write(b'],"shared":' + _as_json(list(shared)) + b"}")
     content = base64.b64encode(packed.getvalue()).decode("ascii")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def write_trials(path: Path, exp_id: str, output: Path) -> Written:
 
 
 def _row(
-    line: Mapping[str, str], chances: Mapping[str, float], shared: dict[str, int]
+    line: Mapping[str, str], probabilities: Mapping[str, float], shared: dict[str, int]
 ) -> list[Any]:
     """Return the places of the shared texts, then intensity, id, method, probabilities, answer."""
     texts = [f"{cell_text(line['scenario'])} ({line['scenario_id']})"]
@@ -76,16 +77,16 @@ def _row(
         number(float(line["intensity"])),
         line["trial_id"],
         line["extraction_method"],
-        {label: round(value, 3) for label, value in chances.items()},
+        {label: round(value, 3) for label, value in probabilities.items()},
         cell_text(line["output"]),
     ]
 
 
-def _count(choice: str, chances: Mapping[str, float], counts: dict[str, int]) -> None:
+def _count(choice: str, probabilities: Mapping[str, float], counts: dict[str, int]) -> None:
     counts["trials"] += 1
-    if choice and chances:
+    if choice and probabilities:
         counts["compared"] += 1
-        counts["likeliest"] += chances.get(choice, 0.0) == max(chances.values())
+        counts["likeliest"] += probabilities.get(choice) == max(probabilities.values())
 
 
 def _as_json(content: Iterable[Any]) -> bytes:

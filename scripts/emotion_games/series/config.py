@@ -27,6 +27,7 @@ from emotion_games.series import chosen
 from emotion_games.series.config_checks import (
     collected,
     invisible_characters,
+    missing_models,
     relation_problems,
     text_problems,
     verdict_problems,
@@ -109,6 +110,7 @@ def check_config(config: Mapping[str, Any], root: Path) -> SeriesConfig:
         problems += _game_problems(game, settings[name], labels[name])
     # After a problem the checks go on with what there is, to find all other problems.
     models: tuple[Model, ...] = ()
+    problems += missing_models(experiment["models"])
     with collected(problems):
         models = plan_models(experiment["models"], root)
     files = {key: find_file(experiment[key], root) for key in BY_CONTENT}

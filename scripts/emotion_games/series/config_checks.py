@@ -1,13 +1,14 @@
 """What is wrong with the files that a config names, or does not fit between its settings."""
 
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from emotion_games import data_files
 from emotion_games.data_files import read_data
+from emotion_games.engine.gguf_files import SUFFIX
 from emotion_games.errors import UserError, shown, unknown
 from emotion_games.escapes import printable
 from emotion_games.experiment.conditions import Position
@@ -79,6 +80,23 @@ def relation_problems(experiment: Mapping[str, Any], experiments: int) -> Iterat
             f"experiment: {experiments:,} experiments; allowed: at most {MOST_EXPERIMENTS:,}; "
             "divide the models or the games into several series"
         )
+
+
+def missing_models(entries: Iterable[str | Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each model folder that is not there.
+
+    A path is not a hub id if it has several parts, or begins with a folder that is here.
+    """
+    for number, entry in enumerate(entries):
+        path = os.path.expanduser(entry if isinstance(entry, str) else entry["id"])
+        first, _, rest = path.rstrip("/").partition("/")
+        is_here = bool(rest) and os.path.isdir(first)
+        is_path = first in ("", ".", "..") or "/" in rest or is_here
+        if is_path and not os.path.exists(path) and not path.endswith(SUFFIX):
+            yield (
+                f"experiment.models[{number}]: {path}: there is no such folder; name the folder "
+                f"of a model, a {SUFFIX} file, or a hub id"
+            )
 
 
 def _unmeasured(experiment: Mapping[str, Any]) -> Iterator[str]:

@@ -17,9 +17,9 @@ from emotion_games import files, layout
 from emotion_games.errors import UserError
 from emotion_games.experiment.spec import Settings, Spec
 from emotion_games.hashing import content_hash
-from emotion_games.schemas import read_schema, with_defaults
 from emotion_games.series import grid
 from emotion_games.series.config import SeriesConfig
+from emotion_games.series.differences import Content, differences
 from emotion_games.series.sites import plan_sites
 from emotion_games.series.state import (
     STAMP_FORMAT,
@@ -33,18 +33,6 @@ from emotion_games.series.state import (
 # instance on a cluster.
 PINNED = "EMOTION_GAMES_SERIES"
 _STAMP = r"\d{8}_\d{6}"
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a config uses: its settings, and the hashes of the files that it names.
-
-    `hashes` are those of the files that all games share, `games` the records of each game.
-    """
-
-    config: SeriesConfig
-    hashes: dict[str, str]
-    games: dict[str, GameRecord]
 
 
 @dataclass(frozen=True)
@@ -118,20 +106,20 @@ def find_series(config: SeriesConfig, root: Path, is_main: bool) -> Series:
         return _series(Path(os.environ[PINNED]), "pinned", content)
     if config.series is not None:
         folder = _named(home, config.series)
-        differences = _differences(folder, content)
-        if differences:
+        found = differences(folder, content)
+        if found:
             raise UserError(
-                f"series {folder.name} was made with other settings ({'; '.join(differences)}); "
+                f"series {folder.name} was made with other settings ({'; '.join(found)}); "
                 "restore them, or leave `series` out to start a new one"
             )
         return _series(folder, "continued", content)
     # The differences from the newest series explain why a new one begins.
     why = ""
     for folder in [] if config.new and is_main else _newest_first(home, config.name):
-        differences = _differences(folder, content)
-        if not differences:
+        found = differences(folder, content)
+        if not found:
             return _series(folder, "continued", content)
-        why = why or f", since {folder.name} has other settings: {'; '.join(differences)}"
+        why = why or f", since {folder.name} has other settings: {'; '.join(found)}"
     return _series(_fresh(home, config.name), f"new{why}", content)
 
 
@@ -206,62 +194,6 @@ def _named(home: Path, series: str) -> Path:
             f"series: there is no series {folder.name} in {home}; found: {known or 'none'}"
         )
     return folder
-
-
-def _differences(folder: Path, content: Content) -> list[str]:
-    """Return one line for each difference between a config and what a series has frozen.
-
-    Settings always count. Files, and the settings of a game, count only if the experiments that
-    used them have trials, so that a mistake can be corrected before the first trial.
-    """
-    frozen, config = read_series(folder), content.config
-    defaults = with_defaults(frozen["settings"], read_schema("config")["properties"]["experiment"])
-    # A setting that is newer than the series had its default then.
-    before = {key: defaults[key] for key in config.settings}
-    found = _changed(before, config.settings, "")
-    measured = [
-        row
-        for exp_id, row in frozen["experiments"].items()
-        if _has_trials(folder, exp_id, frozen["stamp"])
-    ]
-    if measured:
-        found += _changed_files(frozen["hashes"], content.hashes, "")
-    for name in sorted({row["game_name"] for row in measured} & set(content.games)):
-        old, new = frozen["games"][name], content.games[name]
-        found += _changed_files(old["hashes"], new["hashes"], f"{name}: ")
-        found += _changed(old["choice_labels"], new["choice_labels"], f"choice_labels.{name}.")
-        found += _changed(old["game_settings"], new["game_settings"], f"game_settings.{name}.")
-    measured_models = {row["model"] for row in measured}
-    aliases = {entry["slug"].casefold() for entry in frozen["models"].values()}
-    for model in config.models:
-        if model.key in measured_models:
-            hashes = frozen["models"][model.key]["hashes"]
-            found += _changed_files(hashes, model.hashes, f"{model.name}: ")
-        alias = model.running.get("alias", "")
-        if model.key not in frozen["models"] and alias.casefold() in aliases:
-            found.append(f"the alias {alias} belongs to another model")
-    return found
-
-
-def _has_trials(folder: Path, exp_id: str, stamp: str) -> bool:
-    results = layout.output_dir(folder, exp_id, stamp)
-    paths = [layout.journal_path(folder, exp_id), *(results / name for name in layout.RESULT_FILES)]
-    return any(path.exists() for path in paths)
-
-
-def _changed(before: Any, now: Any, place: str) -> list[str]:
-    if not (isinstance(before, dict) and isinstance(now, dict)):
-        return [] if before == now else [f"{place.rstrip('.')} {before} there, {now} here"]
-    # In the order of the series, then the keys that only the config has.
-    lines = []
-    for key in [*before, *(key for key in now if key not in before)]:
-        lines += _changed(before.get(key, "none"), now.get(key, "none"), f"{place}{key}.")
-    return lines
-
-
-def _changed_files(before: Mapping[str, str], now: Mapping[str, str], place: str) -> list[str]:
-    changed = [key for key in now if key in before and before[key] != now[key]]
-    return [f"{place}the {key} files have changed" for key in changed]
 
 
 def open_series(series: Series, totals: Mapping[str, int | None]) -> None:

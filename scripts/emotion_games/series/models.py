@@ -207,18 +207,7 @@ def _model(entry: dict[str, Any], root: Path) -> Model:
     file = identity["id"]
     if file.endswith(SUFFIX) or (os.path.exists(file) and not os.path.isdir(file)):
         return Model(identity, running, {"gguf": _hash(file)}, _stored_as(file))
-    if not os.path.exists(file) and _is_local(file):
-        raise UserError(
-            f"{file}: there is no such folder; name the folder of a model, a {SUFFIX} file, or a "
-            "hub id"
-        )
     return Model(identity, running, {})
-
-
-def _is_local(path: str) -> bool:
-    """Return True if a path cannot be a hub id, or begins with a folder that is here."""
-    first, _, rest = path.partition("/")
-    return first in ("", ".", "..", "~") or "/" in rest or bool(rest and os.path.isdir(first))
 
 
 def _stored_as(file: str) -> str | None:

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, cast
 
 from emotion_games import layout
-from emotion_games.errors import UserError
+from emotion_games.errors import UserError, counted
 from emotion_games.experiment.analysis_plan import the_plan
 from emotion_games.experiment.held_out import chosen_stories
 from emotion_games.experiment.planned_power import (
@@ -112,7 +112,7 @@ def preview(series: Series) -> str:
     generated = sum(count.generated for count in counts.values()) * len(rows)
     lines = [
         f"Series ({series.how}): {series.folder}",
-        f"{_factors(series)} = {len(series.experiments):,} experiments, "
+        f"{_factors(series)} = {counted(len(series.experiments), 'experiment')}, "
         f"{done:,} done; {total:,} trials, {generated:,} of them with an answer",
         *filter(None, [source_line(series.config.settings)]),
     ]
@@ -151,7 +151,7 @@ def _factors(series: Series) -> str:
         "layer sets": len({site.layer_set for site in sites}),
         "positions": len({site.position for site in sites}),
     }
-    factors = [f"{len(config.games)} games", f"{len(config.models)} models"]
+    factors = [counted(len(config.games), "game"), counted(len(config.models), "model")]
     return " x ".join(factors + [f"{n} {what}" for what, n in numbers.items() if n > 1])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from emotion_games.files import read_json
 from emotion_games.layout import PAGE, SERIES_STATISTICS
 from emotion_games.progress import series_time_left, time_left
+from emotion_games.reporting.headline import headline
 from emotion_games.series.state import STATUSES, Progress, ReportRow
 from emotion_games.series.time_left import series_left
 
@@ -45,10 +46,7 @@ def findings(series_dir: Path) -> list[str]:
     rows, missing = content.get("rows", []), content.get("missing", [])
     lines = []
     if rows and not missing and not any(row["interim"] for row in rows):
-        claimed = sum(row["claim"] for row in rows)
-        moved = sum(row["moved"] for row in rows)
-        noun = "effect" if len(rows) == 1 else "effects"
-        lines.append(f"Of {len(rows)} {noun}, {claimed} are claimed and {moved} moved choices.")
+        lines.append(headline(rows))
     page = series_dir / PAGE
     return [*lines, f"Page: {page}"] if page.is_file() else lines
 

@@ -15,8 +15,9 @@ from emotion_games.analysis.statistics_records import Statistics
 from emotion_games.analysis.sweep import RULE, Setting, chosen, settings_of
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.held_out import text_key
-from emotion_games.experiment.results import read_configuration, read_trials
+from emotion_games.experiment.results import TRIALS, read_configuration
 from emotion_games.experiment.spec import Configuration
+from emotion_games.experiment.trial_table import read_trials
 from emotion_games.files import read_json, replace_text
 from emotion_games.hashing import content_hash
 from emotion_games.prompts.stimuli import stimulus_files, used_stimuli
@@ -114,7 +115,7 @@ def _read(folder: Path) -> tuple[Configuration, Statistics]:
 
 def _stories(folder: Path) -> dict[str, str]:
     """Return the stories of an experiment: their ids, and the digests of their texts."""
-    trials = read_trials(folder).drop_duplicates("scenario_id")
+    trials = read_trials(folder / TRIALS).drop_duplicates("scenario_id")
     pairs = zip(trials["scenario_id"], trials["description"], strict=True)
     return {scenario_id: text_key(description) for scenario_id, description in pairs}
 

@@ -26,7 +26,7 @@ from emotion_games.engine.batches import Request
 from emotion_games.engine.sampling import trial_uniforms
 from emotion_games.experiment.check_records import Check, check_rows
 from emotion_games.experiment.conditions import Arm
-from emotion_games.experiment.push_checks import Material, push_check_requests
+from emotion_games.experiment.push_check_requests import Material, push_check_requests
 from emotion_games.experiment.spec import Record
 from emotion_games.experiment.trials import option_orders
 from emotion_games.games.records import History
