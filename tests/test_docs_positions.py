@@ -13,7 +13,7 @@ from emotion_games.experiment.inputs import Control, Inputs
 from emotion_games.series.folder import find_series
 from test_docs import ROOT, add, blocks_of, config_of, copy_project, run
 from tiny import tiny_model
-from tiny_experiment import finish
+from tiny_experiment import FILES, finish
 
 TEXT = ROOT / "docs" / "positions.md"
 BLOCKS = blocks_of(TEXT)
@@ -47,11 +47,8 @@ def test_each_place_has_results_of_its_own(project, monkeypatch):
     config = config_of("config/where.yaml", project)
     series = find_series(config, project, True)
     assert len({series.directions(e) for e in series.experiments.values()}) == 2, "by layer set"
-    files = {
-        "game": project / "config" / "games" / "Prisoners_Dilemma",
-        "scenarios": config.scenario_files["Prisoners_Dilemma"],
-        **{"stimuli": config.stimuli, "prompts": config.prompts, "checks": config.check_items},
-    }
+    # The shorter texts of the demo, which are read sooner.
+    files = FILES | {"checks": config.check_items}
     quiet, steered, neutral = Control(log=lambda _: None, announce=lambda _: None), [], []
     for name in ("early_prompt", "early_answer"):
         exp_id = f"Prisoners_Dilemma_my-model_{name}"

@@ -16,9 +16,9 @@ from emotion_games import layout
 from emotion_games.analysis.experiment_statistics import analyse
 from emotion_games.analysis.series_statistics import summarize
 from emotion_games.escapes import csv_cell
-from emotion_games.experiment.conditions import nulls_needed
+from emotion_games.experiment.conditions import Position, nulls_needed
 from emotion_games.experiment.trial_table import write_trials
-from emotion_games.reporting import page, transcripts
+from emotion_games.reporting import page, page_data, transcripts
 from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
@@ -791,3 +791,7 @@ def test_browser_shows_an_interim_page_without_marks(browser, partial):
     ids(browser, "live").send_keys(" ")
     until(lambda: "live=1" in browser.current_url)
     assert browser.get_log("browser") == []
+
+
+def test_the_page_has_words_for_every_position_of_a_push():
+    assert set(page_data.PUSHED) == set(Position)

@@ -97,14 +97,15 @@ def read_trials(path: Path) -> pd.DataFrame:
 
 def _spread(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table as it is in the files."""
-    parts = []
-    for name, column in table.items():
+    parts: list[pd.Series | pd.DataFrame] = []
+    for name in map(str, table):
+        column = table[name]
         if name not in PROBABILITIES:
             parts.append(column)
             continue
         given = [json.loads(text) if text else {} for text in column]
         found = pd.DataFrame(given, index=table.index, dtype=float)
-        parts.append(found[sorted(found)].add_prefix(PROBABILITIES[name]))
+        parts.append(found[sorted(map(str, found))].add_prefix(PROBABILITIES[name]))
     spread = pd.concat(parts, axis=1)
     if {"choice", "generated"} <= set(spread):
         why = np.where(spread["generated"], UNREADABLE, NOT_GENERATED)
@@ -115,7 +116,7 @@ def _spread(table: pd.DataFrame) -> pd.DataFrame:
 def _gathered(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of the files as the statistics read it."""
     for name, prefix in PROBABILITIES.items():
-        columns = [column for column in table if column.startswith(prefix)]
+        columns = [column for column in map(str, table) if column.startswith(prefix)]
         if columns:
             labels = [column.removeprefix(prefix) for column in columns]
             rows = table[columns].itertuples(index=False, name=None)
@@ -139,5 +140,5 @@ def _type(column: str) -> Any:
 
 def _with_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     """Return a table with all its texts changed; numbers stay numbers, also negative ones."""
-    texts = [name for name in table if _type(name) is str]
+    texts = [name for name in map(str, table) if _type(name) is str]
     return table.assign(**{name: table[name].map(change) for name in texts})

@@ -161,10 +161,12 @@ def _make(folder: Path, sources: list[list[Any]], written: Written) -> Part:
     }
 
 
-_PUSHED = {
+PUSHED: dict[str, str] = {
     Position.ALL: "",
     Position.PROMPT: "those of the prompt",
-    Position.ANSWER: "those after the prompt",
+    Position.THOUGHTS: "those of the thoughts",
+    Position.RESPONSE: "those of thoughts and answer",
+    Position.ANSWER: "those of the answer",
 }
 
 
@@ -187,7 +189,7 @@ def _facts(stats: Statistics, written: Written) -> list[tuple[str, str]]:
         ("probability of all options together", _masses(stats)),
         ("headline intensity", f"{plan['headline_intensity']:g}"),
         ("layers", ": ".join(filter(None, [plan.get("layer_set"), layers.replace("_", " ")]))),
-        ("tokens that are pushed", _PUSHED[plan.get("position", Position.ALL)]),
+        ("tokens that are pushed", PUSHED[plan.get("position", Position.ALL)]),
         ("hash of the plan, frozen before the first trial", plan.get("hash", "")),
     ]
 
@@ -230,8 +232,8 @@ def _masses(stats: Statistics) -> str:
 
 def _beside(record: Mapping[str, Any]) -> Shown:
     """Return the row of an instruction or event beside a push: its estimates and what it is."""
-    parts = ((key, value) for key, value in record.items() if isinstance(value, dict))
-    estimates = {key: estimate_of(value) for key, value in parts}
+    parts = {key: cast(Estimate, value) for key, value in record.items() if isinstance(value, dict)}
+    estimates = {key: estimate_of(value) for key, value in parts.items()}
     share = {"estimate": record.get("undone"), "interval": record.get("undone_interval")}
     names = ("instruction", "emotion", "damaged", "p_corrected")
     named = {key: record[key] for key in names if key in record}

@@ -145,7 +145,7 @@ def _draw_panel(
 
 def _of_places(settings: Sequence[Setting]) -> list[Setting]:
     """Return one setting for each place, which is chosen if any of its doses is."""
-    found = {}
+    found: dict[Any, Setting] = {}
     for setting in settings:
         one = found.setdefault(_place(setting), {**setting, "intensity": settings[0]["intensity"]})
         one["chosen"] |= setting["chosen"]
