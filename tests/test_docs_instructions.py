@@ -86,7 +86,7 @@ def test_a_series_runs_with_instructions_and_words_beside_the_push(project):
     ):
         assert (at[pushed]["input"] == at[plain]["input"]).all()
         assert (at[pushed]["push_ratio"] == at["steered", ""]["push_ratio"]).all()
-        chances = (at[who]["choice_probabilities"] for who in (pushed, plain))
+        chances = (at[who]["p_cooperate"] for who in (pushed, plain))
         assert any(a != b for a, b in zip(*chances, strict=True))
     assert at["instructed", "suppress"]["input"].str.contains("do not let it show").all()
     found = json.loads((folder / layout.STATISTICS).read_text())

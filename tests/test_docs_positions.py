@@ -68,7 +68,7 @@ def test_each_place_has_results_of_its_own(project, monkeypatch):
         assert found["plan"]["plan"]["position"] == position
         trials = pd.read_csv(out / "exp_results.csv", keep_default_na=False)
         assert set(trials["model_name"]) == {f"models/my-model · {layer_set} · {position}"}
-        by_arm = trials.groupby("arm")["choice_probabilities"].apply(list)
+        by_arm = trials.groupby("arm")["p_cooperate"].apply(list)
         steered.append(by_arm["steered"])
         neutral.append(by_arm["neutral"])
     assert steered[0] != steered[1] and neutral[0] == neutral[1]

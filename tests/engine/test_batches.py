@@ -103,8 +103,8 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(instrument, monkeypatc
 def test_numbers_that_overflow_name_the_request(instrument, monkeypatch):
     honest = TransformersBackend.read
 
-    def overflowing(*arguments):
-        rows = honest(*arguments)
+    def overflowing(*arguments, **named):
+        rows = honest(*arguments, **named)
         rows.logits = rows.logits.clone()
         rows.logits[1, 0] = float("inf")
         return rows

@@ -58,9 +58,9 @@ def test_requests_are_checked_also_where_nothing_is_scored_or_steered(instrument
 def test_where_sharing_fails_it_is_switched_off_with_one_line(instrument, requests, monkeypatch):
     honest, shares = TransformersBackend.read, []
 
-    def broken(model, prompts, vectors, share=True, watched=()):
+    def broken(model, prompts, vectors, share=True, watched=(), windows=()):
         shares.append(share)
-        found = honest(model, prompts, vectors, share, watched)
+        found = honest(model, prompts, vectors, share, watched, windows)
         if share:
             found.cache.reorder_cache(torch.arange(len(prompts)).roll(1))
         return found
@@ -114,10 +114,10 @@ def test_an_error_where_rows_share_means_no_but_a_full_gpu_does_not(
     honest = TransformersBackend.read
 
     def fails(error):
-        def read(model, prompts, vectors, share=True, watched=()):
+        def read(model, prompts, vectors, share=True, watched=(), windows=()):
             if share:
                 raise error
-            return honest(model, prompts, vectors, share, watched)
+            return honest(model, prompts, vectors, share, watched, windows)
 
         monkeypatch.setattr(TransformersBackend, "read", read)
 

@@ -309,7 +309,6 @@ def test_defaults_fill_every_level_and_numbers_of_one_meaning_look_alike():
         ),
         (changed(models=["/a/b"]), "experiment.models[0]: /a/b: there is no such folder; name the"),
         (changed(models=["org/M", "./m"]), "experiment.models[1]: ./m: there is no such folder"),
-        (changed(models=[{"id": "config/m"}]), "experiment.models[0]: config/m: there is no such"),
         (changed(stimuli="nowhere"), "experiment.stimuli: no such folder: nowhere"),
         (changed(prompts="nowhere.yaml"), "experiment.prompts: no such file: nowhere.yaml"),
         (

@@ -18,6 +18,7 @@ from emotion_games.series.config import check_config
 from emotion_games.series.folder import find_series, open_series
 from emotion_games.series.preview import (
     count_games,
+    hub_id_lines,
     preview,
     skipped_lines,
     skipped_record,
@@ -312,3 +313,11 @@ def test_payoffs_that_a_story_contradicts_leave_it_out(tmp_path, monkeypatch):
             "show_payoffs": show_payoffs,
         }
         assert count_games(check_config({"experiment": experiment}, ROOT))[game].readable == total
+
+
+def test_a_hub_id_that_may_be_a_mistyped_folder_is_named(config, tmp_path):
+    assert list(hub_id_lines(config.models)) == []
+    (tmp_path / "org").mkdir()
+    (line, *others) = hub_id_lines(config.models)
+    assert line == "org/M: there is no such folder here, so it is taken for a hub id"
+    assert len(others) == 20

@@ -85,13 +85,13 @@ def relation_problems(experiment: Mapping[str, Any], experiments: int) -> Iterat
 def missing_models(entries: Iterable[str | Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each model folder that is not there.
 
-    A path is not a hub id if it has several parts, or begins with a folder that is here.
+    A path is not a hub id if it has more than two parts. With two parts it may be one; see
+    `preview.hub_id_lines`.
     """
     for number, entry in enumerate(entries):
         path = os.path.expanduser(entry if isinstance(entry, str) else entry["id"])
         first, _, rest = path.rstrip("/").partition("/")
-        is_here = bool(rest) and os.path.isdir(first)
-        is_path = first in ("", ".", "..") or "/" in rest or is_here
+        is_path = first in ("", ".", "..") or "/" in rest
         if is_path and not os.path.exists(path) and not path.endswith(SUFFIX):
             yield (
                 f"experiment.models[{number}]: {path}: there is no such folder; name the folder "

@@ -5,9 +5,10 @@ what is done already.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any, cast
 
 from emotion_games import layout
@@ -35,6 +36,7 @@ from emotion_games.series.contexts import short_contexts
 from emotion_games.series.earlier import earlier_results, known_variation
 from emotion_games.series.folder import Series
 from emotion_games.series.forecast import forecast
+from emotion_games.series.models import Model
 from emotion_games.series.sites import plan_sites
 
 # Rows of the table for models of which nothing is done yet.
@@ -101,6 +103,14 @@ def count_games(config: SeriesConfig) -> dict[str, GameCount]:
     return counts
 
 
+def hub_id_lines(models: Iterable[Model]) -> Iterator[str]:
+    """Yield a line for each hub id that could also be the mistyped path of a folder."""
+    for model in models:
+        first, _, rest = model.path.partition("/")
+        if model.is_fetched and rest and Path(first).is_dir():
+            yield f"{model.path}: there is no such folder here, so it is taken for a hub id"
+
+
 def preview(series: Series) -> str:
     """Return the table of a dry run."""
     counts = count_games(series.config)
@@ -115,6 +125,7 @@ def preview(series: Series) -> str:
         f"{_factors(series)} = {counted(len(series.experiments), 'experiment')}, "
         f"{done:,} done; {total:,} trials, {generated:,} of them with an answer",
         *filter(None, [source_line(series.config.settings)]),
+        *hub_id_lines(series.config.models),
     ]
     thoughts = longest_thoughts(cast(Settings, series.config.settings))
     if thoughts:
