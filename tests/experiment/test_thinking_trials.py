@@ -63,7 +63,7 @@ def play(model_that_thinks, files, tmp_path_factory):
             runtime={"device": "cpu"} | (runtime or {}),
         )
         finish(inputs, folder / "out", Control(should_stop, log=lambda _: None))
-        return read_trials(folder / "out")
+        return read_trials(folder / "out" / "exp_results.csv")
 
     return play
 
@@ -77,7 +77,7 @@ def folder(play, tmp_path_factory):
 
 @pytest.fixture
 def table(folder):
-    return read_trials(folder / "out")
+    return read_trials(folder / "out" / "exp_results.csv")
 
 
 def test_every_trial_has_thoughts_of_its_own(table):
