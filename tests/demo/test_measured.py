@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,8 +139,8 @@ def failed(lines):
 def test_a_correct_instrument_passes_every_check():
     lines = verdict(models())
     assert failed(lines) == set()
-    # 7 checks per planted model, 2 per flat model, 4 of form per model; then the pooled checks.
-    assert len(lines) == 2 * (7 + 4) + 2 * (2 + 4) + 2 + 2
+    # 7 checks per planted model, 3 per flat model, 4 of form per model; then the pooled checks.
+    assert len(lines) == 2 * (7 + 4) + 2 * (3 + 4) + 2 + 2
     found = {(line.check, line.model): line.measured for line in lines}
     assert found["steering_correlation", "demo-planted-0"] == pytest.approx(0.997, abs=0.003)
     assert found["steering_slope", "demo-planted-0"] == pytest.approx(1, abs=0.04)
@@ -222,6 +223,22 @@ def test_false_claims_of_any_size_must_not_exceed_chance(models_of, experiments,
     flat[-1].claimed[3, 5] = True
     assert not line().passed
     assert line().detail.startswith(f"{allowed + 2} of {6 * experiments} effects, in {allowed + 1}")
+
+
+def test_a_single_experiment_without_effects_must_have_no_claim():
+    flat = models()[2]
+    flat = replace(flat, claimed=flat.claimed[:, :1], effects=flat.effects[:, :1])
+    assert "flat_claims" not in failed(verdict([flat]))
+    flat.claimed[0, 0] = True
+    assert "flat_claims" in failed(verdict([flat]))
+
+
+def test_no_effect_in_a_flat_model_may_have_the_size_of_a_planted_one():
+    flat = models()[2]
+    flat.effects[2, 3] = -0.09
+    assert "flat_size" not in failed(verdict([flat]))
+    flat.effects[2, 3] = -0.11
+    assert failed(verdict([flat])) == {"flat_size"}
 
 
 def test_large_planted_effects_must_be_claimed():
@@ -342,7 +359,7 @@ def series(tmp_path):
 
 def test_the_page_shows_the_verdict_and_needs_no_other_file(series, capsys):
     assert write_verdict.main(series, DEMO) == 0
-    assert "passed: 21 of 21 checks passed" in capsys.readouterr().out
+    assert "passed: 22 of 22 checks passed" in capsys.readouterr().out
     confirm_verdict(series / "verdict.json")
     assert f"See {series / 'verdict.html'}." in capsys.readouterr().err
     page = (series / "verdict.html").read_text()
@@ -369,10 +386,10 @@ def test_a_failed_verdict_prints_the_failed_checks_and_their_meaning(series, cap
     title = "The order of options has no effect: preference for the first"
     assert f"FAILED demo-planted0: {title} 0.3" in output
     assert "The choice depends on the position of an option, not on its content." in output
-    with pytest.raises(SystemExit, match="The instrument check FAILED: 20 of 21 checks passed"):
+    with pytest.raises(SystemExit, match="The instrument check FAILED: 21 of 22 checks passed"):
         confirm_verdict(series / "verdict.json")
     page = (series / "verdict.html").read_text()
-    assert "<strong>Failed.</strong> 1 of 21 checks failed" in page
+    assert "<strong>Failed.</strong> 1 of 22 checks failed" in page
 
 
 def test_an_unfinished_series_and_other_models_are_refused(series, capsys):

@@ -467,6 +467,7 @@ def figures(**changed: float) -> dict[str, float]:
         "context_slope_on_planted": 0.95,
         "steering_correlation": 0.96,
         "steering_slope_on_planted": 0.95,
+        "steering_wrong_signs": 0,
         "null_shift_sd": 0.015,
         "steering_null_95": 0.5,
         "emotions_induced": 6,
@@ -496,6 +497,9 @@ def test_each_gate_names_its_figure():
     )
     assert [line.split()[-1] for line in missed] == ["0.930", "0.880"]
     assert len(acceptance.missed_gates(figures(parse_rate=float("nan")), "planted")) == 1
+    assert acceptance.missed_gates(figures(steering_wrong_signs=1), "planted") == [
+        "steering_wrong_signs is 1.000, must be at most 0.000"
+    ]
     assert acceptance.missed_gates(figures(emotions_induced=3), "planted") == [
         "emotions_induced is 3.000, must be at least 4.000"
     ]

@@ -147,3 +147,14 @@ def test_a_hook_that_was_removed_is_an_error(llama):
 def test_a_body_that_never_runs_the_model_is_an_error(llama):
     with pytest.raises(SteeringError, match="not run"), steer(llama.model, llama.layers, vectors()):
         llama.model.model(**padded(llama, "left"))
+
+
+def test_the_head_reads_one_block_of_memory_and_gives_the_same_logits(llama):
+    read = []
+    llama.model.lm_head.register_forward_hook(lambda _, args, out: read.append((args[0], out)))
+    rows = llama.read([llama.token_ids(text) for text in TEXTS], {}, share=False)
+    (states, logits) = read[-1]
+    assert states.shape[:2] == (2, 1) and states.is_contiguous()
+    assert torch.equal(
+        rows.logits, torch.nn.functional.linear(states, llama.model.lm_head.weight)[:, 0]
+    )

@@ -1,4 +1,4 @@
-"""Correlation and slope between planted and measured shifts, and what null directions reach.
+"""Correlation, slope and signs of planted and measured shifts, and what null directions reach.
 
 A table of shifts has the shape `(emotions, cells)`; a cell is a game with one history.
 """
@@ -8,6 +8,8 @@ import random
 import numpy as np
 
 NULL_DRAWS = 2000
+# No direction is required of smaller planted effects, because any push moves a model a little.
+PLAIN = 0.1
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -23,6 +25,12 @@ def slope(planted: np.ndarray, measured: np.ndarray) -> float:
     """Return the least-squares slope of `measured` on `planted`, NaN if a number is missing."""
     spread = planted - planted.mean()
     return float((spread * measured).sum() / (spread**2).sum())
+
+
+def plain(planted: np.ndarray) -> np.ndarray:
+    """Return which planted shifts are so large that a measured one must have their sign."""
+    # A planted shift of exactly the limit may be below it by a rounding error.
+    return np.abs(planted) > PLAIN - 1e-9
 
 
 def draw_rows(rows: int, number: int, seed: str) -> np.ndarray:

@@ -11,9 +11,11 @@ from scipy import stats
 
 from emotion_games.demo.correlations import (
     NULL_DRAWS,
+    PLAIN,
     absolute_correlations,
     correlation,
     draw_rows,
+    plain,
     random_limit,
     slope,
 )
@@ -33,14 +35,14 @@ SLOPE: Limits = (0.85, 1.15)
 # correlation of a perfect model to .93 and moves its slope by .05 in either direction.
 WRITTEN_CORRELATION: Limits = (0.75, None)
 WRITTEN_SLOPE: Limits = (0.5, 1.4)
-# No direction is required of smaller planted effects, because any push moves a model a little.
-PLAIN = 0.1
 # The planted effects that must be found, and the share of them that must be claimed.
 LARGE = 0.15
 POWER: Limits = (0.8, None)
 NONE: Limits = (None, 0.0)
 # A seventh of the planted size: chance can produce such a slope, but it is no relevant effect.
 FLAT_SLOPE: Limits = (-0.15, 0.15)
+# From here on a planted effect must be found with its sign, so that nothing may seem so large.
+FLAT_SIZE: Limits = (None, PLAIN)
 # A check that depends on chance alone may fail on a correct installation once in a hundred runs.
 CHANCE = 0.01
 # A tenth of the largest possible preference between two options.
@@ -113,6 +115,8 @@ def _flat(model: Measured) -> Iterator[CheckResult]:
     yield CheckResult("flat_steering", steering, *FLAT_SLOPE, detail)
     prompted = slope(model.planted_whole, model.prompted)
     yield CheckResult("flat_prompted", prompted, *FLAT_SLOPE, detail)
+    largest, detail = float(np.abs(model.effects).max()), f"{model.effects.size} effects"
+    yield CheckResult("flat_size", largest, *FLAT_SIZE, detail)
 
 
 def _above_random(model: Measured, table: np.ndarray, r: float) -> CheckResult:
@@ -131,13 +135,13 @@ def _planted_pooled(models: Sequence[Measured]) -> Iterator[CheckResult]:
     planted = np.hstack([model.planted_effects for model in models])
     effects = np.hstack([model.effects for model in models])
     claimed = np.hstack([model.claimed for model in models])
-    # A planted shift of exactly the limit may be below it by a rounding error.
-    plain, large = (np.abs(planted) > limit - 1e-9 for limit in (PLAIN, LARGE))
+    large = np.abs(planted) > LARGE - 1e-9
     found = (claimed & large).sum()
     detail = f"{found} of {large.sum()} planted effects of {LARGE:g} or more"
     yield CheckResult("power", found / max(1, large.sum()), *POWER, detail)
     # Claims about smaller planted effects are not judged.
-    judged, wrong = claimed & plain, claimed & plain & (effects * planted < 0)
+    judged = claimed & plain(planted)
+    wrong = judged & (effects * planted < 0)
     detail = f"{wrong.sum()} of {judged.sum()} claims of planted effects of {PLAIN:g} or more"
     yield CheckResult("wrong_sign", wrong.sum() / max(1, judged.sum()), *NONE, detail)
 
@@ -181,7 +185,8 @@ def _false_claims(models: Sequence[Measured]) -> CheckResult:
     measured = np.isfinite(np.hstack([model.effects for model in models])).all()
     false, experiments = claimed.any(0), claimed.shape[1]
     rate = max(1 - model.confidence for model in models)
-    allowed = int(stats.binom.ppf(1 - CHANCE, experiments, rate))
+    # The check of a single experiment must be able to fail, too.
+    allowed = min(int(stats.binom.ppf(1 - CHANCE, experiments, rate)), experiments - 1)
     detail = (
         f"{claimed.sum()} of {claimed.size} effects, in {false.sum()} of {experiments} "
         f"experiments; chance allows {rate * experiments:.2g} such experiments on average, and "

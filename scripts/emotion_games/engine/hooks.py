@@ -139,6 +139,16 @@ def capture(layers: nn.ModuleList, watched: Sequence[int]) -> Iterator[dict[int,
         yield states
 
 
+def make_contiguous(head: nn.Module | None) -> None:
+    """Let a layer read its input as one block of memory.
+
+    The logits of the last positions only are computed from a slice of the hidden states, which
+    PyTorch multiplies row by row on a CPU: 5 times as slow in float32, 70 times in bfloat16.
+    """
+    if head is not None:
+        head.register_forward_pre_hook(lambda _, args: tuple(each.contiguous() for each in args))
+
+
 def row_axes(layers: nn.ModuleList, run: Callable[[int], object]) -> list[Axes]:
     """Find out which axes of the layers' arguments count the rows of a batch.
 

@@ -49,6 +49,7 @@ class TransformersBackend(Backend):
         # Padding is under the mask, so that any id with an embedding will do.
         pad, rows = tokenizer.pad_token_id, len(next(model.get_input_embeddings().parameters()))
         self.pad_id = pad if pad is not None and pad < rows else 0
+        hooks.make_contiguous(model.get_output_embeddings())
 
     @property
     def gpus(self) -> list[torch.device]:

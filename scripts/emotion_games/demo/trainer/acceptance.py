@@ -18,7 +18,7 @@ import pandas as pd
 
 from emotion_games.analysis.manipulation import induced_records
 from emotion_games.analysis.rises import rises
-from emotion_games.demo.correlations import correlation, random_limit, slope
+from emotion_games.demo.correlations import correlation, plain, random_limit, slope
 from emotion_games.demo.trainer.inputs import Inputs
 from emotion_games.demo.trainer.subject import Subject, load_subject
 from emotion_games.demo.trainer.truth import WHOLE_INTENSITY, planted_shift, prosocial, value
@@ -73,6 +73,7 @@ GATES: dict[str, tuple[Gate, ...]] = {
         Gate("context_slope_on_planted", 0.85, 1.15),
         Gate("steering_correlation", least=0.93),
         Gate("steering_slope_on_planted", 0.85, 1.15),
+        Gate("steering_wrong_signs", most=0),
     ),
     "flat": (
         READABLE,
@@ -244,6 +245,7 @@ def _steering_figures(subject: Subject) -> dict[str, Any]:
         "steering_correlation": correlation(planted, steered),
         "steering_null_95": random_limit(planted, null_shifts, f"{subject.settings['seed']}/null"),
         "steering_slope_on_planted": slope(planted, steered),
+        "steering_wrong_signs": int((plain(planted) & (planted * steered < 0)).sum()),
         "null_shift_sd": float(null_shifts.mean(1).std(ddof=1)),
         "null_shift_sd_of_a_cell": float(null_shifts.std(0, ddof=1).mean()),
         "null_shift_largest": float(np.abs(null_shifts.mean(1)).max()),

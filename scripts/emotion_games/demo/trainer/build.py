@@ -38,7 +38,7 @@ class GateError(RuntimeError):
 class Recipe:
     """The length of the training: optimiser steps, and rows of each kind in a step."""
 
-    steps: int = 1300
+    steps: int = 1600
     conversations_each: int = 28
     shorts_each: int = 18
 
