@@ -60,6 +60,8 @@ def finished(tmp_path_factory):
     answered_freely(trials)
     stats = analyse(trials, simulate_checks(EMOTIONS, (0.5, 1.0), n_random=NULLS), game, SMALL)
     trials["output"] = trials["output"].where(trials["output"] == "", EVIL + trials["output"])
+    angry = (trials["arm"] == "steered") & (trials["emotion"] == "anger")
+    trials["thoughts"] = angry.map({True: "They started it.", False: ""})
     write_trials(trials, folder / "exp_results.csv", folder / "exp_results.json")
     (folder / "stats_analysis.json").write_text(json.dumps(stats))
     (folder / "exp_config.yaml").write_text(
@@ -325,7 +327,8 @@ def test_all_trials_are_beside_the_page_with_the_prompted_arm(complete, finished
         texts = [content["shared"][place] for place in shown[:7]]
         choice = row["choice"] if row["choice"] in ("cooperate", "defect") else ""
         assert texts[3:6] == [row["arm"], row["emotion"], choice]
-        assert (texts[6], shown[8], shown[11]) == (row["input"], row["trial_id"], row["output"])
+        assert (texts[6], shown[8]) == (row["input"], row["trial_id"])
+        assert shown[11:] == [row["thoughts"], row["output"]]
     assert "prompted" in content["shared"]
     facts = dict(block(written(complete))["cells"]["Stag_Hunt_a"]["facts"])
     pairs = [(r["choice"], transcripts.chances(r)) for r in rows]
@@ -443,14 +446,16 @@ def test_which_transcripts_are_shown_does_not_depend_on_the_answers():
 def test_the_page_shows_what_the_model_wrote_and_not_how_the_table_escapes_it(tmp_path, finished):
     wrote = "=1 \x1b[2J \\x1b"
     with open(finished / "exp_results.csv", newline="") as file:
-        rows = [{**one, "output": csv_cell(wrote)} for one in csv.DictReader(file)]
+        texts = {"thoughts": csv_cell(f"{wrote}?"), "output": csv_cell(wrote)}
+        rows = [one | texts for one in csv.DictReader(file)]
     with open(tmp_path / "exp_results.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
     plan = json.loads((finished / "stats_analysis.json").read_text())["plan"]
     sampled, _ = transcripts.transcripts_of(tmp_path / "exp_results.csv", plan)
-    assert {card["answer"] for one in sampled for card in one["cards"]} == {wrote}
+    shown = {(card["thoughts"], card["answer"]) for one in sampled for card in one["cards"]}
+    assert shown == {(f"{wrote}?", wrote)}
 
 
 def test_trials_are_read_once(complete, monkeypatch):
@@ -758,6 +763,13 @@ def test_browser_searches_all_trials_and_keeps_the_filters_in_the_address(browse
     until(lambda: len(browser.execute_script(shown)) == 96)
     ids(browser, "tfind").send_keys(" nowhere")
     until(lambda: not browser.execute_script(shown))
+    opened(browser, complete, "#cell=Stag_Hunt_a&tfind=started")
+    until(lambda: browser.execute_script(shown))
+    assert all(text.startswith("anger ") for text in browser.execute_script(shown))
+    browser.find_element("css selector", "#trials summary").send_keys("\n")
+    until(lambda: browser.find_elements("css selector", "#trials details details pre"))
+    thoughts = "return document.querySelector('#trials details details pre').textContent"
+    assert browser.execute_script(thoughts) == "They started it."
     assert browser.get_log("browser") == []
 
 

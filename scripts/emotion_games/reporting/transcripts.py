@@ -105,6 +105,7 @@ def _card(row: Mapping[str, str]) -> Shown:
         "intensity": number(float(row["intensity"])),
         "choice": choice_of(row),
         "how": row["extraction_method"],
+        "thoughts": shortened(row["thoughts"], LONGEST_ANSWER),
         "answer": shortened(row["output"], LONGEST_ANSWER),
         "probabilities": {label: number(p) for label, p in chances(row).items()},
         "mass": number(float(row["valid_mass"])) if row["valid_mass"] else None,

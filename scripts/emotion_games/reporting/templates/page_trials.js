@@ -16,6 +16,7 @@ function figures(box, list, none) {
 }
 
 const armed = (arm, emotion) => (arm === "random" ? words(emotion).replace("random", "null direction") : words(emotion) + (arm.startsWith("prompted") ? " (event in the prompt)" : ""));
+const thoughts = (one) => (one.thoughts ? [make("details", {}, make("summary", {}, "thoughts"), make("pre", { className: "soft" }, one.thoughts))] : []);
 const chances = (probabilities) => Object.entries(probabilities).map(([label, p]) => `${words(label)} ${(100 * p).toFixed(0)} %`).join(", ");
 function card(card, neutral) {
   const asked = card.how !== "not generated";
@@ -29,7 +30,7 @@ function card(card, neutral) {
     make("p", { className: "bad" }, failed ? `manipulation check failed: ${failed.failed_check}` : ""),
     make("p", {}, make("strong", {}, chosen), other),
     make("p", { className: "soft" }, shown ? `before the answer: ${shown}${mass}` : ""),
-    ...(asked ? [make("pre", {}, card.answer || "(nothing was generated)")] : []));
+    ...thoughts(card), ...(asked ? [make("pre", {}, card.answer || "(nothing was generated)")] : []));
 }
 
 function freeAnswer(one) {
@@ -74,8 +75,8 @@ function trials(id, packed) {
   unzipped(packed).then((response) => response.json()).then(({ rows, shared }) => {
     loaded[id] = rows.map((row) => {
       const [scenario, history, order, arm, emotion, choice, input] = row.slice(0, 7).map((number) => shared[number]);
-      const [intensity, id, how, probabilities, answer] = row.slice(7);
-      return { scenario, history, order, arm, emotion, choice, input, intensity, id, how, probabilities, answer };
+      const [intensity, id, how, probabilities, thoughts, answer] = row.slice(7);
+      return { scenario, history, order, arm, emotion, choice, input, intensity, id, how, probabilities, thoughts, answer };
     });
     search();
   });
@@ -99,7 +100,7 @@ function search() {
   const of = (key) => now.get("t" + key) || "", terms = of("find").toLowerCase().split(/\s+/).filter(Boolean);
   for (const key of ["emotion", "arm", "choice"]) options($("t" + key), all.map((one) => one[key]).filter(Boolean), of(key));
   const fits = (one) => ["emotion", "arm", "choice"].every((key) => !of(key) || one[key] === of(key));
-  const text = (one) => [one.scenario, one.history, one.emotion, one.arm, one.input, one.answer].join(" ").toLowerCase();
+  const text = (one) => [one.scenario, one.history, one.emotion, one.arm, one.input, one.thoughts, one.answer].join(" ").toLowerCase();
   const kept = all.filter((one) => fits(one) && (!terms.length || (terms.every((word) => text(one).includes(word)))));
   $("tfound").textContent = `${kept.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} trials`;
   $("trials").replaceChildren(...kept.slice(0, limit).map(trial));
@@ -111,7 +112,7 @@ function trial(one) {
   const node = make("details", { className: "trial" }, make("summary", {}, make("strong", {}, armed(one.arm, one.emotion)), `${one.intensity ? ` ${one.intensity}` : ""}: ${chosen} `,
     make("span", { className: "soft" }, `(${chances(one.probabilities)}); ${one.scenario}, history ${words(one.history)}`)));
   // The long texts are added when they are asked for.
-  node.ontoggle = () => { if (node.children.length === 1) node.append(...(one.how === "not generated" ? [] : [make("pre", {}, one.answer || "(nothing was generated)")]), make("pre", { className: "soft" }, one.input), make("p", { className: "soft" }, `trial ${one.id}`)); };
+  node.ontoggle = () => { if (node.children.length === 1) node.append(...thoughts(one), ...(one.how === "not generated" ? [] : [make("pre", {}, one.answer || "(nothing was generated)")]), make("pre", { className: "soft" }, one.input), make("p", { className: "soft" }, `trial ${one.id}`)); };
   return node;
 }
 
