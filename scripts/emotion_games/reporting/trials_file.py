@@ -68,7 +68,7 @@ def write_trials(path: Path, exp_id: str, output: Path) -> Written:
 def _row(
     line: Mapping[str, str], probabilities: Mapping[str, float], shared: dict[str, int]
 ) -> list[Any]:
-    """Return the places of the shared texts, then intensity, id, method, probabilities, thoughts, answer."""
+    """Return the places of the shared texts, then what differs between trials, texts last."""
     texts = [f"{cell_text(line['scenario'])} ({line['scenario_id']})"]
     texts += [cell_text(line[name]) for name in _SHARED[1:]]
     places = [shared.setdefault(text, len(shared)) for text in texts]
