@@ -12,7 +12,7 @@ rule write_sweep:
         results_of_model,
     output:
         table=layout.sweep_path(FOLDER, "{slug}"),
-        figures=multiext(f"{FOLDER}/sweep/{{slug}}", ".png", ".svg"),
+        figures=multiext(f"{FOLDER}/{layout.SWEEP}/{{slug}}", ".png", ".svg"),
     log:
         layout.log_path(FOLDER, "sweep.{slug}"),
     wildcard_constraints:

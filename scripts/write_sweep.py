@@ -8,10 +8,13 @@ from emotion_games import layout
 
 
 def write_sweep(log: Path, slug: str) -> None:
-    """Write the table and the heat map of a model; `log` is that of the job."""
+    """Write the table and the heat map of a model, and the page; `log` is that of the job."""
+    from emotion_games.reporting.page import write_page
     from emotion_games.series.sweep import write_sweep as write  # loads pandas and matplotlib
 
-    write(layout.series_of_log(log), slug)
+    series_dir = layout.series_of_log(log)
+    write(series_dir, slug)
+    write_page(series_dir)
 
 
 if "snakemake" in globals():

@@ -72,6 +72,7 @@ def test_a_sweep_chooses_a_setting_and_a_series_takes_it(project, monkeypatch):
     (series,) = (project / "results" / "ExperimentSeries").glob("My_Sweep_*")
     assert not layout.chosen_path(series, "my-model").exists()
     assert layout.sweep_path(series, "my-model").with_suffix(".png").exists()
+    assert "doses compared: my-model" in (series / layout.PAGE).read_text()
     clear(series)
     write_sweep(series, "my-model")
     found = config_of("config/my_sweep.yaml", project)

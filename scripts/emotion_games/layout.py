@@ -12,6 +12,7 @@ RESULT_FILES = (CONFIGURATION, "exp_results.csv", "exp_results.json", STATISTICS
 PLAN = "plan.yaml"
 # The figures of an experiment in its folder, and those of the series in the series folder.
 PLOTS = "plots"
+SWEEP = "sweep"
 REPORT = "experiment_report.json"
 PAGE = "series_report.html"
 PAGE_TRIALS = "series_report_trials"
@@ -105,7 +106,7 @@ def push_checks_path(series_dir: Path, setup: str) -> Path:
 
 def sweep_path(series_dir: Path, slug: str) -> Path:
     """Return the table of a model's settings in a sweep; the heat map stands beside it."""
-    return series_dir / "sweep" / f"{slug}.csv"
+    return series_dir / SWEEP / f"{slug}.csv"
 
 
 def chosen_path(series_dir: Path, slug: str) -> Path:

@@ -23,6 +23,7 @@ from emotion_games.layout import (
     PLOTS,
     REPORT,
     SERIES_STATISTICS,
+    SWEEP,
     model_figure,
     record_path,
     results_folder,
@@ -218,6 +219,9 @@ def _series_results(
         for path, title in paths.items()
         if path.is_file() and (final or not is_marked)
     ]
+    for path in sorted((series_dir / SWEEP).glob("*.svg")):
+        title = f"Layers, positions and doses compared: {path.stem}"
+        shown_figures.append(packed_figure(path, title))
     slugs = {
         cell["model"]: exp_id.removeprefix(f"{cell['game']}_") for exp_id, cell in cells.items()
     }
