@@ -471,9 +471,11 @@ def test_all_problems_of_a_config_are_printed_before_anything_starts(place):
     assert "did you mean 'Prisoners_Dilemma'?" in output
     assert "did you mean 'anger'?" in output
     assert "experiment.models[1]: a/b is listed twice" in output
-    code, output = place.run("--configfile", "none.yaml")
-    assert code == 1 and "Traceback" not in output
-    assert "ERROR: --configfile none.yaml: there is no such file" in output
+    slurm = ["--workflow-profile", str(ROOT / "profiles" / "slurm")]
+    for arguments in ([], slurm):
+        code, output = place.run(*arguments, "--configfile", "none.yaml")
+        assert code == 1 and "Traceback" not in output
+        assert "ERROR: --configfile none.yaml: there is no such file" in output
     assert not (place.folder / "results").exists()
 
 
