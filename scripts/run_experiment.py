@@ -10,7 +10,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from emotion_games import layout  # noqa: E402
-from emotion_games.series.earlier import earlier_results, known_variation  # noqa: E402
+from emotion_games.series.earlier import earlier_results, known_effects  # noqa: E402
 from emotion_games.series.frozen import (  # noqa: E402
     check_files,
     check_weights,
@@ -53,7 +53,7 @@ def run_experiment(rule: Any) -> None:
             runtime=runtime,
             push_checks=Path(rule.input.push_checks),
             plan_file=Path(rule.output[0]).parent / layout.PLAN,
-            known=lambda plan: known_variation(
+            known=lambda plan: known_effects(
                 earlier_results(series_dir.parent), exp_id, spec["model_name"], plan
             ),
             import_seconds=imported,

@@ -190,7 +190,7 @@ def _answers(table, game, labels, rng, unparsed, texts) -> pd.DataFrame:
     keys += ["instruction"] * bool(table["instruction"].any())
     rows = table[keys].astype(str).itertuples(index=False, name=None)
     table["trial_id"] = ["/".join(row) for row in rows]
-    table["seed"] = 0
+    table["thoughts"], table["seed"] = "", 0
     return table.drop(columns="p")
 
 

@@ -142,20 +142,20 @@ def test_the_text_has_an_example_of_each_kind():
     [
         # scenarios x histories x option orders x conditions
         ("config/public_goods.yaml", {"Public_Goods": 2 * 1 * 2 * (1 + 2 + 2 + 3)}),
-        ("config/pride.yaml", {"Gift_Exchange": 1 * 2 * 2 * (1 + 4 + 150 + 4 + 3)}),
+        ("config/pride.yaml", {"Gift_Exchange": 1 * 2 * 2 * (1 + 4 + 200 + 4 + 3)}),
         (
             "config/my_scenarios.yaml",
             {
-                "Stag_Hunt": 2 * 1 * 2 * (1 + 12 + 150 + 12 + 7),
-                "Ultimatum_Game_Proposer": 1 * 1 * 6 * (1 + 12 + 150 + 12 + 7),
-                "Ultimatum_Game_Responder": 1 * 3 * 2 * (1 + 12 + 150 + 12 + 7),
+                "Stag_Hunt": 2 * 1 * 2 * (1 + 12 + 200 + 12 + 7),
+                "Ultimatum_Game_Proposer": 1 * 1 * 6 * (1 + 12 + 200 + 12 + 7),
+                "Ultimatum_Game_Responder": 1 * 3 * 2 * (1 + 12 + 200 + 12 + 7),
             },
         ),
         (
             "config/several.yaml",
             {
-                "Beauty_Contest": 1 * 1 * 4 * (1 + 2 + 150 + 2 + 2),
-                "Sealed_Auction": 1 * 1 * 6 * (1 + 2 + 150 + 2 + 2),
+                "Beauty_Contest": 1 * 1 * 4 * (1 + 2 + 200 + 2 + 2),
+                "Sealed_Auction": 1 * 1 * 6 * (1 + 2 + 200 + 2 + 2),
             },
         ),
     ],

@@ -54,14 +54,15 @@ def test_the_observed_power_is_that_of_the_variation_found():
     assert observed["sds"]["effects"] == pytest.approx(0.05, abs=0.015)
     assert observed["sds"]["directions"] == pytest.approx(0.08, abs=0.03)
     assert observed["not_testable"] == (
-        "claims are not testable: 20 null directions, 59 undamaged ones are needed for 3 emotions"
+        "claims are not testable: 20 undamaged null directions, 59 are needed for 3 emotions"
     )
 
 
 def test_damaged_directions_are_left_out():
     cells, plan = experiment()
     damaged = {"random-0-1", "random-7-1"}
-    assert detectable(cells, plan, damaged)["observed"]["n_null_directions"] == 18
+    observed = detectable(cells, plan, damaged)["observed"]
+    assert observed["n_null_directions"] == 18 and observed["damaged"] == 0.1
 
 
 def test_the_planned_power_is_the_one_of_before_the_first_trial_if_it_is_known():

@@ -19,9 +19,9 @@ from emotion_games.experiment.conditions import nulls_needed
 from emotion_games.experiment.planned_power import (
     Known,
     assumed,
-    design_of,
+    expected_design,
+    expected_figures,
     planned_power,
-    power_figures,
     power_lines,
 )
 from emotion_games.experiment.power import (
@@ -37,7 +37,7 @@ from emotion_games.experiment.power import (
 )
 from simulated_trials import SETTINGS, a_game
 
-DEFAULT = Design(48, 150, 6)
+DEFAULT = Design(48, 156, 6)
 LOUD = Variation(0.15, 0.12, 0.03, 0.06)
 
 
@@ -160,9 +160,7 @@ def test_no_number_of_stories_shows_an_effect_that_null_directions_have():
 def test_too_few_stories_or_null_directions_claim_nothing():
     assert not_testable(DEFAULT) is None
     few = DEFAULT._replace(n_nulls=20)
-    reason = (
-        "claims are not testable: 20 null directions, 119 undamaged ones are needed for 6 emotions"
-    )
+    reason = "claims are not testable: 20 undamaged null directions, 119 are needed for 6 emotions"
     assert not_testable(few) == reason and claim_power(1.0, few, MEASURED) == 0
     short = DEFAULT._replace(n_stories=23)
     assert not_testable(short) == "claims are not testable: 23 stories, 24 are needed"
@@ -185,8 +183,21 @@ def plan(**settings):
 
 def test_the_size_is_that_of_the_plan():
     arms = SETTINGS["arms"] | {"random": {"matched": 90, "isotropic": 3}}
-    assert design_of(plan(arms=arms), 30) == Design(30, 90, 3, alpha=pytest.approx(0.05))
-    assert design_of(plan(), 30, 17).n_nulls == 17
+    design = expected_design(plan(arms=arms), 30, Known(LOUD, 0.0, "earlier"))
+    assert design == Design(30, 90, 3, alpha=pytest.approx(0.05))
+
+
+def test_damaged_null_directions_are_planned_for():
+    arms = SETTINGS["arms"] | {"random": {"matched": 200, "isotropic": 0}}
+    known = assumed(plan(arms=arms), orders=2)
+    assert expected_design(plan(arms=arms), 48, known).n_nulls == 156
+    worse = known._replace(damaged=0.75)
+    assert expected_design(plan(arms=arms), 48, worse).n_nulls == 50
+    figures = planned_power(plan(arms=arms), 48, 2, worse)
+    assert figures["smallest_claimed"] is None and figures["n_null_directions"] == 50
+    assert figures["not_testable"] == (
+        "claims are not testable: 50 undamaged null directions, 59 are needed for 3 emotions"
+    )
 
 
 def test_written_choices_are_planned_with_the_noise_of_answers():
@@ -200,14 +211,14 @@ def test_written_choices_are_planned_with_the_noise_of_answers():
     assert written.directions == MEASURED.directions
 
 
-def test_known_variation_replaces_the_assumed_one():
-    found = planned_power(plan(), 24, 2, Known(LOUD, "earlier"))
+def test_known_effects_replace_the_assumed_ones():
+    found = planned_power(plan(), 24, 2, Known(LOUD, 0.1, "earlier"))
     assert found["sds"] == LOUD._asdict() and found["source"] == "earlier"
     assert planned_power(plan(), 24, 2)["source"] == power.MEASURED_ON
 
 
 def test_the_lines_name_powers_smallest_effects_levers_and_the_source():
-    figures = power_figures(DEFAULT, MEASURED) | {"source": "S"}
+    figures = expected_figures(DEFAULT, Known(MEASURED, 0.22, "S"))
     claimed, lever, moved, source = power_lines(figures)
     least, together = (
         smallest_claimable(DEFAULT._replace(n_real=real), MEASURED) for real in (1, 3)
@@ -217,9 +228,9 @@ def test_the_lines_name_powers_smallest_effects_levers_and_the_source():
     assert claimed.endswith(f"effect with power 0.80: {100 * least:.1f} points {several}")
     assert lever == f"to claim 5 points: about {figures['scenarios_needed']} stories are needed"
     assert moved.startswith("power to find choices moved by 5 / 10 / 20 points: 0.5")
-    spreads = "12 points between stories, 0.5 points between null directions"
-    assert source == f"assumed sds: {spreads} (source: S)"
-    noisier = power_figures(DEFAULT, MEASURED._replace(directions=0.02)) | {"source": "S"}
+    spreads = "sds of 12 points between stories and 0.5 points between null directions"
+    assert source == f"assumed: {spreads}, 22 % of null directions damaged (source: S)"
+    noisier = expected_figures(DEFAULT, Known(MEASURED._replace(directions=0.02), 0.22, "S"))
     _, stuck, _, _ = power_lines(noisier)
     assert stuck.startswith("to claim 5 points: more stories are not enough (6.")
     assert stuck.endswith("because null directions themselves move choices by 2 points")
@@ -231,9 +242,9 @@ def test_the_lines_name_powers_smallest_effects_levers_and_the_source():
 
 def test_the_lines_of_an_experiment_without_claims_keep_what_is_found_to_move():
     few, short = DEFAULT._replace(n_nulls=20), DEFAULT._replace(n_stories=8)
-    reason, moved, _ = power_lines(power_figures(few, MEASURED) | {"source": "S"})
+    reason, moved, _ = power_lines(expected_figures(few, Known(MEASURED, 0.22, "S")))
     assert reason == not_testable(few) and moved.startswith("power to find choices")
-    _, moved, _ = power_lines(power_figures(short, MEASURED) | {"source": "S"})
+    _, moved, _ = power_lines(expected_figures(short, Known(MEASURED, 0.22, "S")))
     assert moved == "no effect is tested with fewer than 12 stories"
 
 

@@ -353,6 +353,11 @@ def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
     ) in written(tmp_path)
     # Where no claim is testable, none can be false.
     assert "False claims" not in (tmp_path / "series_report.html").read_text()
+    both = tmp_path / "both"
+    both.mkdir()
+    rows = [row(both, "x", "Stag_Hunt", "a", folder=place)]
+    report(both, *rows, row(both, "y", "Chicken", "a", folder=finished))
+    assert "<strong>x: Claims are not testable: they need " in written(both)
 
 
 def test_an_experiment_with_many_null_directions_has_a_small_page(finished, complete):

@@ -1,4 +1,4 @@
-"""How far effects vary is taken from the newest comparable results."""
+"""What is known of effects is taken from the newest comparable results."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from emotion_games import layout
 from emotion_games.experiment.analysis_plan import the_plan
 from emotion_games.experiment.planned_power import Known
 from emotion_games.experiment.power import Variation
-from emotion_games.series.earlier import earlier_results, known_variation
+from emotion_games.series.earlier import earlier_results, known_effects
 from simulated_trials import SETTINGS, a_game
 
 PLAN = the_plan(SETTINGS, a_game())
@@ -20,15 +20,17 @@ GAME = PLAN["game"]
 def finished(tmp_path):
     """A function that writes the results of an experiment with some sd of effects."""
 
-    def write(exp_id, sd, age=0, model="m", plan=None, stamp="20260101_120000"):
+    def write(exp_id, sd, age=0, model="m", plan=None, stamp="20260101_120000", nulls=(0.2, 80)):
         folder = tmp_path / f"Series_{sd}_{stamp}" / f"{exp_id}_{stamp}"
         folder.mkdir(parents=True)
         for name in layout.RESULT_FILES:
             (folder / name).touch()
+        sds = Variation(sd, 0.1, 0.0, 0.02)._asdict()
+        observed = {"sds": sds, "damaged": nulls[0], "n_null_directions": nulls[1]}
         content = {
             "meta": {"game": GAME, "model": model},
             "plan": PLAN | (plan or {}),
-            "power": {"observed": {"sds": Variation(sd, 0.1, 0.0, 0.02)._asdict()}},
+            "power": {"observed": observed},
         }
         file = folder / layout.STATISTICS
         file.write_text(json.dumps(content))
@@ -39,7 +41,7 @@ def finished(tmp_path):
 
 
 def found(tmp_path, exp_id=f"{GAME}_m", plan=PLAN):
-    known = known_variation(earlier_results(tmp_path), exp_id, "m", plan)
+    known = known_effects(earlier_results(tmp_path), exp_id, "m", plan)
     return known and known.variation.effects
 
 
@@ -52,8 +54,19 @@ def test_the_newest_results_with_the_game_and_the_model_count(tmp_path, finished
     finished(f"{GAME}_m", 0.1, age=100)
     folder = finished(f"{GAME}_m", 0.2, age=50)
     finished("Stag_Hunt_m", 0.3)
-    known = known_variation(earlier_results(tmp_path), f"{GAME}_m", "m", PLAN)
-    assert known == Known(Variation(0.2, 0.1, 0.0, 0.02), folder.name)
+    known = known_effects(earlier_results(tmp_path), f"{GAME}_m", "m", PLAN)
+    # 20 of 100, and 2.2 of 10 of the assumption.
+    assert known == Known(Variation(0.2, 0.1, 0.0, 0.02), pytest.approx(22.2 / 110), folder.name)
+
+
+@pytest.mark.parametrize(
+    ("nulls", "expected"),
+    [((0.0, 4), 2.2 / 14), ((0.0, 200), 2.2 / 210), ((0.5, 500), 502.2 / 1010)],
+)
+def test_few_null_directions_change_the_expected_damage_little(tmp_path, finished, nulls, expected):
+    finished(f"{GAME}_m", 0.2, nulls=nulls)
+    known = known_effects(earlier_results(tmp_path), f"{GAME}_m", "m", PLAN)
+    assert known.damaged == pytest.approx(expected)
 
 
 def test_another_game_with_the_model_comes_next(tmp_path, finished):

@@ -74,9 +74,9 @@ def test_the_grid_of_the_paper_is_shown_with_its_cost_and_without_a_network(tmp_
     monkeypatch.chdir(tmp_path)
     paper = yaml.safe_load((ROOT / "config" / "paper_2604_06562.yaml").read_text())
     shown = preview(find_series(check_config(paper, ROOT), ROOT, is_main=True))
-    assert "9 games x 13 models = 117 experiments, 0 done; 4,281,888 trials" in shown
+    assert "9 games x 13 models = 117 experiments, 0 done; 5,420,688 trials" in shown
     # Stories x option orders x (neutral, 3 doses of 6 emotions, 2 halves, null directions, events).
-    arms = 1 + 3 * 6 + 2 * 6 + 150 + 6 + 1
+    arms = 1 + 3 * 6 + 2 * 6 + 200 + 6 + 1
     assert f"Beauty_Contest {48 * 4 * arms:,} trials a model, 48 stories" in " ".join(shown.split())
     assert f"Sealed_Auction {48 * 6 * arms:,} trials a model, 48 stories" in " ".join(shown.split())
 
@@ -166,7 +166,8 @@ def test_thoughts_are_counted(tmp_path, monkeypatch):
 def test_experiments_of_the_same_power_share_its_lines(config):
     head, claimed, lever, moved, source = power_of(config)
     assert head == (
-        "Prisoners_Dilemma_first and 41 more (48 stories, 150 null directions, 6 emotions):"
+        "Prisoners_Dilemma_first and 41 more (48 stories, 200 null directions, about 156 "
+        "undamaged, 6 emotions):"
     )
     assert claimed.startswith("power to claim 5 / 10 / 20 points: 0.")
     assert lever.startswith("to claim 5 points: ") and moved.startswith(
@@ -176,24 +177,26 @@ def test_experiments_of_the_same_power_share_its_lines(config):
 
 
 def test_what_earlier_results_found_is_shown_for_the_model_and_the_game(config, monkeypatch):
-    found = Known(power.Variation(0.2, 0.2, 0.0, 0.05), "an earlier folder")
+    found = Known(power.Variation(0.2, 0.2, 0.0, 0.05), 0.3, "an earlier folder")
     monkeypatch.setattr(
-        "emotion_games.series.preview.known_variation",
+        "emotion_games.series.preview.known_effects",
         lambda results, exp_id, model_name, plan: found if exp_id.endswith("Dilemma_N3") else None,
     )
     lines = power_of(config)
     assert lines[0].startswith("Prisoners_Dilemma_first and 40 more (")
-    assert lines[5] == "Prisoners_Dilemma_N3 (48 stories, 150 null directions, 6 emotions):"
+    assert lines[5] == (
+        "Prisoners_Dilemma_N3 (48 stories, 200 null directions, about 140 undamaged, 6 emotions):"
+    )
     assert lines[9] == (
-        "assumed sds: 20 points between stories, 5 points between null directions "
-        "(source: an earlier folder)"
+        "assumed: sds of 20 points between stories and 5 points between null directions, "
+        "30 % of null directions damaged (source: an earlier folder)"
     )
 
 
 def test_many_powers_are_cut_off(config, monkeypatch):
     monkeypatch.setattr(
-        "emotion_games.series.preview.known_variation",
-        lambda results, exp_id, *_: Known(power.Variation(0.2, 0.2, 0.0, 0.05), exp_id),
+        "emotion_games.series.preview.known_effects",
+        lambda results, exp_id, *_: Known(power.Variation(0.2, 0.2, 0.0, 0.05), 0.1, exp_id),
     )
     assert power_of(config)[-1] == (
         "and 39 more experiments, of other sizes or with other variation"
@@ -201,10 +204,10 @@ def test_many_powers_are_cut_off(config, monkeypatch):
 
 
 def test_claims_that_cannot_be_tested_are_named(tmp_path, monkeypatch):
-    arms = {"random": {"matched": 20}}
+    arms = {"random": {"matched": 150}}
     config = one_game(tmp_path, monkeypatch, arms=arms)
     _, reason, moved, _ = power_of(config)
-    needed = "20 null directions, 119 undamaged ones are needed for 6 emotions"
+    needed = "117 undamaged null directions, 119 are needed for 6 emotions"
     assert reason == f"claims are not testable: {needed}"
     assert moved.startswith("power to find choices moved by 5 / 10 / 20 points: 0.")
 
@@ -212,7 +215,10 @@ def test_claims_that_cannot_be_tested_are_named(tmp_path, monkeypatch):
 def test_too_few_stories_test_nothing(tmp_path, monkeypatch):
     config = one_game(tmp_path, monkeypatch, num_scenarios=4)
     head, reason, moved, _ = power_of(config)
-    assert head == "Prisoners_Dilemma_m (4 stories, 150 null directions, 6 emotions):"
+    assert (
+        head
+        == "Prisoners_Dilemma_m (4 stories, 200 null directions, about 156 undamaged, 6 emotions):"
+    )
     assert reason == "claims are not testable: 4 stories, 24 are needed"
     assert moved == "no effect is tested with fewer than 12 stories"
 

@@ -14,7 +14,7 @@ from emotion_games.experiment.conditions import Arm
 from emotion_games.experiment.planned_power import design_of, planned_power, power_figures
 from emotion_games.experiment.power import Variation
 
-# Of a standard deviation. Smaller differences do not change a power.
+# Of a standard deviation or a share. Smaller differences do not change a power.
 _DIGITS = 4
 
 
@@ -38,7 +38,7 @@ def detectable(
     if min(len(effects), *nulls.shape) > 1:
         design = design_of(plan, len(effects), nulls.shape[1])
         observed = power_figures(design, observed_variation(effects, nulls))
-        observed = observed | {"source": "this experiment"}
+        observed |= {"damaged": _damaged_share(cells, damaged), "source": "this experiment"}
     return Power(
         measure=measure,
         planned=cast(PowerFigures, planned),
@@ -74,6 +74,12 @@ def _effects(cells: Cells, plan: Plan) -> np.ndarray:
     measure, place = plan["claim"]["measure"], cells.places[0]
     matrix = cells.differences(measure, place, steered, neutral[0])
     return matrix[~np.isnan(matrix).any(axis=1)]
+
+
+def _damaged_share(cells: Cells, damaged: set[str]) -> float:
+    """Return the share of null directions that damage the model."""
+    nulls = [cells.who(position)["condition"] for position in cells.find(Arm.RANDOM)]
+    return round(float(np.mean([null in damaged for null in nulls])), _DIGITS)
 
 
 def _null_effects(cells: Cells, plan: Plan, damaged: set[str]) -> np.ndarray:

@@ -226,7 +226,7 @@ class PowerOfEffect(TypedDict):
 # are those with 80 % power.
 class PowerFigures(TypedDict):
     n_scenarios: int
-    n_null_directions: int
+    n_null_directions: int  # without damaged ones
     n_emotions: int
     sds: dict[str, float]  # see `power.Variation`
     effects: list[PowerOfEffect]  # of one emotion, if the others have none
@@ -237,7 +237,8 @@ class PowerFigures(TypedDict):
     scenarios_needed: int | None  # to claim the first of the effects; None if none are enough
     smallest_with_endless_scenarios: float | None  # claimed, if none are enough
     not_testable: str | None  # why nothing can be claimed
-    source: str  # of the standard deviations
+    damaged: float  # share of null directions that damage the model
+    source: str  # of the standard deviations and of this share
 
 
 class Power(Basis):

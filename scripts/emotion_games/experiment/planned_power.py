@@ -8,6 +8,7 @@ from emotion_games.experiment.analysis_plan import MINIMUM_SCENARIOS, SCORED
 from emotion_games.experiment.power import (
     ENDLESS,
     MEASURED,
+    MEASURED_DAMAGED,
     MEASURED_ON,
     POWER,
     Design,
@@ -28,9 +29,16 @@ RATE = 0.5
 
 
 class Known(NamedTuple):
-    """How far effects vary, and where that was measured."""
+    """What is known of the effects of a model before an experiment.
+
+    Attributes:
+        variation: How far effects vary.
+        damaged: The share of null directions that damage the model.
+        source: Where both were measured.
+    """
 
     variation: Variation
+    damaged: float
     source: str
 
 
@@ -43,32 +51,43 @@ def planned_power(
         plan: The analysis plan.
         scenarios: The number of stories, which may be smaller than planned.
         orders: The number of option orders of a story.
-        known: How far effects vary, if earlier experiments show it.
+        known: What earlier experiments show, if there are any.
     """
-    design, known = design_of(plan, scenarios), known or assumed(plan, orders)
-    return power_figures(design, known.variation) | {"source": known.source}
+    known = known or assumed(plan, orders)
+    return expected_figures(expected_design(plan, scenarios, known), known)
+
+
+def expected_figures(design: Design, known: Known) -> dict[str, Any]:
+    """Return the power of a planned experiment and its assumptions as plain data."""
+    return power_figures(design, known.variation) | {
+        "damaged": known.damaged,
+        "source": known.source,
+    }
 
 
 def assumed(plan: Plan, orders: int) -> Known:
-    """Return how far effects vary in a small real model; see `planned_power`."""
+    """Return what is known of a small real model; see `planned_power`."""
     variation = MEASURED
     # That was measured in choice probabilities. Written choices, and rationales, add noise.
     if plan["claim"]["measure"] != SCORED:
         answers = orders * plan["planned"]["repeat"] * len(plan["histories"])
         variation = _with_answers(variation, answers)
-    return Known(variation, MEASURED_ON)
+    return Known(variation, MEASURED_DAMAGED, MEASURED_ON)
 
 
-def design_of(plan: Plan, scenarios: int, null_directions: int | None = None) -> Design:
-    """Return the size of a planned experiment.
+def expected_design(plan: Plan, scenarios: int, known: Known) -> Design:
+    """Return the size of a planned experiment without the null directions that will be damaged.
 
     Args:
         plan: The analysis plan.
         scenarios: The number of stories.
-        null_directions: The number of sound ones, if it is not the planned one.
+        known: What is known of the model.
     """
-    if null_directions is None:
-        null_directions = plan["planned"]["null_directions"]
+    return design_of(plan, scenarios, int(plan["planned"]["null_directions"] * (1 - known.damaged)))
+
+
+def design_of(plan: Plan, scenarios: int, null_directions: int) -> Design:
+    """Return the size of an experiment with so many undamaged null directions."""
     return Design(scenarios, null_directions, len(plan["emotions"]), alpha=1 - plan["confidence"])
 
 
@@ -111,8 +130,9 @@ def power_lines(figures: dict[str, Any]) -> list[str]:
     return [
         *lines,
         _moved_line(figures),
-        f"assumed sds: {_points(sds['effects'])} points between stories, "
-        f"{_points(sds['directions'])} points between null directions (source: {source})",
+        f"assumed: sds of {_points(sds['effects'])} points between stories and "
+        f"{_points(sds['directions'])} points between null directions, "
+        f"{100 * figures['damaged']:.0f} % of null directions damaged (source: {source})",
     ]
 
 

@@ -45,6 +45,8 @@ class Variation(NamedTuple):
 # and of null directions .10, of which .035 to .04 was shared. The sd of the null directions' means
 # was .0039 and .0055, freed of what stories add.
 MEASURED = Variation(0.12, 0.10, 0.04, 0.005)
+# The share of null directions that damage its answers, in both games of docs/study_smollm2.md.
+MEASURED_DAMAGED = 0.22
 MEASURED_ON = "SmolLM2-135M-Instruct in Prisoners_Dilemma and Stag_Hunt"
 
 
@@ -53,7 +55,7 @@ class Design(NamedTuple):
 
     Attributes:
         n_stories: The number of stories.
-        n_nulls: The number of matched null directions.
+        n_nulls: The number of matched null directions that do not damage the model.
         n_emotions: The number of emotions, which are corrected together.
         n_real: How many of them have the effect in question.
         alpha: The level of the tests.
@@ -73,8 +75,8 @@ def not_testable(design: Design) -> str | None:
         lacking.append(f"{design.n_stories} stories, {CLAIM_SCENARIOS} are needed")
     if design.n_nulls < needed:
         emotions = f"{design.n_emotions} emotion{'s' * (design.n_emotions != 1)}"
-        found = f"{design.n_nulls} null directions"
-        lacking.append(f"{found}, {needed} undamaged ones are needed for {emotions}")
+        found = f"{design.n_nulls} undamaged null directions"
+        lacking.append(f"{found}, {needed} are needed for {emotions}")
     return f"claims are not testable: {'; '.join(lacking)}" if lacking else None
 
 

@@ -193,13 +193,26 @@ def _verdict(
         "headline": headline(effects) if final else interim,
         "findings": findings(effects) if final else [],
         "detectable": detectable(effects),
-        "needed": sorted({p["needed"] for p in parts.values() if p["needed"] and not p["interim"]}),
+        "needed": _needed(parts),
         "hashes": {exp_id: part["hash"] for exp_id, part in parts.items() if part["hash"]},
         "begun": record["started"].replace("T", " "),
         "demo": sorted(
             model["name"] for model in record["models"].values() if model["entry"]["id"] == "demo"
         ),
     }
+
+
+def _needed(parts: Mapping[str, Part]) -> list[str]:
+    """Return what experiments lack to claim any effect, and which they are if it is not all."""
+    lacking: dict[str, list[str]] = {}
+    complete = {exp_id: part for exp_id, part in parts.items() if not part["interim"]}
+    for exp_id, part in complete.items():
+        if part["needed"]:
+            lacking.setdefault(part["needed"], []).append(exp_id)
+    return [
+        text if len(exp_ids) == len(complete) else f"{', '.join(exp_ids)}: {text}"
+        for text, exp_ids in lacking.items()
+    ]
 
 
 def _series_results(

@@ -1,4 +1,4 @@
-"""How far effects vary, as earlier finished experiments found it."""
+"""What is known of the effects of a model, as earlier finished experiments found it."""
 
 import json
 import os
@@ -9,20 +9,22 @@ from typing import Any, NamedTuple
 
 from emotion_games import layout
 from emotion_games.experiment.planned_power import Known
-from emotion_games.experiment.power import Variation
+from emotion_games.experiment.power import MEASURED_DAMAGED, Variation
 from emotion_games.experiment.spec import Plan
 
 # The statistics of an experiment take some hundredths of a second to read.
 _MOST_READ = 3
+_PRIOR = 10
 _STAMP_LENGTH = len("_20250131_120000")
 
 
 class _Found(NamedTuple):
-    """The model and the terms of an experiment, and how far effects varied in it."""
+    """The model and the terms of an experiment, and what was found about effects."""
 
     model: str
     terms: tuple[Any, ...]
     variation: Variation
+    damaged: float
 
 
 Results = dict[str, list[Path]]
@@ -42,8 +44,8 @@ def earlier_results(home: Path) -> Results:
     return results
 
 
-def known_variation(results: Results, exp_id: str, model_name: str, plan: Plan) -> Known | None:
-    """Return the variation in the newest results with a game and model, or with the model alone.
+def known_effects(results: Results, exp_id: str, model_name: str, plan: Plan) -> Known | None:
+    """Return what the newest results with a game and model, or with the model alone, show.
 
     The dose, its position and the primary measure must be those of the plan.
 
@@ -58,7 +60,7 @@ def known_variation(results: Results, exp_id: str, model_name: str, plan: Plan) 
     for file in [*results.get(exp_id, [])[:_MOST_READ], *islice(others, _MOST_READ)]:
         found = _read(file)
         if found and (found.model, found.terms) == (model_name, _terms(plan)):
-            return Known(found.variation, file.parent.name)
+            return Known(found.variation, found.damaged, file.parent.name)
     return None
 
 
@@ -72,8 +74,17 @@ def _read(file: Path) -> _Found | None:
     """Read statistics; None if they have no variation, or are damaged or of another version."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        variation = Variation(**content["power"]["observed"]["sds"])
-        return _Found(content["meta"]["model"], _terms(content["plan"]), variation)
+        observed = content["power"]["observed"]
+        damaged = _expected_share(observed["damaged"], observed["n_null_directions"])
+        terms = content["meta"]["model"], _terms(content["plan"])
+        return _Found(*terms, Variation(**observed["sds"]), damaged)
     # Damaged results of any series are no reason to stop this one.
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def _expected_share(damaged: float, undamaged: int) -> float:
+    """Return the share of null directions to expect damaged after a share of some was."""
+    # Few directions say little, so the share of SmolLM2 counts as much as ten of them.
+    n = undamaged / (1 - damaged)
+    return (damaged * n + _PRIOR * MEASURED_DAMAGED) / (n + _PRIOR)

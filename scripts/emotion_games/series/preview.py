@@ -18,8 +18,8 @@ from emotion_games.experiment.held_out import chosen_stories
 from emotion_games.experiment.planned_power import (
     Known,
     assumed,
-    design_of,
-    power_figures,
+    expected_design,
+    expected_figures,
     power_lines,
 )
 from emotion_games.experiment.power import Design
@@ -33,7 +33,7 @@ from emotion_games.series import completeness, state
 from emotion_games.series.chosen import source_line
 from emotion_games.series.config import SeriesConfig
 from emotion_games.series.contexts import short_contexts
-from emotion_games.series.earlier import earlier_results, known_variation
+from emotion_games.series.earlier import earlier_results, known_effects
 from emotion_games.series.folder import Series
 from emotion_games.series.forecast import forecast
 from emotion_games.series.models import Model
@@ -207,16 +207,18 @@ def _power_table(series: Series, counts: Mapping[str, GameCount]) -> list[str]:
         if count.total is not None:
             at_site = cast(Settings, {**count.settings, **experiment.site.settings})
             plan = the_plan(at_site, count.game)
-            known = known_variation(results, exp_id, experiment.label, plan)
-            key = design_of(plan, count.scenarios), known or assumed(plan, count.orders)
+            known = known_effects(results, exp_id, experiment.label, plan)
+            known = known or assumed(plan, count.orders)
+            key = expected_design(plan, count.scenarios, known), known
             sharing.setdefault(key, []).append(exp_id)
     lines = []
     for (design, known), exp_ids in list(sharing.items())[:_SHOWN_POWERS]:
-        figures = power_figures(design, known.variation) | {"source": known.source}
+        planned = series.config.settings["arms"]["random"]["matched"]
         more = f" and {len(exp_ids) - 1:,} more" if len(exp_ids) > 1 else ""
-        size = f"{design.n_stories} stories, {design.n_nulls} null directions"
+        size = f"{design.n_stories} stories, {planned} null directions, about "
+        size += f"{design.n_nulls} undamaged"
         lines += [f"  {exp_ids[0]}{more} ({size}, {design.n_emotions} emotions):"]
-        lines += [f"    {line}" for line in power_lines(figures)]
+        lines += [f"    {line}" for line in power_lines(expected_figures(design, known))]
     if len(sharing) > _SHOWN_POWERS:
         rest = sum(len(exp_ids) for exp_ids in list(sharing.values())[_SHOWN_POWERS:])
         lines.append(f"  and {rest:,} more experiments, of other sizes or with other variation")
