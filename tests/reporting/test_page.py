@@ -324,11 +324,11 @@ def test_all_trials_are_beside_the_page_with_the_prompted_arm(complete, finished
         rows = list(csv.DictReader(file))
     assert exp_id == "Stag_Hunt_a" and len(content["rows"]) == len(rows)
     for shown, row in zip(content["rows"], rows, strict=True):
-        texts = [content["shared"][place] for place in shown[:7]]
+        texts = [content["shared"][place] for place in shown[:8]]
         choice = row["choice"] if row["choice"] in ("cooperate", "defect") else ""
-        assert texts[3:6] == [row["arm"], row["emotion"], choice]
-        assert (texts[6], shown[8]) == (row["input"], row["trial_id"])
-        assert shown[11:] == [row["thoughts"], row["output"]]
+        assert texts[3:7] == [row["arm"], row["emotion"], row["instruction"], choice]
+        assert (texts[7], shown[9]) == (row["input"], row["trial_id"])
+        assert shown[12:] == [row["thoughts"], row["output"]]
     assert "prompted" in content["shared"]
     facts = dict(block(written(complete))["cells"]["Stag_Hunt_a"]["facts"])
     pairs = [(r["choice"], transcripts.chances(r)) for r in rows]
@@ -762,12 +762,22 @@ def test_browser_searches_all_trials_and_keeps_the_filters_in_the_address(browse
     until(lambda: browser.execute_script(shown))
     summaries = browser.execute_script(shown)
     assert len(summaries) == 50
-    assert all(text.startswith("anger (event in the prompt)") for text in summaries)
+    assert all(text.startswith("anger (event in the prompt): ") for text in summaries)
     assert re.match(r"96 of [\d,]+ trials", ids(browser, "tfound").text)
     ids(browser, "tmore").send_keys("\n")
     until(lambda: len(browser.execute_script(shown)) == 96)
     ids(browser, "tfind").send_keys(" nowhere")
     until(lambda: not browser.execute_script(shown))
+    named = {
+        "combined": "anger (push, and event in the prompt), intensity 1: ",
+        "instructed": "anger (instruction calm), intensity 1: ",
+        "random": "null direction 0, intensity 1: ",
+    }
+    for arm, name in named.items():
+        emotion = "random_0" if arm == "random" else "anger"
+        opened(browser, complete, f"#cell=Stag_Hunt_a&tarm={arm}&temotion={emotion}")
+        until(lambda: browser.execute_script(shown))
+        assert all(text.startswith(name) for text in browser.execute_script(shown))
     opened(browser, complete, "#cell=Stag_Hunt_a&tfind=started")
     until(lambda: browser.execute_script(shown))
     assert all(text.startswith("anger ") for text in browser.execute_script(shown))

@@ -34,7 +34,7 @@ from emotion_games.reporting.transcripts import (
 from emotion_games.reporting.trials_file import Written, write_trials
 
 # Increase when the form of a part changes: kept parts of an earlier form are then made again.
-FORM = 7
+FORM = 8
 LONGEST_TEXT = 12000  # characters
 MOST_FREE_ANSWERS = 6
 # The files of plot_experiment with their captions, in the order of the page.

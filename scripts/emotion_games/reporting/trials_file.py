@@ -18,7 +18,16 @@ from emotion_games.files import replace_text
 from emotion_games.reporting.transcripts import chances, choice_of, number
 
 # The texts that many trials share are stored once; a row has their places in the list.
-_SHARED = ("scenario", "history", "option_order", "arm", "emotion", "choice", "input")
+_SHARED = (
+    "scenario",
+    "history",
+    "option_order",
+    "arm",
+    "emotion",
+    "instruction",
+    "choice",
+    "input",
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,17 @@ function figures(box, list, none) {
   }));
 }
 
-const armed = (arm, emotion) => (arm === "random" ? words(emotion).replace("random", "null direction") : words(emotion) + (arm.startsWith("prompted") ? " (event in the prompt)" : ""));
+const ARMS = {
+  first_half: "direction from half of the stimuli", second_half: "direction from the other half", shuffled: "direction from shuffled stimuli",
+  prompted: "event in the prompt", prompted_neutral: "event in the prompt", combined: "push, and event in the prompt",
+};
+function armed({ arm, emotion, instruction }) {
+  if (arm === "random" || arm === "isotropic") return words(emotion).replace(arm, arm === "random" ? "null direction" : "isotropic null direction");
+  const notes = [ARMS[arm], instruction && `instruction ${instruction}`].filter(Boolean);
+  return words(emotion) + (notes.length ? ` (${notes.join(", ")})` : "");
+}
+// An event in words has no dose.
+const dosed = (one) => (one.intensity && one.arm !== "prompted" ? `, intensity ${one.intensity}` : "");
 const thoughts = (one) => (one.thoughts ? [make("details", {}, make("summary", {}, "thoughts"), make("pre", { className: "soft" }, one.thoughts))] : []);
 const chances = (probabilities) => Object.entries(probabilities).map(([label, p]) => `${words(label)} ${(100 * p).toFixed(0)} %`).join(", ");
 function card(card, neutral) {
@@ -26,7 +36,7 @@ function card(card, neutral) {
   const mass = card.mass == null ? "" : `; ${(100 * card.mass).toFixed(0)} % of all probability is on the options`;
   const shown = chances(card.probabilities);
   return make("div", { className: "card " + card.arm },
-    make("h4", {}, armed(card.arm, card.emotion) + (card.intensity ? `, intensity ${card.intensity}` : "")),
+    make("h4", {}, armed(card) + dosed(card)),
     make("p", { className: "bad" }, failed ? `manipulation check failed: ${failed.failed_check}` : ""),
     make("p", {}, make("strong", {}, chosen), other),
     make("p", { className: "soft" }, shown ? `before the answer: ${shown}${mass}` : ""),
@@ -74,9 +84,9 @@ let limit = 50;
 function trials(id, packed) {
   unzipped(packed).then((response) => response.json()).then(({ rows, shared }) => {
     loaded[id] = rows.map((row) => {
-      const [scenario, history, order, arm, emotion, choice, input] = row.slice(0, 7).map((number) => shared[number]);
-      const [intensity, id, how, probabilities, thoughts, answer] = row.slice(7);
-      return { scenario, history, order, arm, emotion, choice, input, intensity, id, how, probabilities, thoughts, answer };
+      const [scenario, history, order, arm, emotion, instruction, choice, input] = row.slice(0, 8).map((number) => shared[number]);
+      const [intensity, id, how, probabilities, thoughts, answer] = row.slice(8);
+      return { scenario, history, order, arm, emotion, instruction, choice, input, intensity, id, how, probabilities, thoughts, answer };
     });
     search();
   });
@@ -100,7 +110,7 @@ function search() {
   const of = (key) => now.get("t" + key) || "", terms = of("find").toLowerCase().split(/\s+/).filter(Boolean);
   for (const key of ["emotion", "arm", "choice"]) options($("t" + key), all.map((one) => one[key]).filter(Boolean), of(key));
   const fits = (one) => ["emotion", "arm", "choice"].every((key) => !of(key) || one[key] === of(key));
-  const text = (one) => [one.scenario, one.history, one.emotion, one.arm, one.input, one.thoughts, one.answer].join(" ").toLowerCase();
+  const text = (one) => [one.scenario, one.history, armed(one), one.arm, one.input, one.thoughts, one.answer].join(" ").toLowerCase();
   const kept = all.filter((one) => fits(one) && (!terms.length || (terms.every((word) => text(one).includes(word)))));
   $("tfound").textContent = `${kept.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} trials`;
   $("trials").replaceChildren(...kept.slice(0, limit).map(trial));
@@ -109,7 +119,7 @@ function search() {
 
 function trial(one) {
   const chosen = one.choice ? `chose ${words(one.choice)}` : one.how === "not generated" ? "probabilities only" : `no choice (${one.how})`;
-  const node = make("details", { className: "trial" }, make("summary", {}, make("strong", {}, armed(one.arm, one.emotion)), `${one.intensity ? ` ${one.intensity}` : ""}: ${chosen} `,
+  const node = make("details", { className: "trial" }, make("summary", {}, make("strong", {}, armed(one)), `${dosed(one)}: ${chosen} `,
     make("span", { className: "soft" }, `(${chances(one.probabilities)}); ${one.scenario}, history ${words(one.history)}`)));
   // The long texts are added when they are asked for.
   node.ontoggle = () => { if (node.children.length === 1) node.append(...thoughts(one), ...(one.how === "not generated" ? [] : [make("pre", {}, one.answer || "(nothing was generated)")]), make("pre", { className: "soft" }, one.input), make("p", { className: "soft" }, `trial ${one.id}`)); };
