@@ -780,7 +780,7 @@ def test_browser_searches_all_trials_and_keeps_the_filters_in_the_address(browse
         assert all(text.startswith(name) for text in browser.execute_script(shown))
     opened(browser, complete, "#cell=Stag_Hunt_a&tfind=started")
     until(lambda: browser.execute_script(shown))
-    assert all(text.startswith("anger ") for text in browser.execute_script(shown))
+    assert all(text.startswith("anger, ") for text in browser.execute_script(shown))
     browser.find_element("css selector", "#trials summary").send_keys("\n")
     until(lambda: browser.find_elements("css selector", "#trials details details pre"))
     thoughts = "return document.querySelector('#trials details details pre').textContent"
