@@ -27,7 +27,7 @@ function armed({ arm, emotion, instruction }) {
 // An event in words has no dose.
 const dosed = (one) => (one.intensity && one.arm !== "prompted" ? `, intensity ${one.intensity}` : "");
 const thoughts = (one) => (one.thoughts ? [make("details", {}, make("summary", {}, "thoughts"), make("pre", { className: "soft" }, one.thoughts))] : []);
-const chances = (probabilities) => Object.entries(probabilities).map(([label, p]) => `${words(label)} ${(100 * p).toFixed(0)} %`).join(", ");
+const chances = (probabilities) => Object.entries(probabilities).map(([label, p]) => `${words(label)} ${(100 * p).toFixed(1)} %`).join(", ");
 function card(card, neutral) {
   const asked = card.how !== "not generated";
   const chosen = card.choice ? `chose: ${words(card.choice)}` : asked ? `no choice (${card.how})` : "only the probabilities were measured";
