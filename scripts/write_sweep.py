@@ -9,12 +9,13 @@ from emotion_games import layout
 
 def write_sweep(log: Path, slug: str) -> None:
     """Write the table and the heat map of a model, and the page; `log` is that of the job."""
-    from emotion_games.reporting.page import write_page
+    from emotion_games.reporting.page import refresh
     from emotion_games.series.sweep import write_sweep as write  # loads pandas and matplotlib
 
     series_dir = layout.series_of_log(log)
     write(series_dir, slug)
-    write_page(series_dir)
+    # Another job may be replacing the figures of the series; it writes the page after that.
+    refresh(series_dir, least_seconds=0)
 
 
 if "snakemake" in globals():

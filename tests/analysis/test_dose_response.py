@@ -77,3 +77,13 @@ def test_records_carry_every_dose_negative_ones_too_and_the_random_band():
     assert band["high"] - band["low"] == pytest.approx(
         2 * 2.093 * drawn.std(ddof=1) * np.sqrt(1.05), rel=0.1
     )
+
+
+def test_the_measure_of_the_claims_has_records_whichever_it_is():
+    game, statistics = a_game(), SETTINGS["statistics"] | {"primary": "after_rationale"}
+    cells = cells_of(simulate(game, n_scenarios=12), game)
+    plan = the_plan(SETTINGS | {"statistics": statistics}, game)
+    found = {record["measure"] for record in dose_records(cells, plan, set())}
+    assert plan["claim"]["measure"] == "scored_after" and found == {
+        "scored", "scored_after", "chosen",
+    }  # fmt: skip

@@ -4,7 +4,14 @@ import itertools
 
 import pytest
 
-from emotion_games.analysis.sweep import CLEARED, DAMAGED, UNCLEAR, chosen, settings_of
+from emotion_games.analysis.sweep import (
+    CLEARED,
+    DAMAGED,
+    UNCLEAR,
+    chosen,
+    comparable,
+    settings_of,
+)
 from emotion_games.errors import UserError
 
 PLACES = (("early", "all"), ("late", "all"), ("late", "answer"))
@@ -80,9 +87,10 @@ def statistics(rises, damage=(), unclear=(), wins=3, outcome=0.1, game="A"):
     }
 
 
-def configuration(layer_set, position):
+def configuration(layer_set, position, game="A"):
     layers = LAYERS[layer_set]
     return {
+        "game": game,
         "settings": {"layer_set": layer_set, "position": position, "intensity": DOSES},
         "directions": {
             "layers": layers,
@@ -157,6 +165,19 @@ def test_a_setting_that_damages_the_model_in_one_of_its_games_does_not_fit():
     assert found[0]["outcome_change"] == pytest.approx(0.2)
     # The checks of the pushes are those of the model, and count once.
     assert found[0]["checked"] == 6
+
+
+def test_settings_are_compared_in_the_games_that_were_played_at_every_place():
+    """A game that was removed from the config has results at one place only."""
+    fine, bad = statistics({0.1: 0.5, 0.2: 0.8}), statistics({0.1: 0.5}, damage=[0.1, 0.2])
+    early, late = ("early", "all"), ("late", "all")
+    both = [(configuration(*place), fine) for place in (early, late)]
+    more = [*both, (configuration(*early, "B"), bad)]
+    assert comparable(more) == both and comparable(both) == both
+    assert comparable([*more, (configuration(*late, "B"), fine)])[2:] == [
+        (configuration(*early, "B"), bad),
+        (configuration(*late, "B"), fine),
+    ]
 
 
 def test_of_equals_the_smaller_dose_and_then_the_first_in_the_config_is_chosen():

@@ -22,6 +22,7 @@ from emotion_games.experiment.planned_power import (
     expected_design,
     expected_figures,
     planned_power,
+    power_figures,
     power_lines,
 )
 from emotion_games.experiment.power import (
@@ -230,6 +231,9 @@ def test_the_lines_name_powers_smallest_effects_levers_and_the_source():
     assert moved.startswith("power to find choices moved by 5 / 10 / 20 points: 0.5")
     spreads = "sds of 12 points between stories and 0.5 points between null directions"
     assert source == f"assumed: {spreads}, 22 % of null directions damaged (source: S)"
+    # A plan that was frozen before damage was expected.
+    _, _, _, earlier = power_lines(power_figures(DEFAULT, MEASURED) | {"source": "S"})
+    assert earlier == f"assumed: {spreads} (source: S)"
     noisier = expected_figures(DEFAULT, Known(MEASURED._replace(directions=0.02), 0.22, "S"))
     _, stuck, _, _ = power_lines(noisier)
     assert stuck.startswith("to claim 5 points: more stories are not enough (6.")

@@ -37,6 +37,14 @@ def test_wild_text_comes_back_from_both_files(tmp_path):
     assert json.loads((tmp_path / "x" / "exp_results.json").read_text())[0]["output"] == WILD
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x1e", "\n", "\r\n"])
+def test_separators_inside_a_text_do_not_split_its_row(tmp_path, separator):
+    text = f"one{separator}two"
+    publish(tmp_path / "x", an_outcome(table().assign(output=text)), {"p": 1})
+    rows = json.loads((tmp_path / "x" / "exp_results.json").read_text())
+    assert [row["output"] for row in rows] == [text, text]
+
+
 def test_not_a_number_never_reaches_a_file_and_leaves_none(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         publish(tmp_path / "x", an_outcome(table()), {"p": float("nan")})

@@ -32,12 +32,20 @@ def test_orders_are_all_permutations_up_to_three_and_a_latin_square_beyond():
     )
 
 
-def test_ids_are_unique_and_counted_in_advance():
-    plan = plan_trials(OPTIONS, ["start", "later"], SETTINGS, wordings=3)
+@pytest.mark.parametrize("thinking", [{}, {"thinking": True, "thinking_budget": 8}])
+def test_ids_are_unique_and_counted_in_advance(thinking):
+    settings = SETTINGS | thinking
+    plan = plan_trials(OPTIONS, ["start", "later"], settings, wordings=3)
     assert len({t.trial_id for t in plan}) == len(plan)
-    counted = count_trials(("go", "wait"), 2, SETTINGS, scenarios=4)
+    counted = count_trials(("go", "wait"), 2, settings, scenarios=4)
     assert counted["total"] == len(plan)
     assert counted["generated"] == sum(t.condition.generated for t in plan)
+
+
+def test_all_conditions_are_asked_as_often_if_thoughts_differ_between_repeats():
+    """Else each null direction would differ from neutral by the thoughts of a single repeat."""
+    plan = plan_trials(OPTIONS, ["start"], SETTINGS | {"thinking": True, "thinking_budget": 8}, 1)
+    assert set(Counter(t.condition.name for t in plan).values()) == {4 * 2 * SETTINGS["repeat"]}
 
 
 def test_conditions_are_paired_in_everything_but_the_condition():

@@ -50,6 +50,8 @@ def series_row(game, model, emotion="anger", **changes):
         "game_name": game,
         "history": "none",
         "model_name": model,
+        "layer_set": None,
+        "position": "all",
         "emotion": emotion,
         "n_scenarios": 24,
         "n_parameters": 135_000_000,
@@ -313,6 +315,19 @@ def test_effects_stand_over_the_number_of_parameters_on_a_log_axis():
     assert any("Without 1 models of unknown size" in " ".join(t.split()) for t in texts(figure))
     assert effect_by_model_size(rows[:1], []) is None
     assert [size_words(n) for n in (135e6, 1.5e9, 70e9, 299_200)] == ["135M", "1.5B", "70B", "299k"]
+
+
+def test_each_place_of_the_pushes_has_panels_of_its_own():
+    rows = [
+        series_row("Stag_Hunt", f"{size}, {place}", n_parameters=size, position=place)
+        for size in (10**8, 10**9)
+        for place in ("all", "answer")
+    ]
+    figure = effect_by_model_size(rows, [])
+    assert [axis.get_ylabel() for axis in figure.axes] == ["Stag\nHunt\nall", "Stag\nHunt\nanswer"]
+    for axis in figure.axes:
+        drawn = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "D"]
+        assert sorted(drawn) == [10**8, 10**9]
 
 
 def test_a_series_has_its_forest_plot_and_the_figures_of_each_model_once(stats, tmp_path):

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from emotion_games import layout
@@ -18,7 +19,7 @@ from emotion_games.analysis.series_statistics import summarize
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.conditions import Position, nulls_needed
 from emotion_games.experiment.trial_table import write_trials
-from emotion_games.reporting import page, page_data, transcripts
+from emotion_games.reporting import page, page_data, transcripts, trials_file
 from emotion_games.reporting.figure_files import plot_experiment
 from simulated_trials import SETTINGS, a_game, simulate, simulate_checks
 
@@ -360,6 +361,20 @@ def test_a_page_says_why_nothing_can_be_claimed(tmp_path, finished):
     assert "<strong>x: Claims are not testable: they need " in written(both)
 
 
+def test_long_thoughts_and_tables_of_earlier_versions_can_be_read(tmp_path, finished):
+    table = pd.read_csv(finished / "exp_results.csv", dtype=str, keep_default_na=False)
+    table.loc[0, "thoughts"] = "so " * 100_000
+    table.to_csv(tmp_path / "long.csv", index=False)
+    table.drop(columns=["thoughts", "instruction"]).to_csv(tmp_path / "old.csv", index=False)
+    for name in ("long", "old"):
+        written = trials_file.write_trials(tmp_path / f"{name}.csv", "x", tmp_path / f"{name}.js")
+        assert written.n_trials == len(table)
+    plan = json.loads((finished / "stats_analysis.json").read_text())["plan"]
+    for name in ("long", "old"):
+        sampled, _ = transcripts.transcripts_of(tmp_path / f"{name}.csv", plan)
+        assert sampled[0]["cards"]
+
+
 def test_an_experiment_with_many_null_directions_has_a_small_page(finished, complete):
     cell = block(written(complete))["cells"]["Stag_Hunt_a"]
     assert {record[0] for record in cell["contrasts"]} <= {
@@ -469,7 +484,8 @@ def test_trials_are_read_once(complete, monkeypatch):
     def no_trials(path):
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(transcripts, "_rows", no_trials)
+    for module in (transcripts, trials_file):
+        monkeypatch.setattr(module, "rows_of", no_trials)
     assert block(written(complete)) == first
 
 

@@ -8,11 +8,13 @@ import yaml
 
 from emotion_games.errors import ProblemList, UserError
 from emotion_games.experiment.analysis_plan import the_plan
+from emotion_games.experiment.conditions import Position
 from emotion_games.experiment.held_out import text_key
 from emotion_games.games.catalog import load_game
 from emotion_games.games.scenarios import load_scenarios
 from emotion_games.hashing import content_hash
 from emotion_games.prompts.stimuli import stimulus_files, used_stimuli
+from emotion_games.schemas import read_schema
 from emotion_games.series.config import check_config
 from emotion_games.series.folder import find_series, open_series
 from emotion_games.series.frozen import check_weights
@@ -138,6 +140,42 @@ def test_what_the_file_sets_cannot_be_set_in_the_config(take, key, value):
     assert line == (
         f"experiment.{key}: with settings_from it comes from settings_M.yaml; remove one of them"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("layers", [15, 15]),
+        ("position", "answers"),
+        ("intensity", 0),
+        ("intensity", -0.1),
+        ("intensity", 5000),
+        ("intensity_unit", "hidden-norm"),
+        ("direction_method", "pca"),
+    ],
+)
+def test_a_value_that_no_config_may_have_is_refused(take, content, key, value):
+    line = problem(take, content | {key: value})
+    assert line.startswith(f"experiment.settings_from: settings_M.yaml: {key}: ")
+
+
+def test_the_values_are_those_of_a_config():
+    own = read_schema("chosen_settings")["properties"]
+    config = read_schema("config")["properties"]["experiment"]["properties"]
+    for key in ("intensity_unit", "direction_method"):
+        assert own[key]["enum"] == config[key]["enum"]
+    assert own["position"]["enum"] == config["position"]["items"]["enum"] == list(Position)
+    assert own["layers"]["items"]["maximum"] == config["layers"]["items"]["maximum"]
+    assert own["intensity"]["maximum"] == config["intensity"]["items"]["maximum"]
+
+
+def test_another_choice_of_a_sweep_begins_a_series_with_a_short_reason(take, content, place):
+    series = find_series(take(), ROOT, is_main=True)
+    open_series(series, {})
+    content["stories"][GAME].popitem()
+    how = find_series(take(), ROOT, is_main=True).how
+    assert "has other settings: settings_from Sweep_20260102_030405, sha256 " in how
+    assert len(how) < 250
 
 
 def test_a_sweep_takes_no_setting(take):

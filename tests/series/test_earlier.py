@@ -8,7 +8,7 @@ import pytest
 from emotion_games import layout
 from emotion_games.experiment.analysis_plan import the_plan
 from emotion_games.experiment.planned_power import Known
-from emotion_games.experiment.power import Variation
+from emotion_games.experiment.power import MEASURED_DAMAGED, Variation
 from emotion_games.series.earlier import earlier_results, known_effects
 from simulated_trials import SETTINGS, a_game
 
@@ -20,7 +20,16 @@ GAME = PLAN["game"]
 def finished(tmp_path):
     """A function that writes the results of an experiment with some sd of effects."""
 
-    def write(exp_id, sd, age=0, model="m", plan=None, stamp="20260101_120000", nulls=(0.2, 80)):
+    def write(
+        exp_id,
+        sd,
+        age=0,
+        model="m",
+        plan=None,
+        stamp="20260101_120000",
+        nulls=(0.2, 80),
+        checked=True,
+    ):
         folder = tmp_path / f"Series_{sd}_{stamp}" / f"{exp_id}_{stamp}"
         folder.mkdir(parents=True)
         for name in layout.RESULT_FILES:
@@ -31,6 +40,7 @@ def finished(tmp_path):
             "meta": {"game": GAME, "model": model},
             "plan": PLAN | (plan or {}),
             "power": {"observed": observed},
+            "damage": [{"complete": checked, "damaged": False}],
         }
         file = folder / layout.STATISTICS
         file.write_text(json.dumps(content))
@@ -69,6 +79,12 @@ def test_few_null_directions_change_the_expected_damage_little(tmp_path, finishe
     assert known.damaged == pytest.approx(expected)
 
 
+def test_damage_that_was_not_checked_is_assumed(tmp_path, finished):
+    finished(f"{GAME}_m", 0.2, nulls=(0.0, 200), checked=False)
+    known = known_effects(earlier_results(tmp_path), f"{GAME}_m", "m", PLAN)
+    assert known.damaged == MEASURED_DAMAGED
+
+
 def test_another_game_with_the_model_comes_next(tmp_path, finished):
     finished("Stag_Hunt_m", 0.3)
     finished(f"{GAME}_other", 0.4, model="other")
@@ -81,6 +97,10 @@ def test_another_game_with_the_model_comes_next(tmp_path, finished):
         {"model": "other"},
         {"plan": {"headline_intensity": 3.0}},
         {"plan": {"intensity_unit": "raw"}},
+        {"plan": {"layers": [1]}},
+        {"plan": {"direction_method": "paired_pca"}},
+        {"plan": {"decoding": "guided" if PLAN["decoding"] == "free" else "free"}},
+        {"plan": {"thinking_budget": 512}},
         {"plan": {"claim": PLAN["claim"] | {"measure": "chosen"}}},
     ],
 )

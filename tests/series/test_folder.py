@@ -124,6 +124,19 @@ def test_changed_files_count_only_once_there_are_trials(place):
     assert find().how == f"new, since {first.folder.name} {difference}"
 
 
+@pytest.mark.parametrize("path_of", [layout.push_checks_path, layout.push_checks_journal])
+def test_changed_files_count_once_pushes_were_checked_with_them(place, path_of):
+    """Else a table of the old checks would stand beside the hash of the new ones."""
+    first = opened()
+    path = path_of(first.folder, "M")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    with open(place / "mine" / "anger.txt", "a") as file:
+        file.write("Somebody broke your plate.\n")
+    difference = "has other settings: the stimuli files have changed"
+    assert find().how == f"new, since {first.folder.name} {difference}"
+
+
 def test_the_settings_of_a_game_count_only_for_its_own_trials(place):
     first = opened(games=["Ultimatum_Game"])
     measure(first, "Ultimatum_Game_Proposer_M")

@@ -24,7 +24,7 @@ _METHOD = (
 
 
 def dose_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.DoseResponse]:
-    """Fit each emotion's doses at each history, for the main measures.
+    """Fit each emotion's doses at each history, for the main measures and that of the claims.
 
     Args:
         cells: The trials.
@@ -33,7 +33,8 @@ def dose_records(cells: Cells, plan: Plan, damaged: set[str]) -> list[records.Do
     """
     neutral = cells.find(Arm.NEUTRAL)
     steered = cells.conditions.iloc[cells.find(Arm.STEERED)].sort_values("intensity", kind="stable")
-    measures = [measure for measure in MEASURES.values() if neutral and measure.is_main]
+    primary = plan["claim"]["measure"]
+    measures = [m for m in MEASURES.values() if neutral and (m.is_main or m.name == primary)]
     responses = []
     for measure, history in product(measures, cells.places):
         name = measure.name

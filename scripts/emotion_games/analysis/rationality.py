@@ -28,25 +28,24 @@ def rationality_rows(game: Game, trials: pd.DataFrame) -> list[dict[str, Any]]:
         trials: The results table. Answers that could not be parsed do not count.
 
     Returns:
-        arm, emotion, intensity, history, equilibrium_share, mean_regret (points), n_trials, unit
-        and method (what the others are taken to do).
+        arm, emotion, intensity, instruction, history, equilibrium_share, mean_regret (points),
+        n_trials, unit and method (what the others are taken to do).
     """
     histories = {history.name: history for history in game.histories}
     answered = trials[trials["choice"] != ""]
     rows = []
-    keys = ["arm", "emotion", "intensity", "history"]
+    keys = ["arm", "emotion", "intensity", "instruction", "history"]
     for _, group in answered.groupby(keys, sort=False):
-        arm, emotion, intensity, history = group[keys].iloc[0]
+        where = group[keys].iloc[0].to_dict()
         solved, optimal, regret = {}, [], []
         for shown, choice in zip(group["option_order"], group["choice"], strict=True):
             # Scenarios may offer only some choices, which changes the equilibrium.
             offer = tuple(sorted(json.loads(shown), key=game.labels.index))
             if offer not in solved:
-                solved[offer] = solve_node(game, histories[history], offer)
+                solved[offer] = solve_node(game, histories[where["history"]], offer)
             optimal.append(choice in solved[offer].best)
             regret.append(solved[offer].regret[choice])
-        row = {"arm": arm, "emotion": emotion, "intensity": intensity, "history": history}
-        row |= {"equilibrium_share": np.mean(optimal), "mean_regret": np.mean(regret)}
+        row = where | {"equilibrium_share": np.mean(optimal), "mean_regret": np.mean(regret)}
         row |= {"n_trials": len(group), "unit": _UNIT, "method": next(iter(solved.values())).basis}
         rows.append(row)
     return rows

@@ -30,6 +30,10 @@ RULE = (
 _QUESTIONS = (Check.NAMED_EMOTION, Check.FELT_EMOTION)
 
 
+# The configuration and the statistics of an experiment.
+Experiment = tuple[Configuration, Statistics]
+
+
 class Setting(TypedDict):
     """A setting of a sweep, and what its pushes do; None where that is not known."""
 
@@ -50,14 +54,25 @@ class Setting(TypedDict):
     chosen: bool
 
 
-def settings_of(
-    experiments: Iterable[tuple[Configuration, Statistics]], model: str
-) -> list[Setting]:
+def comparable(experiments: Iterable[Experiment]) -> list[Experiment]:
+    """Return the experiments of the games that were played at every place of the pushes.
+
+    A series can have others: a game that was removed from the config while the sweep ran.
+    """
+    found = list(experiments)
+    places = {_place(configuration) for configuration, _ in found}
+    games: dict[str, set[tuple[str, str]]] = {}
+    for configuration, _ in found:
+        games.setdefault(configuration["game"], set()).add(_place(configuration))
+    return [one for one in found if games[one[0]["game"]] == places]
+
+
+def settings_of(experiments: Sequence[Experiment], model: str) -> list[Setting]:
     """Return the settings of one model, in the order of the experiments and then of the doses.
 
     Args:
-        experiments: The configuration and the statistics of each experiment of the model. Those
-            of the same place of the pushes are one setting a dose, over all their games.
+        experiments: The experiments of the model, see `comparable`. Those of the same place of the
+            pushes are one setting per dose, over all their games.
         model: The name of the model.
     """
     found: list[Setting] = []
@@ -109,7 +124,7 @@ def _place(configuration: Configuration) -> tuple[str, str]:
     return str(settings.get("layer_set", "")), str(settings.get("position", "all"))
 
 
-def _setting(model: str, own: Sequence[tuple[Configuration, Statistics]], dose: float) -> Setting:
+def _setting(model: str, own: Sequence[Experiment], dose: float) -> Setting:
     configuration, statistics = own[0]
     layer_set, position = _place(configuration)
     about = configuration["directions"]

@@ -35,7 +35,7 @@ def directions(
     emotional = {emotion: states[emotion] for emotion in states if emotion != NEUTRAL}
     if method == CONTRAST:
         return contrast(emotional, reference)
-    make = _mean_difference if method == MEAN_DIFFERENCE else _paired_axis
+    make = {MEAN_DIFFERENCE: _mean_difference, PAIRED_PCA: _paired_axis}[method]
     return {emotion: make(own, states[NEUTRAL]) for emotion, own in emotional.items()}
 
 

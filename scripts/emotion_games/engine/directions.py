@@ -167,6 +167,8 @@ class Directions:
             return torch.ones_like(norms)
         if unit == HIDDEN_NORM:
             return norms / len(self.layers)
+        if unit != GAP:
+            raise ValueError(f"unknown unit of intensity: {unit}")
         gaps = torch.tensor([self.about["natural_gap"][e] for e in self.about["reference"]])
         return norms * gaps.mean(0)[self.layers] / len(self.layers)
 

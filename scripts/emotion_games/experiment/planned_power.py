@@ -127,13 +127,14 @@ def power_lines(figures: dict[str, Any]) -> list[str]:
     """Return what `planned_power` found as lines of text, in points of the outcome."""
     sds, source, reason = figures["sds"], figures["source"], figures["not_testable"]
     lines = [reason] if reason else [_claimed_line(figures), _lever(figures)]
-    return [
-        *lines,
-        _moved_line(figures),
+    assumed = (
         f"assumed: sds of {_points(sds['effects'])} points between stories and "
-        f"{_points(sds['directions'])} points between null directions, "
-        f"{100 * figures['damaged']:.0f} % of null directions damaged (source: {source})",
-    ]
+        f"{_points(sds['directions'])} points between null directions"
+    )
+    # Plans of earlier versions expected no damage.
+    if (damaged := figures.get("damaged")) is not None:
+        assumed += f", {100 * damaged:.0f} % of null directions damaged"
+    return [*lines, _moved_line(figures), f"{assumed} (source: {source})"]
 
 
 def _claimed_line(figures: dict[str, Any]) -> str:

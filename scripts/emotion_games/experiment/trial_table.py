@@ -76,8 +76,9 @@ def write_trials(table: pd.DataFrame, as_csv: Path, as_json: Path) -> None:
     table = _spread(table)
     cells = _with_texts(table, csv_cell)
     cells.to_csv(as_csv, index=False, quoting=csv.QUOTE_NONNUMERIC)
-    lines = table.to_json(orient="records", lines=True, force_ascii=False).splitlines()
-    rows = ",\n".join(map(_without_empty, lines))
+    # Not splitlines, which would also split at the separators inside a text, such as U+2028.
+    lines = table.to_json(orient="records", lines=True, force_ascii=False).split("\n")
+    rows = ",\n".join(map(_without_empty, filter(None, lines)))
     as_json.write_text(json_text(f"[\n{rows}\n]\n"), encoding="utf-8")
 
 

@@ -120,8 +120,7 @@ def plan_trials(
         orders = enumerate(option_orders(sorted(labels)))
         cells = itertools.product(histories, orders, conditions)
         for history, (place, order), condition in cells:
-            # Probabilities have no randomness that a repeat could average out.
-            for repeat in range(settings["repeat"] if condition.generated else 1):
+            for repeat in range(_repeats(condition, settings)):
                 plan.append(
                     Trial(
                         trial_id=f"{scenario_id}/{history}/o{place}/{condition.name}/r{repeat}",
@@ -138,6 +137,16 @@ def plan_trials(
     return plan
 
 
+def _repeats(condition: Condition, settings: Settings) -> int:
+    """Return how often a prompt is asked under a condition.
+
+    Probabilities alone have no randomness that a repeat could average out. Those after thoughts
+    have: a condition with other thoughts than neutral would differ from it by the thoughts alone.
+    """
+    is_random = condition.generated or longest_thoughts(settings) > 0
+    return settings["repeat"] if is_random else 1
+
+
 def count_trials(
     labels: Sequence[str], histories: int, settings: Settings, scenarios: int
 ) -> dict[str, int]:
@@ -147,6 +156,6 @@ def count_trials(
     """
     prompts = scenarios * histories * len(option_orders(labels))
     conditions = plan_conditions(settings)
-    generated = prompts * settings["repeat"] * sum(c.generated for c in conditions)
-    scored = prompts * sum(not c.generated for c in conditions)
-    return {"generated": generated, "scored": scored, "total": generated + scored}
+    generated = prompts * sum(_repeats(c, settings) for c in conditions if c.generated)
+    total = prompts * sum(_repeats(c, settings) for c in conditions)
+    return {"generated": generated, "scored": total - generated, "total": total}

@@ -16,7 +16,9 @@ Row = Mapping[str, Any]
 
 
 def effect_by_model_size(rows: Sequence[Row], missing: Sequence[Row]) -> Figure | None:
-    """Draw the effects over the models' sizes on a log axis: games in rows, emotions in columns.
+    """Draw the effects over the models' sizes on a log axis, with a column for each emotion.
+
+    There is a row of panels for each game, or for each game and place of the pushes.
 
     Args:
         rows: The rows of series_results.json.
@@ -29,18 +31,18 @@ def effect_by_model_size(rows: Sequence[Row], missing: Sequence[Row]) -> Figure 
     if len({row["n_parameters"] for row in known}) < 2:
         return None
     interim = bool(missing) or any(row["interim"] for row in rows)
-    games = list(dict.fromkeys(row["game_name"] for row in known))
+    lines = list(dict.fromkeys(map(_line, known)))
     emotions = list(dict.fromkeys(row["emotion"] for row in known))
-    height = 0.35 + 1.05 * len(games)
-    figure, axes = frame(len(games), len(emotions), 6.5, height, sharex=True, sharey=True)
+    height = 0.35 + 1.05 * len(lines)
+    figure, axes = frame(len(lines), len(emotions), 6.5, height, sharex=True, sharey=True)
     for place, axis in enumerate(axes):
-        game, emotion = games[place // len(emotions)], emotions[place % len(emotions)]
-        own = [row for row in known if (row["game_name"], row["emotion"]) == (game, emotion)]
+        line, emotion = lines[place // len(emotions)], emotions[place % len(emotions)]
+        own = [row for row in known if (_line(row), row["emotion"]) == (line, emotion)]
         _panel(axis, own, interim)
         if place < len(emotions):
             axis.set_title(words(emotion))
         if place % len(emotions) == 0:
-            axis.set_ylabel(words(game).replace(" ", "\n", 1), fontsize=7.5)
+            axis.set_ylabel(_name(line, lines), fontsize=7.5)
     _size_axis(axes[0], known)
     caption = (
         "Emotion minus neutral at the headline intensity, in percentage points of each game's "
@@ -59,6 +61,21 @@ def effect_by_model_size(rows: Sequence[Row], missing: Sequence[Row]) -> Figure 
         handles.append(Line2D([], [], **DAMAGED, label="damages the model"))
     title = "Size of the effect and size of the model" + " (INTERIM)" * interim
     return finish(figure, title, caption, handles)
+
+
+def _line(row: Row) -> tuple[str, ...]:
+    """Return the game, the layer set and the position, which share a line of panels."""
+    return row["game_name"], row["layer_set"] or "", row["position"]
+
+
+def _name(line: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
+    game, *place = line
+    several = len({tuple(rest) for _, *rest in lines}) > 1
+    parts = [
+        words(game).replace(" ", "\n", 1),
+        *(words(part) for part in place if several and part),
+    ]
+    return "\n".join(parts)
 
 
 def _panel(axis: Axes, rows: Sequence[Row], interim: bool) -> None:

@@ -6,6 +6,7 @@ Standard library only, because every job writes the page.
 import csv
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,8 @@ MOST_TRANSCRIPTS = 8
 LONGEST_ANSWER, LONGEST_PROMPT = 1500, 4000  # characters
 # The columns that the same decision has in common under all conditions; scenario and history first.
 SAME_TRIAL = ("scenario_id", "history", "option_order", "wording", "repeat_num")
+# The columns that tables of earlier versions lack.
+NEWER = {"instruction": "", "thoughts": ""}
 
 # A JSON object that the script of the page displays.
 Shown = dict[str, Any]
@@ -35,7 +38,7 @@ def transcripts_of(path: Path, plan: Plan) -> tuple[list[Shown], int]:
     # The table is read twice instead of being kept, because it can be larger than the memory.
     decisions: set[Key] = set()
     random: set[str] = set()
-    for row in _rows(path):
+    for row in rows_of(path):
         if row["arm"] == Arm.NEUTRAL:
             decisions.add(_key(row))
         elif row["arm"] == Arm.RANDOM:
@@ -48,7 +51,7 @@ def transcripts_of(path: Path, plan: Plan) -> tuple[list[Shown], int]:
     sample = _sample(decisions)
     about: dict[Key, Shown] = {}
     cards: dict[Key, dict[tuple[str, str], Shown]] = {key: {} for key in sample}
-    for row in _rows(path):
+    for row in rows_of(path):
         key, condition = _key(row), (row["arm"], cell_text(row["emotion"]))
         if key not in cards or condition not in conditions:
             continue
@@ -69,9 +72,13 @@ def transcripts_of(path: Path, plan: Plan) -> tuple[list[Shown], int]:
     return sampled, len(decisions)
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def rows_of(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of exp_results.csv, with the columns that earlier versions did not have."""
+    # Thoughts can be longer than the module allows by default.
+    csv.field_size_limit(sys.maxsize)
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        yield from csv.DictReader(file)
+        for row in csv.DictReader(file):
+            yield NEWER | row
 
 
 def _key(row: Mapping[str, str]) -> Key:

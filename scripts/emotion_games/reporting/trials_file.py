@@ -4,7 +4,6 @@ A page that is opened from a file can load no other kind of file. Standard libra
 """
 
 import base64
-import csv
 import gzip
 import io
 import json
@@ -15,7 +14,7 @@ from typing import Any
 
 from emotion_games.escapes import cell_text
 from emotion_games.files import replace_text
-from emotion_games.reporting.transcripts import chances, choice_of, number
+from emotion_games.reporting.transcripts import chances, choice_of, number, rows_of
 
 # The texts that many trials share are stored once; a row has their places in the list.
 _SHARED = (
@@ -59,13 +58,12 @@ def write_trials(path: Path, exp_id: str, output: Path) -> Written:
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
         file.write(b'{"rows":[')
-        with open(path, encoding="utf-8", errors="replace", newline="") as table:
-            for line in csv.DictReader(table):
-                probabilities = chances(line)
-                line["choice"] = choice_of(line)
-                _count(line["choice"], probabilities, counts)
-                comma = b"," if counts["trials"] > 1 else b""
-                file.write(comma + _as_json(_row(line, probabilities, shared)))
+        for line in rows_of(path):
+            probabilities = chances(line)
+            line["choice"] = choice_of(line)
+            _count(line["choice"], probabilities, counts)
+            comma = b"," if counts["trials"] > 1 else b""
+            file.write(comma + _as_json(_row(line, probabilities, shared)))
         file.write(b'],"shared":' + _as_json(list(shared)) + b"}")
     content = base64.b64encode(packed.getvalue()).decode("ascii")
     output.parent.mkdir(parents=True, exist_ok=True)

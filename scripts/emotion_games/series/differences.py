@@ -8,7 +8,7 @@ from typing import Any
 from emotion_games import layout
 from emotion_games.schemas import read_schema, with_defaults
 from emotion_games.series.config import SeriesConfig
-from emotion_games.series.state import GameRecord, read_series
+from emotion_games.series.state import ExperimentRecord, GameRecord, read_series, setup_of
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,20 @@ class Content:
 def differences(folder: Path, content: Content) -> list[str]:
     """Return one line for each difference between a config and what a series has frozen.
 
-    Settings always count. Files, and the settings of a game, count only if the experiments that
-    used them have trials, so that a mistake can be corrected before the first trial.
+    Settings always count. Files, and the settings of a game, count only if trials, or checks of
+    pushes, were made with them, so that a mistake can be corrected before.
     """
     frozen, config = read_series(folder), content.config
     defaults = with_defaults(frozen["settings"], read_schema("config")["properties"]["experiment"])
     # A setting that is newer than the series had its default then.
     before = {key: defaults[key] for key in config.settings}
-    found = _changed(before, config.settings, "")
+    found = _changed(_in_short(before), _in_short(config.settings), "")
     measured = [
         row
         for exp_id, row in frozen["experiments"].items()
         if _has_trials(folder, exp_id, frozen["stamp"])
     ]
-    if measured:
+    if measured or _has_push_checks(folder, frozen["experiments"]):
         found += _changed_files(frozen["hashes"], content.hashes, "")
     for name in sorted({row["game_name"] for row in measured} & set(content.games)):
         old, new = frozen["games"][name], content.games[name]
@@ -62,6 +62,19 @@ def _has_trials(folder: Path, exp_id: str, stamp: str) -> bool:
     results = layout.output_dir(folder, exp_id, stamp)
     paths = [layout.journal_path(folder, exp_id), *(results / name for name in layout.RESULT_FILES)]
     return any(path.exists() for path in paths)
+
+
+def _has_push_checks(folder: Path, experiments: Mapping[str, ExperimentRecord]) -> bool:
+    setups = {setup_of(exp_id, row) for exp_id, row in experiments.items()}
+    places = (layout.push_checks_journal, layout.push_checks_path)
+    return any(place(folder, setup).exists() for setup in setups for place in places)
+
+
+def _in_short(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with a text for `settings_from`, which has the digest of every story."""
+    source = settings.get("settings_from")
+    short = f"{source['sweep']}, sha256 {source['sha256'][:12]}" if source else source
+    return {**settings, "settings_from": short}
 
 
 def _changed(before: Any, now: Any, place: str) -> list[str]:

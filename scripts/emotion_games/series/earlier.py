@@ -47,7 +47,7 @@ def earlier_results(home: Path) -> Results:
 def known_effects(results: Results, exp_id: str, model_name: str, plan: Plan) -> Known | None:
     """Return what the newest results with a game and model, or with the model alone, show.
 
-    The dose, its position and the primary measure must be those of the plan.
+    How the model was steered, how it answered, and the primary measure must be as in the plan.
 
     Args:
         results: Those of `earlier_results`.
@@ -66,7 +66,14 @@ def known_effects(results: Results, exp_id: str, model_name: str, plan: Plan) ->
 
 def _terms(plan: Plan) -> tuple[Any, ...]:
     dose = plan["headline_intensity"], plan["intensity_unit"], plan.get("position")
-    return *dose, plan["claim"]["measure"]
+    directions = plan["layers"], plan["direction_method"]
+    return (
+        *dose,
+        *directions,
+        plan["decoding"],
+        plan.get("thinking_budget"),
+        plan["claim"]["measure"],
+    )
 
 
 @cache
@@ -75,7 +82,10 @@ def _read(file: Path) -> _Found | None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         observed = content["power"]["observed"]
-        damaged = _expected_share(observed["damaged"], observed["n_null_directions"])
+        # Without the check of damage, only few signs of it were looked for.
+        checked = any(record["complete"] or record["damaged"] for record in content["damage"])
+        seen = observed["damaged"], observed["n_null_directions"]
+        damaged = _expected_share(*seen) if checked else MEASURED_DAMAGED
         terms = content["meta"]["model"], _terms(content["plan"])
         return _Found(*terms, Variation(**observed["sds"]), damaged)
     # Damaged results of any series are no reason to stop this one.

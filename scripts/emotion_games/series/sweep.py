@@ -11,8 +11,7 @@ import yaml
 
 from emotion_games import layout
 from emotion_games.analysis.experiment_statistics import strict
-from emotion_games.analysis.statistics_records import Statistics
-from emotion_games.analysis.sweep import RULE, Setting, chosen, settings_of
+from emotion_games.analysis.sweep import RULE, Experiment, Setting, chosen, comparable, settings_of
 from emotion_games.errors import UserError
 from emotion_games.escapes import csv_cell
 from emotion_games.experiment.held_out import text_key
@@ -36,7 +35,7 @@ _HEAD = """\
 def write_sweep(series_dir: Path, slug: str) -> None:
     """Write the table and the heat map of a model."""
     model, folders = _experiments(series_dir, slug)
-    settings = settings_of([_read(folder) for folder in folders], model["name"])
+    settings = settings_of(comparable(map(_read, folders)), model["name"])
     table = layout.sweep_path(series_dir, slug)
     table.parent.mkdir(exist_ok=True)
     draw(table.with_suffix(""), sweep_map, settings)
@@ -56,7 +55,8 @@ def choose_setting(series_dir: Path, slug: str, files: Mapping[str, Path]) -> Pa
     """
     model, folders = _experiments(series_dir, slug)
     experiments = [_read(folder) for folder in folders]
-    best = chosen(settings_of(experiments, model["name"]))
+    compared = comparable(experiments)
+    best = chosen(settings_of(compared, model["name"]))
     configuration = experiments[0][0]
     settings, table = configuration["settings"], layout.sweep_path(series_dir, slug)
     stimuli = stimulus_files(files["stimuli"])
@@ -71,12 +71,13 @@ def choose_setting(series_dir: Path, slug: str, files: Mapping[str, Path]) -> Pa
         "intensity": best["intensity"],
         "intensity_unit": settings["intensity_unit"],
         "direction_method": settings["direction_method"],
-        "choice": {"rule": RULE, **_evidence(best, experiments)},
+        "choice": {"rule": RULE, **_evidence(best, compared)},
         "sweep": {
             "series": series_dir.name,
             "table_sha256": content_hash(table),
             "plans": {c["exp_id"]: c["plan"]["hash"] for c, _ in experiments},
         },
+        # Also those of games that were not compared, because they may have been seen.
         "stories": {c["game"]: _stories(c) for c, _ in experiments},
         "files": {
             "stimuli": {
@@ -111,7 +112,7 @@ def _experiments(series_dir: Path, slug: str) -> tuple[ModelRecord, list[Path]]:
     return frozen["models"][key], [folder for folder in folders if layout.has_results(folder)]
 
 
-def _read(folder: Path) -> tuple[Configuration, Statistics]:
+def _read(folder: Path) -> Experiment:
     return read_configuration(folder), read_json(folder / layout.STATISTICS)
 
 
@@ -131,7 +132,7 @@ def _stories(configuration: Configuration) -> dict[str, str]:
     return {name: texts[name] for name in configuration["scenarios"]["used"]}
 
 
-def _evidence(best: Setting, experiments: list[tuple[Configuration, Statistics]]) -> dict[str, Any]:
+def _evidence(best: Setting, experiments: list[Experiment]) -> dict[str, Any]:
     shown = ("layer_set", "raised_most", "checked", "specific_rise", "perplexity_ratio")
     found = {key: value for key, value in best.items() if key in shown}
     return {"games": list(dict.fromkeys(c["game"] for c, _ in experiments)), **found}
