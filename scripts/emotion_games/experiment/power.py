@@ -45,7 +45,8 @@ class Variation(NamedTuple):
 # and of null directions .10, of which .035 to .04 was shared. The sd of the null directions' means
 # was .0039 and .0055, freed of what stories add.
 MEASURED = Variation(0.12, 0.10, 0.04, 0.005)
-# The share of null directions that damage its answers, in both games of docs/study_smollm2.md.
+# Of 200 null directions in docs/study_smollm2.md, 43 damage its answers in one game, and 36 in the
+# other. The larger share is expected.
 MEASURED_DAMAGED = 0.22
 MEASURED_ON = "SmolLM2-135M-Instruct in Prisoners_Dilemma and Stag_Hunt"
 
