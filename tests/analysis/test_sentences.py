@@ -132,7 +132,7 @@ def test_damage_is_described_instead_of_an_effect():
     checks = simulate_checks(intensities=(1.0,), broken=("anger",))
     found = analysed(effects={"anger": -0.5}, checks=checks, nulls=20)
     sentence = found["emotion_analysis"]["anger"]["sentence"]
-    assert "No effect is reported, since the condition damages the model: " in sentence
+    assert "The effect is not interpreted, because the condition damages the model: " in sentence
     assert "claimed" not in sentence and "rule out" not in sentence
 
 

@@ -53,7 +53,7 @@ def test_findings_say_what_moved_what_is_excluded_and_what_damages():
     moved, excluded, damaged = findings(rows)
     assert moved.startswith("Moved but not claimed: 1. ")
     assert excluded.startswith("Excluded: changes of more than 15 points by any of the 2 that ")
-    assert damaged == "Not reported, because the push damages the model: disgust 2."
+    assert damaged == "Not interpreted, because the push damages the model: disgust 2."
     # An interval that reaches the end of the scale excludes nothing.
     assert findings([effect(corrected=[-1.0, 0.1])]) == []
 

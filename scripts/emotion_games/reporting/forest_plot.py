@@ -178,7 +178,7 @@ def _caption(rows: Sequence[Row], missing: Sequence[Row], interim: bool) -> str:
     if any(row["null_low"] is not None for row in rows):
         text += " Grey: where one more null direction would fall."
     if any(row["damaged"] for row in rows):
-        text += " ×: the push damages the model, so no effect is reported."
+        text += " ×: the push damages the model, so its effect is not interpreted."
     if any(row["failed_check"] for row in rows):
         text += " ‡ Manipulation check failed: the push does not induce the emotion."
     if interim:

@@ -59,7 +59,7 @@ def findings(effects: Sequence[Shown]) -> list[str]:
     damaged = Counter(e["emotion"] for e in effects if e["damaged"])
     if damaged:
         names = ", ".join(f"{emotion} {number}" for emotion, number in damaged.items())
-        lines.append(f"Not reported, because the push damages the model: {names}.")
+        lines.append(f"Not interpreted, because the push damages the model: {names}.")
     return lines
 
 

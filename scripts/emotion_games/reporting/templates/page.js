@@ -136,7 +136,7 @@ function legend() {
   const found = data.final ? [["claimed", { claim: true, moved: true }], ["moved, not claimed", { moved: true }], ["not moved", {}]] : [["estimate", {}]];
   $("legend").replaceChildren(
     ...found.map(([text, row]) => one(text, bar("bar"), marker(row, 13))),
-    ...(data.effects.some(field("damaged")) ? [one("damages the model: no effect is reported", marker({ damaged: true }, 13))] : []),
+    ...(data.effects.some(field("damaged")) ? [one("damages the model: its effect is not interpreted", marker({ damaged: true }, 13))] : []),
     one("interval; thin: corrected for all emotions", bar("whole"), draw("line", { x1: 7, x2: 19, y1: MIDDLE, y2: MIDDLE, class: "bar" })),
     ...(data.effects.some(field("band")) ? [one("where one more null direction would fall", draw("rect", { x: 1, width: 24, y: 3, height: HEIGHT - 6, class: "null" }))] : []),
     ...(data.effects.some(field("to_claim")) ? [one("size that is claimed with 80 % power", draw("line", { x1: 13, x2: 13, y1: 4, y2: HEIGHT - 4, class: "seen" }))] : []));
