@@ -41,7 +41,10 @@ def sentence(effect: EmotionEffect, statistics: Statistics) -> str:
     change += f" ({interval(versus, plan)}; {count})."
     if effect["damaged"]:
         reasons = "; ".join(effect["damage_reasons"])
-        return f"{change} The effect is not interpreted, because the condition damages the model: {reasons}."
+        return (
+            f"{change} The effect is not interpreted, because the condition damages the model: "
+            f"{reasons}."
+        )
     parts = [change, *_decision(effect, plan), *_bounds(effect, statistics)]
     return " ".join([*parts, *_agreement(effect, plan)])
 
