@@ -28,7 +28,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from emotion_games.engine import vocabulary
+from emotion_games.engine import attention, vocabulary
 from emotion_games.engine.backend import Backend, ModelError
 from emotion_games.engine.downloads import file_hash
 from emotion_games.engine.hub import cached_folder
@@ -83,6 +83,7 @@ def load_model(entry: dict[str, Any], path: str, runtime: dict[str, Any]) -> Bac
         ModelError: If it cannot be loaded, in one line.
     """
     disable_progress_bar()
+    attention.install()
     if runtime.get("threads"):
         torch.set_num_threads(runtime["threads"])
     name = entry["id"]
