@@ -1,8 +1,8 @@
-"""Attention of new tokens in half precision on a CPU.
+"""Attention of a new token in half precision on a CPU.
 
-Where query heads share keys and no token is padding, transformers leaves the sharing to torch, which
-then reads the keys once for each query head. On a CPU that takes about five times as long as
-multiplying all query heads of a key at once. Transformers does the latter if there is a mask.
+If several query heads share their keys and nothing is padding, transformers passes no mask and
+leaves the sharing to torch, which then reads the keys once for each query head. On a CPU this takes
+about five times as long as reading them once for all, which transformers does if there is a mask.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ def attend(
     attention_mask: Tensor | None,
     **settings: Any,
 ) -> tuple[Tensor, None]:
-    """Return what transformers' `sdpa` attention returns, with a mask for one new token.
+    """Return what transformers' `sdpa` attention returns; give it a mask where that is faster.
 
     Args:
         module: The attention layer.
