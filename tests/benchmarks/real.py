@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from unittest.mock import patch
@@ -11,9 +12,11 @@ import torch
 from plain_ways import TEMPERATURE, TOP_P, score_texts, write_answers
 from table import Line, ratio
 from torch import Tensor
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from workload import alternate, package_ways, run, timed
 
-from emotion_games.engine import cached_rows
+from emotion_games.engine import attention, cached_rows
 from emotion_games.engine.backend import Ids
 from emotion_games.engine.batch_plan import plan_batches
 from emotion_games.engine.batches import Instrument, Request
@@ -26,6 +29,8 @@ from tiny_experiment import SETTINGS, spec_of
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 ANSWER_TOKENS = 24
+# Rows and new tokens of the answers in half precision.
+HALF_ROWS, HALF_TOKENS = 20, 100
 # Conditions of the plain way that are timed. It takes as long for each of them.
 PLAIN_CONDITIONS = 2
 # Steered layers, first those that the targets were set with.
@@ -71,12 +76,36 @@ def real_lines(folder: Path | None, rounds: int, packages: str) -> Iterator[Line
     if folder is None:
         yield Line("real model: jobs / plain hooks", [], None, "no --model given")
         return
+    yield _half_precision_line(folder, rounds)
     model = load_model({"id": folder.name}, str(folder), {"device": "cpu"})
     # No answer ends early, so that every way writes as many tokens.
     model.end_tokens = set()
     with patch.object(cached_rows, "CLOSING", frozenset()):
         for what, job in JOBS.items():
             yield from _job_lines(model, what, job, rounds, packages)
+
+
+def _half_precision_line(folder: Path, rounds: int) -> Line:
+    """Compare writing answers in bfloat16 with and without `attention.attend`."""
+    entry = {"id": folder.name, "dtype": "bfloat16"}
+    model = load_model(entry, str(folder), {"device": "cpu"})
+    model.end_tokens = set()
+    prompt = model.token_ids(requests(model, JOBS["7 conditions, 24 tokens, 2 orders"])[0].prompt)
+    # Rows of one length, so that nothing is padded.
+    rows = model.read([prompt] * HALF_ROWS, {})
+    uniforms = torch.zeros(HALF_ROWS, HALF_TOKENS, dtype=torch.float64)
+
+    def write(attend: Callable[..., object]) -> float:
+        AttentionInterface.register("sdpa", attend)
+        answers = range(HALF_ROWS), uniforms, 0, TOP_P, lambda _: False
+        return timed(model.device, lambda: rows.generate(*answers))
+
+    ways = {"ours": attention.attend, "transformers": sdpa_attention_forward}
+    seconds = alternate({name: partial(write, attend) for name, attend in ways.items()}, rounds)
+    attention.install()
+    note = f"{HALF_ROWS} rows, {len(prompt)} + {HALF_TOKENS} tokens"
+    what = "written answers in bfloat16, ours / attention of transformers"
+    return Line(what, ratio(seconds, *ways), None, note)
 
 
 def _job_lines(
