@@ -346,9 +346,20 @@ def test_a_killed_job_is_reported_and_resumed(place):
     ],
 )
 def test_a_first_signal_saves_the_state(place, number, whole_group):
+    saves_the_state(place, number, whole_group)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [True, False], ids=["to all", "to Snakemake"])
+def test_a_command_that_ignores_ctrl_c_saves_the_state_when_it_is_killed(place, whole_group):
+    # As a script starts a command in the background.
+    saves_the_state(place, signal.SIGTERM, whole_group, before="env --ignore-signal=INT")
+
+
+def saves_the_state(place, number, whole_group, before=""):
     place.configure(models=["demo"])
     place.control(trials=40, seconds=0.1)
-    with place.started() as process:
+    with place.started(before=before) as process:
         place.wait_for_trials(3)
         (os.killpg if whole_group else os.kill)(process.pid, number)
         assert process.wait(30) == 1

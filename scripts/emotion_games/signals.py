@@ -2,7 +2,8 @@
 
 The first signal to Snakemake saves the state of the running jobs, the second stops them at once,
 and the third kills them. A signal that was ignored when the process began stays ignored: this is
-the case under nohup, and for a background command of a script.
+the case for SIGHUP under nohup, and for SIGINT in a background command of a script, whose jobs are
+killed by the second signal.
 
 Only the standard library is imported at the top, so that a job can catch signals before it loads
 anything else.
@@ -132,6 +133,12 @@ def stop_workflow_on_signal(
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
 
+    def steps(number: int) -> list[int]:
+        # The jobs ignore SIGINT if it was ignored when Snakemake began.
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            return [number, signal.SIGKILL]
+        return [signal.SIGINT, signal.SIGINT, signal.SIGKILL]
+
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
         if not jobs_are_local:
@@ -140,7 +147,7 @@ def stop_workflow_on_signal(
             raise KeyboardInterrupt
         if len(received) == 1:
             _print("Stopping once the running jobs have saved their state (Ctrl+C again: at once).")
-        signal_children(signal.SIGINT if len(received) < 3 else signal.SIGKILL)
+        signal_children(steps(number)[: len(received)][-1])
         if len(received) == 2:
             # A job ignores a second signal that follows the first one too soon, so it is sent
             # again.
