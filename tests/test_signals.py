@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,7 @@ pathlib.Path({str(ended)!r}).write_text("stopped")
 def test_a_job_without_a_state_to_save_ends_at_the_first_signal():
     code = """
 import time
+from functools import partial
 from emotion_games.signals import stop_at_once
 stop_at_once()
 print("ready", flush=True)
@@ -145,6 +147,7 @@ print("child ended by", child.returncode, "after", len(received), flush=True)
 """
 ON_A_CLUSTER = """
 import time
+from functools import partial
 from emotion_games.signals import stop_workflow_on_signal
 stop_workflow_on_signal(lambda: None, jobs_are_local=False)
 print("ready", flush=True)
@@ -162,6 +165,17 @@ def test_the_third_signal_kills_the_jobs():
     assert output.count("no more jobs") == 3
     assert output.count("Stopping once the running jobs have saved their state") == 1
     assert f"child ended by -{int(signal.SIGKILL)} after 3" in output
+
+
+def test_the_second_signal_kills_jobs_that_ignore_ctrl_c():
+    ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    process = started(WORKFLOW.replace("signal.signal(2,", "signal.signal(15,"), preexec_fn=ignore)
+    for _ in range(2):
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+    output = process.communicate(timeout=5)[0]
+    assert f"child ended by -{int(signal.SIGKILL)} after 2" in output
 
 
 def test_jobs_on_a_cluster_are_cancelled_by_snakemake():
