@@ -77,6 +77,7 @@ def test_a_mask_is_kept(seen):
 
 
 def test_a_loaded_model_writes_its_answers_with_it(seen, tmp_path):
+    torch.backends.cuda.enable_cudnn_sdp(True)
     tiny = tiny_model("llama")
     tiny.model.save_pretrained(tmp_path)
     tiny.tokenizer.save_pretrained(tmp_path)
@@ -87,3 +88,4 @@ def test_a_loaded_model_writes_its_answers_with_it(seen, tmp_path):
     seen.clear()
     rows.generate([0, 1], torch.zeros(2, 5, dtype=torch.float64), 0, 1, lambda _: False)
     assert set(seen) == {(config.num_key_value_heads, False)}
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -1,5 +1,7 @@
 """A batch on a GPU is as large as the memory allows, measured on some of the requests."""
 
+import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +10,11 @@ import torch
 
 from emotion_games.engine import memory
 from emotion_games.engine.batch_plan import size_of
-from emotion_games.engine.batches import Request
+from emotion_games.engine.batches import Instrument, Request, measure
+from emotion_games.engine.cached_rows import CachedRows
+from emotion_games.engine.requests import Thinking
+from emotion_games.engine.sampling import trial_uniforms
+from tiny import tiny_model
 
 GPUS = [torch.device("cuda", 0), torch.device("cuda", 1)]
 ROWS = np.zeros((2, 8))
@@ -46,7 +52,8 @@ class Card:
         self.measured.append(batch)
         # The first run of a kernel takes memory that stays.
         first = 10**9 if len(self.measured) == 1 else 0
-        self.peak = first + self.each * size_of(batch, TOKENS, 8)
+        answer = max(len(numbers) for r in batch for numbers in r.uniforms)
+        self.peak = first + self.each * size_of(batch, TOKENS, answer)
 
 
 PROMPTS = ["a" * 40, "a" * 30 + "b" * 10]
@@ -74,6 +81,17 @@ def test_what_is_measured_is_small_and_branches_as_the_batches_do(monkeypatch):
     assert {r.prompt for r in sample} == set(PROMPTS)
 
 
+def test_what_is_measured_writes_few_tokens(monkeypatch):
+    card = Card(monkeypatch)
+    thinking = Thinking(np.zeros(50), "</think>", "</think>")
+    wanted = [replace(r, thinking=thinking) for r in requests(PROMPTS, 100, answers=2)]
+    found = memory.batch_tokens(instrument(GPUS[:1]), wanted, TOKENS, 8)
+    written = {(len(r.thinking.uniforms), *map(len, r.uniforms)) for r in card.measured[0]}
+    assert written == {(memory.SAMPLE_ANSWER,) * 3}
+    # What a token takes is that of the tokens that were written.
+    assert found == int(memory.USED_SHARE * 10**6 / 100)
+
+
 def test_less_free_memory_makes_smaller_batches_but_none_of_nothing(monkeypatch):
     sizes = []
     for free in (10**6, 10**5, 0):
@@ -86,3 +104,44 @@ def test_a_cpu_has_a_fixed_size_and_nothing_is_measured(monkeypatch):
     card = Card(monkeypatch)
     found = memory.batch_tokens(instrument([]), requests(PROMPTS, 2), TOKENS, 8)
     assert found == memory.CPU_BATCH_TOKENS and not card.measured
+
+
+def allocated(tmp_path, run):
+    """Return the most bytes that torch held on the CPU for a function at once."""
+    with torch.profiler.profile(profile_memory=True) as profiled:
+        run()
+    profiled.export_chrome_trace(str(tmp_path / "trace.json"))
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    held = [e["args"]["Total Allocated"] for e in events if e["name"] == "[memory]"]
+    return max(held) - held[0]
+
+
+def test_a_batch_whose_answers_end_fits_into_the_memory_for_which_it_was_planned(
+    monkeypatch, tmp_path
+):
+    """Rows whose answers end leave the batch, and the others are copied while the old ones stay."""
+    answer, prompts = 20, ["<s>" + "What now? " * 20 + "ab"[i % 2] for i in range(80)]
+    model = tiny_model("llama")
+    monkeypatch.setattr(model, "end_tokens", set())
+    wanted = [
+        Request(str(i), prompt, None, {}, scored=False, uniforms=(trial_uniforms((i,), 0, answer),))
+        for i, prompt in enumerate(prompts)
+    ]
+    tokens = {prompt: model.token_ids(prompt) for prompt in prompts}
+    writes = Instrument(model, [], {}, 0.0, 1.0)
+
+    def ends(self, written, token, is_closed):
+        """Let a quarter of the answers end halfway."""
+        written.append(token)
+        return len(written) == answer // 2 and token_ends.pop()
+
+    monkeypatch.setattr(CachedRows, "_ends", ends)
+    token_ends = [True, False, False, False] * 20
+    peaks = lambda gpus, run: [allocated(tmp_path, run)]  # noqa: E731
+    monkeypatch.setattr(memory, "peak_memory", peaks)
+    each = memory.token_bytes(writes, wanted, tokens, answer)[0]
+    planned = each * size_of(wanted, tokens, answer)
+    taken = allocated(tmp_path, lambda: measure(writes, wanted))
+    assert not token_ends
+    # Without the copies it would be less than planned.
+    assert 1.2 * planned < taken <= planned / memory.USED_SHARE

@@ -1,8 +1,11 @@
-"""Attention of a new token in half precision on a CPU.
+"""How models attend, where the way that torch chooses is slow for new tokens.
 
-If several query heads share their keys and nothing is padding, transformers passes no mask and
-leaves the sharing to torch, which then reads the keys once for each query head. On a CPU this takes
-about five times as long as reading them once for all, which transformers does if there is a mask.
+On a CPU in half precision: if several query heads share their keys and nothing is padding,
+transformers passes no mask and leaves the sharing to torch, which then reads the keys once for each
+query head. This takes about five times as long as reading them once for all, which transformers
+does if there is a mask.
+
+On a GPU: the attention of cuDNN plans each new shape before it runs, and every new token makes one.
 """
 
 from typing import Any
@@ -38,5 +41,6 @@ def attend(
 
 
 def install() -> None:
-    """Let all models with `sdpa` attention use `attend`."""
+    """Let all models with `sdpa` attention use `attend`, and none of them cuDNN."""
     AttentionInterface.register("sdpa", attend)
+    torch.backends.cuda.enable_cudnn_sdp(False)

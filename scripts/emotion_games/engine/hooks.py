@@ -67,6 +67,8 @@ def steer(
     """
     acted: list[int] = []
     passes = 0
+    # Once for all layers: on a GPU, starting a kernel takes longer than this work.
+    pushed = None if mask is None else _pushed(mask, windows)
 
     def before_pass(*_: object) -> None:
         acted.clear()
@@ -83,12 +85,9 @@ def steer(
                 f"layer {layer}: {hidden.shape[0]} rows in the batch, {added.shape[0]} vectors"
             )
         acted.append(layer)
-        read = torch.ones(hidden.shape[:2]) if mask is None else mask
-        pushed = pushed_positions(read)
-        if windows is not None:
-            pushed = pushed * inside(read, windows)
-        pushed = pushed[:, -hidden.shape[1] :, None].to(hidden)
-        return _replaced(output, torch.addcmul(hidden, added.to(hidden)[:, None], pushed))
+        at = _pushed(torch.ones(hidden.shape[:2]), windows) if pushed is None else pushed
+        at = at[:, -hidden.shape[1] :, None].to(hidden)
+        return _replaced(output, torch.addcmul(hidden, added.to(hidden)[:, None], at))
 
     def after_pass(*_: object) -> None:
         nonlocal passes
@@ -108,6 +107,12 @@ def steer(
             raise SteeringError(
                 "the model was not run through its own forward pass while it was steered"
             )
+
+
+def _pushed(mask: Tensor, windows: Tensor | None) -> Tensor:
+    """Return 1 where a row is pushed, (rows, positions); `mask` is 0 at padding."""
+    pushed = pushed_positions(mask)
+    return pushed if windows is None else pushed * inside(mask, windows)
 
 
 def pushed_positions(mask: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ states, and the logits of large vocabularies. So it is measured, on some of the 
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 
 import torch
@@ -17,9 +18,13 @@ from emotion_games.engine.thinking import measure
 
 # Tokens of a batch on a CPU, where larger batches gain nothing.
 CPU_BATCH_TOKENS = 16_384
-# Rows that are measured, and the share of the free memory that a batch may take. The rest is
-# for what the memory loses between tensors of different sizes.
-SAMPLE_ROWS, USED_SHARE = 32, 0.85
+# Rows that are measured, and the tokens of their answers. The room of an answer is set aside before
+# its first token, so that longer ones take more time, but no more memory for each token.
+SAMPLE_ROWS, SAMPLE_ANSWER = 32, 2
+# The share of the free memory that a batch may take. When answers end, the others are copied, which
+# takes up to 1.32 times as much. The rest is for what the memory loses between tensors of different
+# sizes.
+USED_SHARE = 0.7
 
 
 def batch_tokens(
@@ -51,14 +56,24 @@ def token_bytes(
     answer_tokens: int,
 ) -> list[float]:
     """Measure the bytes that a token of a batch takes on each GPU; see `batch_tokens`."""
-    widest = max(len(tokens[r.prompt]) for r in requests) + answer_tokens
-    batches = plan_batches(requests, tokens, answer_tokens, SAMPLE_ROWS * widest)
-    sizes = [size_of(batch, tokens, answer_tokens) for batch in batches]
+    requests, longest = [_shortened(r) for r in requests], min(answer_tokens, SAMPLE_ANSWER)
+    widest = max(len(tokens[r.prompt]) for r in requests) + longest
+    batches = plan_batches(requests, tokens, longest, SAMPLE_ROWS * widest)
+    sizes = [size_of(batch, tokens, longest) for batch in batches]
     size, sample = max(zip(sizes, batches, strict=True), key=itemgetter(0))
     # The first run of a kernel takes memory that stays.
     measure(instrument, sample)
     taken = peak_memory(instrument.model.gpus, lambda: measure(instrument, sample))
     return [max(1, peak) / size for peak in taken]
+
+
+def _shortened(request: Request) -> Request:
+    """Return the request with answers and thoughts of a few tokens."""
+    thinking = request.thinking
+    if thinking:
+        thinking = replace(thinking, uniforms=thinking.uniforms[:SAMPLE_ANSWER])
+    uniforms = tuple(numbers[:SAMPLE_ANSWER] for numbers in request.uniforms)
+    return replace(request, uniforms=uniforms, thinking=thinking)
 
 
 def peak_memory(gpus: Sequence[torch.device], run: Callable[[], object]) -> list[int]:
