@@ -196,6 +196,11 @@ def test_what_claims_need_is_said_where_an_experiment_lacks_it(effective, nothin
     assert needed(effective | {"damage": [steered, of_null]}) == ""
     few = effective | {"meta": effective["meta"] | {"n_scenarios": 20}}
     assert needed(few) == "Claims are not testable: they need 24 scenarios instead of 20."
+    everything = few | {"damage": []} | {"null_directions": nothing["null_directions"]}
+    assert needed(everything) == (
+        f"Claims are not testable: they need {lacking}, 24 scenarios instead of 20 and a complete "
+        "damage check."
+    )
 
 
 def test_an_emotion_without_any_comparison_is_mentioned():

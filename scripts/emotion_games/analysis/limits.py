@@ -193,4 +193,8 @@ def needed(statistics: Statistics) -> str:
     pushed = [r["complete"] for r in statistics["damage"] if r["arm"] == Arm.STEERED]
     if not pushed or not all(pushed):
         lacking.append("a complete damage check")
-    return f"Claims are not testable: they need {', '.join(lacking)}." if lacking else ""
+    if not lacking:
+        return ""
+    *others, last = lacking
+    every = f"{', '.join(others)} and {last}" if others else last
+    return f"Claims are not testable: they need {every}."

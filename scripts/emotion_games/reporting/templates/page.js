@@ -27,7 +27,7 @@ const show = {
   text: (value) => words(value ?? ""),
   name: (value) => value,
   number: (value) => (value == null ? "–" : value.toLocaleString("en")),
-  percent: (value) => (value == null ? "–" : (100 * value).toFixed(1) + " %"),
+  percent: (value) => (value == null ? "–" : (100 * value).toFixed(1) + "\u00a0%"),
   p: (value) => (value == null ? "–" : value < 0.001 ? "< 0.001" : value.toFixed(3)),
   damage: (value) => (value ? "†" : ""),
   share: (value) => {
