@@ -200,6 +200,9 @@ def test_halves_of_the_stimuli_agree_if_both_have_the_sign_of_the_effect():
     cells = arrays(ONE, arms=arms)
     cells["second_half", "anger", 1.0] = cells["neutral", "neutral", 0.0] - 0.1
     assert judge(cells)["anger"]["halves_agree"] is False
+    # No change has no sign, nor has a rounding error.
+    cells["second_half", "anger", 1.0] = cells["neutral", "neutral", 0.0] - 1e-16
+    assert judge(cells)["anger"]["halves_agree"] is None
 
 
 def test_intensities_are_listed_in_order_with_the_headline_marked():

@@ -262,9 +262,10 @@ def _not_significant(effect: EmotionEffect, alpha: float) -> str:
 def _signs_differ(
     a: Contrast | records.Versus | None, b: Contrast | records.Versus | None
 ) -> bool | None:
-    if a is None or b is None or a["estimate"] is None or b["estimate"] is None:
-        return None
-    return bool(a["estimate"] * b["estimate"] < 0)
+    """Return whether two effects have opposite signs; None if one is unknown or 0."""
+    # Means of choices that did not change may differ from 0 by a rounding error.
+    one, other = (round(record["estimate"] or 0.0, 9) if record else 0.0 for record in (a, b))
+    return (one < 0) != (other < 0) if one and other else None
 
 
 def _versus(contrast: Contrast | None) -> records.Versus | None:

@@ -83,7 +83,7 @@ class Versus(Tested, Basis):
 # Another measure of the same decisions.
 class OtherMeasure(Estimate):
     measure: str
-    agrees: bool | None  # its effect has the same sign; None if it is unknown
+    agrees: bool | None  # its effect has the same sign; None if one is unknown or 0
 
 
 # One history of an effect. It is tested only if the mean over histories has moved.
