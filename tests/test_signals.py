@@ -98,7 +98,6 @@ pathlib.Path({str(ended)!r}).write_text("stopped")
 def test_a_job_without_a_state_to_save_ends_at_the_first_signal():
     code = """
 import time
-from functools import partial
 from emotion_games.signals import stop_at_once
 stop_at_once()
 print("ready", flush=True)
@@ -147,7 +146,6 @@ print("child ended by", child.returncode, "after", len(received), flush=True)
 """
 ON_A_CLUSTER = """
 import time
-from functools import partial
 from emotion_games.signals import stop_workflow_on_signal
 stop_workflow_on_signal(lambda: None, jobs_are_local=False)
 print("ready", flush=True)

@@ -5,7 +5,8 @@ transformers passes no mask and leaves the sharing to torch, which then reads th
 query head. This takes about five times as long as reading them once for all, which transformers
 does if there is a mask.
 
-On a GPU: the attention of cuDNN plans each new shape before it runs, and every new token makes one.
+On a GPU: the attention of cuDNN plans each new shape before it runs (pytorch/pytorch#155958), and
+every new token makes one.
 """
 
 from typing import Any
