@@ -21,10 +21,10 @@ CPU_BATCH_TOKENS = 16_384
 # Rows that are measured, and the tokens of their answers. The room of an answer is set aside before
 # its first token, so that longer ones take more time, but no more memory for each token.
 SAMPLE_ROWS, SAMPLE_ANSWER = 32, 2
-# The share of the free memory that a batch may take. The sample holds twice what the rows have read:
-# in their cache, and in the copy that writes. When a quarter of the answers has ended, a batch also
-# copies the rest, and takes up to (2 + 3/4) / 2 = 1.375 times as much. What is left is for what the
-# memory loses between tensors of different sizes.
+# The share of the free memory that a batch may take. The sample holds twice what its rows have read
+# (in their cache, and in the copy that writes). When a quarter of the answers has ended, a batch
+# also copies the rest, and takes up to (2 + 3/4) / 2 = 1.375 times as much. What is left is for
+# what the memory loses between tensors of different sizes.
 USED_SHARE = 0.7
 
 
